@@ -1,0 +1,20 @@
+# tidepool_layer(NAME LINK ...): the static library of one top-level folder.
+#
+# Headers are included as "NAME/file.h". Each library exports its own include root, build/include/NAME, that holds
+# nothing but a link to its folder; so the only headers a file can name are those of the libraries it links.
+function(tidepool_layer name)
+    cmake_parse_arguments(ARG "" "" "LINK" ${ARGN})
+    file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${name}/*.cpp)
+    file(GLOB_RECURSE headers CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${name}/*.h)
+    list(REMOVE_ITEM sources ${CMAKE_SOURCE_DIR}/proxy/main.cpp)
+    set(root ${CMAKE_BINARY_DIR}/include/${name})
+    file(MAKE_DIRECTORY ${root})
+    file(CREATE_LINK ${CMAKE_SOURCE_DIR}/${name} ${root}/${name} SYMBOLIC)
+    add_library(${name} STATIC ${sources})
+    target_sources(${name} PUBLIC FILE_SET HEADERS BASE_DIRS ${CMAKE_SOURCE_DIR}/${name} FILES ${headers})
+    # The base directory of a file set is exported as an include path, which would let "file.h" be named without its
+    # folder; the root above replaces it.
+    set_target_properties(${name} PROPERTIES INTERFACE_INCLUDE_DIRECTORIES ${root} INCLUDE_DIRECTORIES ${root})
+    target_link_libraries(${name} ${ARG_LINK})
+    tidepool_warnings(${name})
+endfunction()

@@ -1,0 +1,102 @@
+#include "conf/cidr.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+
+#include <arpa/inet.h>
+
+namespace tidepool::conf {
+
+namespace {
+
+constexpr std::array<std::uint8_t, 12> kMappedPrefix{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+constexpr unsigned kMappedBits = 96;
+constexpr unsigned kAddressBits = 128;
+
+// Decimal without sign or leading zero, at most `limit`.
+std::optional<unsigned> parse_bits(std::string_view text, unsigned limit) {
+    if (text.empty() || (text.size() > 1 && text.front() == '0')) return {};
+    unsigned value = 0;
+    const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc() || stop != text.data() + text.size() || value > limit) return {};
+    return value;
+}
+
+bool bit(const IpAddress& address, unsigned index) {
+    return (address.bytes[index / 8] >> (7 - index % 8) & 1) != 0;
+}
+
+bool has_bits_behind(const IpAddress& address, unsigned prefix_bits) {
+    for (unsigned i = prefix_bits; i < kAddressBits; ++i) {
+        if (bit(address, i)) return true;
+    }
+    return false;
+}
+
+}  // namespace
+
+bool IpAddress::is_v4() const {
+    return std::equal(kMappedPrefix.begin(), kMappedPrefix.end(), bytes.begin());
+}
+
+std::string IpAddress::text() const {
+    std::array<char, INET6_ADDRSTRLEN> buffer{};
+    const bool v4 = is_v4();
+    const std::uint8_t* from = v4 ? bytes.data() + kMappedPrefix.size() : bytes.data();
+    inet_ntop(v4 ? AF_INET : AF_INET6, from, buffer.data(), buffer.size());
+    return buffer.data();
+}
+
+std::optional<IpAddress> IpAddress::parse(std::string_view text) {
+    // inet_pton reads up to a NUL, so one inside would hide what follows it.
+    std::array<char, INET6_ADDRSTRLEN> buffer{};
+    if (text.size() >= buffer.size() || text.find('\0') != text.npos) return {};
+    std::copy(text.begin(), text.end(), buffer.begin());
+
+    IpAddress address;
+    if (text.find(':') != text.npos) {
+        if (inet_pton(AF_INET6, buffer.data(), address.bytes.data()) != 1) return {};
+        return address;
+    }
+    std::copy(kMappedPrefix.begin(), kMappedPrefix.end(), address.bytes.begin());
+    if (inet_pton(AF_INET, buffer.data(), address.bytes.data() + kMappedPrefix.size()) != 1) {
+        return {};
+    }
+    return address;
+}
+
+bool Cidr::contains(const IpAddress& address) const {
+    const std::size_t whole = prefix_bits / 8;
+    if (std::memcmp(base.bytes.data(), address.bytes.data(), whole) != 0) return false;
+    const unsigned rest = prefix_bits % 8;
+    if (rest == 0) return true;
+    const unsigned differ = base.bytes[whole] ^ address.bytes[whole];
+    return differ >> (8 - rest) == 0;
+}
+
+std::string Cidr::text() const {
+    // A mapped address has bits set up to the 96th, so a valid range of one is never wider than
+    // that.
+    const unsigned shown = base.is_v4() ? prefix_bits - kMappedBits : prefix_bits;
+    return base.text() + "/" + std::to_string(shown);
+}
+
+std::optional<Cidr> Cidr::parse(std::string_view text) {
+    const std::size_t slash = text.find('/');
+    const std::string_view address_text = text.substr(0, slash);
+    const auto address = IpAddress::parse(address_text);
+    if (!address) return {};
+    if (slash == text.npos) return Cidr{*address, kAddressBits};
+
+    // Counted as written: "::ffff:1.2.3.0/120" is IPv6 text and has 128 bits, "1.2.3.0/24" has 32.
+    const bool v4_text = address_text.find(':') == address_text.npos;
+    const unsigned hidden_bits = v4_text ? kMappedBits : 0;
+    const auto bits = parse_bits(text.substr(slash + 1), kAddressBits - hidden_bits);
+    if (!bits) return {};
+    const Cidr range{*address, *bits + hidden_bits};
+    if (has_bits_behind(range.base, range.prefix_bits)) return {};
+    return range;
+}
+
+}  // namespace tidepool::conf

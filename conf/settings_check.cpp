@@ -1,0 +1,180 @@
+#include "conf/settings_check.h"
+
+#include "conf/bytes.h"
+#include "conf/directives.h"
+#include "conf/settings_schema.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <tuple>
+
+#include <fmt/format.h>
+
+namespace tidepool::conf {
+
+namespace {
+
+std::string pool_key(std::size_t index, std::string_view key) {
+    return fmt::format("pool[{}].{}", index + 1, key);
+}
+
+void find_double_names(const Settings& settings, Findings& findings) {
+    const auto& pools = settings.pools;
+    for (std::size_t i = 0; i < pools.size(); ++i) {
+        const auto first = static_cast<std::size_t>(
+            std::ranges::find(pools, pools[i].name, &PoolSettings::name) - pools.begin());
+        if (first == i || pools[i].name.empty()) continue;
+        findings.push_back({{pool_key(i, "name"), pool_key(first, "name")},
+                            fmt::format("pool {} is called \"{}\" too: names are unique", first + 1,
+                                        pools[i].name)});
+    }
+}
+
+// "/srv/uploads/" for "/srv//uploads", so that one folder is inside another where its text starts
+// with the other's.
+std::string folder_text(const std::string& path) {
+    std::string text = (std::filesystem::path(path) / "").lexically_normal().string();
+    // A leading "//" is kept by the library, but it is the root on Linux.
+    const std::size_t first = text.find_first_not_of('/');
+    if (first == text.npos) return "/";
+    return "/" + text.substr(first);
+}
+
+void compare_folders(const Settings& settings, std::size_t first, std::size_t second,
+                     Findings& findings) {
+    const PoolSettings& other = settings.pools[first];
+    if (other.base_path.empty() || settings.pools[second].base_path.empty()) return;
+    const std::string mine = folder_text(settings.pools[second].base_path);
+    const std::string theirs = folder_text(other.base_path);
+    const auto relation = mine == theirs             ? "is the folder of"
+                          : mine.starts_with(theirs) ? "is inside the folder of"
+                          : theirs.starts_with(mine) ? "holds the folder of"
+                                                     : nullptr;
+    if (!relation) return;
+    findings.push_back(
+        {{pool_key(second, "base_path"), pool_key(first, "base_path")},
+         fmt::format("{} {} pool \"{}\" ({}): a file must have one home",
+                     settings.pools[second].base_path, relation, other.name, other.base_path)});
+}
+
+void find_shared_folders(const Settings& settings, Findings& findings) {
+    for (std::size_t second = 1; second < settings.pools.size(); ++second) {
+        for (std::size_t first = 0; first < second; ++first)
+            compare_folders(settings, first, second, findings);
+    }
+}
+
+void find_no_pool(const Settings& settings, Findings& findings) {
+    if (settings.pools.empty()) {
+        findings.push_back({{"pool"}, "there is no pool: add a [[pool]] with name and base_path"});
+        return;
+    }
+    if (std::ranges::any_of(settings.pools, &PoolSettings::is_active)) return;
+    Finding finding{{}, "no pool is active: nothing could be served"};
+    for (std::size_t i = 0; i < settings.pools.size(); ++i)
+        finding.keys.push_back(pool_key(i, "is_active"));
+    findings.push_back(std::move(finding));
+}
+
+struct NamedAddress {
+    std::string key;
+    const ListenAddress& address;
+};
+
+std::vector<NamedAddress> all_addresses(const Settings& settings) {
+    std::vector<NamedAddress> all;
+    std::size_t number = 0;
+    for (const ListenAddress& each : settings.server.listen) {
+        all.push_back({fmt::format("server.listen[{}]", ++number), each});
+    }
+    number = 0;
+    for (const ListenAddress& each : settings.admin.listen) {
+        all.push_back({fmt::format("admin.listen[{}]", ++number), each});
+    }
+    return all;
+}
+
+void find_double_addresses(const Settings& settings, Findings& findings) {
+    const auto all = all_addresses(settings);
+    for (std::size_t second = 1; second < all.size(); ++second) {
+        for (std::size_t first = 0; first < second; ++first) {
+            const auto& [mine, theirs] = std::tie(all[second], all[first]);
+            if (!mine.address.collides_with(theirs.address)) continue;
+            findings.push_back({{mine.key, theirs.key},
+                                fmt::format("{} ({}) collides with {} ({})", mine.address.text(),
+                                            mine.key, theirs.address.text(), theirs.key)});
+        }
+    }
+}
+
+void find_wrong_order(const Settings& settings, Findings& findings) {
+    const auto& [limits, timeouts, cache] =
+        std::tie(settings.limits, settings.timeouts, settings.cache);
+    // Without a memory cache the size of its objects means nothing.
+    if (cache.memory_bytes != 0 && cache.memory_object_bytes > cache.memory_bytes) {
+        findings.push_back(
+            {{"cache.memory_object_max", "cache.memory"},
+             fmt::format("cache.memory_object_max ({}) is larger than cache.memory ({})",
+                         format_size(cache.memory_object_bytes), format_size(cache.memory_bytes))});
+    }
+    if (limits.request_line_bytes > limits.header_bytes) {
+        findings.push_back(
+            {{"limits.request_line", "limits.headers"},
+             fmt::format(
+                 "limits.request_line ({}) is larger than limits.headers ({}), of which it is a "
+                 "part",
+                 format_size(limits.request_line_bytes), format_size(limits.header_bytes))});
+    }
+    if (timeouts.idle > timeouts.idle_edge) {
+        findings.push_back(
+            {{"timeouts.idle", "timeouts.idle_edge"},
+             fmt::format(
+                 "timeouts.idle ({}) is longer than timeouts.idle_edge ({}): strangers would be "
+                 "kept longer than the edge",
+                 format_duration(timeouts.idle), format_duration(timeouts.idle_edge))});
+    }
+}
+
+bool matches_server_errors(const CacheControlRule& rule) {
+    return rule.status.empty() ||
+           std::ranges::any_of(rule.status, [](auto& each) { return each.starts_with('5'); });
+}
+
+// Invariant 8: an error is never cached as the truth, whatever the operator's rules say.
+void find_cached_errors(const Settings& settings, Findings& findings) {
+    using Rule = CacheControlRule;
+    const std::pair<std::string_view, std::string Rule::*> headers[] = {
+        {"cache_control", &Rule::cache_control},
+        {"cdn_cache_control", &Rule::cdn_cache_control},
+        {"cloudflare_cdn_cache_control", &Rule::cloudflare_cdn_cache_control},
+    };
+    std::size_t number = 0;
+    for (const Rule& rule : settings.cache_control) {
+        const std::string name = fmt::format("cache_control[{}]", ++number);
+        if (!matches_server_errors(rule)) continue;
+        const auto hint = rule.status.empty()
+                              ? "a rule without status matches 5xx, which must be no-store: add a "
+                                "status such as [\"200\"]"
+                              : "5xx must be no-store, for caches would keep the error";
+        for (const auto& [key, member] : headers) {
+            const std::string& value = rule.*member;
+            if (value.empty() || has_directive(value, "no-store")) continue;
+            findings.push_back({{fmt::format("{}.{}", name, key), name + ".status"}, hint});
+        }
+    }
+}
+
+}  // namespace
+
+Findings find_wrong_settings(const Settings& settings) {
+    Findings findings;
+    for (const SectionSchema& section : settings_schema())
+        section.check(settings, findings);
+    for (const auto find : {find_no_pool, find_double_names, find_shared_folders,
+                            find_double_addresses, find_wrong_order, find_cached_errors}) {
+        find(settings, findings);
+    }
+    return findings;
+}
+
+}  // namespace tidepool::conf

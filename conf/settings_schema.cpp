@@ -1,0 +1,197 @@
+#include "conf/settings_schema.h"
+
+#include "conf/bytes.h"
+#include "conf/field.h"
+#include "conf/text_rules.h"
+#include "conf/trusted_ranges.h"
+#include "conf/value_kinds.h"
+
+#include <fmt/format.h>
+
+namespace tidepool::conf {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+template <class Section>
+std::vector<std::string_view> keys_of(const std::vector<Field<Section>>& fields) {
+    std::vector<std::string_view> keys;
+    for (const Field<Section>& field : fields)
+        keys.push_back(field.key);
+    return keys;
+}
+
+template <class Section>
+SectionSchema section(std::string_view name, Section Settings::* member,
+                      std::vector<Field<Section>> fields) {
+    const auto read = [name, member, fields](const Node& node, Settings& into,
+                                             ProblemList& problems) {
+        if (node.kind != Node::Kind::table)
+            return add_unexpected(node, fmt::format("a table [{}]", name), problems);
+        read_fields(node, fields, into.*member, problems);
+    };
+    const auto check = [name, member, fields](const Settings& settings, Findings& findings) {
+        check_fields(settings.*member, std::string(name), fields, findings);
+    };
+    return {name, false, keys_of(fields), read, check};
+}
+
+template <class Section>
+SectionSchema repeated_section(std::string_view name, std::vector<Section> Settings::* member,
+                               std::vector<Field<Section>> fields) {
+    const auto read = [name, member, fields](const Node& node, Settings& into,
+                                             ProblemList& problems) {
+        const std::string expected = fmt::format("tables [[{}]]", name);
+        if (node.kind != Node::Kind::list) return add_unexpected(node, expected, problems);
+        for (const Node& item : node.items) {
+            // One for each item, right or wrong, so that the numbers in messages stay those of the
+            // file.
+            Section& each = (into.*member).emplace_back();
+            if (item.kind != Node::Kind::table) {
+                add_unexpected(item, expected, problems);
+            } else {
+                read_fields(item, fields, each, problems);
+            }
+        }
+    };
+    const auto check = [name, member, fields](const Settings& settings, Findings& findings) {
+        std::size_t number = 0;
+        for (const Section& each : settings.*member) {
+            check_fields(each, fmt::format("{}[{}]", name, ++number), fields, findings);
+        }
+    };
+    return {name, true, keys_of(fields), read, check};
+}
+
+std::vector<Field<ServerSettings>> server_fields() {
+    using S = ServerSettings;
+    return {
+        field("listen", &S::listen, ListenList{.min_items = 1}),
+        field("threads", &S::threads, Count{0, 256}),
+        field("socket_mode", &S::socket_mode, FileMode{}),
+        field("backlog", &S::backlog, Count{1, 65'535}),
+        field("url_prefix", &S::url_prefix, Text{wrong_in_url_prefix}),
+        field("drain_timeout", &S::drain_timeout, Duration{0s, 10min}),
+        field("drain_idle", &S::drain_idle, Duration{0s, 10min}),
+    };
+}
+
+std::vector<Field<LimitSettings>> limit_fields() {
+    using S = LimitSettings;
+    return {
+        field("request_line", &S::request_line_bytes, Size{256, 64 * kKiB}),
+        field("headers", &S::header_bytes, Size{kKiB, kMiB}),
+        field("header_fields", &S::header_fields, Count{8, 10'000}),
+        field("discard_body", &S::discard_body_bytes, Size{0, 16 * kMiB}),
+        field("ranges", &S::ranges, Count{1, 300}),
+        field("connections", &S::connections, Count{1, 1'000'000}),
+        field("connections_per_peer", &S::connections_per_peer, Count{1, 1'000'000}),
+        field("connections_per_edge_peer", &S::connections_per_edge_peer, Count{1, 1'000'000}),
+    };
+}
+
+std::vector<Field<TimeoutSettings>> timeout_fields() {
+    using S = TimeoutSettings;
+    return {
+        field("header", &S::header, Duration{100ms, 5min}),
+        field("idle", &S::idle, Duration{100ms, 1h}),
+        field("idle_edge", &S::idle_edge, Duration{100ms, 1h}),
+        field("min_send_rate", &S::min_send_rate, Size{0, kGiB}),
+        field("send_window", &S::send_window, Duration{1s, 10min}),
+        field("linger", &S::linger, Duration{0s, 60s}),
+    };
+}
+
+std::vector<Field<WorkerSettings>> worker_fields() {
+    using S = WorkerSettings;
+    return {
+        field("threads_per_pool", &S::threads_per_pool, Count{1, 256}),
+        field("queue", &S::queue, Count{1, 1'000'000}),
+    };
+}
+
+std::vector<Field<CacheSettings>> cache_fields() {
+    using S = CacheSettings;
+    return {
+        field("memory", &S::memory_bytes, Size{0, kTiB}),
+        field("memory_object_max", &S::memory_object_bytes, Size{0, 64 * kMiB}),
+        field("files", &S::files, Count{1, 1'000'000}),
+        field("entries", &S::entries, Count{1, 100'000'000}),
+        field("absent", &S::absent, Count{1, 100'000'000}),
+        field("digests", &S::digests, Count{1, 100'000'000}),
+        field("freshness", &S::freshness, Duration{100ms, 1h}),
+    };
+}
+
+std::vector<Field<AccessLogSettings>> access_log_fields() {
+    using S = AccessLogSettings;
+    return {
+        field("path", &S::path, Text{wrong_in_log_path}),
+        field("format", &S::format, Choice{{"json", "combined"}}),
+        field("buffer", &S::buffer_bytes, Size{16 * kKiB, kGiB}),
+        field("flush_interval", &S::flush_interval, Duration{10ms, 60s}),
+    };
+}
+
+std::vector<Field<CacheControlRule>> cache_control_fields() {
+    using S = CacheControlRule;
+    return {
+        field("prefix", &S::prefix, Text{wrong_in_key_prefix}),
+        field("status", &S::status, TextList{wrong_in_status, 0}),
+        field("content_type", &S::content_type, Text{wrong_in_content_type}),
+        field("uuid_named", &S::uuid_named, Flag{}),
+        required("cache_control = \"public, max-age=300\"",
+                 field("cache_control", &S::cache_control, Text{wrong_in_cache_control})),
+        field("cdn_cache_control", &S::cdn_cache_control, Text{wrong_in_cdn_cache_control}),
+        field("cloudflare_cdn_cache_control", &S::cloudflare_cdn_cache_control,
+              Text{wrong_in_cdn_cache_control}),
+    };
+}
+
+std::vector<Field<PoolSettings>> pool_fields() {
+    using S = PoolSettings;
+    return {
+        required("name = \"hot\"", field("name", &S::name, Text{wrong_in_pool_name})),
+        field("storage_type", &S::storage_type, Choice{{"local", "nfs"}}),
+        field("storage_tier", &S::storage_tier, Choice{{"hot", "warm", "cold", "archive"}}),
+        required("base_path = \"/srv/uploads\"",
+                 field("base_path", &S::base_path, Text{wrong_in_folder})),
+        field("priority", &S::priority, Count{0, 1'000'000}),
+        field("is_active", &S::is_active, Flag{}),
+        field("debug_disk_delay", &S::debug_disk_delay, Duration{0s, 60s}),
+    };
+}
+
+std::vector<SectionSchema> make_schema() {
+    using S = Settings;
+    return {
+        section("server", &S::server, server_fields()),
+        section("admin", &S::admin,
+                {field("listen", &AdminSettings::listen, ListenList{.min_items = 0})}),
+        section("limits", &S::limits, limit_fields()),
+        section("timeouts", &S::timeouts, timeout_fields()),
+        section("workers", &S::workers, worker_fields()),
+        section("cache", &S::cache, cache_fields()),
+        section("types", &S::types,
+                {field("allowed", &TypeSettings::allowed, TextList{wrong_in_media_range, 1})}),
+        section("edge", &S::edge,
+                {field("trusted_ranges", &EdgeSettings::trusted_ranges, TrustedRanges{}),
+                 field("client_address_header", &EdgeSettings::client_address_header,
+                       Text{wrong_in_header_name})}),
+        section("access_log", &S::access_log, access_log_fields()),
+        section("log", &S::log,
+                {field("level", &LogSettings::level, Choice{{"debug", "info", "warn", "error"}})}),
+        repeated_section("cache_control", &S::cache_control, cache_control_fields()),
+        repeated_section("pool", &S::pools, pool_fields()),
+    };
+}
+
+}  // namespace
+
+const std::vector<SectionSchema>& settings_schema() {
+    static const std::vector<SectionSchema> schema = make_schema();
+    return schema;
+}
+
+}  // namespace tidepool::conf

@@ -1,0 +1,28 @@
+// Which sections and keys a configuration has.
+#pragma once
+
+#include "conf/document.h"
+#include "conf/problem.h"
+#include "conf/settings.h"
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace tidepool::conf {
+
+// [NAME], or [[NAME]] where it is repeated.
+struct SectionSchema {
+    std::string_view name;
+    bool is_repeated = false;
+    std::vector<std::string_view> keys;
+    std::function<void(const Node&, Settings&, ProblemList&)>
+        read;  // any node; one of a wrong type is a problem
+    std::function<void(const Settings&, Findings&)> check;  // each value's own range
+};
+
+// Made once, then constant.
+const std::vector<SectionSchema>& settings_schema();
+
+}  // namespace tidepool::conf

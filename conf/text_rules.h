@@ -1,0 +1,28 @@
+// What single texts of the configuration must look like. Every rule returns what is wrong, or ""
+// where nothing is.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace tidepool::conf {
+
+using TextRule = std::string (*)(std::string_view);
+
+// A token of RFC 9110 5.6.2: one word of a header.
+bool is_http_token(std::string_view text);
+
+std::string wrong_in_url_prefix(std::string_view text);  // "/uploads/"
+std::string wrong_in_folder(std::string_view text);      // absolute, without ".."
+std::string wrong_in_log_path(std::string_view text);    // "", "-" or an absolute path
+std::string wrong_in_pool_name(std::string_view text);   // [a-z0-9-]{1,63}
+std::string wrong_in_key_prefix(
+    std::string_view text);  // a beginning of keys, so without "/" at its start
+std::string wrong_in_status(std::string_view text);             // "200" or "4xx"
+std::string wrong_in_media_range(std::string_view text);        // "image/png", "image/*", "*"
+std::string wrong_in_content_type(std::string_view text);       // "", "image/png", "image/*"
+std::string wrong_in_header_name(std::string_view text);        // "CF-Connecting-IP"
+std::string wrong_in_cache_control(std::string_view text);      // directives
+std::string wrong_in_cdn_cache_control(std::string_view text);  // "" or directives
+
+}  // namespace tidepool::conf

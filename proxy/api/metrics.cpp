@@ -1,0 +1,172 @@
+#include "proxy/api/metrics.h"
+
+#include <fstream>
+#include <initializer_list>
+#include <utility>
+
+#include <prometheus/metric_family.h>
+#include <prometheus/text_serializer.h>
+#include <unistd.h>
+
+namespace tidepool::api {
+
+namespace {
+
+using prometheus::ClientMetric;
+using prometheus::MetricFamily;
+using prometheus::MetricType;
+using Labels = std::vector<ClientMetric::Label>;
+
+// Collects families; the table of what is watched is the calls below.
+class Gatherer {
+  public:
+    void family(std::string name, std::string help, MetricType type) {
+        families_.push_back({std::move(name), std::move(help), type, {}});
+    }
+    void value(double number, Labels labels = {}) {
+        ClientMetric metric;
+        metric.label = std::move(labels);
+        if (families_.back().type == MetricType::Counter) {
+            metric.counter.value = number;
+        } else {
+            metric.gauge.value = number;
+        }
+        families_.back().metric.push_back(std::move(metric));
+    }
+    void histogram(ClientMetric::Histogram histogram) {
+        ClientMetric metric;
+        metric.histogram = std::move(histogram);
+        families_.back().metric.push_back(std::move(metric));
+    }
+    void counter(std::string name, std::string help, double number) {
+        family(std::move(name), std::move(help), MetricType::Counter);
+        value(number);
+    }
+    void gauge(std::string name, std::string help, double number) {
+        family(std::move(name), std::move(help), MetricType::Gauge);
+        value(number);
+    }
+    std::string text() const { return prometheus::TextSerializer().Serialize(families_); }
+
+  private:
+    std::vector<MetricFamily> families_;
+};
+
+template <class Member>
+double sum(const MetricSources& sources, Member member) {
+    std::uint64_t total = 0;
+    for (const http::Counters* counters : sources.counters) total += member(*counters).value();
+    return static_cast<double>(total);
+}
+
+double resident_bytes() {
+    std::ifstream statm("/proc/self/statm");
+    std::uint64_t pages = 0;
+    std::uint64_t resident = 0;
+    statm >> pages >> resident;
+    return static_cast<double>(resident) * static_cast<double>(sysconf(_SC_PAGESIZE));
+}
+
+void add_requests(Gatherer& out, const MetricSources& sources) {
+    out.family("tidepool_http_requests_total", "Answered requests, by status class and where the answer came from.",
+               MetricType::Counter);
+    for (std::size_t status = 1; status < 6; ++status) {
+        for (std::size_t source = 0; source < http::kSources; ++source) {
+            const double count = sum(sources, [&](const auto& c) -> auto& { return c.requests[status][source]; });
+            if (count == 0) continue;
+            out.value(count, {{"class", std::to_string(status) + "xx"},
+                              {"source", std::string(name(static_cast<http::Source>(source)))}});
+        }
+    }
+    out.family("tidepool_http_refused_total", "Requests and connections turned away before their handler, by reason.",
+               MetricType::Counter);
+    for (std::size_t reason = 0; reason < http::kRefusals; ++reason) {
+        out.value(sum(sources, [&](const auto& c) -> auto& { return c.refused[reason]; }),
+                  {{"reason", std::string(name(static_cast<http::Refusal>(reason)))}});
+    }
+    out.family("tidepool_http_request_duration_seconds", "From a request's first byte to its answer's last.",
+               MetricType::Histogram);
+    ClientMetric::Histogram histogram;
+    for (std::size_t i = 0; i <= http::kLatencyBoundsUs.size(); ++i) {
+        histogram.sample_count +=
+            static_cast<std::uint64_t>(sum(sources, [&](const auto& c) -> auto& { return c.latency[i]; }));
+        if (i < http::kLatencyBoundsUs.size()) {
+            histogram.bucket.push_back(
+                {histogram.sample_count, static_cast<double>(http::kLatencyBoundsUs[i]) / 1e6});
+        }
+    }
+    histogram.sample_sum = sum(sources, [](const auto& c) -> auto& { return c.latency_sum_us; }) / 1e6;
+    out.histogram(std::move(histogram));
+    out.counter("tidepool_http_body_bytes_total", "Bytes of bodies sent.",
+                sum(sources, [](const auto& c) -> auto& { return c.body_bytes; }));
+    out.counter("tidepool_http_broken_answers_total", "Answers that did not reach their end.",
+                sum(sources, [](const auto& c) -> auto& { return c.broken_answers; }));
+    out.counter("tidepool_http_slow_readers_total", "Of the broken answers, those cut for timeouts.min_send_rate.",
+                sum(sources, [](const auto& c) -> auto& { return c.slow_readers; }));
+}
+
+void add_connections(Gatherer& out, const MetricSources& sources) {
+    const double accepted = sum(sources, [](const auto& c) -> auto& { return c.accepted; });
+    const double closed = sum(sources, [](const auto& c) -> auto& { return c.closed; });
+    out.counter("tidepool_connections_accepted_total", "Connections accepted.", accepted);
+    out.gauge("tidepool_connections", "Connections open now.", accepted - closed);
+    out.counter("tidepool_connections_dropped_total",
+                "Connections closed without an answer, or left waiting for want of descriptors.",
+                sum(sources, [](const auto& c) -> auto& { return c.dropped; }));
+}
+
+void add_cache(Gatherer& out, const MetricSources& sources) {
+    const serve::FileCache::Usage usage = sources.finder->cache().usage();
+    out.family("tidepool_cache_entries", "Entries of the file cache, by kind.", MetricType::Gauge);
+    out.value(static_cast<double>(usage.memory_entries), {{"kind", "memory"}});
+    out.value(static_cast<double>(usage.open_files), {{"kind", "file"}});
+    out.value(static_cast<double>(usage.absent_entries), {{"kind", "absent"}});
+    out.value(static_cast<double>(sources.finder->remembered_digests()), {{"kind", "digest"}});
+    out.gauge("tidepool_cache_memory_bytes", "Memory held by bodies in the cache, bookkeeping included.",
+              static_cast<double>(usage.memory_bytes));
+    out.counter("tidepool_cache_evictions_total", "Entries dropped to make room.",
+                static_cast<double>(usage.evictions));
+    out.counter("tidepool_type_refused_total", "Files not served because their type is not in types.allowed.",
+                static_cast<double>(sources.finder->refused_types()));
+    out.counter("tidepool_type_mismatch_total", "Files whose bytes are another type than their name claims.",
+                static_cast<double>(sources.finder->mismatched_names()));
+}
+
+void add_background(Gatherer& out, const MetricSources& sources) {
+    out.family("tidepool_worker_queue", "Disk calls that wait for a worker, by pool.", MetricType::Gauge);
+    for (const auto& pool : sources.finder->pools()) {
+        out.value(static_cast<double>(pool.workers.queued()), {{"pool", pool.pool.name()}});
+    }
+    out.family("tidepool_worker_rejected_total", "Disk calls refused because the queue was full, by pool.",
+               MetricType::Counter);
+    for (const auto& pool : sources.finder->pools()) {
+        out.value(static_cast<double>(pool.workers.rejected()), {{"pool", pool.pool.name()}});
+    }
+    out.family("tidepool_loop_lag_seconds", "Longest delay of each loop's clock since the last scrape.",
+               MetricType::Gauge);
+    for (std::size_t i = 0; i < sources.loops.size(); ++i) {
+        out.value(static_cast<double>(sources.loops[i]->take_worst_lag_ms()) / 1000.0, {{"loop", std::to_string(i)}});
+    }
+    if (sources.access_log != nullptr) {
+        out.counter("tidepool_access_log_lines_total", "Lines given to the access log.",
+                    static_cast<double>(sources.access_log->lines()));
+        out.counter("tidepool_access_log_dropped_total", "Of these, lines lost to a full buffer or disk.",
+                    static_cast<double>(sources.access_log->dropped()));
+    }
+    out.gauge("process_resident_memory_bytes", "Resident memory.", resident_bytes());
+    out.family("tidepool_build_info", "Always 1; the label tells the version.", MetricType::Gauge);
+    out.value(1, {{"version", sources.version}});
+}
+
+}  // namespace
+
+std::string gather_metrics(const MetricSources& sources) {
+    Gatherer out;
+    add_requests(out, sources);
+    add_connections(out, sources);
+    add_cache(out, sources);
+    add_background(out, sources);
+    return out.text();
+}
+
+}  // namespace tidepool::api

@@ -1,0 +1,26 @@
+// The server's numbers in Prometheus' text form.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "proxy/http/counters.h"
+#include "proxy/loop/loop.h"
+#include "proxy/serve/access_log.h"
+#include "proxy/serve/file_finder.h"
+
+namespace tidepool::api {
+
+// Where the numbers come from; everything outlives whoever holds this. Reading them is safe from any thread.
+struct MetricSources {
+    std::vector<const http::Counters*> counters;  // one per loop
+    std::vector<loop::Loop*> loops;
+    serve::FileFinder* finder = nullptr;
+    const serve::AccessLog* access_log = nullptr;  // may be null
+    std::string version;
+};
+
+// One scrape. Also asks each loop for its worst lag since the last scrape, so there should be one scraper.
+std::string gather_metrics(const MetricSources& sources);
+
+}  // namespace tidepool::api

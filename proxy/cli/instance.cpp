@@ -1,0 +1,150 @@
+#include "proxy/cli/instance.h"
+
+#include <cstdint>
+#include <string>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <pthread.h>
+#include <unistd.h>
+
+namespace tidepool::cli {
+
+namespace {
+
+// How often the admin listener, while draining, looks whether the last connection has gone.
+constexpr std::uint64_t kDrainLookMs = 50;
+
+http::Server::Rules server_rules(const conf::Settings& settings) {
+    return {settings.limits, settings.timeouts, settings.edge.trusted_ranges};
+}
+
+serve::HandlerRules handler_rules(const conf::Settings& settings, std::shared_ptr<const serve::ServeRules> rules) {
+    return {settings.server.url_prefix, settings.limits.ranges, std::move(rules)};
+}
+
+}  // namespace
+
+std::shared_ptr<const serve::ServeRules> serve_rules(const conf::Settings& settings) {
+    return std::make_shared<const serve::ServeRules>(
+        serve::ServeRules{serve::CachePolicy(settings.cache_control), settings.types.allowed});
+}
+
+struct Instance::LoopThread {
+    loop::Loop loop;
+    serve::FileHandler handler;
+    http::Server server;
+    std::thread thread;
+
+    LoopThread(Instance& instance, const conf::Settings& settings,
+               const std::shared_ptr<const serve::ServeRules>& rules, serve::AccessLogWriter* log)
+        : handler(loop, instance.finder_, handler_rules(settings, rules), log),
+          server(loop, handler, instance.counts_, server_rules(settings)) {}
+};
+
+Instance::Instance(const conf::Settings& settings, std::unique_ptr<serve::AccessLog> log, unsigned loops, int done_fd)
+    : url_prefix_(settings.server.url_prefix),
+      finder_(settings, serve_rules(settings)),
+      log_(std::move(log)),
+      done_fd_(done_fd) {
+    const auto rules = serve_rules(settings);
+    api::MetricSources sources;
+    sources.finder = &finder_;
+    sources.access_log = log_.get();
+    sources.version = TIDEPOOL_VERSION;
+    for (unsigned i = 0; i < loops; ++i) {
+        serve::AccessLogWriter* const writer = log_ ? &log_->writer(i) : nullptr;
+        loops_.push_back(std::make_unique<LoopThread>(*this, settings, rules, writer));
+        sources.counters.push_back(&loops_.back()->server.counters());
+        sources.loops.push_back(&loops_.back()->loop);
+    }
+    admin_handler_ = std::make_unique<api::AdminHandler>(std::move(sources));
+    admin_ = std::make_unique<http::Server>(loops_.front()->loop, *admin_handler_, admin_counts_,
+                                            server_rules(settings));
+}
+
+Instance::~Instance() {
+    for (const auto& loop : loops_) {
+        if (loop->thread.joinable()) loop->thread.join();
+    }
+    admin_.reset();  // before the loop it lives on
+}
+
+void Instance::listen_on(const std::vector<ListenSocket>& sockets) {
+    for (const ListenSocket& socket : sockets) {
+        for (std::size_t i = 0; i < socket.fds.size(); ++i) {
+            loops_[i % loops_.size()]->server.listen_on(socket.fds[i]);
+        }
+        // Loops without a socket of their own share one.
+        for (std::size_t i = socket.fds.size(); i < loops_.size(); ++i) {
+            loops_[i]->server.listen_on(fcntl(socket.fds[i % socket.fds.size()], F_DUPFD_CLOEXEC, 0));
+        }
+    }
+}
+
+void Instance::start(const std::vector<ListenSocket>& open, const std::vector<ListenSocket>& admin) {
+    listen_on(open);
+    for (const ListenSocket& socket : admin) {
+        for (const int fd : socket.fds) admin_->listen_on(fd);
+    }
+    running_ = static_cast<unsigned>(loops_.size());
+    for (std::size_t i = 0; i < loops_.size(); ++i) {
+        loops_[i]->thread = std::thread([this, &loop = loops_[i]->loop] {
+            loop.run();
+            if (running_.fetch_sub(1) > 1) return;
+            const std::uint64_t one = 1;
+            [[maybe_unused]] const ssize_t told = write(done_fd_, &one, sizeof one);  // an eventfd takes it always
+        });
+        pthread_setname_np(loops_[i]->thread.native_handle(), fmt::format("loop:{}", i).c_str());
+    }
+}
+
+void Instance::reload(const conf::Settings& settings) {
+    const auto rules = serve_rules(settings);
+    finder_.change_rules(rules);
+    for (const auto& loop : loops_) {
+        loop->loop.post([this, &loop = *loop, settings, rules] {
+            conf::Settings changed = settings;
+            changed.server.url_prefix = url_prefix_;
+            loop.server.change_rules(server_rules(changed));
+            loop.handler.change_rules(handler_rules(changed, rules));
+            if (&loop == loops_.front().get()) admin_->change_rules(server_rules(changed));
+        });
+    }
+}
+
+void Instance::reopen_log() {
+    if (log_) log_->reopen();
+}
+
+void Instance::drain(std::chrono::milliseconds idle, bool successor_has_admin) {
+    const auto idle_ms = static_cast<std::uint64_t>(idle.count());
+    for (const auto& loop : loops_) {
+        loop->loop.post([this, &loop = *loop, idle_ms, successor_has_admin] {
+            loop.server.drain(idle_ms);
+            if (&loop != loops_.front().get()) {
+                loop.loop.stop();
+                return;
+            }
+            admin_handler_->set_draining();
+            loop.loop.tasks().spawn(finish_admin(*this, loop, successor_has_admin));
+        });
+    }
+}
+
+loop::Task<> Instance::finish_admin(Instance& instance, LoopThread& first, bool at_once) {
+    while (!at_once && instance.counts_.total() > 0) co_await first.loop.delay(kDrainLookMs);
+    instance.admin_->drain(0);
+    first.loop.stop();
+}
+
+void Instance::abort() {
+    for (const auto& loop : loops_) {
+        loop->loop.post([this, &loop = *loop] {
+            loop.server.abort_all();
+            if (&loop == loops_.front().get()) admin_->abort_all();
+        });
+    }
+}
+
+}  // namespace tidepool::cli

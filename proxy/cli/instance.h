@@ -1,0 +1,68 @@
+// One running server: its loops with their threads, and what they share.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "conf/settings.h"
+#include "proxy/api/admin.h"
+#include "proxy/cli/listen_sockets.h"
+#include "proxy/http/connection_counts.h"
+#include "proxy/http/server.h"
+#include "proxy/serve/access_log.h"
+#include "proxy/serve/handler.h"
+
+namespace tidepool::cli {
+
+// Built, started, reloaded and drained by the main thread, which runs no loop itself.
+class Instance {
+  public:
+    // `log` may be null. `done_fd` is an eventfd that is written when every loop has ended.
+    Instance(const conf::Settings& settings, std::unique_ptr<serve::AccessLog> log, unsigned loops, int done_fd);
+    // The loops must have ended.
+    ~Instance();
+    Instance(const Instance&) = delete;
+    Instance& operator=(const Instance&) = delete;
+
+    // Takes the descriptors and starts the threads.
+    void start(const std::vector<ListenSocket>& open, const std::vector<ListenSocket>& admin);
+
+    // Applies what can change while running: limits, timeouts, types, lifetimes, edge.
+    void reload(const conf::Settings& settings);
+    void reopen_log();
+
+    // Stops accepting and ends when what runs is done. The admin listener goes on, saying "draining", until then, unless
+    // a successor has it.
+    void drain(std::chrono::milliseconds idle, bool successor_has_admin);
+    // Cuts every connection.
+    void abort();
+
+    const serve::FileFinder& finder() const { return finder_; }
+    unsigned connections() const { return counts_.total(); }
+
+  private:
+    struct LoopThread;
+
+    void listen_on(const std::vector<ListenSocket>& sockets);
+    static loop::Task<> finish_admin(Instance& instance, LoopThread& first, bool at_once);
+
+    std::string url_prefix_;  // keys and pools hang on it, so a reload leaves it
+    serve::FileFinder finder_;
+    http::ConnectionCounts counts_;
+    http::ConnectionCounts admin_counts_;
+    std::unique_ptr<serve::AccessLog> log_;
+    std::vector<std::unique_ptr<LoopThread>> loops_;
+    std::unique_ptr<api::AdminHandler> admin_handler_;
+    std::unique_ptr<http::Server> admin_;  // on the first loop
+    std::atomic<unsigned> running_ = 0;
+    int done_fd_;
+};
+
+// What a configuration makes of the serving rules.
+std::shared_ptr<const serve::ServeRules> serve_rules(const conf::Settings& settings);
+
+}  // namespace tidepool::cli

@@ -1,0 +1,62 @@
+#include "proxy/cli/load_settings.h"
+
+#include <filesystem>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "conf/settings_reader.h"
+
+namespace tidepool::cli {
+
+namespace {
+
+void print(const std::vector<conf::Problem>& problems) {
+    for (const conf::Problem& problem : problems) fmt::print(stderr, "{}\n", problem.text());
+}
+
+// The addresses of a repeatable option, or nothing and a message.
+bool override_addresses(const std::vector<std::string>& texts, const char* option,
+                        std::vector<conf::ListenAddress>& addresses) {
+    if (texts.empty()) return true;
+    addresses.clear();
+    for (const std::string& text : texts) {
+        const auto address = conf::parse_listen_address(text);
+        if (!address) {
+            fmt::print(stderr, "{} {}: {}\n", option, text, address.error().text);
+            return false;
+        }
+        addresses.push_back(*address);
+    }
+    return true;
+}
+
+conf::PoolSettings pool_of_root(const std::string& root) {
+    conf::PoolSettings pool;
+    pool.name = "hot";
+    pool.base_path = std::filesystem::absolute(root).lexically_normal().string();
+    return pool;
+}
+
+}  // namespace
+
+std::optional<conf::Settings> load_settings(const ServeOptions& options) {
+    conf::Settings settings;
+    if (!options.config.empty()) {
+        conf::ReadSettings read = conf::read_settings_file(options.config);
+        print(read.problems);
+        if (!read.problems.empty()) return std::nullopt;
+        settings = std::move(read.settings);
+    }
+    if (!options.root.empty()) settings.pools = {pool_of_root(options.root)};
+    if (!override_addresses(options.listen, "--listen", settings.server.listen) ||
+        !override_addresses(options.admin_listen, "--admin-listen", settings.admin.listen)) {
+        return std::nullopt;
+    }
+    const std::vector<conf::Problem> problems = conf::check_settings(settings);
+    print(problems);
+    if (!problems.empty()) return std::nullopt;
+    return settings;
+}
+
+}  // namespace tidepool::cli

@@ -1,0 +1,49 @@
+#include "proxy/cli/run.h"
+
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include "proxy/cli/commands.h"
+#include "proxy/cli/takeover.h"
+
+namespace tidepool::cli {
+
+int run(int argument_count, char** argument_values) {
+    CLI::App app("The origin server for image hosts behind Cloudflare.", "tidepool");
+    app.set_version_flag("--version", TIDEPOOL_VERSION);
+    app.require_subcommand(1);
+
+    ServeOptions options;
+    CLI::App& serving = *app.add_subcommand("serve", "Serve images; SIGTERM drains, SIGHUP reloads, SIGUSR2 upgrades");
+    auto* const config = serving.add_option("-c,--config", options.config, "configuration file")->type_name("FILE");
+    serving.add_option("--root", options.root, "serve this folder as /uploads/, without a file")
+        ->type_name("DIR")
+        ->check(CLI::ExistingDirectory)
+        ->excludes(config);
+    serving.add_option("--listen", options.listen, "address instead of server.listen; may be repeated")
+        ->type_name("ADDR");
+    serving.add_option("--admin-listen", options.admin_listen, "address instead of admin.listen; may be repeated")
+        ->type_name("ADDR");
+
+    std::string checked_config;
+    CLI::App& checking = *app.add_subcommand("check", "Check a configuration and its pools");
+    checking.add_option("-c,--config", checked_config, "configuration file")->type_name("FILE")->required();
+
+    try {
+        app.parse(argument_count, argument_values);
+        if (serving.parsed() && options.config.empty() && options.root.empty()) {
+            throw CLI::RequiredError("serve: -c FILE or --root DIR");
+        }
+    } catch (const CLI::ParseError& error) {
+        return app.exit(error) == 0 ? 0 : 2;
+    }
+    if (checking.parsed()) return check(checked_config);
+    std::vector<std::string> arguments(argument_values, argument_values + argument_count);
+    arguments.front() = program_path(arguments.front());
+    return serve(options, arguments);
+}
+
+}  // namespace tidepool::cli

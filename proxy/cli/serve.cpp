@@ -1,0 +1,301 @@
+// The main thread of a running server: signals, reload, handing over, draining.
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <optional>
+#include <thread>
+
+#include <poll.h>
+#include <sched.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "conf/log.h"
+#include "proxy/cli/commands.h"
+#include "proxy/cli/instance.h"
+#include "proxy/cli/listen_sockets.h"
+#include "proxy/cli/load_settings.h"
+#include "proxy/cli/takeover.h"
+
+namespace tidepool::cli {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// After the drain's time is up: how long cut connections may take to unwind before the process just ends.
+constexpr std::chrono::seconds kAbortTime{2};
+constexpr std::chrono::seconds kSuccessorTime{30};
+
+unsigned usable_cores() {
+    cpu_set_t cores;
+    if (sched_getaffinity(0, sizeof cores, &cores) != 0) return 1;
+    return static_cast<unsigned>(std::max(1, CPU_COUNT(&cores)));
+}
+
+// Each connection and cached file takes a descriptor, and the usual soft limit of 1024 is for programs that use select.
+void raise_descriptor_limit(const conf::Settings& settings) {
+    rlimit limit{};
+    getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    const std::uint64_t wanted = settings.limits.connections + settings.cache.files + 1024ULL;
+    if (limit.rlim_cur < wanted) {
+        conf::log_warn("descriptor limit {} is below limits.connections + cache.files; raise LimitNOFILE to {}",
+                       limit.rlim_cur, wanted);
+    }
+}
+
+// What a reload cannot change.
+std::vector<std::string> changes_needing_restart(const conf::Settings& old, const conf::Settings& changed) {
+    std::vector<std::string> names;
+    if (!(old.server == changed.server)) names.emplace_back("server");
+    if (!(old.admin == changed.admin)) names.emplace_back("admin");
+    if (!(old.workers == changed.workers)) names.emplace_back("workers");
+    if (!(old.cache == changed.cache)) names.emplace_back("cache");
+    if (!(old.access_log == changed.access_log)) names.emplace_back("access_log");
+    if (old.edge.client_address_header != changed.edge.client_address_header) {
+        names.emplace_back("edge.client_address_header");
+    }
+    if (!(old.pools == changed.pools)) names.emplace_back("pool");
+    return names;
+}
+
+class Supervisor {
+  public:
+    Supervisor(const ServeOptions& options, std::vector<std::string> arguments, conf::Settings settings)
+        : options_(options), arguments_(std::move(arguments)), settings_(std::move(settings)) {}
+
+    bool start();
+    int run();
+
+  private:
+    Result<void> open_listeners(unsigned loops);
+    void handle_signal(int signal_number);
+    void reload();
+    void begin_takeover();
+    void finish_takeover();
+    void begin_drain(bool successor_has_admin);
+    int poll_timeout_ms() const;
+    bool past_deadline();
+
+    ServeOptions options_;
+    std::vector<std::string> arguments_;
+    conf::Settings settings_;
+    std::vector<ListenSocket> open_;
+    std::vector<ListenSocket> admin_;
+    std::unique_ptr<Instance> instance_;
+    int signal_fd_ = -1;
+    int done_fd_ = -1;
+    std::optional<Successor> successor_;
+    std::optional<Clock::time_point> deadline_;  // of the drain, or of the successor's start
+    bool draining_ = false;
+    bool aborted_ = false;
+};
+
+bool Supervisor::start() {
+    // Blocked before any thread exists, so that only signalfd sees them.
+    sigset_t signals;
+    sigemptyset(&signals);
+    for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD}) sigaddset(&signals, number);
+    pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+    std::signal(SIGPIPE, SIG_IGN);
+    std::signal(SIGIO, SIG_IGN);  // a lease that is broken (see storage::OpenFile::writers)
+    signal_fd_ = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+    done_fd_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+    conf::set_log_level(settings_.log.level);
+    raise_descriptor_limit(settings_);
+    const unsigned loops = settings_.server.threads > 0 ? settings_.server.threads : usable_cores();
+    if (const auto opened = open_listeners(loops); !opened) {
+        conf::log_error("cannot listen: {}", opened.error().text);
+        return false;
+    }
+    std::unique_ptr<serve::AccessLog> log;
+    if (!settings_.access_log.path.empty()) {
+        auto opened = serve::AccessLog::open(settings_.access_log, loops, settings_.edge.client_address_header);
+        if (!opened) {
+            conf::log_error("cannot log: {}", opened.error().text);
+            return false;
+        }
+        log = std::move(*opened);
+    }
+    instance_ = std::make_unique<Instance>(settings_, std::move(log), loops, done_fd_);
+    for (const auto& pool : instance_->finder().pools()) {
+        // Not fatal: an NFS server that is away now will come back, and other pools can serve meanwhile.
+        if (const auto checked = pool.pool.check(); !checked) conf::log_error("{}", checked.error().text);
+    }
+    instance_->start(open_, admin_);
+    for (const ListenSocket& socket : open_) conf::log_info("listening address={} listener=public", socket.actual);
+    for (const ListenSocket& socket : admin_) conf::log_info("listening address={} listener=admin", socket.actual);
+    conf::log_info("serving version={} pid={} loops={}", TIDEPOOL_VERSION, getpid(), loops);
+    tell_predecessor();
+    sd_notify(0, "READY=1");
+    return true;
+}
+
+Result<void> Supervisor::open_listeners(unsigned loops) {
+    auto inherited = inherited_sockets();
+    ActivatedSockets activated = activated_sockets();
+    open_ = std::move(activated.open);
+    admin_ = std::move(activated.admin);
+    if (open_.empty()) {
+        auto opened = open_sockets(settings_.server.listen, settings_.server, loops, inherited);
+        if (!opened) return std::unexpected(opened.error());
+        open_ = std::move(*opened);
+    }
+    if (admin_.empty()) {
+        auto opened = open_sockets(settings_.admin.listen, settings_.server, 1, inherited);
+        if (!opened) return std::unexpected(opened.error());
+        admin_ = std::move(*opened);
+    }
+    // Addresses that the new configuration no longer has.
+    for (const auto& [address, fds] : inherited) {
+        for (const int fd : fds) close(fd);
+    }
+    return {};
+}
+
+int Supervisor::poll_timeout_ms() const {
+    if (!deadline_) return -1;
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(*deadline_ - Clock::now());
+    return static_cast<int>(std::max<std::int64_t>(0, left.count() + 1));
+}
+
+int Supervisor::run() {
+    while (true) {
+        pollfd watched[3] = {{signal_fd_, POLLIN, 0},
+                             {done_fd_, POLLIN, 0},
+                             {successor_ ? successor_->ready_fd : -1, POLLIN, 0}};
+        poll(watched, 3, poll_timeout_ms());
+        signalfd_siginfo info{};
+        while (read(signal_fd_, &info, sizeof info) == sizeof info) handle_signal(static_cast<int>(info.ssi_signo));
+        if (successor_ && watched[2].revents != 0) finish_takeover();
+        if ((watched[1].revents & POLLIN) != 0) break;
+        if (deadline_ && Clock::now() >= *deadline_ && past_deadline()) {
+            conf::log_error("ending with work that does not end, likely a disk that hangs");
+            std::_Exit(1);
+        }
+    }
+    instance_.reset();
+    conf::log_info("ended pid={}", getpid());
+    return 0;
+}
+
+// True: there is nothing left to wait for.
+bool Supervisor::past_deadline() {
+    if (successor_) {
+        conf::log_error("the successor did not begin to serve in time, going on without pid={}", successor_->pid);
+        kill(successor_->pid, SIGKILL);
+        deadline_.reset();  // its pipe closes, which finish_takeover sees
+        return false;
+    }
+    if (aborted_) return true;
+    aborted_ = true;
+    conf::log_warn("drain timeout, cutting connections={}", instance_->connections());
+    instance_->abort();
+    deadline_ = Clock::now() + kAbortTime;
+    return false;
+}
+
+void Supervisor::handle_signal(int signal_number) {
+    switch (signal_number) {
+        case SIGHUP: reload(); break;
+        case SIGUSR1: instance_->reopen_log(); break;
+        case SIGUSR2: begin_takeover(); break;
+        case SIGCHLD: while (waitpid(-1, nullptr, WNOHANG) > 0) {
+            }
+            break;
+        default:
+            if (draining_) {
+                conf::log_warn("second signal, cutting connections={}", instance_->connections());
+                aborted_ = true;
+                instance_->abort();
+                deadline_ = Clock::now() + kAbortTime;
+            } else {
+                begin_drain(false);
+            }
+    }
+}
+
+void Supervisor::reload() {
+    sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%lld",
+               static_cast<long long>(
+                   std::chrono::duration_cast<std::chrono::microseconds>(Clock::now().time_since_epoch()).count()));
+    const auto changed = load_settings(options_);
+    if (!changed) {
+        conf::log_error("configuration not reloaded, the old one is kept");
+    } else {
+        for (const std::string& name : changes_needing_restart(settings_, *changed)) {
+            conf::log_warn("[{}] has changed and takes effect with a restart (SIGUSR2)", name);
+        }
+        conf::set_log_level(changed->log.level);
+        instance_->reload(*changed);
+        conf::log_info("configuration reloaded");
+    }
+    instance_->reopen_log();
+    sd_notify(0, "READY=1");
+}
+
+void Supervisor::begin_takeover() {
+    if (successor_ || draining_) return;
+    std::vector<ListenSocket> all = open_;
+    all.insert(all.end(), admin_.begin(), admin_.end());
+    auto started = start_successor(arguments_, all);
+    if (!started) {
+        conf::log_error("no successor: {}", started.error().text);
+        return;
+    }
+    successor_ = *started;
+    deadline_ = Clock::now() + kSuccessorTime;
+    conf::log_info("successor started pid={}", successor_->pid);
+}
+
+void Supervisor::finish_takeover() {
+    char word = 0;
+    const bool serves = read(successor_->ready_fd, &word, 1) == 1;
+    close(successor_->ready_fd);
+    deadline_.reset();
+    if (serves) {
+        conf::log_info("successor serves pid={}", successor_->pid);
+        sd_notifyf(0, "MAINPID=%d", successor_->pid);
+        successor_.reset();
+        begin_drain(true);
+    } else {
+        conf::log_error("successor ended before it served, going on pid={}", successor_->pid);
+        successor_.reset();
+    }
+}
+
+void Supervisor::begin_drain(bool successor_has_admin) {
+    draining_ = true;
+    conf::log_info("draining connections={}", instance_->connections());
+    if (!successor_has_admin) sd_notify(0, "STOPPING=1");
+    instance_->drain(settings_.server.drain_idle, successor_has_admin);
+    deadline_ = Clock::now() + settings_.server.drain_timeout;
+    if (successor_has_admin) return;
+    for (const auto* group : {&open_, &admin_}) {
+        for (const ListenSocket& socket : *group) {
+            if (socket.ours && socket.actual.starts_with("unix:")) unlink(socket.actual.c_str() + 5);
+        }
+    }
+}
+
+}  // namespace
+
+int serve(const ServeOptions& options, const std::vector<std::string>& arguments) {
+    auto settings = load_settings(options);
+    if (!settings) return 2;
+    Supervisor supervisor(options, arguments, std::move(*settings));
+    if (!supervisor.start()) return 1;
+    return supervisor.run();
+}
+
+}  // namespace tidepool::cli

@@ -1,0 +1,89 @@
+// One client's connection: reads a request, has it answered, sends the answer, and again.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "proxy/http/handler.h"
+#include "proxy/http/read_buffer.h"
+#include "proxy/http/request.h"
+#include "proxy/http/server.h"
+#include "proxy/loop/socket.h"
+
+namespace tidepool::http {
+
+// Belongs to one Server and its loop. run() is the whole life; the object goes when it has returned.
+class Connection {
+  public:
+    // `refusal`: the one answer this connection will get.
+    Connection(Server& server, int fd, const Peer& peer, std::optional<Refusal> refusal);
+    ~Connection();
+    Connection(const Connection&) = delete;
+    Connection& operator=(const Connection&) = delete;
+
+    loop::Task<> run();
+
+    // The next answer is the last; without a request the connection ends soon.
+    void begin_drain();
+    // Ends what is being waited for; the peer sees a reset.
+    void abort();
+
+    const Peer& peer() const { return peer_; }
+    Connection* next() const { return next_; }
+
+  private:
+    enum class Input : std::uint8_t { request, refused, ended };
+
+    loop::Task<Input> next_request();
+    loop::Task<Response> answer(Input input);
+    loop::Task<std::optional<Refusal>> drop_body();
+    loop::Task<loop::Wake> receive();
+    loop::Task<> send(const Response& response);
+    loop::Task<> send_parts(const Response& response);
+    loop::Task<> send_bytes(std::string_view first, std::string_view second, std::string_view third, bool more);
+    loop::Task<> send_file(const FilePart& part);
+    loop::Task<bool> read_chunk(const FilePart& part, std::uint64_t offset, std::span<char> into);
+    loop::Task<bool> wait_writable();
+    loop::Task<> linger();
+
+    void wait_for_request();
+    void limit_head_time();
+    void keep_head_apart();
+    bool reader_is_too_slow();
+    void break_off();
+    void report(const Response& response);
+
+    Server& server_;
+    loop::Socket socket_;
+    Peer peer_;
+    ReadBuffer buffer_;
+    HeadScanner scanner_;
+    RequestHead head_;
+    std::string apart_;  // the head of a request whose body passes through buffer_
+    std::optional<Refusal> refusal_;
+    Connection* next_ = nullptr;
+    Connection** link_ = nullptr;
+
+    // Of the connection.
+    bool keep_alive_ = true;
+    bool idle_ = false;         // waiting for a request's first byte
+    bool answered_one_ = false;
+    bool peer_ended_ = false;   // the peer closed its side, or the connection failed
+    bool unread_input_ = false; // bytes were sent to us that nobody will read
+    bool sent_whole_ = true;
+
+    // Of the current request.
+    std::size_t request_bytes_ = 0;  // at the front of buffer_
+    std::uint64_t started_ns_ = 0;
+    std::uint64_t first_byte_ns_ = 0;
+    std::uint64_t body_bytes_sent_ = 0;
+
+    // Of the current answer, for min_send_rate.
+    std::uint64_t sent_in_window_ = 0;
+    bool window_open_ = false;
+};
+
+}  // namespace tidepool::http

@@ -1,0 +1,47 @@
+// What the HTTP server asks of whoever answers.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "conf/cidr.h"
+#include "proxy/http/refusal.h"
+#include "proxy/http/request.h"
+#include "proxy/http/response.h"
+#include "proxy/loop/task.h"
+
+namespace tidepool::http {
+
+// The other end of a connection.
+struct Peer {
+    conf::IpAddress address;
+    bool is_unix = false;  // a unix socket: there is no address
+    bool trusted = false;  // in edge.trusted_ranges
+    // The address, or "unix".
+    std::string text() const { return is_unix ? "unix" : address.text(); }
+};
+
+// One answered request, told to the handler once it is over.
+struct Exchange {
+    const RequestHead& head;  // of a refused request only what could be read
+    const Peer& peer;
+    int status = 0;
+    Source source = Source::none;
+    std::uint64_t body_bytes_sent = 0;
+    std::uint64_t first_byte_us = 0;  // from the request's first byte to the answer's
+    std::uint64_t total_us = 0;
+    bool whole = true;  // false: the connection broke or was cut before the answer's end
+};
+
+// One per loop; called on that loop only.
+class Handler {
+  public:
+    virtual ~Handler() = default;
+    // Answers a request whose body, if it had one, has been dropped. The head lives until the task ends.
+    virtual loop::Task<Response> respond(const RequestHead& head, const Peer& peer) = 0;
+    // The answer for a request that was turned away.
+    virtual Response refuse(Refusal refusal) = 0;
+    virtual void finished(const Exchange& exchange) = 0;
+};
+
+}  // namespace tidepool::http

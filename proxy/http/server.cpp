@@ -1,0 +1,149 @@
+#include "proxy/http/server.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <ctime>
+#include <optional>
+
+#include <netinet/in.h>
+#include <unistd.h>
+
+#include "conf/log.h"
+#include "proxy/http/connection.h"
+#include "proxy/http/date.h"
+
+namespace tidepool::http {
+
+namespace {
+
+// Connections taken per wake-up before others get their turn.
+constexpr int kAcceptBatch = 64;
+// Above a limit this many connections are still read, to be told so; further ones are closed without a word.
+constexpr unsigned kRefusalMargin = 256;
+
+}  // namespace
+
+const std::string& HeadTail::text(Kind kind) {
+    timespec now{};
+    clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    if (now.tv_sec != second_) {
+        second_ = now.tv_sec;
+        const std::string date = "Date: " + format_date(second_) + "\r\n";
+        texts_ = {date + "\r\n", date + "Connection: keep-alive\r\n\r\n", date + "Connection: close\r\n\r\n"};
+    }
+    return texts_[static_cast<std::size_t>(kind)];
+}
+
+struct Server::Listener {
+    Server& server;
+    int fd;
+    uv_poll_t* poll = new uv_poll_t;
+
+    Listener(Server& owner, int descriptor) : server(owner), fd(descriptor) {
+        if (uv_poll_init(owner.loop_.raw(), poll, fd) != 0) std::abort();  // only for what is not a socket
+        poll->data = this;
+        uv_poll_start(poll, UV_READABLE, [](uv_poll_t* handle, int, int) {
+            const auto& listener = *static_cast<Listener*>(handle->data);
+            listener.server.accept_some(listener.fd);
+        });
+    }
+    Listener(const Listener&) = delete;
+    Listener& operator=(const Listener&) = delete;
+    ~Listener() {
+        uv_close(reinterpret_cast<uv_handle_t*>(poll),
+                 [](uv_handle_t* handle) { delete reinterpret_cast<uv_poll_t*>(handle); });
+        close(fd);
+    }
+};
+
+Server::Server(loop::Loop& loop, Handler& handler, ConnectionCounts& counts, Rules rules)
+    : loop_(loop), handler_(handler), counts_(counts), rules_(std::move(rules)) {}
+
+Server::~Server() = default;
+
+void Server::listen_on(int fd) { listeners_.push_back(std::make_unique<Listener>(*this, fd)); }
+
+void Server::accept_some(int listener_fd) {
+    for (int i = 0; i < kAcceptBatch; ++i) {
+        sockaddr_storage address{};
+        socklen_t length = sizeof address;
+        const int fd =
+            accept4(listener_fd, reinterpret_cast<sockaddr*>(&address), &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd >= 0) {
+            admit(fd, address);
+            continue;
+        }
+        if (errno == EINTR || errno == ECONNABORTED) continue;
+        if (errno != EAGAIN) {
+            // Out of descriptors or memory: those who wait stay in the kernel's queue until a connection ends.
+            conf::log_warn("accept failed error=\"{}\"", std::strerror(errno));  // NOLINT(concurrency-mt-unsafe)
+            counters_.dropped.add();
+        }
+        return;
+    }
+}
+
+Peer Server::identify(const sockaddr_storage& address) const {
+    Peer peer;
+    if (address.ss_family == AF_INET) {
+        const auto& v4 = reinterpret_cast<const sockaddr_in&>(address);
+        peer.address.bytes[10] = peer.address.bytes[11] = 0xFF;
+        std::memcpy(peer.address.bytes.data() + 12, &v4.sin_addr, 4);
+    } else if (address.ss_family == AF_INET6) {
+        const auto& v6 = reinterpret_cast<const sockaddr_in6&>(address);
+        std::memcpy(peer.address.bytes.data(), &v6.sin6_addr, 16);
+    } else {
+        peer.is_unix = true;
+        return peer;
+    }
+    peer.trusted = std::ranges::any_of(rules_.trusted, [&](const conf::Cidr& range) { return range.contains(peer.address); });
+    return peer;
+}
+
+void Server::admit(int fd, const sockaddr_storage& address) {
+    counters_.accepted.add();
+    const Peer peer = identify(address);
+    const unsigned of_peer = counts_.enter(peer);
+    const conf::LimitSettings& limits = rules_.limits;
+    const unsigned peer_limit = peer.trusted ? limits.connections_per_edge_peer : limits.connections_per_peer;
+    const bool peer_is_over = !peer.is_unix && of_peer > peer_limit;
+    if (counts_.total() > limits.connections + kRefusalMargin || (peer_is_over && of_peer > peer_limit + kRefusalMargin)) {
+        counters_.dropped.add();
+        counters_.closed.add();
+        counts_.leave(peer);
+        close(fd);
+        return;
+    }
+    std::optional<Refusal> refusal;
+    if (counts_.total() > limits.connections) refusal = Refusal::too_many_connections;
+    if (peer_is_over) refusal = Refusal::too_many_connections_of_peer;
+    loop_.tasks().spawn(serve(std::make_unique<Connection>(*this, fd, peer, refusal)));
+}
+
+loop::Task<> Server::serve(std::unique_ptr<Connection> connection) {
+    co_await connection->run();
+    counters_.closed.add();
+    counts_.leave(connection->peer());
+}
+
+void Server::drain(std::uint64_t idle_ms) {
+    if (draining_) return;
+    draining_ = true;
+    drain_idle_ms_ = idle_ms;
+    // Whoever is in the kernel's queue was promised a connection and would see it reset.
+    for (const auto& listener : listeners_) accept_some(listener->fd);
+    listeners_.clear();
+    for (Connection* connection = first_; connection != nullptr; connection = connection->next()) {
+        connection->begin_drain();
+    }
+}
+
+void Server::abort_all() {
+    for (Connection* connection = first_; connection != nullptr; connection = connection->next()) {
+        connection->abort();
+    }
+}
+
+}  // namespace tidepool::http

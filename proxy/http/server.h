@@ -1,0 +1,89 @@
+// The HTTP server of one loop: what it listens on, the connections it has, and how they end.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <sys/socket.h>
+#include <uv.h>
+
+#include "conf/settings.h"
+#include "proxy/http/connection_counts.h"
+#include "proxy/http/counters.h"
+#include "proxy/http/handler.h"
+#include "proxy/http/read_buffer.h"
+#include "proxy/loop/loop.h"
+
+namespace tidepool::http {
+
+class Connection;
+
+// The end of every head: Date, which changes once a second, and Connection.
+class HeadTail {
+  public:
+    enum class Kind : std::uint8_t { keep_alive, keep_alive_1_0, close };
+    static constexpr std::size_t kMaxBytes = 128;  // no text is longer
+    const std::string& text(Kind kind);
+
+  private:
+    std::int64_t second_ = -1;
+    std::array<std::string, 3> texts_;
+};
+
+// One per loop and kind of listener (public, admin). Loop thread only. It must outlive its connections: the loop runs
+// until they are gone.
+class Server {
+  public:
+    // What a reload may change.
+    struct Rules {
+        conf::LimitSettings limits;
+        conf::TimeoutSettings timeouts;
+        std::vector<conf::Cidr> trusted;
+    };
+
+    Server(loop::Loop& loop, Handler& handler, ConnectionCounts& counts, Rules rules);
+    ~Server();
+    Server(const Server&) = delete;
+    Server& operator=(const Server&) = delete;
+
+    // Accepts from a bound, listening, non-blocking socket, which it takes.
+    void listen_on(int fd);
+
+    // Stops accepting: takes what the kernel has already accepted, then closes the listeners. Every connection ends with
+    // its next answer; one that has nothing to say ends after `idle_ms`.
+    void drain(std::uint64_t idle_ms);
+    // Ends every connection now, whatever it is doing.
+    void abort_all();
+
+    void change_rules(Rules rules) { rules_ = std::move(rules); }
+    std::size_t connections() const { return connection_count_; }
+    const Counters& counters() const { return counters_; }
+
+  private:
+    friend class Connection;
+    struct Listener;
+
+    void accept_some(int listener_fd);
+    void admit(int fd, const sockaddr_storage& address);
+    Peer identify(const sockaddr_storage& address) const;
+    loop::Task<> serve(std::unique_ptr<Connection> connection);
+
+    loop::Loop& loop_;
+    Handler& handler_;
+    ConnectionCounts& counts_;
+    Rules rules_;
+    Counters counters_;
+    HeadTail tail_;
+    BlockPool blocks_;
+    std::vector<std::unique_ptr<Listener>> listeners_;
+    Connection* first_ = nullptr;
+    std::size_t connection_count_ = 0;
+    bool draining_ = false;
+    std::uint64_t drain_idle_ms_ = 0;
+};
+
+}  // namespace tidepool::http

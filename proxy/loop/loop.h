@@ -1,0 +1,99 @@
+// One event loop: a thread's libuv loop, its clock, deadlines and the tasks that live on it.
+#pragma once
+
+#include <atomic>
+#include <coroutine>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <vector>
+
+#include <uv.h>
+
+#include "proxy/loop/task_group.h"
+#include "proxy/loop/timer_wheel.h"
+
+namespace tidepool::loop {
+
+// Everything not marked otherwise belongs to the thread that runs the loop.
+class Loop {
+  public:
+    Loop();
+    // The loop must have run to its end (see run) or never have started.
+    ~Loop();
+    Loop(const Loop&) = delete;
+    Loop& operator=(const Loop&) = delete;
+
+    // Runs until stop() was called and every task of the group has ended.
+    void run();
+    // Lets run() return as soon as the tasks are done.
+    void stop();
+
+    // Runs `work` on the loop's thread, soon. Any thread; the loop must be alive.
+    void post(std::move_only_function<void()> work);
+    void post(std::coroutine_handle<> handle) {
+        post([handle] { handle.resume(); });
+    }
+
+    // The loop's clock: monotonic, read once per iteration, milliseconds.
+    std::uint64_t now_ms() const { return uv_now(&loop_); }
+
+    // Waits on the loop, to the wheel's precision (TimerWheel::kTickMs).
+    class Delay {
+      public:
+        Delay(Loop& loop, std::uint64_t wait_ms)
+            : loop_(loop), wait_ms_(wait_ms), deadline_(loop.wheel_, &Delay::due, this) {}
+        bool await_ready() const noexcept { return false; }
+        void await_suspend(std::coroutine_handle<> waiter) {
+            waiter_ = waiter;
+            deadline_.set(loop_.now_ms() + wait_ms_);
+        }
+        void await_resume() const noexcept {}
+
+      private:
+        static void due(void* self) { static_cast<Delay*>(self)->waiter_.resume(); }
+        Loop& loop_;
+        std::uint64_t wait_ms_;
+        Deadline deadline_;
+        std::coroutine_handle<> waiter_;
+    };
+    Delay delay(std::uint64_t wait_ms) { return {*this, wait_ms}; }
+
+    // Lets everything else that is ready on this loop go first.
+    class Yield {
+      public:
+        explicit Yield(Loop& loop) : loop_(loop) {}
+        bool await_ready() const noexcept { return false; }
+        void await_suspend(std::coroutine_handle<> waiter) { loop_.post(waiter); }
+        void await_resume() const noexcept {}
+
+      private:
+        Loop& loop_;
+    };
+    Yield yield() { return Yield(*this); }
+
+    // Longest time by which the clock's tick came late since the last call: how long the loop was busy or off the CPU. Any thread.
+    std::uint64_t take_worst_lag_ms();
+
+    uv_loop_t* raw() { return &loop_; }
+    TimerWheel& wheel() { return wheel_; }
+    TaskGroup& tasks() { return tasks_; }
+
+  private:
+    void run_posted();
+    void tick();
+
+    uv_loop_t loop_{};
+    uv_async_t wake_{};
+    uv_timer_t ticker_{};
+    TimerWheel wheel_;
+    TaskGroup tasks_;
+    bool stopping_ = false;
+    std::uint64_t last_tick_ms_ = 0;
+    std::atomic<std::uint64_t> worst_lag_ms_ = 0;
+
+    std::mutex posted_mutex_;
+    std::vector<std::move_only_function<void()>> posted_;
+};
+
+}  // namespace tidepool::loop

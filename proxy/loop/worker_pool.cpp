@@ -1,0 +1,65 @@
+#include "proxy/loop/worker_pool.h"
+
+#include <utility>
+
+#include <pthread.h>
+
+namespace tidepool::loop {
+
+WorkerPool::WorkerPool(std::string name, unsigned threads, std::size_t queue_limit)
+    : name_(std::move(name)), queue_limit_(queue_limit) {
+    threads_.reserve(threads);
+    for (unsigned i = 0; i < threads; ++i) {
+        const bool takes_bulk = i > 0 || threads == 1;
+        threads_.emplace_back([this, takes_bulk] { work_loop(takes_bulk); });
+        pthread_setname_np(threads_.back().native_handle(), ("w:" + name_).substr(0, 15).c_str());
+    }
+}
+
+WorkerPool::~WorkerPool() {
+    {
+        const std::lock_guard lock(mutex_);
+        ending_ = true;
+    }
+    quick_ready_.notify_all();
+    any_ready_.notify_all();
+    for (auto& thread : threads_) thread.join();
+}
+
+bool WorkerPool::submit(Lane lane, std::move_only_function<void()> work) {
+    {
+        const std::lock_guard lock(mutex_);
+        auto& queue = lane == Lane::quick ? quick_ : bulk_;
+        if (queue.size() >= queue_limit_) {
+            rejected_.fetch_add(1, std::memory_order_relaxed);
+            return false;
+        }
+        queue.push_back(std::move(work));
+    }
+    if (lane == Lane::quick) quick_ready_.notify_one();
+    any_ready_.notify_one();
+    return true;
+}
+
+std::size_t WorkerPool::queued() const {
+    const std::lock_guard lock(mutex_);
+    return quick_.size() + bulk_.size();
+}
+
+void WorkerPool::work_loop(bool takes_bulk) {
+    auto& ready = takes_bulk ? any_ready_ : quick_ready_;
+    while (true) {
+        std::move_only_function<void()> work;
+        {
+            std::unique_lock lock(mutex_);
+            ready.wait(lock, [&] { return ending_ || !quick_.empty() || (takes_bulk && !bulk_.empty()); });
+            auto& queue = !quick_.empty() ? quick_ : bulk_;
+            if (queue.empty() || (&queue == &bulk_ && !takes_bulk)) return;  // ending and drained
+            work = std::move(queue.front());
+            queue.pop_front();
+        }
+        work();
+    }
+}
+
+}  // namespace tidepool::loop

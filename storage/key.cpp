@@ -1,0 +1,124 @@
+#include "storage/key.h"
+
+#include <algorithm>
+#include <array>
+
+namespace tidepool::storage {
+
+namespace {
+
+int hex_value(char c) {
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+    return -1;
+}
+
+bool is_lower_hex(char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); }
+
+// Well-formed UTF-8 by RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF.
+bool is_utf8(std::string_view text) {
+    std::size_t i = 0;
+    const auto byte = [&](std::size_t at) { return static_cast<unsigned char>(text[at]); };
+    while (i < text.size()) {
+        const unsigned char lead = byte(i);
+        if (lead < 0x80) {
+            ++i;
+            continue;
+        }
+        std::size_t more = 0;
+        unsigned char low = 0x80;  // bounds of the first continuation byte
+        unsigned char high = 0xBF;
+        if (lead >= 0xC2 && lead <= 0xDF) {
+            more = 1;
+        } else if (lead >= 0xE0 && lead <= 0xEF) {
+            more = 2;
+            if (lead == 0xE0) low = 0xA0;
+            if (lead == 0xED) high = 0x9F;
+        } else if (lead >= 0xF0 && lead <= 0xF4) {
+            more = 3;
+            if (lead == 0xF0) low = 0x90;
+            if (lead == 0xF4) high = 0x8F;
+        } else {
+            return false;
+        }
+        if (text.size() - i <= more) return false;
+        if (byte(i + 1) < low || byte(i + 1) > high) return false;
+        for (std::size_t k = 2; k <= more; ++k) {
+            if (byte(i + k) < 0x80 || byte(i + k) > 0xBF) return false;
+        }
+        i += more + 1;
+    }
+    return true;
+}
+
+bool decode(std::string_view path, std::string& out) {
+    out.clear();
+    out.reserve(path.size());
+    for (std::size_t i = 0; i < path.size(); ++i) {
+        char c = path[i];
+        if (c == '%') {
+            if (path.size() - i < 3) return false;
+            const int high = hex_value(path[i + 1]);
+            const int low = hex_value(path[i + 2]);
+            if (high < 0 || low < 0) return false;
+            c = static_cast<char>(high * 16 + low);
+            if (c == '/') return false;
+            i += 2;
+        }
+        const auto byte = static_cast<unsigned char>(c);
+        if (byte < 0x20 || byte == 0x7F || c == '\\') return false;
+        out.push_back(c);
+    }
+    return true;
+}
+
+// What stands between two slashes. `malformed` beats `absent`, so the caller looks at every segment.
+KeyVerdict judge_segment(std::string_view segment) {
+    if (segment == "." || segment == "..") return KeyVerdict::malformed;
+    if (segment.empty() || segment.front() == '.') return KeyVerdict::absent;
+    if (segment.size() > kMaxSegmentBytes || is_temporary_name(segment)) return KeyVerdict::absent;
+    return KeyVerdict::good;
+}
+
+}  // namespace
+
+bool is_temporary_name(std::string_view segment) {
+    static constexpr std::array<std::string_view, 8> kSuffixes{
+        "~", ".tmp", ".temp", ".part", ".partial", ".swp", ".filepart", ".crdownload"};
+    for (const std::string_view suffix : kSuffixes) {
+        if (segment.ends_with(suffix)) return true;
+    }
+    return false;
+}
+
+KeyVerdict key_from_path(std::string_view path, std::string_view prefix, std::string& key) {
+    if (path.empty() || path.front() != '/') return KeyVerdict::malformed;
+    if (!decode(path.substr(1), key) || !is_utf8(key)) return KeyVerdict::malformed;
+    KeyVerdict verdict = KeyVerdict::good;
+    std::size_t start = 0;
+    while (start <= key.size()) {
+        const std::size_t end = std::min(key.find('/', start), key.size());
+        const KeyVerdict segment = judge_segment(std::string_view(key).substr(start, end - start));
+        if (segment == KeyVerdict::malformed) return segment;
+        if (segment == KeyVerdict::absent) verdict = segment;
+        start = end + 1;
+    }
+    const std::string_view kept_prefix = prefix.substr(1);
+    if (!key.starts_with(kept_prefix) || key.size() == kept_prefix.size()) return KeyVerdict::absent;
+    if (key.size() > kMaxKeyBytes) return KeyVerdict::absent;
+    return verdict;
+}
+
+bool is_uuid_named(std::string_view key) {
+    static constexpr std::size_t kUuidBytes = 36;
+    const std::string_view name = key.substr(key.rfind('/') + 1);  // npos + 1 is 0: the whole key
+    if (name.size() <= kUuidBytes || (name[kUuidBytes] != '.' && name[kUuidBytes] != '_')) return false;
+    for (std::size_t i = 0; i < kUuidBytes; ++i) {
+        const bool dash_place = i == 8 || i == 13 || i == 18 || i == 23;
+        if (dash_place ? name[i] != '-' : !is_lower_hex(name[i])) return false;
+    }
+    return true;
+}
+
+}  // namespace tidepool::storage

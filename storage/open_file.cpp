@@ -1,0 +1,91 @@
+#include "storage/open_file.h"
+
+#include <cerrno>
+#include <chrono>
+#include <thread>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+namespace tidepool::storage {
+
+namespace {
+
+constexpr std::uint64_t kPageBytes = 4096;
+
+// cachestat(2), Linux 6.5; Debian 12's headers do not know it yet.
+constexpr long kCachestatCall = 451;
+struct CachestatRange {
+    std::uint64_t offset;
+    std::uint64_t length;
+};
+struct Cachestat {
+    std::uint64_t cached, dirty, writeback, evicted, recently_evicted;
+};
+
+std::int64_t nanoseconds(const timespec& time) { return time.tv_sec * 1'000'000'000LL + time.tv_nsec; }
+
+// Reads one byte only if that needs no disk (preadv2(2), RWF_NOWAIT).
+bool byte_in_memory(int fd, std::uint64_t offset) {
+    char byte = 0;
+    const iovec into{&byte, 1};
+    return preadv2(fd, &into, 1, static_cast<off_t>(offset), RWF_NOWAIT) == 1;
+}
+
+}  // namespace
+
+FileIdentity FileIdentity::of(const struct stat& status) {
+    return {.device = status.st_dev,
+            .inode = status.st_ino,
+            .size = static_cast<std::uint64_t>(status.st_size),
+            .modified_ns = nanoseconds(status.st_mtim),
+            .changed_ns = nanoseconds(status.st_ctim)};
+}
+
+OpenFile::~OpenFile() { close(fd_); }
+
+Result<void> OpenFile::read(std::uint64_t offset, std::span<char> into) const {
+    if (read_delay_ms_ > 0) std::this_thread::sleep_for(std::chrono::milliseconds(read_delay_ms_));
+    while (!into.empty()) {
+        const ssize_t got = pread(fd_, into.data(), into.size(), static_cast<off_t>(offset));
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return fail_errno(errno, "read");
+        if (got == 0) return fail(ErrorKind::busy, "read: the file ends before its size");
+        offset += static_cast<std::uint64_t>(got);
+        into = into.subspan(static_cast<std::size_t>(got));
+    }
+    return {};
+}
+
+bool OpenFile::in_memory(std::uint64_t offset, std::uint64_t length) const {
+    if (length == 0) return true;
+    if (read_delay_ms_ > 0) return false;
+    const std::uint64_t first = offset / kPageBytes;
+    const std::uint64_t last = (offset + length - 1) / kPageBytes;
+    CachestatRange range{offset, length};
+    Cachestat state{};
+    if (syscall(kCachestatCall, fd_, &range, &state, 0) == 0) return state.cached == last - first + 1;
+    // An older kernel: both ends. What lies between was read with them, and is dropped with them in all but rare cases.
+    return byte_in_memory(fd_, offset) && byte_in_memory(fd_, offset + length - 1);
+}
+
+bool OpenFile::unchanged() const {
+    struct statx status {};
+    const int flags = AT_EMPTY_PATH | AT_STATX_DONT_SYNC;
+    if (statx(fd_, "", flags, STATX_SIZE | STATX_MTIME, &status) != 0) return false;
+    const std::int64_t modified = status.stx_mtime.tv_sec * 1'000'000'000LL + status.stx_mtime.tv_nsec;
+    return status.stx_size == identity_.size && modified == identity_.modified_ns;
+}
+
+OpenFile::Writers OpenFile::writers() const {
+    if (fcntl(fd_, F_SETLEASE, F_RDLCK) == 0) {
+        fcntl(fd_, F_SETLEASE, F_UNLCK);
+        return Writers::none;
+    }
+    return errno == EAGAIN ? Writers::some : Writers::unknown;
+}
+
+}  // namespace tidepool::storage
