@@ -10,8 +10,8 @@
 
 namespace tidepool::conf {
 
-// An IP address in one form: IPv4 is kept as the mapped IPv6 address ::ffff:a.b.c.d, so that a dual-stack socket's
-// peers compare equal to plain ones.
+// An IP address in one form: IPv4 is kept as the mapped IPv6 address ::ffff:a.b.c.d, so that a
+// dual-stack socket's peers compare equal to plain ones.
 struct IpAddress {
     std::array<std::uint8_t, 16> bytes{};
     bool operator==(const IpAddress&) const = default;
@@ -31,12 +31,13 @@ struct Cidr {
 
     bool contains(const IpAddress& address) const;
     std::string text() const;
-    // "ADDRESS/BITS" or a single address. Bits set behind the prefix are an error, so that a slip of the pen does not
-    // trust a wider range than meant.
+    // "ADDRESS/BITS" or a single address. Bits set behind the prefix are an error, so that a slip
+    // of the pen does not trust a wider range than meant.
     static std::optional<Cidr> parse(std::string_view text);
 };
 
-// Cloudflare's published ranges, the snapshot that ships with the program (contracts: cloudflare.md 2.3, 2026-02-11).
+// Cloudflare's published ranges, the snapshot that ships with the program (contracts:
+// cloudflare.md 2.3, 2026-02-11).
 std::vector<Cidr> cloudflare_ranges();
 
 }  // namespace tidepool::conf

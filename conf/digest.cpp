@@ -30,7 +30,9 @@ Sha256::Sha256() : context_(EVP_MD_CTX_new()) {
     require(context_ != nullptr && EVP_DigestInit_ex2(context_, EVP_sha256(), nullptr) == 1);
 }
 
-Sha256::~Sha256() { EVP_MD_CTX_free(context_); }
+Sha256::~Sha256() {
+    EVP_MD_CTX_free(context_);
+}
 
 void Sha256::update(std::span<const char> bytes) {
     require(EVP_DigestUpdate(context_, bytes.data(), bytes.size()) == 1);

@@ -1,4 +1,5 @@
-// Expected failures as values: every function that can fail for a reason outside the program returns Result<T>.
+// Expected failures as values: every function that can fail for a reason outside the program
+// returns Result<T>.
 #pragma once
 
 #include <cstdint>

@@ -23,7 +23,7 @@ struct Field {
 };
 
 template <class Section, class T, class Kind>
-Field<Section> field(std::string_view key, T Section::* member, Kind kind) {
+Field<Section> field(std::string_view key, T Section::* member, const Kind& kind) {
     return {key,
             [member, kind](const Node& node, Section& into, ProblemList& problems) {
                 kind.read(node, into.*member, problems);

@@ -1,16 +1,16 @@
 // What the server says about itself: one line per event on standard error, "key=value" pairs.
 #pragma once
 
+#include "conf/settings.h"
+
 #include <string>
 
 #include <fmt/format.h>
 
-#include "conf/settings.h"
-
 namespace tidepool::conf {
 
-// Lines below the level are dropped. Any thread. Levels: error = someone must act, warn = we coped, info = a change of
-// state, debug = per request. Never log secrets or full URLs with queries.
+// Lines below the level are dropped. Any thread. Levels: error = someone must act, warn = we coped,
+// info = a change of state, debug = per request. Never log secrets or full URLs with queries.
 void set_log_level(LogSettings::Level level);
 bool log_enabled(LogSettings::Level level);
 void log_line(LogSettings::Level level, const std::string& text);

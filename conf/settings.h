@@ -1,14 +1,15 @@
-// Every setting of tidepool, once, with its built-in default. conf/tidepool.toml documents the same settings for the
-// operator; a test proves that the file and these defaults agree. Reading and checking is in settings_reader.
+// Every setting of tidepool, once, with its built-in default. conf/tidepool.toml documents the same
+// settings for the operator; a test proves that the file and these defaults agree. Reading and
+// checking is in settings_reader.
 #pragma once
+
+#include "conf/cidr.h"
+#include "conf/listen_address.h"
 
 #include <chrono>
 #include <cstdint>
 #include <string>
 #include <vector>
-
-#include "conf/cidr.h"
-#include "conf/listen_address.h"
 
 namespace tidepool::conf {
 
@@ -20,40 +21,49 @@ struct ServerSettings {
     unsigned threads = 0;         // event loops; 0 = one per usable core. 0..256
     unsigned socket_mode = 0660;  // permissions of unix sockets, octal text "0660"
     unsigned backlog = 4096;      // connections the kernel queues per socket. 1..65535
-    std::string url_prefix = "/uploads/";      // the URL path under which images are served; starts and ends with "/"
-    Milliseconds drain_timeout{30'000};        // on SIGTERM: longest time for what runs. 0..10min
-    Milliseconds drain_idle{2'000};            // on SIGTERM: how long an idle connection may still bring a request
+    std::string url_prefix =
+        "/uploads/";  // the URL path under which images are served; starts and ends with "/"
+    Milliseconds drain_timeout{30'000};  // on SIGTERM: longest time for what runs. 0..10min
+    Milliseconds drain_idle{
+        2'000};  // on SIGTERM: how long an idle connection may still bring a request
     bool operator==(const ServerSettings&) const = default;
 };
 
 // [admin]
 struct AdminSettings {
-    std::vector<ListenAddress> listen{{ListenAddress::Family::inet4, "127.0.0.1", 9090}};  // [] = no admin listener
+    std::vector<ListenAddress> listen{
+        {ListenAddress::Family::inet4, "127.0.0.1", 9090}};  // [] = no admin listener
     bool operator==(const AdminSettings&) const = default;
 };
 
 // [limits]
 struct LimitSettings {
-    std::uint64_t request_line_bytes = 16 * 1024;  // "request_line"; else 414. 256B..64KiB
-    std::uint64_t header_bytes = 128 * 1024;       // "headers": the whole head; else 431. 1KiB..1MiB
-    unsigned header_fields = 200;                  // else 431. 8..10000
-    std::uint64_t discard_body_bytes = 64 * 1024;  // "discard_body": a refused body up to this is read and dropped to
-                                                   // keep the connection; a longer one closes it. 0..16MiB
-    unsigned ranges = 64;                          // ranges a request may ask for; more are answered whole. 1..300
-    unsigned connections = 20'000;                 // in all; else 503. 1..1000000
-    unsigned connections_per_peer = 256;           // of one untrusted address (IPv6: /64); else 429. 1..1000000
-    unsigned connections_per_edge_peer = 4096;     // of one trusted address; else 429. 1..1000000
+    std::uint64_t request_line_bytes = 16ULL * 1024;  // "request_line"; else 414. 256B..64KiB
+    std::uint64_t header_bytes = 128ULL * 1024;  // "headers": the whole head; else 431. 1KiB..1MiB
+    unsigned header_fields = 200;                // else 431. 8..10000
+    std::uint64_t discard_body_bytes =
+        64ULL * 1024;      // "discard_body": a refused body up to this is read and dropped to
+                           // keep the connection; a longer one closes it. 0..16MiB
+    unsigned ranges = 64;  // ranges a request may ask for; more are answered whole. 1..300
+    unsigned connections = 20'000;  // in all; else 503. 1..1000000
+    unsigned connections_per_peer =
+        256;  // of one untrusted address (IPv6: /64); else 429. 1..1000000
+    unsigned connections_per_edge_peer = 4096;  // of one trusted address; else 429. 1..1000000
     bool operator==(const LimitSettings&) const = default;
 };
 
 // [timeouts]
 struct TimeoutSettings {
-    Milliseconds header{10'000};       // from a request's first byte to the end of its head; else 408. 100ms..5min
-    Milliseconds idle{15'000};         // keep-alive without a request, untrusted peers. 100ms..1h
-    Milliseconds idle_edge{930'000};   // the same for trusted peers: above the edge's own 900 s. 100ms..1h
-    std::uint64_t min_send_rate = 1024;    // bytes/s, as a size; a slower reader is cut off; 0 = off. 0..1GiB
+    Milliseconds header{
+        10'000};  // from a request's first byte to the end of its head; else 408. 100ms..5min
+    Milliseconds idle{15'000};  // keep-alive without a request, untrusted peers. 100ms..1h
+    Milliseconds idle_edge{
+        930'000};  // the same for trusted peers: above the edge's own 900 s. 100ms..1h
+    std::uint64_t min_send_rate =
+        1024;  // bytes/s, as a size; a slower reader is cut off; 0 = off. 0..1GiB
     Milliseconds send_window{30'000};  // over which min_send_rate is judged. 1s..10min
-    Milliseconds linger{2'000};        // after the last answer: time for the peer to take it and close. 0..60s
+    Milliseconds linger{
+        2'000};  // after the last answer: time for the peer to take it and close. 0..60s
     bool operator==(const TimeoutSettings&) const = default;
 };
 
@@ -66,12 +76,12 @@ struct WorkerSettings {
 
 // [cache]: what is known and held of the files.
 struct CacheSettings {
-    std::uint64_t memory_bytes = 256ULL * 1024 * 1024;  // "memory": bodies of small hot files. 0..1TiB
-    std::uint64_t memory_object_bytes = 64 * 1024;      // "memory_object_max". 0..64MiB
-    unsigned files = 8192;        // open descriptors kept. 1..1000000
-    unsigned entries = 100'000;   // files whose metadata is kept. 1..100000000
-    unsigned absent = 50'000;     // names known to be absent. 1..100000000
-    unsigned digests = 500'000;   // contents whose SHA-256 is remembered. 1..100000000
+    std::uint64_t memory_bytes =
+        256ULL * 1024 * 1024;  // "memory": bodies of small hot files. 0..1TiB
+    std::uint64_t memory_object_bytes = 64ULL * 1024;  // "memory_object_max". 0..64MiB
+    unsigned files = 8192;                             // open descriptors kept. 1..1000000
+    unsigned absent = 50'000;                          // names known to be absent. 1..100000000
+    unsigned digests = 200'000;     // contents whose SHA-256 is remembered. 1..100000000
     Milliseconds freshness{2'000};  // a change by another program is seen within this. 100ms..1h
     bool operator==(const CacheSettings&) const = default;
 };
@@ -82,28 +92,30 @@ struct CacheControlRule {
     std::vector<std::string> status;  // "200", "4xx", ... ; [] = any. 206 and 304 follow 200.
     std::string content_type;         // "image/jpeg", "image/*", "" = any
     bool uuid_named = false;          // true = only keys whose file name starts with a UUID
-    std::string cache_control;                 // Cache-Control
-    std::string cdn_cache_control;             // CDN-Cache-Control, "" = not sent
+    std::string cache_control;        // Cache-Control
+    std::string cdn_cache_control;    // CDN-Cache-Control, "" = not sent
     std::string cloudflare_cdn_cache_control;  // Cloudflare-CDN-Cache-Control, "" = not sent
     bool operator==(const CacheControlRule&) const = default;
 };
 
-// The rules that hold where the file has none. They are kept behind those of the file, so that every answer has one.
+// The rules that hold where the file has none. They are kept behind those of the file, so that
+// every answer has one.
 std::vector<CacheControlRule> default_cache_control();
 
 // [types]
 struct TypeSettings {
-    // What may be served, judged by the bytes; "image/*" and "*" are understood. Anything else is 404.
-    std::vector<std::string> allowed{"image/jpeg", "image/png",  "image/gif",  "image/webp", "image/avif",
-                                     "image/bmp",  "image/jxl",  "image/heic", "image/tiff", "image/x-icon",
-                                     "image/svg+xml"};
+    // What may be served, judged by the bytes; "image/*" and "*" are understood. Anything else is
+    // 404.
+    std::vector<std::string> allowed{"image/jpeg", "image/png",    "image/gif",    "image/webp",
+                                     "image/avif", "image/bmp",    "image/jxl",    "image/heic",
+                                     "image/tiff", "image/x-icon", "image/svg+xml"};
     bool operator==(const TypeSettings&) const = default;
 };
 
 // [edge]
 struct EdgeSettings {
-    // "cloudflare" (the shipped list), or a list of CIDR ranges, or "file:PATH" with one range per line.
-    // Headers about the client are believed only from these peers.
+    // "cloudflare" (the shipped list), or a list of CIDR ranges, or "file:PATH" with one range per
+    // line. Headers about the client are believed only from these peers.
     std::vector<Cidr> trusted_ranges = cloudflare_ranges();
     std::string client_address_header = "CF-Connecting-IP";
     bool operator==(const EdgeSettings&) const = default;
@@ -112,11 +124,11 @@ struct EdgeSettings {
 // [access_log]
 struct AccessLogSettings {
     enum class Format : std::uint8_t { json, combined };
-    std::string path;                    // "" = off, "-" = standard output
+    std::string path;  // "" = off, "-" = standard output
     Format format = Format::json;
-    std::uint64_t buffer_bytes = 1024 * 1024;  // "buffer": per loop; lines that find it full are dropped and counted.
-                                               // 16KiB..1GiB
-    Milliseconds flush_interval{500};    // 10ms..60s
+    std::uint64_t buffer_bytes = 1024ULL * 1024;  // "buffer": per loop; lines that find it full are
+                                                  // dropped and counted. 16KiB..1GiB
+    Milliseconds flush_interval{500};             // 10ms..60s
     bool operator==(const AccessLogSettings&) const = default;
 };
 
@@ -131,13 +143,14 @@ struct LogSettings {
 struct PoolSettings {
     enum class Type : std::uint8_t { local, nfs };
     enum class Tier : std::uint8_t { hot, warm, cold, archive };
-    std::string name;                // [a-z0-9-]{1,63}, unique
+    std::string name;  // [a-z0-9-]{1,63}, unique
     Type storage_type = Type::local;
     Tier storage_tier = Tier::hot;
-    std::string base_path;           // absolute; the folder that used to be mounted under url_prefix
-    int priority = 100;              // lower is asked first within a tier. 0..1000000
+    std::string base_path;  // absolute; the folder that used to be mounted under url_prefix
+    int priority = 100;     // lower is asked first within a tier. 0..1000000
     bool is_active = true;
-    Milliseconds debug_disk_delay{0};  // for tests: every disk call of this pool takes this much longer. 0..60s
+    Milliseconds debug_disk_delay{
+        0};  // for tests: every disk call of this pool takes this much longer. 0..60s
     bool operator==(const PoolSettings&) const = default;
 };
 

@@ -83,6 +83,7 @@ struct NamedAddress {
 
 std::vector<NamedAddress> all_addresses(const Settings& settings) {
     std::vector<NamedAddress> all;
+    all.reserve(settings.server.listen.size() + settings.admin.listen.size());
     std::size_t number = 0;
     for (const ListenAddress& each : settings.server.listen) {
         all.push_back({fmt::format("server.listen[{}]", ++number), each});

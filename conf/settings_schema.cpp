@@ -17,6 +17,7 @@ using namespace std::chrono_literals;
 template <class Section>
 std::vector<std::string_view> keys_of(const std::vector<Field<Section>>& fields) {
     std::vector<std::string_view> keys;
+    keys.reserve(fields.size());
     for (const Field<Section>& field : fields)
         keys.push_back(field.key);
     return keys;
@@ -24,7 +25,7 @@ std::vector<std::string_view> keys_of(const std::vector<Field<Section>>& fields)
 
 template <class Section>
 SectionSchema section(std::string_view name, Section Settings::* member,
-                      std::vector<Field<Section>> fields) {
+                      const std::vector<Field<Section>>& fields) {
     const auto read = [name, member, fields](const Node& node, Settings& into,
                                              ProblemList& problems) {
         if (node.kind != Node::Kind::table)
@@ -39,7 +40,7 @@ SectionSchema section(std::string_view name, Section Settings::* member,
 
 template <class Section>
 SectionSchema repeated_section(std::string_view name, std::vector<Section> Settings::* member,
-                               std::vector<Field<Section>> fields) {
+                               const std::vector<Field<Section>>& fields) {
     const auto read = [name, member, fields](const Node& node, Settings& into,
                                              ProblemList& problems) {
         const std::string expected = fmt::format("tables [[{}]]", name);
@@ -117,7 +118,6 @@ std::vector<Field<CacheSettings>> cache_fields() {
         field("memory", &S::memory_bytes, Size{0, kTiB}),
         field("memory_object_max", &S::memory_object_bytes, Size{0, 64 * kMiB}),
         field("files", &S::files, Count{1, 1'000'000}),
-        field("entries", &S::entries, Count{1, 100'000'000}),
         field("absent", &S::absent, Count{1, 100'000'000}),
         field("digests", &S::digests, Count{1, 100'000'000}),
         field("freshness", &S::freshness, Duration{100ms, 1h}),

@@ -1,6 +1,9 @@
 // Remembers what a file's content was found to be, so that it is read for that only once.
 #pragma once
 
+#include "conf/digest.h"
+#include "storage/open_file.h"
+
 #include <array>
 #include <cstddef>
 #include <list>
@@ -8,12 +11,10 @@
 #include <optional>
 #include <unordered_map>
 
-#include "conf/digest.h"
-#include "storage/open_file.h"
-
 namespace tidepool::storage {
 
-// Least recently used entries go first. `Look` is what the caller wants kept beside the digest. Any thread.
+// Least recently used entries go first. `Look` is what the caller wants kept beside the digest. Any
+// thread.
 template <class Look>
 class DigestCache {
   public:
@@ -67,7 +68,8 @@ class DigestCache {
     struct Hash {
         std::size_t operator()(const FileIdentity& identity) const {
             std::uint64_t mixed = identity.inode * 0x9E3779B97F4A7C15ULL ^ identity.device;
-            mixed = (mixed ^ static_cast<std::uint64_t>(identity.changed_ns)) * 0xD6E8FEB86659FD93ULL;
+            mixed =
+                (mixed ^ static_cast<std::uint64_t>(identity.changed_ns)) * 0xD6E8FEB86659FD93ULL;
             return mixed ^ (mixed >> 32);
         }
     };
@@ -77,7 +79,9 @@ class DigestCache {
         std::unordered_map<FileIdentity, typename std::list<Node>::iterator, Hash> index;
     };
 
-    Shard& shard_of(const FileIdentity& identity) { return shards_[(Hash()(identity) >> 8) % kShards]; }
+    Shard& shard_of(const FileIdentity& identity) {
+        return shards_[(Hash()(identity) >> 8) % kShards];
+    }
 
     std::size_t shard_limit_;
     std::array<Shard, kShards> shards_;

@@ -14,7 +14,9 @@ int hex_value(char c) {
     return -1;
 }
 
-bool is_lower_hex(char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); }
+bool is_lower_hex(char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+}
 
 // Well-formed UTF-8 by RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF.
 bool is_utf8(std::string_view text) {
@@ -73,7 +75,8 @@ bool decode(std::string_view path, std::string& out) {
     return true;
 }
 
-// What stands between two slashes. `malformed` beats `absent`, so the caller looks at every segment.
+// What stands between two slashes. `malformed` beats `absent`, so the caller looks at every
+// segment.
 KeyVerdict judge_segment(std::string_view segment) {
     if (segment == "." || segment == "..") return KeyVerdict::malformed;
     if (segment.empty() || segment.front() == '.') return KeyVerdict::absent;
@@ -105,7 +108,8 @@ KeyVerdict key_from_path(std::string_view path, std::string_view prefix, std::st
         start = end + 1;
     }
     const std::string_view kept_prefix = prefix.substr(1);
-    if (!key.starts_with(kept_prefix) || key.size() == kept_prefix.size()) return KeyVerdict::absent;
+    if (!key.starts_with(kept_prefix) || key.size() == kept_prefix.size())
+        return KeyVerdict::absent;
     if (key.size() > kMaxKeyBytes) return KeyVerdict::absent;
     return verdict;
 }
@@ -113,7 +117,8 @@ KeyVerdict key_from_path(std::string_view path, std::string_view prefix, std::st
 bool is_uuid_named(std::string_view key) {
     static constexpr std::size_t kUuidBytes = 36;
     const std::string_view name = key.substr(key.rfind('/') + 1);  // npos + 1 is 0: the whole key
-    if (name.size() <= kUuidBytes || (name[kUuidBytes] != '.' && name[kUuidBytes] != '_')) return false;
+    if (name.size() <= kUuidBytes || (name[kUuidBytes] != '.' && name[kUuidBytes] != '_'))
+        return false;
     for (std::size_t i = 0; i < kUuidBytes; ++i) {
         const bool dash_place = i == 8 || i == 13 || i == 18 || i == 23;
         if (dash_place ? name[i] != '-' : !is_lower_hex(name[i])) return false;

@@ -22,7 +22,8 @@ int open_beneath(int base, const std::string& relative) {
     how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
     while (true) {
         const long fd = syscall(SYS_openat2, base, relative.c_str(), &how, sizeof how);
-        // EAGAIN: a rename ran beside the lookup and the kernel could not prove that it stayed beneath.
+        // EAGAIN: a rename ran beside the lookup and the kernel could not prove that it stayed
+        // beneath.
         if (fd >= 0 || (errno != EINTR && errno != EAGAIN)) return static_cast<int>(fd);
     }
 }
@@ -31,7 +32,8 @@ std::unexpected<Error> open_failed(int error_number, const std::string& what) {
     switch (error_number) {
         case ENOENT:
         case ENOTDIR:
-        case ENAMETOOLONG: return fail(ErrorKind::not_found, what);
+        case ENAMETOOLONG:
+            return fail(ErrorKind::not_found, what);
         case ELOOP:
         case EXDEV:
         case EACCES:
@@ -57,8 +59,8 @@ LocalPool::LocalPool(const conf::PoolSettings& settings, std::string key_prefix)
       key_prefix_(std::move(key_prefix)),
       read_delay_ms_(static_cast<std::uint64_t>(settings.debug_disk_delay.count())) {}
 
-// Opened for each call, like a web server resolves each path from the root: a base path that is remounted or swapped
-// for another folder is followed at once.
+// Opened for each call, like a web server resolves each path from the root: a base path that is
+// remounted or swapped for another folder is followed at once.
 Result<int> LocalPool::open_base() const {
     const int base = ::open(base_path_.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (base >= 0) return base;
@@ -76,7 +78,7 @@ Result<std::shared_ptr<OpenFile>> LocalPool::open(std::string_view key) const {
     close(*base);
     if (fd < 0) return open_failed(open_error, fmt::format("pool {}: open {}", name_, relative));
 
-    struct stat status {};
+    struct stat status{};
     if (fstat(fd, &status) != 0) {
         const int stat_error = errno;
         close(fd);

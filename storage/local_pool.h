@@ -1,24 +1,27 @@
-// A pool on a mounted file system: the tree that used to be served as /uploads. Blocking calls only.
+// A pool on a mounted file system: the tree that used to be served as /uploads. Blocking calls
+// only.
 #pragma once
-
-#include <memory>
-#include <string>
-#include <string_view>
 
 #include "conf/error.h"
 #include "conf/settings.h"
 #include "storage/open_file.h"
 
+#include <memory>
+#include <string>
+#include <string_view>
+
 namespace tidepool::storage {
 
-// Finds and opens files below the pool's base path and never outside it (invariant 9). Safe from any thread.
+// Finds and opens files below the pool's base path and never outside it (invariant 9). Safe from
+// any thread.
 class LocalPool {
   public:
     // `key_prefix` is what keys have in front of their place below the base path ("uploads/").
     LocalPool(const conf::PoolSettings& settings, std::string key_prefix);
 
-    // Opens a regular file for reading. not_found: there is none by that name, or it is a folder; denied: it is a link,
-    // lies behind one, is a device or pipe, or the rights do not suffice; io: the disk fails or is not mounted.
+    // Opens a regular file for reading. not_found: there is none by that name, or it is a folder;
+    // denied: it is a link, lies behind one, is a device or pipe, or the rights do not suffice; io:
+    // the disk fails or is not mounted.
     Result<std::shared_ptr<OpenFile>> open(std::string_view key) const;
 
     // The base path exists, is a folder and can be read.

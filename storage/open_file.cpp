@@ -26,7 +26,9 @@ struct Cachestat {
     std::uint64_t cached, dirty, writeback, evicted, recently_evicted;
 };
 
-std::int64_t nanoseconds(const timespec& time) { return time.tv_sec * 1'000'000'000LL + time.tv_nsec; }
+std::int64_t nanoseconds(const timespec& time) {
+    return time.tv_sec * 1'000'000'000LL + time.tv_nsec;
+}
 
 // Reads one byte only if that needs no disk (preadv2(2), RWF_NOWAIT).
 bool byte_in_memory(int fd, std::uint64_t offset) {
@@ -45,9 +47,12 @@ FileIdentity FileIdentity::of(const struct stat& status) {
             .changed_ns = nanoseconds(status.st_ctim)};
 }
 
-OpenFile::~OpenFile() { close(fd_); }
+OpenFile::~OpenFile() {
+    close(fd_);
+}
 
 Result<void> OpenFile::read(std::uint64_t offset, std::span<char> into) const {
+    // tidy: allow sleep, the debug delay is meant to block
     if (read_delay_ms_ > 0) std::this_thread::sleep_for(std::chrono::milliseconds(read_delay_ms_));
     while (!into.empty()) {
         const ssize_t got = pread(fd_, into.data(), into.size(), static_cast<off_t>(offset));
@@ -67,16 +72,19 @@ bool OpenFile::in_memory(std::uint64_t offset, std::uint64_t length) const {
     const std::uint64_t last = (offset + length - 1) / kPageBytes;
     CachestatRange range{offset, length};
     Cachestat state{};
-    if (syscall(kCachestatCall, fd_, &range, &state, 0) == 0) return state.cached == last - first + 1;
-    // An older kernel: both ends. What lies between was read with them, and is dropped with them in all but rare cases.
+    if (syscall(kCachestatCall, fd_, &range, &state, 0) == 0)
+        return state.cached == last - first + 1;
+    // An older kernel: both ends. What lies between was read with them, and is dropped with them in
+    // all but rare cases.
     return byte_in_memory(fd_, offset) && byte_in_memory(fd_, offset + length - 1);
 }
 
 bool OpenFile::unchanged() const {
-    struct statx status {};
+    struct statx status{};
     const int flags = AT_EMPTY_PATH | AT_STATX_DONT_SYNC;
     if (statx(fd_, "", flags, STATX_SIZE | STATX_MTIME, &status) != 0) return false;
-    const std::int64_t modified = status.stx_mtime.tv_sec * 1'000'000'000LL + status.stx_mtime.tv_nsec;
+    const std::int64_t modified =
+        status.stx_mtime.tv_sec * 1'000'000'000LL + status.stx_mtime.tv_nsec;
     return status.stx_size == identity_.size && modified == identity_.modified_ns;
 }
 

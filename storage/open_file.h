@@ -1,17 +1,19 @@
-// A file held open, which version of it that is, and reading it without blocking where its bytes are in memory.
+// A file held open, which version of it that is, and reading it without blocking where its bytes
+// are in memory.
 #pragma once
+
+#include "conf/error.h"
 
 #include <cstddef>
 #include <cstdint>
 #include <span>
 
-#include "conf/error.h"
-
 struct stat;
 
 namespace tidepool::storage {
 
-// Which version of which file: two equal identities are the same bytes, unless somebody forges timestamps.
+// Which version of which file: two equal identities are the same bytes, unless somebody forges
+// timestamps.
 struct FileIdentity {
     std::uint64_t device = 0;
     std::uint64_t inode = 0;
@@ -36,19 +38,21 @@ class OpenFile {
     int fd() const { return fd_; }
     const FileIdentity& identity() const { return identity_; }
 
-    // Blocks. Reads exactly `into.size()` bytes; a file that ends earlier is ErrorKind::busy: somebody cut it.
+    // Blocks. Reads exactly `into.size()` bytes; a file that ends earlier is ErrorKind::busy:
+    // somebody cut it.
     Result<void> read(std::uint64_t offset, std::span<char> into) const;
 
-    // Never blocks. True where this part was in the page cache just now, so that sending it will not wait for a disk.
-    // False also where the kernel or the file system cannot tell.
+    // Never blocks. True where this part was in the page cache just now, so that sending it will
+    // not wait for a disk. False also where the kernel or the file system cannot tell.
     bool in_memory(std::uint64_t offset, std::uint64_t length) const;
 
-    // Never blocks. True where the file is still the version that was opened, as far as this kernel knows without
-    // asking a server. A program that rewrites a file in place makes this false.
+    // Never blocks. True where the file is still the version that was opened, as far as this kernel
+    // knows without asking a server. A program that rewrites a file in place makes this false.
     bool unchanged() const;
 
-    // Blocks shortly. False while another process holds the file open for writing; nothing where the kernel does not
-    // say (not our file, or a file system without leases). See fcntl(2), F_SETLEASE; SIGIO must be ignored.
+    // Blocks shortly. False while another process holds the file open for writing; nothing where
+    // the kernel does not say (not our file, or a file system without leases). See fcntl(2),
+    // F_SETLEASE; SIGIO must be ignored.
     enum class Writers : std::uint8_t { none, some, unknown };
     Writers writers() const;
 

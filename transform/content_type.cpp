@@ -49,23 +49,25 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 12> kBrands{
 }};
 
 // Tags that make a browser take a file for HTML (WHATWG MIME Sniffing, 7.1), lower case.
-constexpr std::array kHtmlTags{"!doctype html"sv, "html"sv, "head"sv, "script"sv, "iframe"sv, "h1"sv,
-                               "div"sv,           "font"sv, "table"sv, "a"sv,     "style"sv,  "title"sv,
-                               "b"sv,             "body"sv, "br"sv,    "p"sv,     "img"sv,    "form"sv,
-                               "object"sv,        "embed"sv, "meta"sv, "link"sv,  "svg"sv};
+constexpr std::array kHtmlTags{
+    "!doctype html"sv, "html"sv, "head"sv,   "script"sv, "iframe"sv, "h1"sv,   "div"sv, "font"sv,
+    "table"sv,         "a"sv,    "style"sv,  "title"sv,  "b"sv,      "body"sv, "br"sv,  "p"sv,
+    "img"sv,           "form"sv, "object"sv, "embed"sv,  "meta"sv,   "link"sv, "svg"sv};
 
 constexpr std::array<std::pair<std::string_view, std::string_view>, 24> kExtensions{{
-    {"jpg", "image/jpeg"},     {"jpeg", "image/jpeg"},  {"png", "image/png"},
-    {"gif", "image/gif"},      {"webp", "image/webp"},  {"avif", "image/avif"},
-    {"bmp", "image/bmp"},      {"jxl", "image/jxl"},    {"heic", "image/heic"},
-    {"heif", "image/heic"},    {"tif", "image/tiff"},   {"tiff", "image/tiff"},
-    {"ico", "image/x-icon"},   {"svg", "image/svg+xml"}, {"html", "text/html"},
-    {"htm", "text/html"},      {"xml", "application/xml"}, {"pdf", "application/pdf"},
-    {"mp4", "video/mp4"},      {"webm", "video/webm"},  {"txt", "text/plain"},
-    {"css", "text/css"},       {"js", "text/javascript"}, {"json", "application/json"},
+    {"jpg", "image/jpeg"},   {"jpeg", "image/jpeg"},     {"png", "image/png"},
+    {"gif", "image/gif"},    {"webp", "image/webp"},     {"avif", "image/avif"},
+    {"bmp", "image/bmp"},    {"jxl", "image/jxl"},       {"heic", "image/heic"},
+    {"heif", "image/heic"},  {"tif", "image/tiff"},      {"tiff", "image/tiff"},
+    {"ico", "image/x-icon"}, {"svg", "image/svg+xml"},   {"html", "text/html"},
+    {"htm", "text/html"},    {"xml", "application/xml"}, {"pdf", "application/pdf"},
+    {"mp4", "video/mp4"},    {"webm", "video/webm"},     {"txt", "text/plain"},
+    {"css", "text/css"},     {"js", "text/javascript"},  {"json", "application/json"},
 }};
 
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+char lower(char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
 
 bool starts_with_ignoring_case(std::string_view text, std::string_view lower_case) {
     return text.size() >= lower_case.size() &&
@@ -74,8 +76,8 @@ bool starts_with_ignoring_case(std::string_view text, std::string_view lower_cas
 }
 
 bool is_tag_end(std::string_view text, std::size_t at) {
-    return at >= text.size() || text[at] == '>' || text[at] == ' ' || text[at] == '/' || text[at] == '\t' ||
-           text[at] == '\n' || text[at] == '\r' || text[at] == '\f';
+    return at >= text.size() || text[at] == '>' || text[at] == ' ' || text[at] == '/' ||
+           text[at] == '\t' || text[at] == '\n' || text[at] == '\r' || text[at] == '\f';
 }
 
 std::string_view skip_blanks(std::string_view text) {
@@ -84,8 +86,10 @@ std::string_view skip_blanks(std::string_view text) {
 }
 
 bool contains_svg_element(std::string_view text) {
-    for (std::size_t at = text.find('<'); at != std::string_view::npos; at = text.find('<', at + 1)) {
-        if (starts_with_ignoring_case(text.substr(at + 1), "svg") && is_tag_end(text, at + 4)) return true;
+    for (std::size_t at = text.find('<'); at != std::string_view::npos;
+         at = text.find('<', at + 1)) {
+        if (starts_with_ignoring_case(text.substr(at + 1), "svg") && is_tag_end(text, at + 4))
+            return true;
     }
     return false;
 }
@@ -104,7 +108,8 @@ std::string_view markup_type(std::string_view text) {
         text = skip_blanks(text.substr(end + 3));
     }
     if (text.empty() || text.front() != '<') return "";
-    if (starts_with_ignoring_case(text, "<?xml") || starts_with_ignoring_case(text, "<!doctype svg")) {
+    if (starts_with_ignoring_case(text, "<?xml") ||
+        starts_with_ignoring_case(text, "<!doctype svg")) {
         return contains_svg_element(text) ? "image/svg+xml"sv : "application/xml"sv;
     }
     for (const std::string_view tag : kHtmlTags) {
@@ -120,7 +125,8 @@ std::string_view iso_media_type(std::string_view bytes) {
     const auto box_bytes = static_cast<std::size_t>(static_cast<unsigned char>(bytes[2]) * 256 +
                                                     static_cast<unsigned char>(bytes[3]));
     const std::size_t end = std::min(box_bytes, bytes.size());
-    for (std::size_t at = 8; at + 4 <= end; at += at == 8 ? 8U : 4U) {  // the minor version stands behind the first
+    for (std::size_t at = 8; at + 4 <= end;
+         at += at == 8 ? 8U : 4U) {  // the minor version stands behind the first
         for (const auto& [brand, type] : kBrands) {
             if (bytes.substr(at, 4) == brand) return type;
         }
@@ -149,9 +155,11 @@ bool is_plain_text(std::string_view bytes) {
 std::string_view content_type_of(std::span<const char> beginning) {
     const std::string_view bytes(beginning.data(), std::min(beginning.size(), kSniffBytes));
     for (const Magic& magic : kMagics) {
-        if (bytes.size() >= magic.offset && bytes.substr(magic.offset).starts_with(magic.bytes)) return magic.type;
+        if (bytes.size() >= magic.offset && bytes.substr(magic.offset).starts_with(magic.bytes))
+            return magic.type;
     }
-    if (bytes.starts_with("RIFF"sv) && bytes.size() >= 12 && bytes.substr(8, 4) == "WEBP") return "image/webp";
+    if (bytes.starts_with("RIFF"sv) && bytes.size() >= 12 && bytes.substr(8, 4) == "WEBP")
+        return "image/webp";
     if (is_bitmap(bytes)) return "image/bmp";
     if (const std::string_view type = iso_media_type(bytes); !type.empty()) return type;
     if (const std::string_view type = markup_type(bytes); !type.empty()) return type;
@@ -163,7 +171,8 @@ std::string_view content_type_by_name(std::string_view name) {
     if (dot == std::string_view::npos) return "";
     const std::string_view extension = name.substr(dot + 1);
     for (const auto& [known, type] : kExtensions) {
-        if (extension.size() == known.size() && starts_with_ignoring_case(extension, known)) return type;
+        if (extension.size() == known.size() && starts_with_ignoring_case(extension, known))
+            return type;
     }
     return "";
 }

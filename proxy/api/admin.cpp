@@ -41,8 +41,8 @@ loop::Task<http::Response> AdminHandler::readiness() {
     std::string failed;
     for (const auto& pool : sources_.finder->pools()) {
         auto& workers = sources_.finder->workers_of(pool.index);
-        const auto checked = co_await loop::offload(*sources_.loops.front(), workers, loop::Lane::quick,
-                                                    [&] { return pool.pool.check(); });
+        const auto checked = co_await loop::offload(
+            *sources_.loops.front(), workers, loop::Lane::quick, [&] { return pool.pool.check(); });
         if (!checked) failed += fmt::format("pool {}: not readable\n", pool.pool.name());
     }
     if (!failed.empty()) co_return answer(503, failed);

@@ -1,10 +1,10 @@
 // Answers of the admin listener: metrics and health.
 #pragma once
 
-#include <functional>
-
 #include "proxy/api/metrics.h"
 #include "proxy/http/handler.h"
+
+#include <functional>
 
 namespace tidepool::api {
 
@@ -13,7 +13,8 @@ class AdminHandler final : public http::Handler {
   public:
     explicit AdminHandler(MetricSources sources) : sources_(std::move(sources)) {}
 
-    loop::Task<http::Response> respond(const http::RequestHead& head, const http::Peer& peer) override;
+    loop::Task<http::Response> respond(const http::RequestHead& head,
+                                       const http::Peer& peer) override;
     http::Response refuse(http::Refusal refusal) override;
     void finished(const http::Exchange&) override {}
 

@@ -55,7 +55,8 @@ class Gatherer {
 template <class Member>
 double sum(const MetricSources& sources, Member member) {
     std::uint64_t total = 0;
-    for (const http::Counters* counters : sources.counters) total += member(*counters).value();
+    for (const http::Counters* counters : sources.counters)
+        total += member(*counters).value();
     return static_cast<double>(total);
 }
 
@@ -68,40 +69,45 @@ double resident_bytes() {
 }
 
 void add_requests(Gatherer& out, const MetricSources& sources) {
-    out.family("tidepool_http_requests_total", "Answered requests, by status class and where the answer came from.",
+    out.family("tidepool_http_requests_total",
+               "Answered requests, by status class and where the answer came from.",
                MetricType::Counter);
     for (std::size_t status = 1; status < 6; ++status) {
         for (std::size_t source = 0; source < http::kSources; ++source) {
-            const double count = sum(sources, [&](const auto& c) -> auto& { return c.requests[status][source]; });
+            const double count =
+                sum(sources, [&](const auto& c) -> auto& { return c.requests[status][source]; });
             if (count == 0) continue;
             out.value(count, {{"class", std::to_string(status) + "xx"},
                               {"source", std::string(name(static_cast<http::Source>(source)))}});
         }
     }
-    out.family("tidepool_http_refused_total", "Requests and connections turned away before their handler, by reason.",
+    out.family("tidepool_http_refused_total",
+               "Requests and connections turned away before their handler, by reason.",
                MetricType::Counter);
     for (std::size_t reason = 0; reason < http::kRefusals; ++reason) {
         out.value(sum(sources, [&](const auto& c) -> auto& { return c.refused[reason]; }),
                   {{"reason", std::string(name(static_cast<http::Refusal>(reason)))}});
     }
-    out.family("tidepool_http_request_duration_seconds", "From a request's first byte to its answer's last.",
-               MetricType::Histogram);
+    out.family("tidepool_http_request_duration_seconds",
+               "From a request's first byte to its answer's last.", MetricType::Histogram);
     ClientMetric::Histogram histogram;
     for (std::size_t i = 0; i <= http::kLatencyBoundsUs.size(); ++i) {
-        histogram.sample_count +=
-            static_cast<std::uint64_t>(sum(sources, [&](const auto& c) -> auto& { return c.latency[i]; }));
+        histogram.sample_count += static_cast<std::uint64_t>(
+            sum(sources, [&](const auto& c) -> auto& { return c.latency[i]; }));
         if (i < http::kLatencyBoundsUs.size()) {
             histogram.bucket.push_back(
                 {histogram.sample_count, static_cast<double>(http::kLatencyBoundsUs[i]) / 1e6});
         }
     }
-    histogram.sample_sum = sum(sources, [](const auto& c) -> auto& { return c.latency_sum_us; }) / 1e6;
+    histogram.sample_sum =
+        sum(sources, [](const auto& c) -> auto& { return c.latency_sum_us; }) / 1e6;
     out.histogram(std::move(histogram));
     out.counter("tidepool_http_body_bytes_total", "Bytes of bodies sent.",
                 sum(sources, [](const auto& c) -> auto& { return c.body_bytes; }));
     out.counter("tidepool_http_broken_answers_total", "Answers that did not reach their end.",
                 sum(sources, [](const auto& c) -> auto& { return c.broken_answers; }));
-    out.counter("tidepool_http_slow_readers_total", "Of the broken answers, those cut for timeouts.min_send_rate.",
+    out.counter("tidepool_http_slow_readers_total",
+                "Of the broken answers, those cut for timeouts.min_send_rate.",
                 sum(sources, [](const auto& c) -> auto& { return c.slow_readers; }));
 }
 
@@ -122,35 +128,41 @@ void add_cache(Gatherer& out, const MetricSources& sources) {
     out.value(static_cast<double>(usage.open_files), {{"kind", "file"}});
     out.value(static_cast<double>(usage.absent_entries), {{"kind", "absent"}});
     out.value(static_cast<double>(sources.finder->remembered_digests()), {{"kind", "digest"}});
-    out.gauge("tidepool_cache_memory_bytes", "Memory held by bodies in the cache, bookkeeping included.",
+    out.gauge("tidepool_cache_memory_bytes",
+              "Memory held by bodies in the cache, bookkeeping included.",
               static_cast<double>(usage.memory_bytes));
     out.counter("tidepool_cache_evictions_total", "Entries dropped to make room.",
                 static_cast<double>(usage.evictions));
-    out.counter("tidepool_type_refused_total", "Files not served because their type is not in types.allowed.",
+    out.counter("tidepool_type_refused_total",
+                "Files not served because their type is not in types.allowed.",
                 static_cast<double>(sources.finder->refused_types()));
-    out.counter("tidepool_type_mismatch_total", "Files whose bytes are another type than their name claims.",
+    out.counter("tidepool_type_mismatch_total",
+                "Files whose bytes are another type than their name claims.",
                 static_cast<double>(sources.finder->mismatched_names()));
 }
 
 void add_background(Gatherer& out, const MetricSources& sources) {
-    out.family("tidepool_worker_queue", "Disk calls that wait for a worker, by pool.", MetricType::Gauge);
+    out.family("tidepool_worker_queue", "Disk calls that wait for a worker, by pool.",
+               MetricType::Gauge);
     for (const auto& pool : sources.finder->pools()) {
         out.value(static_cast<double>(pool.workers.queued()), {{"pool", pool.pool.name()}});
     }
-    out.family("tidepool_worker_rejected_total", "Disk calls refused because the queue was full, by pool.",
-               MetricType::Counter);
+    out.family("tidepool_worker_rejected_total",
+               "Disk calls refused because the queue was full, by pool.", MetricType::Counter);
     for (const auto& pool : sources.finder->pools()) {
         out.value(static_cast<double>(pool.workers.rejected()), {{"pool", pool.pool.name()}});
     }
-    out.family("tidepool_loop_lag_seconds", "Longest delay of each loop's clock since the last scrape.",
-               MetricType::Gauge);
+    out.family("tidepool_loop_lag_seconds",
+               "Longest delay of each loop's clock since the last scrape.", MetricType::Gauge);
     for (std::size_t i = 0; i < sources.loops.size(); ++i) {
-        out.value(static_cast<double>(sources.loops[i]->take_worst_lag_ms()) / 1000.0, {{"loop", std::to_string(i)}});
+        out.value(static_cast<double>(sources.loops[i]->take_worst_lag_ms()) / 1000.0,
+                  {{"loop", std::to_string(i)}});
     }
     if (sources.access_log != nullptr) {
         out.counter("tidepool_access_log_lines_total", "Lines given to the access log.",
                     static_cast<double>(sources.access_log->lines()));
-        out.counter("tidepool_access_log_dropped_total", "Of these, lines lost to a full buffer or disk.",
+        out.counter("tidepool_access_log_dropped_total",
+                    "Of these, lines lost to a full buffer or disk.",
                     static_cast<double>(sources.access_log->dropped()));
     }
     out.gauge("process_resident_memory_bytes", "Resident memory.", resident_bytes());

@@ -1,17 +1,18 @@
 // The server's numbers in Prometheus' text form.
 #pragma once
 
-#include <string>
-#include <vector>
-
 #include "proxy/http/counters.h"
 #include "proxy/loop/loop.h"
 #include "proxy/serve/access_log.h"
 #include "proxy/serve/file_finder.h"
 
+#include <string>
+#include <vector>
+
 namespace tidepool::api {
 
-// Where the numbers come from; everything outlives whoever holds this. Reading them is safe from any thread.
+// Where the numbers come from; everything outlives whoever holds this. Reading them is safe from
+// any thread.
 struct MetricSources {
     std::vector<const http::Counters*> counters;  // one per loop
     std::vector<loop::Loop*> loops;
@@ -20,7 +21,8 @@ struct MetricSources {
     std::string version;
 };
 
-// One scrape. Also asks each loop for its worst lag since the last scrape, so there should be one scraper.
+// One scrape. Also asks each loop for its worst lag since the last scrape, so there should be one
+// scraper.
 std::string gather_metrics(const MetricSources& sources);
 
 }  // namespace tidepool::api

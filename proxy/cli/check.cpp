@@ -1,8 +1,8 @@
-#include <fmt/format.h>
-
 #include "proxy/cli/commands.h"
 #include "proxy/cli/load_settings.h"
 #include "storage/local_pool.h"
+
+#include <fmt/format.h>
 
 namespace tidepool::cli {
 
@@ -13,7 +13,8 @@ int check(const std::string& config) {
     if (!settings) return 2;
     int status = 0;
     for (const conf::PoolSettings& pool : settings->pools) {
-        const auto checked = storage::LocalPool(pool, settings->server.url_prefix.substr(1)).check();
+        const auto checked =
+            storage::LocalPool(pool, settings->server.url_prefix.substr(1)).check();
         if (checked) {
             fmt::print("pool {}: {} is readable\n", pool.name, pool.base_path);
         } else {

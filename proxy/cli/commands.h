@@ -1,4 +1,5 @@
-// The commands of the program. Each returns the exit status: 0 done, 1 failed, 2 wrong usage or configuration.
+// The commands of the program. Each returns the exit status: 0 done, 1 failed, 2 wrong usage or
+// configuration.
 #pragma once
 
 #include <string>
@@ -7,14 +8,15 @@
 namespace tidepool::cli {
 
 struct ServeOptions {
-    std::string config;       // -c FILE; "" = none
-    std::string root;         // --root DIR: one local pool
+    std::string config;  // -c FILE; "" = none
+    std::string root;    // --root DIR: one local pool
     std::vector<std::string> listen;
     std::vector<std::string> admin_listen;
 };
 
-// tidepool serve: runs until SIGTERM or SIGINT has drained it. SIGHUP reloads, SIGUSR1 reopens the access log, SIGUSR2
-// starts a successor from the same file and hands over to it. `arguments` is the command line, for that successor.
+// tidepool serve: runs until SIGTERM or SIGINT has drained it. SIGHUP reloads, SIGUSR1 reopens the
+// access log, SIGUSR2 starts a successor from the same file and hands over to it. `arguments` is
+// the command line, for that successor.
 int serve(const ServeOptions& options, const std::vector<std::string>& arguments);
 
 // tidepool check: reads the configuration and looks at each pool.

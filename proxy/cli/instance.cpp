@@ -19,7 +19,8 @@ http::Server::Rules server_rules(const conf::Settings& settings) {
     return {settings.limits, settings.timeouts, settings.edge.trusted_ranges};
 }
 
-serve::HandlerRules handler_rules(const conf::Settings& settings, std::shared_ptr<const serve::ServeRules> rules) {
+serve::HandlerRules handler_rules(const conf::Settings& settings,
+                                  std::shared_ptr<const serve::ServeRules> rules) {
     return {settings.server.url_prefix, settings.limits.ranges, std::move(rules)};
 }
 
@@ -42,7 +43,8 @@ struct Instance::LoopThread {
           server(loop, handler, instance.counts_, server_rules(settings)) {}
 };
 
-Instance::Instance(const conf::Settings& settings, std::unique_ptr<serve::AccessLog> log, unsigned loops, int done_fd)
+Instance::Instance(const conf::Settings& settings, std::unique_ptr<serve::AccessLog> log,
+                   unsigned loops, int done_fd)
     : url_prefix_(settings.server.url_prefix),
       finder_(settings, serve_rules(settings)),
       log_(std::move(log)),
@@ -77,15 +79,18 @@ void Instance::listen_on(const std::vector<ListenSocket>& sockets) {
         }
         // Loops without a socket of their own share one.
         for (std::size_t i = socket.fds.size(); i < loops_.size(); ++i) {
-            loops_[i]->server.listen_on(fcntl(socket.fds[i % socket.fds.size()], F_DUPFD_CLOEXEC, 0));
+            loops_[i]->server.listen_on(
+                fcntl(socket.fds[i % socket.fds.size()], F_DUPFD_CLOEXEC, 0));
         }
     }
 }
 
-void Instance::start(const std::vector<ListenSocket>& open, const std::vector<ListenSocket>& admin) {
+void Instance::start(const std::vector<ListenSocket>& open,
+                     const std::vector<ListenSocket>& admin) {
     listen_on(open);
     for (const ListenSocket& socket : admin) {
-        for (const int fd : socket.fds) admin_->listen_on(fd);
+        for (const int fd : socket.fds)
+            admin_->listen_on(fd);
     }
     running_ = static_cast<unsigned>(loops_.size());
     for (std::size_t i = 0; i < loops_.size(); ++i) {
@@ -93,7 +98,8 @@ void Instance::start(const std::vector<ListenSocket>& open, const std::vector<Li
             loop.run();
             if (running_.fetch_sub(1) > 1) return;
             const std::uint64_t one = 1;
-            [[maybe_unused]] const ssize_t told = write(done_fd_, &one, sizeof one);  // an eventfd takes it always
+            [[maybe_unused]] const ssize_t told =
+                write(done_fd_, &one, sizeof one);  // an eventfd takes it always
         });
         pthread_setname_np(loops_[i]->thread.native_handle(), fmt::format("loop:{}", i).c_str());
     }
@@ -133,7 +139,8 @@ void Instance::drain(std::chrono::milliseconds idle, bool successor_has_admin) {
 }
 
 loop::Task<> Instance::finish_admin(Instance& instance, LoopThread& first, bool at_once) {
-    while (!at_once && instance.counts_.total() > 0) co_await first.loop.delay(kDrainLookMs);
+    while (!at_once && instance.counts_.total() > 0)
+        co_await first.loop.delay(kDrainLookMs);
     instance.admin_->drain(0);
     first.loop.stop();
 }

@@ -1,13 +1,6 @@
 // One running server: its loops with their threads, and what they share.
 #pragma once
 
-#include <atomic>
-#include <chrono>
-#include <memory>
-#include <string>
-#include <thread>
-#include <vector>
-
 #include "conf/settings.h"
 #include "proxy/api/admin.h"
 #include "proxy/cli/listen_sockets.h"
@@ -16,13 +9,21 @@
 #include "proxy/serve/access_log.h"
 #include "proxy/serve/handler.h"
 
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
 namespace tidepool::cli {
 
 // Built, started, reloaded and drained by the main thread, which runs no loop itself.
 class Instance {
   public:
     // `log` may be null. `done_fd` is an eventfd that is written when every loop has ended.
-    Instance(const conf::Settings& settings, std::unique_ptr<serve::AccessLog> log, unsigned loops, int done_fd);
+    Instance(const conf::Settings& settings, std::unique_ptr<serve::AccessLog> log, unsigned loops,
+             int done_fd);
     // The loops must have ended.
     ~Instance();
     Instance(const Instance&) = delete;
@@ -35,8 +36,8 @@ class Instance {
     void reload(const conf::Settings& settings);
     void reopen_log();
 
-    // Stops accepting and ends when what runs is done. The admin listener goes on, saying "draining", until then, unless
-    // a successor has it.
+    // Stops accepting and ends when what runs is done. The admin listener goes on, saying
+    // "draining", until then, unless a successor has it.
     void drain(std::chrono::milliseconds idle, bool successor_has_admin);
     // Cuts every connection.
     void abort();

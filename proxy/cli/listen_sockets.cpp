@@ -57,7 +57,8 @@ SocketAddress to_socket_address(const conf::ListenAddress& address) {
 std::string actual_address(int fd) {
     SocketAddress bound;
     bound.length = sizeof bound.storage;
-    if (getsockname(fd, reinterpret_cast<sockaddr*>(&bound.storage), &bound.length) != 0) return "unknown";
+    if (getsockname(fd, reinterpret_cast<sockaddr*>(&bound.storage), &bound.length) != 0)
+        return "unknown";
     char text[INET6_ADDRSTRLEN] = {};
     if (bound.storage.ss_family == AF_INET) {
         const auto& v4 = reinterpret_cast<const sockaddr_in&>(bound.storage);
@@ -77,9 +78,10 @@ void switch_on(int fd, int level, int option) {
     setsockopt(fd, level, option, &on, sizeof on);
 }
 
-// A socket file that nobody listens on any more would make bind fail; one that somebody listens on must.
+// A socket file that nobody listens on any more would make bind fail; one that somebody listens on
+// must.
 void remove_dead_socket(const SocketAddress& address, const std::string& path) {
-    struct stat status {};
+    struct stat status{};
     if (lstat(path.c_str(), &status) != 0 || !S_ISSOCK(status.st_mode)) return;
     const int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (probe < 0) return;
@@ -100,17 +102,19 @@ Result<int> open_one(const conf::ListenAddress& address, const SocketAddress& wh
         switch_on(fd, IPPROTO_TCP, TCP_NODELAY);  // accepted sockets inherit it
         if (address.family == Family::inet6) switch_on(fd, IPPROTO_IPV6, IPV6_V6ONLY);
     }
-    const bool listening = bind(fd, where.get(), where.length) == 0 &&
-                           (address.family != Family::unix_path ||
-                            chmod(address.host.c_str(), static_cast<mode_t>(settings.socket_mode)) == 0) &&
-                           listen(fd, static_cast<int>(settings.backlog)) == 0;
+    const bool listening =
+        bind(fd, where.get(), where.length) == 0 &&
+        (address.family != Family::unix_path ||
+         chmod(address.host.c_str(), static_cast<mode_t>(settings.socket_mode)) == 0) &&
+        listen(fd, static_cast<int>(settings.backlog)) == 0;
     if (listening) return fd;
     const int error = errno;
     close(fd);
     return fail_errno(error, "listen " + address.text());
 }
 
-// With SO_REUSEPORT a second server would quietly take half of the connections of a first one that has the port.
+// With SO_REUSEPORT a second server would quietly take half of the connections of a first one that
+// has the port.
 Result<void> check_port_is_free(const conf::ListenAddress& address, const SocketAddress& where) {
     if (address.family == Family::unix_path || address.port == 0) return {};
     const int fd = socket(where.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -130,16 +134,18 @@ void use_chosen_port(SocketAddress& where, int fd) {
     getsockname(fd, reinterpret_cast<sockaddr*>(&where.storage), &where.length);
 }
 
-Result<ListenSocket> open_address(const conf::ListenAddress& address, const conf::ServerSettings& settings,
-                                  unsigned count) {
+Result<ListenSocket> open_address(const conf::ListenAddress& address,
+                                  const conf::ServerSettings& settings, unsigned count) {
     SocketAddress where = to_socket_address(address);
-    if (auto is_free = check_port_is_free(address, where); !is_free) return std::unexpected(is_free.error());
+    if (auto is_free = check_port_is_free(address, where); !is_free)
+        return std::unexpected(is_free.error());
     if (address.family == Family::unix_path) count = 1;
     ListenSocket result{address.text(), {}, {}, true};
     for (unsigned i = 0; i < count; ++i) {
         const auto fd = open_one(address, where, settings);
         if (!fd) {
-            for (const int opened : result.fds) close(opened);
+            for (const int opened : result.fds)
+                close(opened);
             return std::unexpected(fd.error());
         }
         result.fds.push_back(*fd);
@@ -159,18 +165,21 @@ std::optional<int> take_number(std::string_view text) {
 }  // namespace
 
 Result<std::vector<ListenSocket>> open_sockets(const std::vector<conf::ListenAddress>& addresses,
-                                               const conf::ServerSettings& settings, unsigned per_address,
+                                               const conf::ServerSettings& settings,
+                                               unsigned per_address,
                                                std::map<std::string, std::vector<int>>& inherited) {
     std::vector<ListenSocket> sockets;
     for (const conf::ListenAddress& address : addresses) {
         if (auto found = inherited.extract(address.text())) {
-            sockets.push_back({address.text(), actual_address(found.mapped().front()), std::move(found.mapped()), true});
+            sockets.push_back({address.text(), actual_address(found.mapped().front()),
+                               std::move(found.mapped()), true});
             continue;
         }
         auto opened = open_address(address, settings, per_address);
         if (!opened) {
             for (const ListenSocket& socket : sockets) {
-                for (const int fd : socket.fds) close(fd);
+                for (const int fd : socket.fds)
+                    close(fd);
             }
             return std::unexpected(opened.error());
         }
@@ -190,24 +199,28 @@ ActivatedSockets activated_sockets() {
         const std::string address = actual_address(fd);
         auto& group = std::string_view(names[i]) == "admin" ? result.admin : result.open;
         group.push_back({address, address, {fd}, false});
-        std::free(names[i]);  // NOLINT(cppcoreguidelines-no-malloc): sd_listen_fds_with_names allocates so
+        std::free(names[i]);  // NOLINT(cppcoreguidelines-no-malloc): sd_listen_fds_with_names
+                              // allocates so
     }
     std::free(static_cast<void*>(names));
     return result;
 }
 
-// "ADDRESS=FD,FD;ADDRESS=FD": no address holds '=' or ';' but a unix path might, which the successor then opens anew.
+// "ADDRESS=FD,FD;ADDRESS=FD": no address holds '=' or ';' but a unix path might, which the
+// successor then opens anew.
 std::string describe_for_successor(const std::vector<ListenSocket>& sockets) {
     std::string text;
     for (const ListenSocket& socket : sockets) {
-        text += fmt::format("{}{}={}", text.empty() ? "" : ";", socket.configured, fmt::join(socket.fds, ","));
+        text += fmt::format("{}{}={}", text.empty() ? "" : ";", socket.configured,
+                            fmt::join(socket.fds, ","));
     }
     return text;
 }
 
 std::map<std::string, std::vector<int>> inherited_sockets() {
     std::map<std::string, std::vector<int>> result;
-    const char* const value = std::getenv(kSocketsVariable);  // NOLINT(concurrency-mt-unsafe): before any thread
+    const char* const value =
+        std::getenv(kSocketsVariable);  // NOLINT(concurrency-mt-unsafe): before any thread
     std::string_view rest = value == nullptr ? "" : value;
     while (!rest.empty()) {
         const std::string_view entry = rest.substr(0, rest.find(';'));

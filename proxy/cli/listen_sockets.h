@@ -1,17 +1,18 @@
-// The sockets the server listens on: opened here, inherited from the process it replaces, or given by systemd.
+// The sockets the server listens on: opened here, inherited from the process it replaces, or given
+// by systemd.
 #pragma once
+
+#include "conf/error.h"
+#include "conf/settings.h"
 
 #include <map>
 #include <string>
 #include <vector>
 
-#include "conf/error.h"
-#include "conf/settings.h"
-
 namespace tidepool::cli {
 
-// One listen address and its descriptors. TCP has one per loop (SO_REUSEPORT, so that the kernel deals connections out);
-// a unix socket and systemd's have one that all loops share.
+// One listen address and its descriptors. TCP has one per loop (SO_REUSEPORT, so that the kernel
+// deals connections out); a unix socket and systemd's have one that all loops share.
 struct ListenSocket {
     std::string configured;  // as in the configuration
     std::string actual;      // with the port the kernel chose
@@ -19,16 +20,19 @@ struct ListenSocket {
     bool ours = true;  // false: systemd's, which keeps a unix socket's path
 };
 
-// Descriptors handed over by the process that this one replaces, by the configured address. Only the first call sees
-// them; those that are not taken out of the map must be closed.
+// Descriptors handed over by the process that this one replaces, by the configured address. Only
+// the first call sees them; those that are not taken out of the map must be closed.
 std::map<std::string, std::vector<int>> inherited_sockets();
 
-// Opens all of them, or none. What is found in `inherited` is taken from there instead of being opened anew.
+// Opens all of them, or none. What is found in `inherited` is taken from there instead of being
+// opened anew.
 Result<std::vector<ListenSocket>> open_sockets(const std::vector<conf::ListenAddress>& addresses,
-                                               const conf::ServerSettings& settings, unsigned per_address,
+                                               const conf::ServerSettings& settings,
+                                               unsigned per_address,
                                                std::map<std::string, std::vector<int>>& inherited);
 
-// systemd's sockets (sd_listen_fds(3)) by role: those whose FileDescriptorName is "admin", and all others.
+// systemd's sockets (sd_listen_fds(3)) by role: those whose FileDescriptorName is "admin", and all
+// others.
 struct ActivatedSockets {
     std::vector<ListenSocket> open;
     std::vector<ListenSocket> admin;

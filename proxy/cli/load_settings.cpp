@@ -1,18 +1,19 @@
 #include "proxy/cli/load_settings.h"
 
+#include "conf/settings_reader.h"
+
 #include <filesystem>
 #include <vector>
 
 #include <fmt/format.h>
-
-#include "conf/settings_reader.h"
 
 namespace tidepool::cli {
 
 namespace {
 
 void print(const std::vector<conf::Problem>& problems) {
-    for (const conf::Problem& problem : problems) fmt::print(stderr, "{}\n", problem.text());
+    for (const conf::Problem& problem : problems)
+        fmt::print(stderr, "{}\n", problem.text());
 }
 
 // The addresses of a repeatable option, or nothing and a message.

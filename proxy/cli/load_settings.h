@@ -1,10 +1,11 @@
-// The settings a command works with: the file, what the command line changes, and what is wrong with them.
+// The settings a command works with: the file, what the command line changes, and what is wrong
+// with them.
 #pragma once
-
-#include <optional>
 
 #include "conf/settings.h"
 #include "proxy/cli/commands.h"
+
+#include <optional>
 
 namespace tidepool::cli {
 

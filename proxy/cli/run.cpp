@@ -1,13 +1,13 @@
 #include "proxy/cli/run.h"
 
+#include "proxy/cli/commands.h"
+#include "proxy/cli/takeover.h"
+
 #include <string>
 #include <vector>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
-
-#include "proxy/cli/commands.h"
-#include "proxy/cli/takeover.h"
 
 namespace tidepool::cli {
 
@@ -17,20 +17,27 @@ int run(int argument_count, char** argument_values) {
     app.require_subcommand(1);
 
     ServeOptions options;
-    CLI::App& serving = *app.add_subcommand("serve", "Serve images; SIGTERM drains, SIGHUP reloads, SIGUSR2 upgrades");
-    auto* const config = serving.add_option("-c,--config", options.config, "configuration file")->type_name("FILE");
+    CLI::App& serving = *app.add_subcommand(
+        "serve", "Serve images; SIGTERM drains, SIGHUP reloads, SIGUSR2 upgrades");
+    auto* const config =
+        serving.add_option("-c,--config", options.config, "configuration file")->type_name("FILE");
     serving.add_option("--root", options.root, "serve this folder as /uploads/, without a file")
         ->type_name("DIR")
         ->check(CLI::ExistingDirectory)
         ->excludes(config);
-    serving.add_option("--listen", options.listen, "address instead of server.listen; may be repeated")
+    serving
+        .add_option("--listen", options.listen, "address instead of server.listen; may be repeated")
         ->type_name("ADDR");
-    serving.add_option("--admin-listen", options.admin_listen, "address instead of admin.listen; may be repeated")
+    serving
+        .add_option("--admin-listen", options.admin_listen,
+                    "address instead of admin.listen; may be repeated")
         ->type_name("ADDR");
 
     std::string checked_config;
     CLI::App& checking = *app.add_subcommand("check", "Check a configuration and its pools");
-    checking.add_option("-c,--config", checked_config, "configuration file")->type_name("FILE")->required();
+    checking.add_option("-c,--config", checked_config, "configuration file")
+        ->type_name("FILE")
+        ->required();
 
     try {
         app.parse(argument_count, argument_values);

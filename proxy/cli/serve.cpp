@@ -1,4 +1,11 @@
 // The main thread of a running server: signals, reload, handing over, draining.
+#include "conf/log.h"
+#include "proxy/cli/commands.h"
+#include "proxy/cli/instance.h"
+#include "proxy/cli/listen_sockets.h"
+#include "proxy/cli/load_settings.h"
+#include "proxy/cli/takeover.h"
+
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
@@ -17,20 +24,14 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
-#include "conf/log.h"
-#include "proxy/cli/commands.h"
-#include "proxy/cli/instance.h"
-#include "proxy/cli/listen_sockets.h"
-#include "proxy/cli/load_settings.h"
-#include "proxy/cli/takeover.h"
-
 namespace tidepool::cli {
 
 namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// After the drain's time is up: how long cut connections may take to unwind before the process just ends.
+// After the drain's time is up: how long cut connections may take to unwind before the process just
+// ends.
 constexpr std::chrono::seconds kAbortTime{2};
 constexpr std::chrono::seconds kSuccessorTime{30};
 
@@ -40,7 +41,8 @@ unsigned usable_cores() {
     return static_cast<unsigned>(std::max(1, CPU_COUNT(&cores)));
 }
 
-// Each connection and cached file takes a descriptor, and the usual soft limit of 1024 is for programs that use select.
+// Each connection and cached file takes a descriptor, and the usual soft limit of 1024 is for
+// programs that use select.
 void raise_descriptor_limit(const conf::Settings& settings) {
     rlimit limit{};
     getrlimit(RLIMIT_NOFILE, &limit);
@@ -48,13 +50,16 @@ void raise_descriptor_limit(const conf::Settings& settings) {
     setrlimit(RLIMIT_NOFILE, &limit);
     const std::uint64_t wanted = settings.limits.connections + settings.cache.files + 1024ULL;
     if (limit.rlim_cur < wanted) {
-        conf::log_warn("descriptor limit {} is below limits.connections + cache.files; raise LimitNOFILE to {}",
-                       limit.rlim_cur, wanted);
+        conf::log_warn(
+            "descriptor limit {} is below limits.connections + cache.files; raise LimitNOFILE to "
+            "{}",
+            limit.rlim_cur, wanted);
     }
 }
 
 // What a reload cannot change.
-std::vector<std::string> changes_needing_restart(const conf::Settings& old, const conf::Settings& changed) {
+std::vector<std::string> changes_needing_restart(const conf::Settings& old,
+                                                 const conf::Settings& changed) {
     std::vector<std::string> names;
     if (!(old.server == changed.server)) names.emplace_back("server");
     if (!(old.admin == changed.admin)) names.emplace_back("admin");
@@ -70,7 +75,8 @@ std::vector<std::string> changes_needing_restart(const conf::Settings& old, cons
 
 class Supervisor {
   public:
-    Supervisor(const ServeOptions& options, std::vector<std::string> arguments, conf::Settings settings)
+    Supervisor(const ServeOptions& options, std::vector<std::string> arguments,
+               conf::Settings settings)
         : options_(options), arguments_(std::move(arguments)), settings_(std::move(settings)) {}
 
     bool start();
@@ -104,7 +110,8 @@ bool Supervisor::start() {
     // Blocked before any thread exists, so that only signalfd sees them.
     sigset_t signals;
     sigemptyset(&signals);
-    for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD}) sigaddset(&signals, number);
+    for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD})
+        sigaddset(&signals, number);
     pthread_sigmask(SIG_BLOCK, &signals, nullptr);
     std::signal(SIGPIPE, SIG_IGN);
     std::signal(SIGIO, SIG_IGN);  // a lease that is broken (see storage::OpenFile::writers)
@@ -120,7 +127,8 @@ bool Supervisor::start() {
     }
     std::unique_ptr<serve::AccessLog> log;
     if (!settings_.access_log.path.empty()) {
-        auto opened = serve::AccessLog::open(settings_.access_log, loops, settings_.edge.client_address_header);
+        auto opened = serve::AccessLog::open(settings_.access_log, loops,
+                                             settings_.edge.client_address_header);
         if (!opened) {
             conf::log_error("cannot log: {}", opened.error().text);
             return false;
@@ -129,12 +137,16 @@ bool Supervisor::start() {
     }
     instance_ = std::make_unique<Instance>(settings_, std::move(log), loops, done_fd_);
     for (const auto& pool : instance_->finder().pools()) {
-        // Not fatal: an NFS server that is away now will come back, and other pools can serve meanwhile.
-        if (const auto checked = pool.pool.check(); !checked) conf::log_error("{}", checked.error().text);
+        // Not fatal: an NFS server that is away now will come back, and other pools can serve
+        // meanwhile.
+        if (const auto checked = pool.pool.check(); !checked)
+            conf::log_error("{}", checked.error().text);
     }
     instance_->start(open_, admin_);
-    for (const ListenSocket& socket : open_) conf::log_info("listening address={} listener=public", socket.actual);
-    for (const ListenSocket& socket : admin_) conf::log_info("listening address={} listener=admin", socket.actual);
+    for (const ListenSocket& socket : open_)
+        conf::log_info("listening address={} listener=public", socket.actual);
+    for (const ListenSocket& socket : admin_)
+        conf::log_info("listening address={} listener=admin", socket.actual);
     conf::log_info("serving version={} pid={} loops={}", TIDEPOOL_VERSION, getpid(), loops);
     tell_predecessor();
     sd_notify(0, "READY=1");
@@ -158,14 +170,16 @@ Result<void> Supervisor::open_listeners(unsigned loops) {
     }
     // Addresses that the new configuration no longer has.
     for (const auto& [address, fds] : inherited) {
-        for (const int fd : fds) close(fd);
+        for (const int fd : fds)
+            close(fd);
     }
     return {};
 }
 
 int Supervisor::poll_timeout_ms() const {
     if (!deadline_) return -1;
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(*deadline_ - Clock::now());
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(*deadline_ - Clock::now());
     return static_cast<int>(std::max<std::int64_t>(0, left.count() + 1));
 }
 
@@ -176,7 +190,8 @@ int Supervisor::run() {
                              {successor_ ? successor_->ready_fd : -1, POLLIN, 0}};
         poll(watched, 3, poll_timeout_ms());
         signalfd_siginfo info{};
-        while (read(signal_fd_, &info, sizeof info) == sizeof info) handle_signal(static_cast<int>(info.ssi_signo));
+        while (read(signal_fd_, &info, sizeof info) == sizeof info)
+            handle_signal(static_cast<int>(info.ssi_signo));
         if (successor_ && watched[2].revents != 0) finish_takeover();
         if ((watched[1].revents & POLLIN) != 0) break;
         if (deadline_ && Clock::now() >= *deadline_ && past_deadline()) {
@@ -192,7 +207,8 @@ int Supervisor::run() {
 // True: there is nothing left to wait for.
 bool Supervisor::past_deadline() {
     if (successor_) {
-        conf::log_error("the successor did not begin to serve in time, going on without pid={}", successor_->pid);
+        conf::log_error("the successor did not begin to serve in time, going on without pid={}",
+                        successor_->pid);
         kill(successor_->pid, SIGKILL);
         deadline_.reset();  // its pipe closes, which finish_takeover sees
         return false;
@@ -207,10 +223,17 @@ bool Supervisor::past_deadline() {
 
 void Supervisor::handle_signal(int signal_number) {
     switch (signal_number) {
-        case SIGHUP: reload(); break;
-        case SIGUSR1: instance_->reopen_log(); break;
-        case SIGUSR2: begin_takeover(); break;
-        case SIGCHLD: while (waitpid(-1, nullptr, WNOHANG) > 0) {
+        case SIGHUP:
+            reload();
+            break;
+        case SIGUSR1:
+            instance_->reopen_log();
+            break;
+        case SIGUSR2:
+            begin_takeover();
+            break;
+        case SIGCHLD:
+            while (waitpid(-1, nullptr, WNOHANG) > 0) {
             }
             break;
         default:
@@ -227,8 +250,9 @@ void Supervisor::handle_signal(int signal_number) {
 
 void Supervisor::reload() {
     sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%lld",
-               static_cast<long long>(
-                   std::chrono::duration_cast<std::chrono::microseconds>(Clock::now().time_since_epoch()).count()));
+               static_cast<long long>(std::chrono::duration_cast<std::chrono::microseconds>(
+                                          Clock::now().time_since_epoch())
+                                          .count()));
     const auto changed = load_settings(options_);
     if (!changed) {
         conf::log_error("configuration not reloaded, the old one is kept");
@@ -283,7 +307,8 @@ void Supervisor::begin_drain(bool successor_has_admin) {
     if (successor_has_admin) return;
     for (const auto* group : {&open_, &admin_}) {
         for (const ListenSocket& socket : *group) {
-            if (socket.ours && socket.actual.starts_with("unix:")) unlink(socket.actual.c_str() + 5);
+            if (socket.ours && socket.actual.starts_with("unix:"))
+                unlink(socket.actual.c_str() + 5);
         }
     }
 }

@@ -18,12 +18,14 @@ namespace {
 
 constexpr const char* kReadyVariable = "TIDEPOOL_READY_FD";
 
-std::vector<std::string> environment_for_successor(const std::vector<ListenSocket>& sockets, int ready_fd) {
+std::vector<std::string> environment_for_successor(const std::vector<ListenSocket>& sockets,
+                                                   int ready_fd) {
     std::vector<std::string> environment;
     for (char** entry = environ; *entry != nullptr; ++entry) {
         const std::string_view text = *entry;
         // systemd's variables name the process they are meant for; ours are set anew.
-        if (!text.starts_with("LISTEN_") && !text.starts_with(kSocketsVariable) && !text.starts_with(kReadyVariable)) {
+        if (!text.starts_with("LISTEN_") && !text.starts_with(kSocketsVariable) &&
+            !text.starts_with(kReadyVariable)) {
             environment.emplace_back(text);
         }
     }
@@ -35,7 +37,8 @@ std::vector<std::string> environment_for_successor(const std::vector<ListenSocke
 std::vector<char*> pointers(std::vector<std::string>& texts) {
     std::vector<char*> result;
     result.reserve(texts.size() + 1);
-    for (std::string& text : texts) result.push_back(text.data());
+    for (std::string& text : texts)
+        result.push_back(text.data());
     result.push_back(nullptr);
     return result;
 }
@@ -46,7 +49,8 @@ std::string program_path(const std::string& argument_zero) {
     if (argument_zero.find('/') != std::string::npos) {
         char absolute[PATH_MAX];
         if (argument_zero.front() == '/') return argument_zero;
-        if (getcwd(absolute, sizeof absolute) != nullptr) return fmt::format("{}/{}", absolute, argument_zero);
+        if (getcwd(absolute, sizeof absolute) != nullptr)
+            return fmt::format("{}/{}", absolute, argument_zero);
     }
     char link[PATH_MAX] = {};
     const ssize_t length = readlink("/proc/self/exe", link, sizeof link - 1);
@@ -61,7 +65,8 @@ Result<Successor> start_successor(const std::vector<std::string>& arguments,
     posix_spawn_file_actions_init(&actions);
     // Duplicating a descriptor onto itself clears its close-on-exec flag in the child alone.
     for (const ListenSocket& socket : sockets) {
-        for (const int fd : socket.fds) posix_spawn_file_actions_adddup2(&actions, fd, fd);
+        for (const int fd : socket.fds)
+            posix_spawn_file_actions_adddup2(&actions, fd, fd);
     }
     posix_spawn_file_actions_adddup2(&actions, ends[1], ends[1]);
     posix_spawnattr_t attributes;
@@ -74,8 +79,9 @@ Result<Successor> start_successor(const std::vector<std::string>& arguments,
     std::vector<std::string> argument_texts = arguments;
     std::vector<std::string> environment_texts = environment_for_successor(sockets, ends[1]);
     Successor successor{0, ends[0]};
-    const int error = posix_spawn(&successor.pid, arguments.front().c_str(), &actions, &attributes,
-                                  pointers(argument_texts).data(), pointers(environment_texts).data());
+    const int error =
+        posix_spawn(&successor.pid, arguments.front().c_str(), &actions, &attributes,
+                    pointers(argument_texts).data(), pointers(environment_texts).data());
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
     close(ends[1]);
@@ -85,13 +91,15 @@ Result<Successor> start_successor(const std::vector<std::string>& arguments,
 }
 
 void tell_predecessor() {
-    const char* const value = std::getenv(kReadyVariable);  // NOLINT(concurrency-mt-unsafe): no other thread writes it
+    const char* const value =
+        std::getenv(kReadyVariable);  // NOLINT(concurrency-mt-unsafe): no other thread writes it
     if (value == nullptr) return;
     int fd = -1;
     std::from_chars(value, value + std::strlen(value), fd);
     unsetenv(kReadyVariable);  // NOLINT(concurrency-mt-unsafe): as above
     if (fd < 0) return;
-    [[maybe_unused]] const ssize_t told = write(fd, "1", 1);  // a predecessor that has gone needs no word
+    [[maybe_unused]] const ssize_t told =
+        write(fd, "1", 1);  // a predecessor that has gone needs no word
     close(fd);
 }
 

@@ -1,13 +1,13 @@
 // Handing the listening sockets to a new process of (a newer version of) this program.
 #pragma once
 
+#include "conf/error.h"
+#include "proxy/cli/listen_sockets.h"
+
 #include <string>
 #include <vector>
 
 #include <sys/types.h>
-
-#include "conf/error.h"
-#include "proxy/cli/listen_sockets.h"
 
 namespace tidepool::cli {
 
@@ -17,14 +17,16 @@ struct Successor {
     int ready_fd = -1;  // becomes readable when it serves (one byte) or has failed (end of file)
 };
 
-// Starts `arguments` (argv, the first an absolute path) with the sockets and, as its environment says where, the writing
-// end of a pipe.
-Result<Successor> start_successor(const std::vector<std::string>& arguments, const std::vector<ListenSocket>& sockets);
+// Starts `arguments` (argv, the first an absolute path) with the sockets and, as its environment
+// says where, the writing end of a pipe.
+Result<Successor> start_successor(const std::vector<std::string>& arguments,
+                                  const std::vector<ListenSocket>& sockets);
 
 // In the successor: tells the process that started it, if one did, that it may drain.
 void tell_predecessor();
 
-// The absolute path of this program as it was started: what stands there after an upgrade is the new version.
+// The absolute path of this program as it was started: what stands there after an upgrade is the
+// new version.
 std::string program_path(const std::string& argument_zero);
 
 }  // namespace tidepool::cli

@@ -1,18 +1,19 @@
 // Reads a request's body and drops it: what is left to do with a body that nobody asked for.
 #pragma once
 
+#include "proxy/http/request.h"
+
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string_view>
 
-#include "proxy/http/request.h"
-
 struct llhttp__internal_s;
 
 namespace tidepool::http {
 
-// Follows one body through llhttp, which knows chunked framing. How long the body is was decided by HeadScanner alone.
+// Follows one body through llhttp, which knows chunked framing. How long the body is was decided by
+// HeadScanner alone.
 class BodyReader {
   public:
     enum class Outcome : std::uint8_t { incomplete, complete, malformed };
@@ -22,7 +23,8 @@ class BodyReader {
     BodyReader(const BodyReader&) = delete;
     BodyReader& operator=(const BodyReader&) = delete;
 
-    // Takes what came next. After `complete`, the last left_over() bytes of it belong to the next request.
+    // Takes what came next. After `complete`, the last left_over() bytes of it belong to the next
+    // request.
     Outcome feed(std::string_view data);
     std::size_t left_over() const { return left_over_; }
 

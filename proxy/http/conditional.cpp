@@ -27,7 +27,8 @@ std::string_view take_etag(std::string_view& text, bool& weak) {
 
 bool etag_list_matches(std::string_view list, std::string_view etag, bool weak_comparison) {
     skip_blanks_and_commas(list);
-    if (list == "*" || (list.starts_with("*") && list.find_first_not_of(" \t", 1) == std::string_view::npos)) {
+    if (list == "*" ||
+        (list.starts_with("*") && list.find_first_not_of(" \t", 1) == std::string_view::npos)) {
         return true;
     }
     while (!list.empty()) {
@@ -45,7 +46,8 @@ bool etag_list_matches(std::string_view list, std::string_view etag, bool weak_c
     return false;
 }
 
-ConditionVerdict judge_conditions(const Conditions& conditions, const Validators& current, std::int64_t now) {
+ConditionVerdict judge_conditions(const Conditions& conditions, const Validators& current,
+                                  std::int64_t now) {
     if (!conditions.if_match.empty()) {
         if (!etag_list_matches(conditions.if_match, current.etag, false)) {
             return ConditionVerdict::precondition_failed;
@@ -55,8 +57,9 @@ ConditionVerdict judge_conditions(const Conditions& conditions, const Validators
         if (date && current.last_modified > *date) return ConditionVerdict::precondition_failed;
     }
     if (!conditions.if_none_match.empty()) {
-        return etag_list_matches(conditions.if_none_match, current.etag, true) ? ConditionVerdict::not_modified
-                                                                               : ConditionVerdict::proceed;
+        return etag_list_matches(conditions.if_none_match, current.etag, true)
+                   ? ConditionVerdict::not_modified
+                   : ConditionVerdict::proceed;
     }
     if (!conditions.if_modified_since.empty()) {
         const auto date = parse_date(conditions.if_modified_since, now);
@@ -68,8 +71,8 @@ ConditionVerdict judge_conditions(const Conditions& conditions, const Validators
 bool range_applies(std::string_view if_range, const Validators& current, std::int64_t now) {
     if (if_range.empty()) return true;
     if (if_range.front() == '"' || if_range.starts_with("W/")) return if_range == current.etag;
-    // A date is a strong validator only where nothing can have changed within its second; ours is judged by content
-    // as well, so an exact match of a time in the past is enough.
+    // A date is a strong validator only where nothing can have changed within its second; ours is
+    // judged by content as well, so an exact match of a time in the past is enough.
     const auto date = parse_date(if_range, now);
     return date && *date == current.last_modified && current.last_modified < now - 1;
 }

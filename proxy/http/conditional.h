@@ -12,8 +12,8 @@ struct Validators {
     std::int64_t last_modified = 0;  // seconds since 1970
 };
 
-// The conditional fields of a request; an absent one is "". A list field sent several times comes joined by commas; a
-// date sent several times counts as absent.
+// The conditional fields of a request; an absent one is "". A list field sent several times comes
+// joined by commas; a date sent several times counts as absent.
 struct Conditions {
     std::string_view if_match;
     std::string_view if_unmodified_since;
@@ -28,14 +28,17 @@ enum class ConditionVerdict : std::uint8_t {
     precondition_failed,  // 412
 };
 
-// In the order of RFC 9110, 13.2.2, for GET and HEAD of something that exists. `now` is for two-digit years.
-ConditionVerdict judge_conditions(const Conditions& conditions, const Validators& current, std::int64_t now);
+// In the order of RFC 9110, 13.2.2, for GET and HEAD of something that exists. `now` is for
+// two-digit years.
+ConditionVerdict judge_conditions(const Conditions& conditions, const Validators& current,
+                                  std::int64_t now);
 
-// True where a Range header counts: there is no If-Range, or it names exactly what would be served (13.1.5).
+// True where a Range header counts: there is no If-Range, or it names exactly what would be served
+// (13.1.5).
 bool range_applies(std::string_view if_range, const Validators& current, std::int64_t now);
 
-// True where the list of entity tags ("*" included) names `etag`. Weak comparison ignores "W/". A list that does not
-// parse matches nothing behind the place where it goes wrong.
+// True where the list of entity tags ("*" included) names `etag`. Weak comparison ignores "W/". A
+// list that does not parse matches nothing behind the place where it goes wrong.
 bool etag_list_matches(std::string_view list, std::string_view etag, bool weak_comparison);
 
 }  // namespace tidepool::http

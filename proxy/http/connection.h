@@ -1,21 +1,22 @@
 // One client's connection: reads a request, has it answered, sends the answer, and again.
 #pragma once
 
-#include <cstdint>
-#include <optional>
-#include <span>
-#include <string>
-#include <string_view>
-
 #include "proxy/http/handler.h"
 #include "proxy/http/read_buffer.h"
 #include "proxy/http/request.h"
 #include "proxy/http/server.h"
 #include "proxy/loop/socket.h"
 
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
 namespace tidepool::http {
 
-// Belongs to one Server and its loop. run() is the whole life; the object goes when it has returned.
+// Belongs to one Server and its loop. run() is the whole life; the object goes when it has
+// returned.
 class Connection {
   public:
     // `refusal`: the one answer this connection will get.
@@ -43,7 +44,8 @@ class Connection {
     loop::Task<loop::Wake> receive();
     loop::Task<> send(const Response& response);
     loop::Task<> send_parts(const Response& response);
-    loop::Task<> send_bytes(std::string_view first, std::string_view second, std::string_view third, bool more);
+    loop::Task<> send_bytes(std::string_view first, std::string_view second, std::string_view third,
+                            bool more);
     loop::Task<> send_file(const FilePart& part);
     loop::Task<bool> read_chunk(const FilePart& part, std::uint64_t offset, std::span<char> into);
     loop::Task<bool> wait_writable();
@@ -69,10 +71,10 @@ class Connection {
 
     // Of the connection.
     bool keep_alive_ = true;
-    bool idle_ = false;         // waiting for a request's first byte
+    bool idle_ = false;  // waiting for a request's first byte
     bool answered_one_ = false;
-    bool peer_ended_ = false;   // the peer closed its side, or the connection failed
-    bool unread_input_ = false; // bytes were sent to us that nobody will read
+    bool peer_ended_ = false;    // the peer closed its side, or the connection failed
+    bool unread_input_ = false;  // bytes were sent to us that nobody will read
     bool sent_whole_ = true;
 
     // Of the current request.

@@ -9,7 +9,8 @@ namespace {
 conf::IpAddress counted_as(const Peer& peer) {
     conf::IpAddress address = peer.address;
     if (!peer.trusted && !address.is_v4()) {
-        for (std::size_t i = 8; i < address.bytes.size(); ++i) address.bytes[i] = 0;
+        for (std::size_t i = 8; i < address.bytes.size(); ++i)
+            address.bytes[i] = 0;
     }
     return address;
 }

@@ -1,6 +1,8 @@
 // How many connections there are, in all and of one peer, over all loops.
 #pragma once
 
+#include "proxy/http/handler.h"
+
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -8,15 +10,13 @@
 #include <mutex>
 #include <unordered_map>
 
-#include "proxy/http/handler.h"
-
 namespace tidepool::http {
 
 // Any thread. Bounded by the connections that exist: a peer without one has no entry.
 class ConnectionCounts {
   public:
-    // Counts a new connection; returns how many the peer has now, this one included. An untrusted IPv6 peer is its /64,
-    // since that is what one household gets.
+    // Counts a new connection; returns how many the peer has now, this one included. An untrusted
+    // IPv6 peer is its /64, since that is what one household gets.
     unsigned enter(const Peer& peer);
     void leave(const Peer& peer);
     unsigned total() const { return total_.load(std::memory_order_relaxed); }

@@ -1,13 +1,13 @@
 // What one loop counts. Written by that loop alone, read by whoever gathers metrics.
 #pragma once
 
+#include "proxy/http/refusal.h"
+#include "proxy/http/response.h"
+
 #include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-
-#include "proxy/http/refusal.h"
-#include "proxy/http/response.h"
 
 namespace tidepool::http {
 
@@ -37,12 +37,14 @@ struct Counters {
     Counter slow_readers;    // of these, cut by us for min_send_rate
     Counter accepted;
     Counter closed;
-    Counter dropped;  // connections closed without an answer: far above the limit, or no descriptor left
+    Counter dropped;  // connections closed without an answer: far above the limit, or no descriptor
+                      // left
     std::array<Counter, kRefusals> refused;
 
     void count_latency(std::uint64_t us) {
         std::size_t bucket = 0;
-        while (bucket < kLatencyBoundsUs.size() && us > kLatencyBoundsUs[bucket]) ++bucket;
+        while (bucket < kLatencyBoundsUs.size() && us > kLatencyBoundsUs[bucket])
+            ++bucket;
         latency[bucket].add();
         latency_sum_us.add(us);
     }

@@ -81,10 +81,13 @@ void read_time(Reader& reader, Parts& parts) {
 
 std::optional<std::int64_t> to_seconds(const Parts& parts) {
     using namespace std::chrono;
-    const year_month_day date{year{parts.year}, month{parts.month + 1}, day{static_cast<unsigned>(parts.day)}};
+    const year_month_day date{year{parts.year}, month{parts.month + 1},
+                              day{static_cast<unsigned>(parts.day)}};
     // 60 is a leap second.
-    if (!date.ok() || parts.hour > 23 || parts.minute > 59 || parts.second > 60) return std::nullopt;
-    return sys_seconds{sys_days{date} + hours{parts.hour} + minutes{parts.minute} + seconds{parts.second}}
+    if (!date.ok() || parts.hour > 23 || parts.minute > 59 || parts.second > 60)
+        return std::nullopt;
+    return sys_seconds{sys_days{date} + hours{parts.hour} + minutes{parts.minute} +
+                       seconds{parts.second}}
         .time_since_epoch()
         .count();
 }
@@ -116,7 +119,8 @@ bool read_rfc850(Reader reader, Parts& parts, std::int64_t now) {
     reader.literal(" GMT");
     if (!reader.at_end()) return false;
     using namespace std::chrono;
-    const int this_year = static_cast<int>(year_month_day{floor<days>(sys_seconds{seconds{now}})}.year());
+    const int this_year =
+        static_cast<int>(year_month_day{floor<days>(sys_seconds{seconds{now}})}.year());
     parts.year += this_year - this_year % 100;
     if (parts.year > this_year + 50) parts.year -= 100;
     return true;
@@ -150,14 +154,16 @@ std::string format_date(std::int64_t seconds) {
     const year_month_day date{day};
     const hh_mm_ss clock{time - day};
     return fmt::format("{}, {:02} {} {:04} {:02}:{:02}:{:02} GMT", kDays[weekday{day}.c_encoding()],
-                       static_cast<unsigned>(date.day()), kMonths[static_cast<unsigned>(date.month()) - 1],
-                       static_cast<int>(date.year()), clock.hours().count(), clock.minutes().count(),
-                       clock.seconds().count());
+                       static_cast<unsigned>(date.day()),
+                       kMonths[static_cast<unsigned>(date.month()) - 1],
+                       static_cast<int>(date.year()), clock.hours().count(),
+                       clock.minutes().count(), clock.seconds().count());
 }
 
 std::optional<std::int64_t> parse_date(std::string_view text, std::int64_t now) {
     Parts parts;
-    if (read_imf(Reader(text), parts) || read_rfc850(Reader(text), parts, now) || read_asctime(Reader(text), parts)) {
+    if (read_imf(Reader(text), parts) || read_rfc850(Reader(text), parts, now) ||
+        read_asctime(Reader(text), parts)) {
         return to_seconds(parts);
     }
     return std::nullopt;

@@ -1,14 +1,14 @@
 // What the HTTP server asks of whoever answers.
 #pragma once
 
-#include <cstdint>
-#include <string>
-
 #include "conf/cidr.h"
 #include "proxy/http/refusal.h"
 #include "proxy/http/request.h"
 #include "proxy/http/response.h"
 #include "proxy/loop/task.h"
+
+#include <cstdint>
+#include <string>
 
 namespace tidepool::http {
 
@@ -37,7 +37,8 @@ struct Exchange {
 class Handler {
   public:
     virtual ~Handler() = default;
-    // Answers a request whose body, if it had one, has been dropped. The head lives until the task ends.
+    // Answers a request whose body, if it had one, has been dropped. The head lives until the task
+    // ends.
     virtual loop::Task<Response> respond(const RequestHead& head, const Peer& peer) = 0;
     // The answer for a request that was turned away.
     virtual Response refuse(Refusal refusal) = 0;

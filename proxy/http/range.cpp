@@ -17,7 +17,8 @@ std::string_view trim(std::string_view text) {
     return text.substr(start, text.find_last_not_of(" \t") - start + 1);
 }
 
-// Digits only; a number too big for 64 bits is as good as the biggest, since no file reaches that far.
+// Digits only; a number too big for 64 bits is as good as the biggest, since no file reaches that
+// far.
 std::optional<std::uint64_t> parse_number(std::string_view text) {
     if (text.empty()) return std::nullopt;
     std::uint64_t value = 0;
@@ -115,7 +116,8 @@ RangeChoice choose_ranges(std::string_view header, std::uint64_t size, unsigned 
     const bool several = choice.ranges.size() > 1;
     coalesce(choice.ranges);
     std::uint64_t total = 0;
-    for (const ByteRange& range : choice.ranges) total += range.length + kPartOverhead;
+    for (const ByteRange& range : choice.ranges)
+        total += range.length + kPartOverhead;
     if (several && total >= size) return {};
     return choice;
 }

@@ -29,7 +29,8 @@ class BlockPool {
     std::vector<std::unique_ptr<char[]>> spare_;
 };
 
-// Grows by doubling from one block; the owner limits what it lets in. Views into it end with the next write or consume.
+// Grows by doubling from one block; the owner limits what it lets in. Views into it end with the
+// next write or consume.
 class ReadBuffer {
   public:
     explicit ReadBuffer(BlockPool& pool) : pool_(pool) {}

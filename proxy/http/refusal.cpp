@@ -38,7 +38,11 @@ constexpr std::array<Entry, kRefusals> kTable{{
 
 }  // namespace
 
-std::string_view name(Refusal refusal) { return kTable[static_cast<std::size_t>(refusal)].name; }
-int status_of(Refusal refusal) { return kTable[static_cast<std::size_t>(refusal)].status; }
+std::string_view name(Refusal refusal) {
+    return kTable[static_cast<std::size_t>(refusal)].name;
+}
+int status_of(Refusal refusal) {
+    return kTable[static_cast<std::size_t>(refusal)].status;
+}
 
 }  // namespace tidepool::http

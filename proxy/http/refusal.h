@@ -1,5 +1,5 @@
-// Why a request or connection was turned away before its handler saw it: one name for the log and the metrics, one
-// status for the client.
+// Why a request or connection was turned away before its handler saw it: one name for the log and
+// the metrics, one status for the client.
 #pragma once
 
 #include <cstddef>
@@ -32,7 +32,8 @@ enum class Refusal : std::uint8_t {
     too_many_connections,
     too_many_connections_of_peer,
 };
-inline constexpr std::size_t kRefusals = static_cast<std::size_t>(Refusal::too_many_connections_of_peer) + 1;
+inline constexpr std::size_t kRefusals =
+    static_cast<std::size_t>(Refusal::too_many_connections_of_peer) + 1;
 
 // The metric's label: the enumerator's own name.
 std::string_view name(Refusal refusal);

@@ -11,17 +11,22 @@ namespace {
 // RFC 9110, 5.6.2.
 constexpr std::array<bool, 256> token_table() {
     std::array<bool, 256> table{};
-    for (int c = '0'; c <= '9'; ++c) table[static_cast<std::size_t>(c)] = true;
-    for (int c = 'a'; c <= 'z'; ++c) table[static_cast<std::size_t>(c)] = true;
-    for (int c = 'A'; c <= 'Z'; ++c) table[static_cast<std::size_t>(c)] = true;
-    for (const char c : std::string_view("!#$%&'*+-.^_`|~")) table[static_cast<unsigned char>(c)] = true;
+    for (int c = '0'; c <= '9'; ++c)
+        table[static_cast<std::size_t>(c)] = true;
+    for (int c = 'a'; c <= 'z'; ++c)
+        table[static_cast<std::size_t>(c)] = true;
+    for (int c = 'A'; c <= 'Z'; ++c)
+        table[static_cast<std::size_t>(c)] = true;
+    for (const char c : std::string_view("!#$%&'*+-.^_`|~"))
+        table[static_cast<unsigned char>(c)] = true;
     return table;
 }
 constexpr std::array<bool, 256> kToken = token_table();
 
 bool is_token(std::string_view text) {
     if (text.empty()) return false;
-    return std::all_of(text.begin(), text.end(), [](char c) { return kToken[static_cast<unsigned char>(c)]; });
+    return std::all_of(text.begin(), text.end(),
+                       [](char c) { return kToken[static_cast<unsigned char>(c)]; });
 }
 
 // Written without an early exit, so that the compiler can look at many bytes at a time.
@@ -57,8 +62,10 @@ bool equal_ignoring_case(std::string_view a, std::string_view lower_case) {
 }
 
 std::string_view trim(std::string_view text) {
-    while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-    while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
+    while (!text.empty() && (text.front() == ' ' || text.front() == '\t'))
+        text.remove_prefix(1);
+    while (!text.empty() && (text.back() == ' ' || text.back() == '\t'))
+        text.remove_suffix(1);
     return text;
 }
 
@@ -68,25 +75,32 @@ std::optional<Known> known_field(std::string_view name) {
         return std::nullopt;
     };
     switch (name.size()) {
-        case 4: return is("host", Known::host);
-        case 5: return is("range", Known::range);
+        case 4:
+            return is("host", Known::host);
+        case 5:
+            return is("range", Known::range);
         case 6:
             if (auto field = is("expect", Known::expect)) return field;
             return is("cf-ray", Known::cf_ray);
-        case 7: return is("referer", Known::referer);
+        case 7:
+            return is("referer", Known::referer);
         case 8:
             if (auto field = is("if-match", Known::if_match)) return field;
             return is("if-range", Known::if_range);
         case 10:
             if (auto field = is("connection", Known::connection)) return field;
             return is("user-agent", Known::user_agent);
-        case 13: return is("if-none-match", Known::if_none_match);
-        case 14: return is("content-length", Known::content_length);
+        case 13:
+            return is("if-none-match", Known::if_none_match);
+        case 14:
+            return is("content-length", Known::content_length);
         case 17:
             if (auto field = is("if-modified-since", Known::if_modified_since)) return field;
             return is("transfer-encoding", Known::transfer_encoding);
-        case 19: return is("if-unmodified-since", Known::if_unmodified_since);
-        default: return std::nullopt;
+        case 19:
+            return is("if-unmodified-since", Known::if_unmodified_since);
+        default:
+            return std::nullopt;
     }
 }
 
@@ -125,11 +139,13 @@ Verdict read_target(RequestHead& head) {
             return head.method_text == "CONNECT" ? Verdict() : Refusal::bad_target;
         }
         const std::string_view scheme = rest.substr(0, colon);
-        if (!equal_ignoring_case(scheme, "http") && !equal_ignoring_case(scheme, "https")) return Refusal::bad_target;
+        if (!equal_ignoring_case(scheme, "http") && !equal_ignoring_case(scheme, "https"))
+            return Refusal::bad_target;
         rest.remove_prefix(colon + 3);
         const std::size_t path_start = rest.find_first_of("/?");
         if (path_start == 0 || rest.empty()) return Refusal::bad_target;  // no host
-        rest = path_start == std::string_view::npos ? std::string_view("/") : rest.substr(path_start);
+        rest =
+            path_start == std::string_view::npos ? std::string_view("/") : rest.substr(path_start);
         if (rest.front() == '?') {
             head.path = "/";
             head.query = rest.substr(1);
@@ -160,7 +176,8 @@ Verdict read_field(std::string_view line, RequestHead& head) {
     const std::size_t colon = line.find(':');
     if (colon == std::string_view::npos) return Refusal::bad_field_name;
     const Field field{line.substr(0, colon), trim(line.substr(colon + 1))};
-    if (!is_token(field.name)) return Refusal::bad_field_name;  // also catches a blank before the colon
+    if (!is_token(field.name))
+        return Refusal::bad_field_name;  // also catches a blank before the colon
     if (!is_field_value(field.value)) return Refusal::bad_field_value;
     head.add(field);
     return std::nullopt;
@@ -168,8 +185,10 @@ Verdict read_field(std::string_view line, RequestHead& head) {
 
 bool is_host(std::string_view text) {
     return std::all_of(text.begin(), text.end(), [](char c) {
-        const bool alphanumeric = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-        return alphanumeric || std::string_view("-._~:[]%!$&'()*+;=").find(c) != std::string_view::npos;
+        const bool alphanumeric =
+            (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        return alphanumeric ||
+               std::string_view("-._~:[]%!$&'()*+;=").find(c) != std::string_view::npos;
     });
 }
 
@@ -190,7 +209,8 @@ void read_connection(RequestHead& head) {
             head.keep_alive = false;
             return;
         }
-        if (head.minor_version == 0 && equal_ignoring_case(option, "keep-alive")) head.keep_alive = true;
+        if (head.minor_version == 0 && equal_ignoring_case(option, "keep-alive"))
+            head.keep_alive = true;
         list.remove_prefix(std::min(comma + 1, list.size()));
     }
 }
@@ -219,7 +239,8 @@ Verdict read_body_length(RequestHead& head) {
 
 Verdict read_expect(RequestHead& head) {
     if (head.count(Known::expect) == 0) return std::nullopt;
-    if (!equal_ignoring_case(head.single(Known::expect), "100-continue")) return Refusal::expectation;
+    if (!equal_ignoring_case(head.single(Known::expect), "100-continue"))
+        return Refusal::expectation;
     head.expects_continue = head.minor_version == 1;
     return std::nullopt;
 }
@@ -266,10 +287,11 @@ std::string_view RequestHead::single(std::string_view name) const {
     std::string_view found;
     unsigned times = 0;
     for (const Field& field : fields) {
-        const bool same = field.name.size() == name.size() &&
-                          std::equal(name.begin(), name.end(), field.name.begin(), [](char a, char b) {
-                              return a == b || ((a ^ b) == 0x20 && (a | 0x20) >= 'a' && (a | 0x20) <= 'z');
-                          });
+        const bool same =
+            field.name.size() == name.size() &&
+            std::equal(name.begin(), name.end(), field.name.begin(), [](char a, char b) {
+                return a == b || ((a ^ b) == 0x20 && (a | 0x20) >= 'a' && (a | 0x20) <= 'z');
+            });
         if (!same) continue;
         found = field.value;
         ++times;
@@ -277,15 +299,18 @@ std::string_view RequestHead::single(std::string_view name) const {
     return times == 1 ? found : std::string_view();
 }
 
-HeadScanner::Outcome HeadScanner::scan(std::string_view data, const HeadLimits& limits, RequestHead& head) {
+HeadScanner::Outcome HeadScanner::scan(std::string_view data, const HeadLimits& limits,
+                                       RequestHead& head) {
     // Find the empty line, and on the way every line feed that does not follow a carriage return.
     while (end_ == 0) {
         const std::size_t feed = data.find('\n', looked_);
-        const std::size_t line_bytes = (feed == std::string_view::npos ? data.size() : feed) - line_start_;
+        const std::size_t line_bytes =
+            (feed == std::string_view::npos ? data.size() : feed) - line_start_;
         if (first_line_end_ == 0 && line_bytes > limits.request_line_bytes + 1) {
             return refuse(Refusal::request_line_too_long);
         }
-        if (data.size() > limits.header_bytes && (feed == std::string_view::npos || feed >= limits.header_bytes)) {
+        if (data.size() > limits.header_bytes &&
+            (feed == std::string_view::npos || feed >= limits.header_bytes)) {
             return refuse(Refusal::headers_too_large);
         }
         if (feed == std::string_view::npos) {
@@ -301,12 +326,14 @@ HeadScanner::Outcome HeadScanner::scan(std::string_view data, const HeadLimits& 
     }
 
     head.clear();
-    if (const Verdict bad = read_request_line(data.substr(0, first_line_end_), head)) return refuse(*bad);
+    if (const Verdict bad = read_request_line(data.substr(0, first_line_end_), head))
+        return refuse(*bad);
     std::size_t start = first_line_end_ + 2;
     while (start < end_ - 2) {
         const std::size_t line_end = data.find('\n', start) - 1;
         if (head.fields.size() >= limits.fields) return refuse(Refusal::too_many_fields);
-        if (const Verdict bad = read_field(data.substr(start, line_end - start), head)) return refuse(*bad);
+        if (const Verdict bad = read_field(data.substr(start, line_end - start), head))
+            return refuse(*bad);
         start = line_end + 2;
     }
     if (const Verdict bad = read_meaning(head)) return refuse(*bad);

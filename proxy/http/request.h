@@ -1,9 +1,11 @@
 // A request's head, and reading it strictly. Pure.
 //
-// The scanner accepts only what RFC 9112 allows a sender to write; the leniencies it grants recipients (bare line feeds,
-// folded lines, blanks before a colon, two equal lengths) are refused, because two readers who are lenient in different
-// ways are how requests are smuggled.
+// The scanner accepts only what RFC 9112 allows a sender to write; the leniencies it grants
+// recipients (bare line feeds, folded lines, blanks before a colon, two equal lengths) are refused,
+// because two readers who are lenient in different ways are how requests are smuggled.
 #pragma once
+
+#include "proxy/http/refusal.h"
 
 #include <array>
 #include <cstddef>
@@ -12,14 +14,12 @@
 #include <string_view>
 #include <vector>
 
-#include "proxy/http/refusal.h"
-
 namespace tidepool::http {
 
 enum class Method : std::uint8_t { get, head, options, other };
 
 struct Field {
-    std::string_view name;  // as sent
+    std::string_view name;   // as sent
     std::string_view value;  // without the blanks around it
 };
 
@@ -47,8 +47,8 @@ struct RequestHead {
     Method method = Method::other;
     std::string_view method_text;
     std::string_view target;  // as sent
-    std::string_view path;    // of the target, without scheme and host, before '?'; "*" for OPTIONS *
-    std::string_view query;   // behind '?', without it
+    std::string_view path;  // of the target, without scheme and host, before '?'; "*" for OPTIONS *
+    std::string_view query;  // behind '?', without it
     int minor_version = 1;
     bool keep_alive = true;
     bool expects_continue = false;
@@ -64,9 +64,11 @@ struct RequestHead {
         const Slot& slot = slots_[static_cast<std::size_t>(field)];
         return slot.count == 1 ? fields[slot.index].value : std::string_view();
     }
-    // A list field's value; where it was sent several times its values joined by ", " (RFC 9110, 5.3), in `joined`.
+    // A list field's value; where it was sent several times its values joined by ", " (RFC
+    // 9110, 5.3), in `joined`.
     std::string_view list(Known field, std::string& joined) const;
-    // The value of any other field that was sent exactly once; "" otherwise. The name's case does not matter.
+    // The value of any other field that was sent exactly once; "" otherwise. The name's case does
+    // not matter.
     std::string_view single(std::string_view name) const;
 
     void clear();
@@ -86,14 +88,15 @@ struct HeadLimits {
     unsigned fields = 200;
 };
 
-// Finds and reads one head at the front of a buffer that grows. Remembers how far it has looked, so that a head that
-// comes byte by byte costs no more than one that comes at once.
+// Finds and reads one head at the front of a buffer that grows. Remembers how far it has looked, so
+// that a head that comes byte by byte costs no more than one that comes at once.
 class HeadScanner {
   public:
     enum class Outcome : std::uint8_t { incomplete, complete, refused };
 
-    // `data` starts at the request's first byte and only grows between calls until the outcome is not `incomplete`.
-    // After `refused`, `refusal()` says why, and `head` holds the method and target where they could still be read.
+    // `data` starts at the request's first byte and only grows between calls until the outcome is
+    // not `incomplete`. After `refused`, `refusal()` says why, and `head` holds the method and
+    // target where they could still be read.
     Outcome scan(std::string_view data, const HeadLimits& limits, RequestHead& head);
 
     std::size_t head_bytes() const { return end_; }

@@ -14,32 +14,52 @@ std::string_view name(Source source) {
 
 std::string status_line_text(int status) {
     switch (status) {
-        case 200: return "200 OK";
-        case 204: return "204 No Content";
-        case 206: return "206 Partial Content";
-        case 304: return "304 Not Modified";
-        case 400: return "400 Bad Request";
-        case 404: return "404 Not Found";
-        case 405: return "405 Method Not Allowed";
-        case 408: return "408 Request Timeout";
-        case 412: return "412 Precondition Failed";
-        case 414: return "414 URI Too Long";
-        case 416: return "416 Range Not Satisfiable";
-        case 417: return "417 Expectation Failed";
-        case 429: return "429 Too Many Requests";
-        case 431: return "431 Request Header Fields Too Large";
-        case 500: return "500 Internal Server Error";
-        case 503: return "503 Service Unavailable";
-        case 505: return "505 HTTP Version Not Supported";
-        default: return fmt::format("{} ", status);
+        case 200:
+            return "200 OK";
+        case 204:
+            return "204 No Content";
+        case 206:
+            return "206 Partial Content";
+        case 304:
+            return "304 Not Modified";
+        case 400:
+            return "400 Bad Request";
+        case 404:
+            return "404 Not Found";
+        case 405:
+            return "405 Method Not Allowed";
+        case 408:
+            return "408 Request Timeout";
+        case 412:
+            return "412 Precondition Failed";
+        case 414:
+            return "414 URI Too Long";
+        case 416:
+            return "416 Range Not Satisfiable";
+        case 417:
+            return "417 Expectation Failed";
+        case 429:
+            return "429 Too Many Requests";
+        case 431:
+            return "431 Request Header Fields Too Large";
+        case 500:
+            return "500 Internal Server Error";
+        case 503:
+            return "503 Service Unavailable";
+        case 505:
+            return "505 HTTP Version Not Supported";
+        default:
+            return fmt::format("{} ", status);
     }
 }
 
-Response text_response(int status, std::string_view content_type, std::string_view text, std::string_view fields) {
+Response text_response(int status, std::string_view content_type, std::string_view text,
+                       std::string_view fields) {
     Response response;
     response.status = status;
     response.head = fmt::format(
-        "HTTP/1.1 {}\r\n{}Content-Type: {}\r\nX-Content-Type-Options: nosniff\r\nContent-Length: {}\r\n",
+        "HTTP/1.1 {}\r\n{}Content-Type: {}\r\nX-Content-Type-Options: nosniff\r\nContent-Length: "
+        "{}\r\n",
         status_line_text(status), fields, content_type, text.size());
     response.body_bytes = text.size();
     response.parts.emplace_back(std::string(text));

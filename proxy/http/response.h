@@ -1,6 +1,9 @@
 // An answer before it is sent.
 #pragma once
 
+#include "proxy/loop/worker_pool.h"
+#include "storage/open_file.h"
+
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -8,9 +11,6 @@
 #include <string_view>
 #include <variant>
 #include <vector>
-
-#include "proxy/loop/worker_pool.h"
-#include "storage/open_file.h"
 
 namespace tidepool::http {
 
@@ -26,7 +26,8 @@ enum class Source : std::uint8_t {
 inline constexpr std::size_t kSources = static_cast<std::size_t>(Source::internal) + 1;
 std::string_view name(Source source);
 
-// A stretch of a file. Parts that are not in the page cache are read by `readers`, so the loop never waits for a disk.
+// A stretch of a file. Parts that are not in the page cache are read by `readers`, so the loop
+// never waits for a disk.
 struct FilePart {
     std::shared_ptr<const storage::OpenFile> file;
     loop::WorkerPool* readers = nullptr;  // outlives the response
@@ -35,9 +36,10 @@ struct FilePart {
 };
 using Part = std::variant<std::string, FilePart>;
 
-// The head is the status line and all fields but Date and Connection, each line with its CRLF; these two and the empty
-// line are added when it is sent. It is either `head` or, for answers that are prepared once and sent often,
-// `shared_head`, which `owner` keeps alive as it does `shared_body`. The body is `shared_body` followed by `parts`.
+// The head is the status line and all fields but Date and Connection, each line with its CRLF;
+// these two and the empty line are added when it is sent. It is either `head` or, for answers that
+// are prepared once and sent often, `shared_head`, which `owner` keeps alive as it does
+// `shared_body`. The body is `shared_body` followed by `parts`.
 struct Response {
     int status = 200;
     Source source = Source::none;
@@ -46,18 +48,21 @@ struct Response {
     std::string_view shared_body;
     std::shared_ptr<const void> owner;
     std::vector<Part> parts;
-    std::uint64_t body_bytes = 0;  // what Content-Length says, also where the body is not sent (HEAD, 304)
-    bool has_body = true;          // false: a 204 or 304, which has none whatever Content-Length would be
-    bool close = false;            // end the connection after this answer
+    std::uint64_t body_bytes =
+        0;                 // what Content-Length says, also where the body is not sent (HEAD, 304)
+    bool has_body = true;  // false: a 204 or 304, which has none whatever Content-Length would be
+    bool close = false;    // end the connection after this answer
 
-    std::string_view head_lines() const { return head.empty() ? shared_head : std::string_view(head); }
+    std::string_view head_lines() const {
+        return head.empty() ? shared_head : std::string_view(head);
+    }
 };
 
 // "404 Not Found"; the number alone for a code without a usual phrase.
 std::string status_line_text(int status);
 
-// A complete small answer: the status line, `fields` (lines with CRLF), Content-Type, nosniff and Content-Length, and
-// the text as body.
+// A complete small answer: the status line, `fields` (lines with CRLF), Content-Type, nosniff and
+// Content-Length, and the text as body.
 Response text_response(int status, std::string_view content_type, std::string_view text,
                        std::string_view fields = {});
 

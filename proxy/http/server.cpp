@@ -1,5 +1,9 @@
 #include "proxy/http/server.h"
 
+#include "conf/log.h"
+#include "proxy/http/connection.h"
+#include "proxy/http/date.h"
+
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
@@ -10,17 +14,14 @@
 #include <netinet/in.h>
 #include <unistd.h>
 
-#include "conf/log.h"
-#include "proxy/http/connection.h"
-#include "proxy/http/date.h"
-
 namespace tidepool::http {
 
 namespace {
 
 // Connections taken per wake-up before others get their turn.
 constexpr int kAcceptBatch = 64;
-// Above a limit this many connections are still read, to be told so; further ones are closed without a word.
+// Above a limit this many connections are still read, to be told so; further ones are closed
+// without a word.
 constexpr unsigned kRefusalMargin = 256;
 
 }  // namespace
@@ -31,7 +32,8 @@ const std::string& HeadTail::text(Kind kind) {
     if (now.tv_sec != second_) {
         second_ = now.tv_sec;
         const std::string date = "Date: " + format_date(second_) + "\r\n";
-        texts_ = {date + "\r\n", date + "Connection: keep-alive\r\n\r\n", date + "Connection: close\r\n\r\n"};
+        texts_ = {date + "\r\n", date + "Connection: keep-alive\r\n\r\n",
+                  date + "Connection: close\r\n\r\n"};
     }
     return texts_[static_cast<std::size_t>(kind)];
 }
@@ -42,7 +44,8 @@ struct Server::Listener {
     uv_poll_t* poll = new uv_poll_t;
 
     Listener(Server& owner, int descriptor) : server(owner), fd(descriptor) {
-        if (uv_poll_init(owner.loop_.raw(), poll, fd) != 0) std::abort();  // only for what is not a socket
+        if (uv_poll_init(owner.loop_.raw(), poll, fd) != 0)
+            std::abort();  // only for what is not a socket
         poll->data = this;
         uv_poll_start(poll, UV_READABLE, [](uv_poll_t* handle, int, int) {
             const auto& listener = *static_cast<Listener*>(handle->data);
@@ -63,22 +66,26 @@ Server::Server(loop::Loop& loop, Handler& handler, ConnectionCounts& counts, Rul
 
 Server::~Server() = default;
 
-void Server::listen_on(int fd) { listeners_.push_back(std::make_unique<Listener>(*this, fd)); }
+void Server::listen_on(int fd) {
+    listeners_.push_back(std::make_unique<Listener>(*this, fd));
+}
 
 void Server::accept_some(int listener_fd) {
     for (int i = 0; i < kAcceptBatch; ++i) {
         sockaddr_storage address{};
         socklen_t length = sizeof address;
-        const int fd =
-            accept4(listener_fd, reinterpret_cast<sockaddr*>(&address), &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        const int fd = accept4(listener_fd, reinterpret_cast<sockaddr*>(&address), &length,
+                               SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
             admit(fd, address);
             continue;
         }
         if (errno == EINTR || errno == ECONNABORTED) continue;
         if (errno != EAGAIN) {
-            // Out of descriptors or memory: those who wait stay in the kernel's queue until a connection ends.
-            conf::log_warn("accept failed error=\"{}\"", std::strerror(errno));  // NOLINT(concurrency-mt-unsafe)
+            // Out of descriptors or memory: those who wait stay in the kernel's queue until a
+            // connection ends.
+            conf::log_warn("accept failed error=\"{}\"",
+                           std::strerror(errno));  // NOLINT(concurrency-mt-unsafe)
             counters_.dropped.add();
         }
         return;
@@ -98,7 +105,8 @@ Peer Server::identify(const sockaddr_storage& address) const {
         peer.is_unix = true;
         return peer;
     }
-    peer.trusted = std::ranges::any_of(rules_.trusted, [&](const conf::Cidr& range) { return range.contains(peer.address); });
+    peer.trusted = std::ranges::any_of(
+        rules_.trusted, [&](const conf::Cidr& range) { return range.contains(peer.address); });
     return peer;
 }
 
@@ -107,9 +115,11 @@ void Server::admit(int fd, const sockaddr_storage& address) {
     const Peer peer = identify(address);
     const unsigned of_peer = counts_.enter(peer);
     const conf::LimitSettings& limits = rules_.limits;
-    const unsigned peer_limit = peer.trusted ? limits.connections_per_edge_peer : limits.connections_per_peer;
+    const unsigned peer_limit =
+        peer.trusted ? limits.connections_per_edge_peer : limits.connections_per_peer;
     const bool peer_is_over = !peer.is_unix && of_peer > peer_limit;
-    if (counts_.total() > limits.connections + kRefusalMargin || (peer_is_over && of_peer > peer_limit + kRefusalMargin)) {
+    if (counts_.total() > limits.connections + kRefusalMargin ||
+        (peer_is_over && of_peer > peer_limit + kRefusalMargin)) {
         counters_.dropped.add();
         counters_.closed.add();
         counts_.leave(peer);
@@ -133,7 +143,8 @@ void Server::drain(std::uint64_t idle_ms) {
     draining_ = true;
     drain_idle_ms_ = idle_ms;
     // Whoever is in the kernel's queue was promised a connection and would see it reset.
-    for (const auto& listener : listeners_) accept_some(listener->fd);
+    for (const auto& listener : listeners_)
+        accept_some(listener->fd);
     listeners_.clear();
     for (Connection* connection = first_; connection != nullptr; connection = connection->next()) {
         connection->begin_drain();

@@ -1,6 +1,13 @@
 // The HTTP server of one loop: what it listens on, the connections it has, and how they end.
 #pragma once
 
+#include "conf/settings.h"
+#include "proxy/http/connection_counts.h"
+#include "proxy/http/counters.h"
+#include "proxy/http/handler.h"
+#include "proxy/http/read_buffer.h"
+#include "proxy/loop/loop.h"
+
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -10,13 +17,6 @@
 
 #include <sys/socket.h>
 #include <uv.h>
-
-#include "conf/settings.h"
-#include "proxy/http/connection_counts.h"
-#include "proxy/http/counters.h"
-#include "proxy/http/handler.h"
-#include "proxy/http/read_buffer.h"
-#include "proxy/loop/loop.h"
 
 namespace tidepool::http {
 
@@ -34,8 +34,8 @@ class HeadTail {
     std::array<std::string, 3> texts_;
 };
 
-// One per loop and kind of listener (public, admin). Loop thread only. It must outlive its connections: the loop runs
-// until they are gone.
+// One per loop and kind of listener (public, admin). Loop thread only. It must outlive its
+// connections: the loop runs until they are gone.
 class Server {
   public:
     // What a reload may change.
@@ -53,8 +53,8 @@ class Server {
     // Accepts from a bound, listening, non-blocking socket, which it takes.
     void listen_on(int fd);
 
-    // Stops accepting: takes what the kernel has already accepted, then closes the listeners. Every connection ends with
-    // its next answer; one that has nothing to say ends after `idle_ms`.
+    // Stops accepting: takes what the kernel has already accepted, then closes the listeners. Every
+    // connection ends with its next answer; one that has nothing to say ends after `idle_ms`.
     void drain(std::uint64_t idle_ms);
     // Ends every connection now, whatever it is doing.
     void abort_all();

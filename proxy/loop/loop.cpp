@@ -41,10 +41,13 @@ Loop::~Loop() {
 void Loop::run() {
     uv_update_time(&loop_);
     last_tick_ms_ = now_ms();
-    while (!stopping_ || tasks_.running() > 0) uv_run(&loop_, UV_RUN_ONCE);
+    while (!stopping_ || tasks_.running() > 0)
+        uv_run(&loop_, UV_RUN_ONCE);
 }
 
-void Loop::stop() { stopping_ = true; }
+void Loop::stop() {
+    stopping_ = true;
+}
 
 void Loop::post(std::move_only_function<void()> work) {
     bool first = false;
@@ -62,7 +65,8 @@ void Loop::run_posted() {
         const std::lock_guard lock(posted_mutex_);
         batch.swap(posted_);
     }
-    for (auto& work : batch) work();
+    for (auto& work : batch)
+        work();
 }
 
 void Loop::tick() {
@@ -74,6 +78,8 @@ void Loop::tick() {
     wheel_.advance(now);
 }
 
-std::uint64_t Loop::take_worst_lag_ms() { return worst_lag_ms_.exchange(0); }
+std::uint64_t Loop::take_worst_lag_ms() {
+    return worst_lag_ms_.exchange(0);
+}
 
 }  // namespace tidepool::loop

@@ -1,6 +1,9 @@
 // One event loop: a thread's libuv loop, its clock, deadlines and the tasks that live on it.
 #pragma once
 
+#include "proxy/loop/task_group.h"
+#include "proxy/loop/timer_wheel.h"
+
 #include <atomic>
 #include <coroutine>
 #include <cstdint>
@@ -9,9 +12,6 @@
 #include <vector>
 
 #include <uv.h>
-
-#include "proxy/loop/task_group.h"
-#include "proxy/loop/timer_wheel.h"
 
 namespace tidepool::loop {
 
@@ -72,7 +72,8 @@ class Loop {
     };
     Yield yield() { return Yield(*this); }
 
-    // Longest time by which the clock's tick came late since the last call: how long the loop was busy or off the CPU. Any thread.
+    // Longest time by which the clock's tick came late since the last call: how long the loop was
+    // busy or off the CPU. Any thread.
     std::uint64_t take_worst_lag_ms();
 
     uv_loop_t* raw() { return &loop_; }

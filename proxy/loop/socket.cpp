@@ -12,10 +12,12 @@ Socket::Socket(Loop& loop, int fd)
     : loop_(loop),
       fd_(fd),
       deadline_(
-          loop.wheel(), [](void* self) { static_cast<Socket*>(self)->finish_wait(Wake::timed_out); }, this) {}
+          loop.wheel(),
+          [](void* self) { static_cast<Socket*>(self)->finish_wait(Wake::timed_out); }, this) {}
 
 Socket::~Socket() {
-    // Stops the watching at once, so that the descriptor may be closed here; the memory goes with the callback.
+    // Stops the watching at once, so that the descriptor may be closed here; the memory goes with
+    // the callback.
     if (poll_ != nullptr) {
         uv_close(reinterpret_cast<uv_handle_t*>(poll_),
                  [](uv_handle_t* handle) { delete reinterpret_cast<uv_poll_t*>(handle); });
@@ -23,13 +25,16 @@ Socket::~Socket() {
     close(fd_);
 }
 
-Wake Socket::Wait::await_resume() noexcept { return socket_.closing_ ? Wake::closed : socket_.wake_; }
+Wake Socket::Wait::await_resume() noexcept {
+    return socket_.closing_ ? Wake::closed : socket_.wake_;
+}
 
 void Socket::want(int events) {
     if (wanted_ == events) return;
     if (poll_ == nullptr) {
         poll_ = new uv_poll_t;
-        if (uv_poll_init(loop_.raw(), poll_, fd_) != 0) std::abort();  // only for what is not a socket
+        if (uv_poll_init(loop_.raw(), poll_, fd_) != 0)
+            std::abort();  // only for what is not a socket
         poll_->data = this;
     }
     wanted_ = events;
@@ -43,8 +48,8 @@ void Socket::want(int events) {
 void Socket::begin_wait(int events, std::coroutine_handle<> waiter) {
     waiting_for_ = events;
     waiter_ = waiter;
-    // Watching for more than is waited for costs nothing until such an event comes (see on_poll), and saves the system
-    // calls of switching back and forth.
+    // Watching for more than is waited for costs nothing until such an event comes (see on_poll),
+    // and saves the system calls of switching back and forth.
     if ((wanted_ & events) != events) want(events);
 }
 
@@ -62,7 +67,8 @@ void Socket::on_poll(uv_poll_t* handle, int status, int events) {
     if ((events & socket.waiting_for_) != 0) {
         socket.finish_wait(Wake::ready);
     } else {
-        socket.want(socket.waiting_for_);  // level-triggered: an event nobody waits for would come again and again
+        socket.want(socket.waiting_for_);  // level-triggered: an event nobody waits for would come
+                                           // again and again
     }
 }
 

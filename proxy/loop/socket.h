@@ -1,5 +1,8 @@
-// A non-blocking stream socket on a loop: waits as awaitables, reads and writes as plain system calls.
+// A non-blocking stream socket on a loop: waits as awaitables, reads and writes as plain system
+// calls.
 #pragma once
+
+#include "proxy/loop/loop.h"
 
 #include <coroutine>
 #include <cstdint>
@@ -8,16 +11,16 @@
 #include <sys/uio.h>
 #include <uv.h>
 
-#include "proxy/loop/loop.h"
-
 namespace tidepool::loop {
 
 // How a wait ended.
 enum class Wake : std::uint8_t { ready, timed_out, closed };
 
-// Owns the descriptor. At most one wait at a time, by the one coroutine that serves the connection. Loop thread only.
+// Owns the descriptor. At most one wait at a time, by the one coroutine that serves the connection.
+// Loop thread only.
 //
-// libuv's poll handle is used rather than its stream: sendfile(2) needs the bare descriptor and its readiness.
+// libuv's poll handle is used rather than its stream: sendfile(2) needs the bare descriptor and its
+// readiness.
 class Socket {
   public:
     // Takes `fd`, which must be non-blocking.
@@ -41,14 +44,16 @@ class Socket {
     Wait readable() { return {*this, UV_READABLE}; }
     Wait writable() { return {*this, UV_WRITABLE}; }
 
-    // The wait that is pending or comes next ends with timed_out at this time of the loop's clock, unless the deadline
-    // was moved in between.
+    // The wait that is pending or comes next ends with timed_out at this time of the loop's clock,
+    // unless the deadline was moved in between.
     void set_deadline(std::uint64_t at_ms) { deadline_.set(at_ms); }
 
-    // This and every later wait ends with `closed`. The waiter is resumed by the loop, not from here.
+    // This and every later wait ends with `closed`. The waiter is resumed by the loop, not from
+    // here.
     void close_waits();
 
-    // Cuts the connection with RST when it is destroyed, so that the peer cannot take what it got for a whole answer.
+    // Cuts the connection with RST when it is destroyed, so that the peer cannot take what it got
+    // for a whole answer.
     void reset_on_close();
 
     int fd() const { return fd_; }
@@ -64,8 +69,9 @@ class Socket {
 
     Loop& loop_;
     int fd_;
-    uv_poll_t* poll_ = nullptr;  // made by the first wait: a short connection needs none; freed by its close callback
-    int wanted_ = 0;   // what libuv watches for
+    uv_poll_t* poll_ = nullptr;  // made by the first wait: a short connection needs none; freed by
+                                 // its close callback
+    int wanted_ = 0;             // what libuv watches for
     int waiting_for_ = 0;
     std::coroutine_handle<> waiter_;
     Wake wake_ = Wake::ready;

@@ -1,9 +1,10 @@
 // Task<T>: a lazy coroutine that belongs to one event loop.
 //
-// A Task starts when it is awaited and is awaited exactly once: `auto x = co_await std::move(task)` or straight from the
-// call. A child that finishes without waiting never suspends its parent, so a request served from memory costs no trip
-// through the loop and loops do not grow the stack. Expected failures are values (Result<T>); an exception that leaves
-// a coroutine is a programming error and ends the process.
+// A Task starts when it is awaited and is awaited exactly once: `auto x = co_await std::move(task)`
+// or straight from the call. A child that finishes without waiting never suspends its parent, so a
+// request served from memory costs no trip through the loop and loops do not grow the stack.
+// Expected failures are values (Result<T>); an exception that leaves a coroutine is a programming
+// error and ends the process.
 #pragma once
 
 #include <coroutine>
@@ -68,7 +69,8 @@ class [[nodiscard]] Task {
     using promise_type = detail::Promise<T>;
     using Handle = std::coroutine_handle<promise_type>;
 
-    Task(Handle handle) : handle_(handle) {}  // NOLINT(google-explicit-constructor): made by the promise
+    Task(Handle handle)
+        : handle_(handle) {}  // NOLINT(google-explicit-constructor): made by the promise
     Task(Task&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
     Task& operator=(Task&&) = delete;
     Task(const Task&) = delete;

@@ -1,14 +1,14 @@
 // Root tasks of one loop: started here, counted until they end, joined before the loop goes.
 #pragma once
 
-#include <cstddef>
-
 #include "proxy/loop/task.h"
+
+#include <cstddef>
 
 namespace tidepool::loop {
 
-// Owns tasks that nobody awaits (a connection, a background check). All calls on the loop's thread. The loop is only
-// destroyed when the group is empty.
+// Owns tasks that nobody awaits (a connection, a background check). All calls on the loop's thread.
+// The loop is only destroyed when the group is empty.
 class TaskGroup {
   public:
     // Runs the task up to its first wait, at once.

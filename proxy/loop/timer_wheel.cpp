@@ -32,7 +32,8 @@ void TimerWheel::link(Deadline& deadline) {
 }
 
 void TimerWheel::run_slot(Deadline*& slot, std::uint64_t now_ms) {
-    // A callback may destroy any deadline, so the list is taken off its slot and eaten from the front.
+    // A callback may destroy any deadline, so the list is taken off its slot and eaten from the
+    // front.
     Deadline* due = slot;
     slot = nullptr;
     if (due != nullptr) due->link_ = &due;

@@ -9,8 +9,9 @@ namespace tidepool::loop {
 
 class TimerWheel;
 
-// One deadline, a member of whatever it guards. Moving it further away, which is what every request does, writes one
-// number; the wheel finds out when the old slot comes round. Loop thread only; the wheel must outlive it.
+// One deadline, a member of whatever it guards. Moving it further away, which is what every request
+// does, writes one number; the wheel finds out when the old slot comes round. Loop thread only; the
+// wheel must outlive it.
 class Deadline {
   public:
     using Callback = void (*)(void* owner);
@@ -21,7 +22,8 @@ class Deadline {
     Deadline& operator=(const Deadline&) = delete;
     ~Deadline() { unlink(); }
 
-    // The callback runs once, at the first tick at or after `at_ms` of the loop's clock, and may destroy the deadline.
+    // The callback runs once, at the first tick at or after `at_ms` of the loop's clock, and may
+    // destroy the deadline.
     void set(std::uint64_t at_ms);
     void clear() { at_ms_ = kNever; }
 
@@ -35,12 +37,14 @@ class Deadline {
     Callback callback_;
     void* owner_;
     std::uint64_t at_ms_ = kNever;
-    std::uint64_t slot_ms_ = kNever;  // when the slot it is linked in comes round; kNever = not linked
+    std::uint64_t slot_ms_ =
+        kNever;  // when the slot it is linked in comes round; kNever = not linked
     Deadline* next_ = nullptr;
     Deadline** link_ = nullptr;  // what points at this
 };
 
-// A hashed wheel of kSlots slots of kTickMs each; later deadlines wait in the last slot and are put back.
+// A hashed wheel of kSlots slots of kTickMs each; later deadlines wait in the last slot and are put
+// back.
 class TimerWheel {
   public:
     static constexpr std::uint64_t kTickMs = 50;

@@ -23,7 +23,8 @@ WorkerPool::~WorkerPool() {
     }
     quick_ready_.notify_all();
     any_ready_.notify_all();
-    for (auto& thread : threads_) thread.join();
+    for (auto& thread : threads_)
+        thread.join();
 }
 
 bool WorkerPool::submit(Lane lane, std::move_only_function<void()> work) {
@@ -52,7 +53,8 @@ void WorkerPool::work_loop(bool takes_bulk) {
         std::move_only_function<void()> work;
         {
             std::unique_lock lock(mutex_);
-            ready.wait(lock, [&] { return ending_ || !quick_.empty() || (takes_bulk && !bulk_.empty()); });
+            ready.wait(
+                lock, [&] { return ending_ || !quick_.empty() || (takes_bulk && !bulk_.empty()); });
             auto& queue = !quick_.empty() ? quick_ : bulk_;
             if (queue.empty() || (&queue == &bulk_ && !takes_bulk)) return;  // ending and drained
             work = std::move(queue.front());

@@ -1,6 +1,9 @@
 // Threads for calls that block, and the way to await one from a loop.
 #pragma once
 
+#include "conf/error.h"
+#include "proxy/loop/loop.h"
+
 #include <atomic>
 #include <condition_variable>
 #include <coroutine>
@@ -14,20 +17,18 @@
 #include <thread>
 #include <vector>
 
-#include "conf/error.h"
-#include "proxy/loop/loop.h"
-
 namespace tidepool::loop {
 
-// Quick work (an open, a stat) goes before bulk work (reading contents), and one thread never takes bulk, so that slow
-// reads of one file do not delay the check of another.
+// Quick work (an open, a stat) goes before bulk work (reading contents), and one thread never takes
+// bulk, so that slow reads of one file do not delay the check of another.
 enum class Lane : std::uint8_t { quick, bulk };
 
-// A fixed number of threads with a bounded queue. Any thread may submit. The pool outlives all that is submitted:
-// destroying it runs what is queued and joins.
+// A fixed number of threads with a bounded queue. Any thread may submit. The pool outlives all that
+// is submitted: destroying it runs what is queued and joins.
 class WorkerPool {
   public:
-    // `threads` >= 1; with one thread both lanes share it. `name` shows in ps and top (15 characters).
+    // `threads` >= 1; with one thread both lanes share it. `name` shows in ps and top (15
+    // characters).
     WorkerPool(std::string name, unsigned threads, std::size_t queue_limit);
     ~WorkerPool();
     WorkerPool(const WorkerPool&) = delete;
@@ -55,9 +56,9 @@ class WorkerPool {
     std::vector<std::thread> threads_;
 };
 
-// co_await offload(loop, pool, lane, [..]() -> Result<T> {...}) runs the call on a worker and gives its result back on
-// the loop. A full queue is ErrorKind::overloaded, at once. What the call borrows must outlive it; it cannot be
-// cancelled.
+// co_await offload(loop, pool, lane, [..]() -> Result<T> {...}) runs the call on a worker and gives
+// its result back on the loop. A full queue is ErrorKind::overloaded, at once. What the call
+// borrows must outlive it; it cannot be cancelled.
 template <class Call>
 class Offload {
   public:
@@ -73,7 +74,8 @@ class Offload {
             loop_.post(waiter);
         });
         if (!taken) {
-            result_.emplace(fail(ErrorKind::overloaded, "queue of workers '" + pool_.name() + "' is full"));
+            result_.emplace(
+                fail(ErrorKind::overloaded, "queue of workers '" + pool_.name() + "' is full"));
         }
         return taken;
     }

@@ -1,5 +1,8 @@
 #include "proxy/serve/access_log.h"
 
+#include "conf/log.h"
+#include "proxy/serve/edge.h"
+
 #include <algorithm>
 #include <cerrno>
 #include <ctime>
@@ -9,9 +12,6 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <unistd.h>
-
-#include "conf/log.h"
-#include "proxy/serve/edge.h"
 
 namespace tidepool::serve {
 
@@ -27,8 +27,8 @@ Result<int> open_log(const std::string& path) {
     return fd;
 }
 
-// A JSON string's inside. Bytes beyond ASCII are written one by one as U+0080..U+00FF: what came may be no UTF-8, and
-// the line must be JSON whatever came.
+// A JSON string's inside. Bytes beyond ASCII are written one by one as U+0080..U+00FF: what came
+// may be no UTF-8, and the line must be JSON whatever came.
 void append_json(std::string& out, std::string_view text) {
     for (const char c : text.substr(0, kMaxText)) {
         const auto byte = static_cast<unsigned char>(c);
@@ -56,7 +56,9 @@ void append_combined(std::string& out, std::string_view text) {
 }
 
 // A query may hold a signature or token, and a log is read by more people than may have that.
-std::string_view without_query(std::string_view url) { return url.substr(0, url.find('?')); }
+std::string_view without_query(std::string_view url) {
+    return url.substr(0, url.find('?'));
+}
 
 std::uint64_t count_lines(std::string_view text) {
     return static_cast<std::uint64_t>(std::ranges::count(text, '\n'));
@@ -64,8 +66,12 @@ std::uint64_t count_lines(std::string_view text) {
 
 }  // namespace
 
-AccessLogWriter::AccessLogWriter(AccessLog& log, std::size_t buffer_bytes, std::string client_header)
-    : log_(log), ring_(buffer_bytes), client_header_(std::move(client_header)), format_(log.settings_.format) {}
+AccessLogWriter::AccessLogWriter(AccessLog& log, std::size_t buffer_bytes,
+                                 std::string client_header)
+    : log_(log),
+      ring_(buffer_bytes),
+      client_header_(std::move(client_header)),
+      format_(log.settings_.format) {}
 
 void AccessLogWriter::change(conf::AccessLogSettings::Format format, std::string client_header) {
     format_ = format;
@@ -105,8 +111,10 @@ void AccessLogWriter::format_json(const http::Exchange& exchange) {
     text("ray", head.single(http::Known::cf_ray));
     text("method", head.method_text);
     text("path", head.path);
-    fmt::format_to(out, ",\"status\":{},\"bytes\":{},\"ttfb_us\":{},\"time_us\":{},\"source\":\"{}\"", exchange.status,
-                   exchange.body_bytes_sent, exchange.first_byte_us, exchange.total_us, name(exchange.source));
+    fmt::format_to(out,
+                   ",\"status\":{},\"bytes\":{},\"ttfb_us\":{},\"time_us\":{},\"source\":\"{}\"",
+                   exchange.status, exchange.body_bytes_sent, exchange.first_byte_us,
+                   exchange.total_us, name(exchange.source));
     if (!exchange.whole) line_ += ",\"broken\":true";
     text("range", head.single(http::Known::range));
     text("host", head.single(http::Known::host));
@@ -117,13 +125,14 @@ void AccessLogWriter::format_json(const http::Exchange& exchange) {
 
 void AccessLogWriter::format_combined(const http::Exchange& exchange) {
     const http::RequestHead& head = exchange.head;
-    line_ += exchange.peer.is_unix ? "unix" : client_address(head, exchange.peer, client_header_).text();
+    line_ +=
+        exchange.peer.is_unix ? "unix" : client_address(head, exchange.peer, client_header_).text();
     fmt::format_to(std::back_inserter(line_), " - - [{}] \"", combined_second_);
     append_combined(line_, head.method_text);
     line_.push_back(' ');
     append_combined(line_, head.path);
-    fmt::format_to(std::back_inserter(line_), " HTTP/1.{}\" {} {} \"", head.minor_version, exchange.status,
-                   exchange.body_bytes_sent);
+    fmt::format_to(std::back_inserter(line_), " HTTP/1.{}\" {} {} \"", head.minor_version,
+                   exchange.status, exchange.body_bytes_sent);
     append_combined(line_, without_query(head.single(http::Known::referer)));
     line_ += "\" \"";
     append_combined(line_, head.single(http::Known::user_agent));
@@ -148,16 +157,18 @@ void AccessLogWriter::write(const http::Exchange& exchange) {
     }
 }
 
-AccessLog::AccessLog(const conf::AccessLogSettings& settings, int fd) : settings_(settings), fd_(fd) {}
+AccessLog::AccessLog(const conf::AccessLogSettings& settings, int fd)
+    : settings_(settings), fd_(fd) {}
 
-Result<std::unique_ptr<AccessLog>> AccessLog::open(const conf::AccessLogSettings& settings, unsigned loops,
+Result<std::unique_ptr<AccessLog>> AccessLog::open(const conf::AccessLogSettings& settings,
+                                                   unsigned loops,
                                                    const std::string& client_header) {
     const auto fd = open_log(settings.path);
     if (!fd) return std::unexpected(fd.error());
     std::unique_ptr<AccessLog> log(new AccessLog(settings, *fd));
     for (unsigned i = 0; i < loops; ++i) {
-        log->writers_.push_back(
-            std::make_unique<AccessLogWriter>(*log, static_cast<std::size_t>(settings.buffer_bytes), client_header));
+        log->writers_.push_back(std::make_unique<AccessLogWriter>(
+            *log, static_cast<std::size_t>(settings.buffer_bytes), client_header));
     }
     log->thread_ = std::thread([&owner = *log] { owner.write_loop(); });
     return log;
@@ -194,14 +205,16 @@ void AccessLog::write_loop() {
             reopen = std::exchange(reopen_, false);
         }
         // What was written before the signal belongs into the old file.
-        for (const auto& writer : writers_) writer->ring_.drain(batch);
+        for (const auto& writer : writers_)
+            writer->ring_.drain(batch);
         write_out(batch);
         if (!reopen) continue;
         if (const auto fd = open_log(settings_.path)) {
             close(fd_);
             fd_ = *fd;
         } else {
-            conf::log_error("access log not reopened, the old file is kept reason=\"{}\"", fd.error().text);
+            conf::log_error("access log not reopened, the old file is kept reason=\"{}\"",
+                            fd.error().text);
         }
     }
 }
@@ -217,7 +230,9 @@ void AccessLog::write_out(std::string& batch) {
         } else {
             const std::uint64_t lost = count_lines(std::string_view(batch).substr(written));
             const bool first = lost_on_disk_.fetch_add(lost, std::memory_order_relaxed) == 0;
-            if (first) conf::log_error("access log loses lines {}", fail_errno(errno, "write").error().text);
+            if (first)
+                conf::log_error("access log loses lines {}",
+                                fail_errno(errno, "write").error().text);
             break;
         }
     }
@@ -226,13 +241,15 @@ void AccessLog::write_out(std::string& batch) {
 
 std::uint64_t AccessLog::lines() const {
     std::uint64_t total = 0;
-    for (const auto& writer : writers_) total += writer->lines_.load(std::memory_order_relaxed);
+    for (const auto& writer : writers_)
+        total += writer->lines_.load(std::memory_order_relaxed);
     return total;
 }
 
 std::uint64_t AccessLog::dropped() const {
     std::uint64_t total = lost_on_disk_.load(std::memory_order_relaxed);
-    for (const auto& writer : writers_) total += writer->dropped_.load(std::memory_order_relaxed);
+    for (const auto& writer : writers_)
+        total += writer->dropped_.load(std::memory_order_relaxed);
     return total;
 }
 

@@ -1,5 +1,10 @@
-// One line per answered request, written off the loops. A slow or full disk costs lines, which are counted, never time.
+// One line per answered request, written off the loops. A slow or full disk costs lines, which are
+// counted, never time.
 #pragma once
+
+#include "conf/settings.h"
+#include "proxy/http/handler.h"
+#include "proxy/serve/byte_ring.h"
 
 #include <atomic>
 #include <condition_variable>
@@ -9,10 +14,6 @@
 #include <string>
 #include <thread>
 #include <vector>
-
-#include "conf/settings.h"
-#include "proxy/http/handler.h"
-#include "proxy/serve/byte_ring.h"
 
 namespace tidepool::serve {
 
@@ -37,12 +38,12 @@ class AccessLogWriter {
     ByteRing ring_;
     std::string client_header_;
     conf::AccessLogSettings::Format format_;
-    std::string line_;         // scratch
-    std::int64_t second_ = -1; // of the two stamps
+    std::string line_;          // scratch
+    std::int64_t second_ = -1;  // of the two stamps
     std::string iso_second_;
     std::string combined_second_;
     unsigned millisecond_ = 0;
-    std::atomic<std::uint64_t> lines_ = 0;    // written by the loop, read by metrics
+    std::atomic<std::uint64_t> lines_ = 0;  // written by the loop, read by metrics
     std::atomic<std::uint64_t> dropped_ = 0;
 };
 
@@ -50,7 +51,8 @@ class AccessLogWriter {
 class AccessLog {
   public:
     // `loops` writers are made at once. Fails where the file cannot be opened.
-    static Result<std::unique_ptr<AccessLog>> open(const conf::AccessLogSettings& settings, unsigned loops,
+    static Result<std::unique_ptr<AccessLog>> open(const conf::AccessLogSettings& settings,
+                                                   unsigned loops,
                                                    const std::string& client_header);
     // Writes what is left.
     ~AccessLog();
@@ -59,10 +61,12 @@ class AccessLog {
 
     AccessLogWriter& writer(unsigned loop) { return *writers_[loop]; }
 
-    // Opens the path anew, for log rotation. Any thread. Where that fails the old file is kept, and the log says so.
+    // Opens the path anew, for log rotation. Any thread. Where that fails the old file is kept, and
+    // the log says so.
     void reopen();
 
-    // Lines the loops gave, and of these the ones lost: to a full ring, or to a disk that did not take them.
+    // Lines the loops gave, and of these the ones lost: to a full ring, or to a disk that did not
+    // take them.
     std::uint64_t lines() const;
     std::uint64_t dropped() const;
 

@@ -1,11 +1,11 @@
 // Which lifetime headers an answer gets. Pure.
 #pragma once
 
+#include "conf/settings.h"
+
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include "conf/settings.h"
 
 namespace tidepool::serve {
 
@@ -14,9 +14,9 @@ class CachePolicy {
   public:
     explicit CachePolicy(std::vector<conf::CacheControlRule> rules) : rules_(std::move(rules)) {}
 
-    // Header lines with their CRLF: Cache-Control and, where the rule sets them, CDN-Cache-Control and
-    // Cloudflare-CDN-Cache-Control (contracts: cloudflare.md 3.4). `key` is "" for an answer about no object. 206 and 304
-    // follow the rule of 200. Where no rule matches: no-store.
+    // Header lines with their CRLF: Cache-Control and, where the rule sets them, CDN-Cache-Control
+    // and Cloudflare-CDN-Cache-Control (contracts: cloudflare.md 3.4). `key` is "" for an answer
+    // about no object. 206 and 304 follow the rule of 200. Where no rule matches: no-store.
     std::string lines(std::string_view key, int status, std::string_view content_type) const;
 
   private:

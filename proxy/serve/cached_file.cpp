@@ -1,30 +1,33 @@
 #include "proxy/serve/cached_file.h"
 
+#include "proxy/http/date.h"
+#include "transform/content_type.h"
+
 #include <algorithm>
 
 #include <fmt/format.h>
 
-#include "proxy/http/date.h"
-#include "transform/content_type.h"
-
 namespace tidepool::serve {
 
-void describe(CachedFile& file, std::string_view key, const conf::Sha256Digest& sha256, const CachePolicy& policy,
-              std::int64_t now) {
+void describe(CachedFile& file, std::string_view key, const conf::Sha256Digest& sha256,
+              const CachePolicy& policy, std::int64_t now) {
     file.etag = '"' + conf::hex(sha256) + '"';
     file.last_modified = std::clamp<std::int64_t>(file.identity.modified_s(), 0, now);
     const std::string_view cache_status = file.in_memory() ? kStatusMemory : kStatusFile;
-    // A browser that opens such a file by itself must neither run it nor let it reach the site (it is somebody's upload).
+    // A browser that opens such a file by itself must neither run it nor let it reach the site (it
+    // is somebody's upload).
     const std::string_view active_fields =
         transform::is_active_content(file.content_type)
-            ? "Content-Disposition: attachment\r\nContent-Security-Policy: default-src 'none'; sandbox\r\n"
+            ? "Content-Disposition: attachment\r\nContent-Security-Policy: default-src 'none'; "
+              "sandbox\r\n"
             : "";
-    file.fields = fmt::format("{}ETag: {}\r\nLast-Modified: {}\r\nX-Content-Type-Options: nosniff\r\n{}",
-                              policy.lines(key, 200, file.content_type), file.etag,
-                              http::format_date(file.last_modified), active_fields);
+    file.fields =
+        fmt::format("{}ETag: {}\r\nLast-Modified: {}\r\nX-Content-Type-Options: nosniff\r\n{}",
+                    policy.lines(key, 200, file.content_type), file.etag,
+                    http::format_date(file.last_modified), active_fields);
     file.head_200 = fmt::format(
-        "HTTP/1.1 200 OK\r\nContent-Type: {}\r\nContent-Length: {}\r\nAccept-Ranges: bytes\r\n{}{}", file.content_type,
-        file.identity.size, file.fields, cache_status);
+        "HTTP/1.1 200 OK\r\nContent-Type: {}\r\nContent-Length: {}\r\nAccept-Ranges: bytes\r\n{}{}",
+        file.content_type, file.identity.size, file.fields, cache_status);
     file.head_304 = fmt::format("HTTP/1.1 304 Not Modified\r\n{}{}", file.fields, cache_status);
 }
 

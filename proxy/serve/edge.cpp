@@ -10,7 +10,8 @@ bool is_forwarded_for(std::string_view name) {
     static constexpr std::string_view kName = "x-forwarded-for";
     if (name.size() != kName.size()) return false;
     for (std::size_t i = 0; i < name.size(); ++i) {
-        const char c = name[i] >= 'A' && name[i] <= 'Z' ? static_cast<char>(name[i] | 0x20) : name[i];
+        const char c =
+            name[i] >= 'A' && name[i] <= 'Z' ? static_cast<char>(name[i] | 0x20) : name[i];
         if (c != kName[i]) return false;
     }
     return true;
@@ -23,12 +24,14 @@ std::optional<conf::IpAddress> last_forwarded(const http::RequestHead& head) {
     }
     last = last.substr(last.rfind(',') + 1);  // npos + 1 is 0: the only one
     const std::size_t start = last.find_first_not_of(" \t");
-    return start == std::string_view::npos ? std::nullopt : conf::IpAddress::parse(last.substr(start));
+    return start == std::string_view::npos ? std::nullopt
+                                           : conf::IpAddress::parse(last.substr(start));
 }
 
 }  // namespace
 
-conf::IpAddress client_address(const http::RequestHead& head, const http::Peer& peer, std::string_view header) {
+conf::IpAddress client_address(const http::RequestHead& head, const http::Peer& peer,
+                               std::string_view header) {
     if (!peer.trusted) return peer.address;
     if (const auto address = conf::IpAddress::parse(head.single(header))) return *address;
     return last_forwarded(head).value_or(peer.address);

@@ -53,8 +53,8 @@ void FileCache::make_room(Shard& shard, Kind kind, std::vector<Entry>& removed) 
     }
 }
 
-void FileCache::put(std::string_view key, std::shared_ptr<const CachedFile> file, std::uint64_t looked_ms,
-                    std::uint64_t generation) {
+void FileCache::put(std::string_view key, std::shared_ptr<const CachedFile> file,
+                    std::uint64_t looked_ms, std::uint64_t generation) {
     std::vector<Entry> removed;  // freed and closed after the lock
     Shard& shard = shard_of(key);
     const std::lock_guard lock(shard.mutex);

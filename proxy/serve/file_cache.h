@@ -1,6 +1,9 @@
 // What is known of the files: present with content or descriptor, or absent. Shared by all loops.
 #pragma once
 
+#include "conf/settings.h"
+#include "proxy/serve/cached_file.h"
+
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -13,14 +16,12 @@
 #include <unordered_map>
 #include <vector>
 
-#include "conf/settings.h"
-#include "proxy/serve/cached_file.h"
-
 namespace tidepool::serve {
 
-// Sharded, each shard behind a mutex that is held for a lookup's length. Three kinds of entries have limits of their own
-// (bytes in memory, descriptors, absent names), so that a flood of wrong names cannot push out what is there; within a
-// kind the least recently used go first. Times are milliseconds of the monotonic clock.
+// Sharded, each shard behind a mutex that is held for a lookup's length. Three kinds of entries
+// have limits of their own (bytes in memory, descriptors, absent names), so that a flood of wrong
+// names cannot push out what is there; within a kind the least recently used go first. Times are
+// milliseconds of the monotonic clock.
 class FileCache {
   public:
     explicit FileCache(const conf::CacheSettings& settings);
@@ -33,12 +34,13 @@ class FileCache {
     };
     struct Lookup {
         State state = State::unknown;
-        std::shared_ptr<const CachedFile> file;  // null with a state other than unknown: known to be absent
+        std::shared_ptr<const CachedFile>
+            file;  // null with a state other than unknown: known to be absent
     };
     Lookup find(std::string_view key, std::uint64_t now_ms);
 
-    // Notes what a look at the disk that began at `looked_ms` found; null is absent. Ignored where clear() was called
-    // since `generation` was read.
+    // Notes what a look at the disk that began at `looked_ms` found; null is absent. Ignored where
+    // clear() was called since `generation` was read.
     void put(std::string_view key, std::shared_ptr<const CachedFile> file, std::uint64_t looked_ms,
              std::uint64_t generation);
     // The check that `ageing` asked for did not come to an end; somebody else may try.
@@ -71,7 +73,9 @@ class FileCache {
         bool being_checked = false;
 
         Kind kind() const { return !file ? absent : file->in_memory() ? memory : open_file; }
-        std::size_t cost() const { return file && file->in_memory() ? key.size() + file->cost() : 1; }
+        std::size_t cost() const {
+            return file && file->in_memory() ? key.size() + file->cost() : 1;
+        }
     };
     using Order = std::list<Entry>;  // most recently used first
     struct Shard {

@@ -1,6 +1,14 @@
 // Finds a key's file on the local pools, once however many ask.
 #pragma once
 
+#include "conf/settings.h"
+#include "proxy/loop/worker_pool.h"
+#include "proxy/serve/cache_policy.h"
+#include "proxy/serve/file_cache.h"
+#include "storage/digest_cache.h"
+#include "storage/local_pool.h"
+#include "transform/content_type.h"
+
 #include <array>
 #include <atomic>
 #include <coroutine>
@@ -13,14 +21,6 @@
 #include <unordered_map>
 #include <vector>
 
-#include "conf/settings.h"
-#include "proxy/loop/worker_pool.h"
-#include "proxy/serve/cache_policy.h"
-#include "proxy/serve/file_cache.h"
-#include "storage/digest_cache.h"
-#include "storage/local_pool.h"
-#include "transform/content_type.h"
-
 namespace tidepool::serve {
 
 // What decides how a file is described; replaced as a whole by a reload.
@@ -29,8 +29,8 @@ struct ServeRules {
     std::vector<std::string> allowed_types;
 };
 
-// Shared by all loops; must outlive them. Every look at a disk is made by the workers of the pool concerned, so a disk
-// that hangs holds up only what must be read from it.
+// Shared by all loops; must outlive them. Every look at a disk is made by the workers of the pool
+// concerned, so a disk that hangs holds up only what must be read from it.
 class FileFinder {
   public:
     FileFinder(const conf::Settings& settings, std::shared_ptr<const ServeRules> rules);
@@ -39,8 +39,8 @@ class FileFinder {
         std::shared_ptr<const CachedFile> file;  // null: absent, or `error`
         std::optional<Error> error;              // it could not be found out
     };
-    // Looks on the pools, in their order, and notes the result in the cache. Callers that ask for a key while it is being
-    // looked for share the look.
+    // Looks on the pools, in their order, and notes the result in the cache. Callers that ask for a
+    // key while it is being looked for share the look.
     loop::Task<Found> find(loop::Loop& loop, std::string key);
 
     FileCache& cache() { return cache_; }
@@ -58,7 +58,9 @@ class FileFinder {
 
     std::size_t remembered_digests() const { return digests_.size(); }
     std::uint64_t refused_types() const { return refused_types_.load(std::memory_order_relaxed); }
-    std::uint64_t mismatched_names() const { return mismatched_names_.load(std::memory_order_relaxed); }
+    std::uint64_t mismatched_names() const {
+        return mismatched_names_.load(std::memory_order_relaxed);
+    }
 
   private:
     struct Pool {
@@ -78,7 +80,8 @@ class FileFinder {
     };
     using Digests = storage::DigestCache<transform::ContentLook>;
 
-    loop::Task<Found> look(loop::Loop& loop, const std::string& key, const std::shared_ptr<const CachedFile>& known);
+    loop::Task<Found> look(loop::Loop& loop, const std::string& key,
+                           const std::shared_ptr<const CachedFile>& known);
     loop::Task<Result<Content>> load(loop::Loop& loop, Pool& pool, const std::string& key,
                                      const CachedFile* known);
     Result<Content> read_content(std::shared_ptr<const storage::OpenFile> file);

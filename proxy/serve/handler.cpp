@@ -1,13 +1,13 @@
 #include "proxy/serve/handler.h"
 
+#include "proxy/http/conditional.h"
+#include "proxy/http/range.h"
+#include "storage/key.h"
+
 #include <ctime>
 #include <utility>
 
 #include <fmt/format.h>
-
-#include "proxy/http/conditional.h"
-#include "proxy/http/range.h"
-#include "storage/key.h"
 
 namespace tidepool::serve {
 
@@ -17,12 +17,13 @@ constexpr std::string_view kAllow = "Allow: GET, HEAD, OPTIONS\r\n";
 
 bool is_conditional(const http::RequestHead& head) {
     using http::Known;
-    return head.count(Known::if_none_match) + head.count(Known::if_modified_since) + head.count(Known::if_match) +
-               head.count(Known::if_unmodified_since) >
+    return head.count(Known::if_none_match) + head.count(Known::if_modified_since) +
+               head.count(Known::if_match) + head.count(Known::if_unmodified_since) >
            0;
 }
 
-http::ConditionVerdict judge(const http::RequestHead& head, const CachedFile& file, std::int64_t now) {
+http::ConditionVerdict judge(const http::RequestHead& head, const CachedFile& file,
+                             std::int64_t now) {
     std::string joined_match;
     std::string joined_none_match;
     const http::Conditions conditions{
@@ -37,12 +38,14 @@ http::ConditionVerdict judge(const http::RequestHead& head, const CachedFile& fi
 
 }  // namespace
 
-FileHandler::FileHandler(loop::Loop& loop, FileFinder& finder, HandlerRules rules, AccessLogWriter* log)
+FileHandler::FileHandler(loop::Loop& loop, FileFinder& finder, HandlerRules rules,
+                         AccessLogWriter* log)
     : loop_(loop), finder_(finder), rules_(std::move(rules)), log_(log) {}
 
 loop::Task<http::Response> FileHandler::respond(const http::RequestHead& head, const http::Peer&) {
     if (head.method == http::Method::options) co_return options();
-    if (head.method == http::Method::other) co_return problem(405, {}, "method not allowed", kAllow);
+    if (head.method == http::Method::other)
+        co_return problem(405, {}, "method not allowed", kAllow);
 
     const storage::KeyVerdict verdict = storage::key_from_path(head.path, rules_.url_prefix, key_);
     if (verdict == storage::KeyVerdict::malformed) co_return problem(400, {}, "malformed path");
@@ -51,7 +54,8 @@ loop::Task<http::Response> FileHandler::respond(const http::RequestHead& head, c
     FileCache::Lookup known = finder_.cache().find(key_, loop_.now_ms());
     if (known.state == FileCache::State::ageing) loop_.tasks().spawn(check(key_));
     if (known.state == FileCache::State::fresh || known.state == FileCache::State::ageing) {
-        co_return known.file ? present(head, std::move(known.file), true) : absent(key_, kStatusAbsent);
+        co_return known.file ? present(head, std::move(known.file), true)
+                             : absent(key_, kStatusAbsent);
     }
 
     const std::string key = key_;  // the scratch serves other requests while this one waits
@@ -63,13 +67,16 @@ loop::Task<http::Response> FileHandler::respond(const http::RequestHead& head, c
 }
 
 loop::Task<> FileHandler::check(std::string key) {
-    co_await finder_.find(loop_, std::move(key));  // a failure is logged there, and found again by who needs the file
+    co_await finder_.find(
+        loop_, std::move(key));  // a failure is logged there, and found again by who needs the file
 }
 
-http::Response FileHandler::present(const http::RequestHead& head, std::shared_ptr<const CachedFile> file,
-                                    bool was_cached) {
+http::Response FileHandler::present(const http::RequestHead& head,
+                                    std::shared_ptr<const CachedFile> file, bool was_cached) {
     const bool in_memory = file->in_memory();
-    const std::string_view cache_status = !was_cached ? kStatusMiss : in_memory ? kStatusMemory : kStatusFile;
+    const std::string_view cache_status = !was_cached ? kStatusMiss
+                                          : in_memory ? kStatusMemory
+                                                      : kStatusFile;
     const std::int64_t now = std::time(nullptr);
     http::Response response;
     if (is_conditional(head)) {
@@ -86,11 +93,15 @@ http::Response FileHandler::present(const http::RequestHead& head, std::shared_p
     // Range is defined for GET alone (RFC 9110, 14.2).
     const bool ranged = response.status == 200 && head.method == http::Method::get &&
                         head.count(http::Known::range) == 1 &&
-                        http::range_applies(head.single(http::Known::if_range), {file->etag, file->last_modified}, now);
+                        http::range_applies(head.single(http::Known::if_range),
+                                            {file->etag, file->last_modified}, now);
     http::RangeChoice choice;
-    if (ranged) choice = http::choose_ranges(head.single(http::Known::range), file->identity.size, rules_.range_limit);
+    if (ranged)
+        choice = http::choose_ranges(head.single(http::Known::range), file->identity.size,
+                                     rules_.range_limit);
     if (choice.kind == http::RangeChoice::Kind::unsatisfiable) {
-        response = problem(416, {}, "", fmt::format("Content-Range: bytes */{}\r\n", file->identity.size));
+        response =
+            problem(416, {}, "", fmt::format("Content-Range: bytes */{}\r\n", file->identity.size));
     } else if (choice.kind == http::RangeChoice::Kind::partial) {
         response = partial(choice.ranges, file, cache_status);
     } else if (response.status == 200) {
@@ -105,17 +116,21 @@ http::Response FileHandler::present(const http::RequestHead& head, std::shared_p
     if (!was_cached && !response.shared_head.empty()) {
         // The prepared head says that it came from the cache; this answer did not.
         const std::string_view prepared_status = in_memory ? kStatusMemory : kStatusFile;
-        response.head = response.shared_head.substr(0, response.shared_head.size() - prepared_status.size());
+        response.head =
+            response.shared_head.substr(0, response.shared_head.size() - prepared_status.size());
         response.head += cache_status;
     }
-    response.source = !was_cached ? http::Source::disk : in_memory ? http::Source::memory : http::Source::file;
+    response.source = !was_cached ? http::Source::disk
+                      : in_memory ? http::Source::memory
+                                  : http::Source::file;
     response.owner = std::move(file);
     return response;
 }
 
 // RFC 9110, 15.3.7.
 http::Response FileHandler::partial(const std::vector<http::ByteRange>& ranges,
-                                    const std::shared_ptr<const CachedFile>& file, std::string_view cache_status) {
+                                    const std::shared_ptr<const CachedFile>& file,
+                                    std::string_view cache_status) {
     const std::uint64_t size = file->identity.size;
     http::Response response;
     response.status = 206;
@@ -123,7 +138,8 @@ http::Response FileHandler::partial(const std::vector<http::ByteRange>& ranges,
     std::string content_range;
     if (ranges.size() == 1) {
         const http::ByteRange& range = ranges.front();
-        content_range = fmt::format("Content-Range: bytes {}-{}/{}\r\n", range.first, range.end() - 1, size);
+        content_range =
+            fmt::format("Content-Range: bytes {}-{}/{}\r\n", range.first, range.end() - 1, size);
         response.body_bytes = range.length;
         response.parts.push_back(slice(file, range.first, range.length));
     } else {
@@ -131,8 +147,9 @@ http::Response FileHandler::partial(const std::vector<http::ByteRange>& ranges,
         const std::string boundary = "tidepool-" + file->etag.substr(1, 32);
         content_type = "multipart/byteranges; boundary=" + boundary;
         for (const http::ByteRange& range : ranges) {
-            std::string text = fmt::format("\r\n--{}\r\nContent-Type: {}\r\nContent-Range: bytes {}-{}/{}\r\n\r\n",
-                                           boundary, file->content_type, range.first, range.end() - 1, size);
+            std::string text =
+                fmt::format("\r\n--{}\r\nContent-Type: {}\r\nContent-Range: bytes {}-{}/{}\r\n\r\n",
+                            boundary, file->content_type, range.first, range.end() - 1, size);
             response.body_bytes += text.size() + range.length;
             response.parts.emplace_back(std::move(text));
             response.parts.push_back(slice(file, range.first, range.length));
@@ -142,7 +159,8 @@ http::Response FileHandler::partial(const std::vector<http::ByteRange>& ranges,
         response.parts.emplace_back(std::move(end));
     }
     response.head = fmt::format(
-        "HTTP/1.1 206 Partial Content\r\nContent-Type: {}\r\nContent-Length: {}\r\n{}Accept-Ranges: bytes\r\n{}{}",
+        "HTTP/1.1 206 Partial Content\r\nContent-Type: {}\r\nContent-Length: "
+        "{}\r\n{}Accept-Ranges: bytes\r\n{}{}",
         content_type, response.body_bytes, content_range, file->fields, cache_status);
     return response;
 }
@@ -157,15 +175,18 @@ http::Response FileHandler::options() {
     http::Response response;
     response.status = 204;
     response.has_body = false;
-    response.head = fmt::format("HTTP/1.1 204 No Content\r\n{}{}", kAllow, rules_.serve->policy.lines({}, 204, {}));
+    response.head = fmt::format("HTTP/1.1 204 No Content\r\n{}{}", kAllow,
+                                rules_.serve->policy.lines({}, 204, {}));
     return response;
 }
 
-http::Response FileHandler::problem(int status, std::string_view key, std::string_view text, std::string_view fields) {
+http::Response FileHandler::problem(int status, std::string_view key, std::string_view text,
+                                    std::string_view fields) {
     static constexpr std::string_view kText = "text/plain; charset=utf-8";
     const std::string body = text.empty() ? std::string() : std::string(text) + '\n';
-    return http::text_response(status, kText, body,
-                               fmt::format("{}{}", rules_.serve->policy.lines(key, status, kText), fields));
+    return http::text_response(
+        status, kText, body,
+        fmt::format("{}{}", rules_.serve->policy.lines(key, status, kText), fields));
 }
 
 http::Response FileHandler::absent(std::string_view key, std::string_view cache_status) {
@@ -177,7 +198,8 @@ http::Response FileHandler::absent(std::string_view key, std::string_view cache_
 // It is there or not, but we cannot tell or read it now (invariant 8: nobody keeps this answer).
 http::Response FileHandler::failed(std::string_view key, const Error& error) {
     const int retry_s = error.kind == ErrorKind::busy ? 1 : 5;
-    return problem(503, key, "temporarily unavailable", fmt::format("Retry-After: {}\r\n", retry_s));
+    return problem(503, key, "temporarily unavailable",
+                   fmt::format("Retry-After: {}\r\n", retry_s));
 }
 
 http::Response FileHandler::refuse(http::Refusal refusal) {

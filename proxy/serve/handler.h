@@ -1,16 +1,16 @@
 // The life of a GET: start reading here.
 #pragma once
 
-#include <memory>
-#include <string>
-#include <vector>
-
 #include "conf/settings.h"
 #include "proxy/http/handler.h"
 #include "proxy/http/range.h"
 #include "proxy/loop/loop.h"
 #include "proxy/serve/access_log.h"
 #include "proxy/serve/file_finder.h"
+
+#include <memory>
+#include <string>
+#include <vector>
 
 namespace tidepool::serve {
 
@@ -27,21 +27,26 @@ class FileHandler final : public http::Handler {
     // `log` may be null: no access log.
     FileHandler(loop::Loop& loop, FileFinder& finder, HandlerRules rules, AccessLogWriter* log);
 
-    loop::Task<http::Response> respond(const http::RequestHead& head, const http::Peer& peer) override;
+    loop::Task<http::Response> respond(const http::RequestHead& head,
+                                       const http::Peer& peer) override;
     http::Response refuse(http::Refusal refusal) override;
     void finished(const http::Exchange& exchange) override;
 
     void change_rules(HandlerRules rules) { rules_ = std::move(rules); }
 
   private:
-    http::Response problem(int status, std::string_view key, std::string_view text, std::string_view fields = {});
+    http::Response problem(int status, std::string_view key, std::string_view text,
+                           std::string_view fields = {});
     http::Response absent(std::string_view key, std::string_view cache_status);
     http::Response failed(std::string_view key, const Error& error);
     http::Response options();
-    http::Response present(const http::RequestHead& head, std::shared_ptr<const CachedFile> file, bool was_cached);
-    http::Response partial(const std::vector<http::ByteRange>& ranges, const std::shared_ptr<const CachedFile>& file,
+    http::Response present(const http::RequestHead& head, std::shared_ptr<const CachedFile> file,
+                           bool was_cached);
+    http::Response partial(const std::vector<http::ByteRange>& ranges,
+                           const std::shared_ptr<const CachedFile>& file,
                            std::string_view cache_status);
-    http::Part slice(const std::shared_ptr<const CachedFile>& file, std::uint64_t offset, std::uint64_t length);
+    http::Part slice(const std::shared_ptr<const CachedFile>& file, std::uint64_t offset,
+                     std::uint64_t length);
     loop::Task<> check(std::string key);
 
     loop::Loop& loop_;

@@ -1,0 +1,101 @@
+// conf/tidepool.toml is the manual of the settings; these tests keep it true.
+#include "conf/settings_reader.h"
+#include "conf/settings_schema.h"
+
+#include <fstream>
+#include <iterator>
+#include <regex>
+#include <set>
+#include <sstream>
+#include <string>
+
+#include <catch2/catch.hpp>
+
+using namespace tidepool::conf;
+
+namespace {
+
+const std::string kExample = std::string(TIDEPOOL_SOURCE_DIR) + "/conf/tidepool.toml";
+
+std::string example_text() {
+    std::ifstream file(kExample);
+    REQUIRE(file);
+    return {std::istreambuf_iterator<char>(file), {}};
+}
+
+// The example with its commented-out rules as rules.
+std::string with_rules() {
+    const std::regex commented("(^|\n)# (\\[\\[cache_control\\]\\]|[a-z_]+ = [\\[\"a-z])");
+    std::string text = example_text();
+    // Twice, for two lines in a row share the line feed between them.
+    for (int i = 0; i < 2; ++i)
+        text = std::regex_replace(text, commented, "$1$2");
+    return text;
+}
+
+// "server.listen", "pool.name", ...: every key that a text sets.
+std::set<std::string> keys_in(const std::string& text) {
+    std::set<std::string> keys;
+    std::string section;
+    std::istringstream lines(text);
+    for (std::string line; std::getline(lines, line);) {
+        std::smatch match;
+        if (std::regex_search(line, match, std::regex("^\\[+([a-z_]+)\\]+"))) section = match[1];
+        if (std::regex_search(line, match, std::regex("^([a-z_]+) = ")))
+            keys.insert(section + "." + match[1].str());
+    }
+    return keys;
+}
+
+std::set<std::string> known_keys() {
+    std::set<std::string> keys;
+    for (const SectionSchema& section : settings_schema()) {
+        for (const auto key : section.keys)
+            keys.insert(std::string(section.name) + "." + std::string(key));
+    }
+    return keys;
+}
+
+Settings expected_settings() {
+    Settings expected;
+    PoolSettings pool;
+    pool.name = "hot";
+    pool.base_path = "/srv/uploads";
+    expected.pools.push_back(pool);
+    return expected;
+}
+
+}  // namespace
+
+TEST_CASE("example file: it is right and says the built-in defaults", "[conf][settings]") {
+    const ReadSettings read = read_settings_file(kExample);
+    for (const Problem& problem : read.problems)
+        FAIL_CHECK(problem.text());
+    CHECK(read.settings == expected_settings());
+}
+
+TEST_CASE("example file: its commented-out rules are the default rules", "[conf][settings]") {
+    const ReadSettings read = read_settings(with_rules(), "with_rules");
+    for (const Problem& problem : read.problems)
+        FAIL_CHECK(problem.text());
+    const auto defaults = default_cache_control();
+    REQUIRE(read.settings.cache_control.size() == 2 * defaults.size());
+    const auto shown_end =
+        read.settings.cache_control.begin() + static_cast<std::ptrdiff_t>(defaults.size());
+    CHECK(std::vector(read.settings.cache_control.begin(), shown_end) == defaults);
+}
+
+TEST_CASE("example file: it has every key that the reader knows", "[conf][settings]") {
+    CHECK(known_keys().size() > 50);
+    CHECK(keys_in(with_rules()) == known_keys());
+}
+
+TEST_CASE("example file: a sentence stands before every key", "[conf][settings]") {
+    std::istringstream lines(example_text());
+    std::string before;
+    const std::regex starts_key("^[a-z_]+ = ");
+    for (std::string line; std::getline(lines, line); before = line) {
+        INFO(line);
+        if (std::regex_search(line, starts_key)) CHECK_THAT(before, Catch::StartsWith("# "));
+    }
+}
