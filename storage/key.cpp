@@ -54,6 +54,19 @@ bool is_utf8(std::string_view text) {
     return true;
 }
 
+// What stands in a path as it is: visible ASCII and the blank, but for the two that are looked at.
+constexpr std::array<bool, 256> plain_table() {
+    std::array<bool, 256> table{};
+    for (std::size_t c = 0x20; c < 0x7F; ++c)
+        table[c] = c != '%' && c != '\\';
+    return table;
+}
+constexpr std::array<bool, 256> kPlain = plain_table();
+
+bool is_plain(std::string_view text) {
+    return std::ranges::all_of(text, [](char c) { return kPlain[static_cast<unsigned char>(c)]; });
+}
+
 bool decode(std::string_view path, std::string& out) {
     out.clear();
     out.reserve(path.size());
@@ -89,6 +102,8 @@ KeyVerdict judge_segment(std::string_view segment) {
 bool is_temporary_name(std::string_view segment) {
     static constexpr std::array<std::string_view, 8> kSuffixes{
         "~", ".tmp", ".temp", ".part", ".partial", ".swp", ".filepart", ".crdownload"};
+    if (segment.empty() || std::string_view("~pltd").find(segment.back()) == segment.npos)
+        return false;
     for (const std::string_view suffix : kSuffixes) {
         if (segment.ends_with(suffix)) return true;
     }
@@ -97,7 +112,12 @@ bool is_temporary_name(std::string_view segment) {
 
 KeyVerdict key_from_path(std::string_view path, std::string_view prefix, std::string& key) {
     if (path.empty() || path.front() != '/') return KeyVerdict::malformed;
-    if (!decode(path.substr(1), key) || !is_utf8(key)) return KeyVerdict::malformed;
+    path.remove_prefix(1);
+    if (is_plain(path)) {
+        key.assign(path);
+    } else if (!decode(path, key) || !is_utf8(key)) {
+        return KeyVerdict::malformed;
+    }
     KeyVerdict verdict = KeyVerdict::good;
     std::size_t start = 0;
     while (start <= key.size()) {

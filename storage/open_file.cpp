@@ -16,6 +16,11 @@ namespace {
 
 constexpr std::uint64_t kPageBytes = 4096;
 
+// A file no larger than this that was found in the page cache is taken to stay there so long: what
+// is being sent was just used, and the kernel drops first what was not.
+constexpr std::uint64_t kRememberedBytes = 4ULL * 1024 * 1024;
+constexpr std::uint64_t kRememberedMs = 500;
+
 // cachestat(2), Linux 6.5; Debian 12's headers do not know it yet.
 constexpr long kCachestatCall = 451;
 struct CachestatRange {
@@ -35,6 +40,19 @@ bool byte_in_memory(int fd, std::uint64_t offset) {
     char byte = 0;
     const iovec into{&byte, 1};
     return preadv2(fd, &into, 1, static_cast<off_t>(offset), RWF_NOWAIT) == 1;
+}
+
+bool pages_in_memory(int fd, std::uint64_t offset, std::uint64_t length) {
+    CachestatRange range{offset, length};
+    Cachestat state{};
+    if (syscall(kCachestatCall, fd, &range, &state, 0) == 0) {
+        const std::uint64_t first = offset / kPageBytes;
+        const std::uint64_t last = (offset + length - 1) / kPageBytes;
+        return state.cached == last - first + 1;
+    }
+    // An older kernel: both ends. What lies between was read with them, and is dropped with them in
+    // all but rare cases.
+    return byte_in_memory(fd, offset) && byte_in_memory(fd, offset + length - 1);
 }
 
 }  // namespace
@@ -65,18 +83,16 @@ Result<void> OpenFile::read(std::uint64_t offset, std::span<char> into) const {
     return {};
 }
 
-bool OpenFile::in_memory(std::uint64_t offset, std::uint64_t length) const {
+bool OpenFile::in_memory(std::uint64_t offset, std::uint64_t length, std::uint64_t now_ms) const {
     if (length == 0) return true;
     if (read_delay_ms_ > 0) return false;
-    const std::uint64_t first = offset / kPageBytes;
-    const std::uint64_t last = (offset + length - 1) / kPageBytes;
-    CachestatRange range{offset, length};
-    Cachestat state{};
-    if (syscall(kCachestatCall, fd_, &range, &state, 0) == 0)
-        return state.cached == last - first + 1;
-    // An older kernel: both ends. What lies between was read with them, and is dropped with them in
-    // all but rare cases.
-    return byte_in_memory(fd_, offset) && byte_in_memory(fd_, offset + length - 1);
+    Residency known = residency_.load(std::memory_order_relaxed);
+    if (identity_.size <= kRememberedBytes && now_ms >= known.until_ms) {
+        known = {.until_ms = (now_ms + kRememberedMs) & Residency::kTimeMask,
+                 .whole = pages_in_memory(fd_, 0, identity_.size)};
+        residency_.store(known, std::memory_order_relaxed);
+    }
+    return known.whole || pages_in_memory(fd_, offset, length);
 }
 
 bool OpenFile::unchanged() const {

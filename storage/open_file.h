@@ -4,6 +4,7 @@
 
 #include "conf/error.h"
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -42,9 +43,10 @@ class OpenFile {
     // somebody cut it.
     Result<void> read(std::uint64_t offset, std::span<char> into) const;
 
-    // Never blocks. True where this part was in the page cache just now, so that sending it will
-    // not wait for a disk. False also where the kernel or the file system cannot tell.
-    bool in_memory(std::uint64_t offset, std::uint64_t length) const;
+    // Never blocks. True where this part was in the page cache just now, or the whole file was less
+    // than a second ago, so that sending it will not wait for a disk. False also where the kernel
+    // or the file system cannot tell. `now_ms` is of any monotonic clock, always the same.
+    bool in_memory(std::uint64_t offset, std::uint64_t length, std::uint64_t now_ms) const;
 
     // Never blocks. True where the file is still the version that was opened, as far as this kernel
     // knows without asking a server. A program that rewrites a file in place makes this false.
@@ -60,6 +62,13 @@ class OpenFile {
     int fd_;
     FileIdentity identity_;
     std::uint64_t read_delay_ms_;  // debug_disk_delay of the pool
+    // Whether the whole file was found in the page cache, and how long that is believed.
+    struct Residency {
+        static constexpr std::uint64_t kTimeMask = ~0ULL >> 1;
+        std::uint64_t until_ms : 63;
+        std::uint64_t whole : 1;
+    };
+    mutable std::atomic<Residency> residency_ = Residency{.until_ms = 0, .whole = 0};
 };
 
 }  // namespace tidepool::storage

@@ -19,25 +19,25 @@ http::Response answer(int status, std::string_view text, std::string_view type =
 
 }  // namespace
 
-loop::Task<http::Response> AdminHandler::respond(const http::RequestHead& head, const http::Peer&) {
+std::optional<http::Response> AdminHandler::respond_now(const http::RequestHead& head,
+                                                        const http::Peer&) {
     if (head.method != http::Method::get && head.method != http::Method::head) {
-        co_return http::text_response(405, kText, "method not allowed\n",
-                                      fmt::format("{}Allow: GET, HEAD\r\n", kNoStore));
+        return http::text_response(405, kText, "method not allowed\n",
+                                   fmt::format("{}Allow: GET, HEAD\r\n", kNoStore));
     }
-    if (head.path == "/healthz") co_return answer(200, "ok\n");
+    if (head.path == "/healthz") return answer(200, "ok\n");
     if (head.path == "/readyz") {
-        http::Response response = co_await readiness();
-        co_return response;
+        if (draining_) return answer(503, "draining\n");
+        return std::nullopt;
     }
     if (head.path == "/metrics") {
-        co_return answer(200, gather_metrics(sources_), "text/plain; version=0.0.4; charset=utf-8");
+        return answer(200, gather_metrics(sources_), "text/plain; version=0.0.4; charset=utf-8");
     }
-    co_return answer(404, "not found; there are /metrics, /healthz and /readyz\n");
+    return answer(404, "not found; there are /metrics, /healthz and /readyz\n");
 }
 
-// Ready: not draining, and every pool's base path answers.
-loop::Task<http::Response> AdminHandler::readiness() {
-    if (draining_) co_return answer(503, "draining\n");
+// /readyz. Ready: every pool's base path answers.
+loop::Task<http::Response> AdminHandler::respond(const http::RequestHead&, const http::Peer&) {
     std::string failed;
     for (const auto& pool : sources_.finder->pools()) {
         auto& workers = sources_.finder->workers_of(pool.index);

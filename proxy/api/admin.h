@@ -4,7 +4,7 @@
 #include "proxy/api/metrics.h"
 #include "proxy/http/handler.h"
 
-#include <functional>
+#include <optional>
 
 namespace tidepool::api {
 
@@ -13,6 +13,8 @@ class AdminHandler final : public http::Handler {
   public:
     explicit AdminHandler(MetricSources sources) : sources_(std::move(sources)) {}
 
+    std::optional<http::Response> respond_now(const http::RequestHead& head,
+                                              const http::Peer& peer) override;
     loop::Task<http::Response> respond(const http::RequestHead& head,
                                        const http::Peer& peer) override;
     http::Response refuse(http::Refusal refusal) override;
@@ -22,8 +24,6 @@ class AdminHandler final : public http::Handler {
     void set_draining() { draining_ = true; }
 
   private:
-    loop::Task<http::Response> readiness();
-
     MetricSources sources_;
     bool draining_ = false;
 };

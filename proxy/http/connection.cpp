@@ -3,30 +3,18 @@
 #include "proxy/http/body_reader.h"
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
-#include <cstring>
 #include <ctime>
-#include <span>
 #include <utility>
-#include <vector>
 
-#include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 namespace tidepool::http {
 
 namespace {
 
-// One sendfile(2) call's worth: the loop serves others between two of them.
-constexpr std::uint64_t kSendFileBytes = 1024 * 1024;
-// What a worker reads at once of a file that is not in memory.
-constexpr std::uint64_t kReadBytes = 128 * 1024;
-// A head is held back to leave in one packet with a file's beginning only where the file is small:
-// behind a head the pages of a large one no longer fill the kernel's 64 KiB segments, which costs
-// more than the packet saves (100 KiB: 22.5 us of CPU against 15.0, measured 2026-11-24).
-constexpr std::uint64_t kJoinHeadBelow = 32 * 1024;
 // What is read and dropped while the peer takes our last answer.
 constexpr std::uint64_t kLingerBytes = 1024 * 1024;
 // Pipelined requests answered in a row before others get their turn.
@@ -52,7 +40,8 @@ Connection::Connection(Server& server, int fd, const Peer& peer, std::optional<R
       buffer_(server.blocks_),
       refusal_(refusal),
       next_(server.first_),
-      link_(&server.first_) {
+      link_(&server.first_),
+      writer_(fd) {
     if (next_ != nullptr) next_->link_ = &next_;
     server.first_ = this;
     ++server.connection_count_;
@@ -67,11 +56,19 @@ Connection::~Connection() {
 loop::Task<> Connection::run() {
     unsigned in_a_row = 0;
     while (true) {
-        const Input input = co_await next_request();
+        Input input = begin_request();
+        while (input == Input::incomplete) {
+            buffer_.release_if_empty();
+            input = take_input(co_await socket_.readable());
+        }
         if (input == Input::ended) break;
-        const Response response = co_await answer(input);
-        co_await send(response);
-        report(response);
+        // What needs no wait is done without coroutines of its own: most answers come from memory.
+        std::optional<Response> response = answer_now(input);
+        if (!response) response = co_await answer();
+        begin_sending(*response);
+        const ResponseWriter::Step step = writer_.push(server_.loop_.now_ms());
+        if (step != ResponseWriter::Step::done) co_await finish_sending(step);
+        report(*response);
         buffer_.consume(request_bytes_);
         answered_one_ = true;
         if (!keep_alive_) break;
@@ -97,66 +94,68 @@ void Connection::wait_for_request() {
 
 // The request has begun.
 void Connection::limit_head_time() {
-    started_ns_ = clock_ns();
+    started_ns_ = server_.loop_.now_ns();
     socket_.set_deadline(server_.loop_.now_ms() + count_ms(server_.rules_.timeouts.header));
 }
 
-loop::Task<Connection::Input> Connection::next_request() {
+Connection::Input Connection::begin_request() {
     scanner_.reset();
     head_.clear();
+    if (buffer_.empty()) {
+        wait_for_request();
+        return Input::incomplete;
+    }
+    limit_head_time();
+    return scan();
+}
+
+Connection::Input Connection::take_input(loop::Wake wake) {
+    if (wake == loop::Wake::ready) wake = read_more();
+    if (wake == loop::Wake::ready) return buffer_.empty() ? Input::incomplete : scan();
+    if (wake == loop::Wake::timed_out && !buffer_.empty()) {
+        refusal_ = Refusal::header_timeout;
+        return Input::refused;
+    }
+    return Input::ended;
+}
+
+Connection::Input Connection::scan() {
     const HeadLimits limits{server_.rules_.limits.request_line_bytes,
                             server_.rules_.limits.header_bytes,
                             server_.rules_.limits.header_fields};
-    if (buffer_.empty()) {
-        wait_for_request();
-    } else {
-        limit_head_time();
+    switch (scanner_.scan(buffer_.view(), limits, head_)) {
+        case HeadScanner::Outcome::complete:
+            request_bytes_ = scanner_.head_bytes();
+            return Input::request;
+        case HeadScanner::Outcome::refused:
+            refusal_ = scanner_.refusal();
+            return Input::refused;
+        case HeadScanner::Outcome::incomplete:
+            break;
     }
-    while (true) {
-        if (!buffer_.empty()) {
-            const HeadScanner::Outcome outcome = scanner_.scan(buffer_.view(), limits, head_);
-            if (outcome == HeadScanner::Outcome::complete) {
-                request_bytes_ = scanner_.head_bytes();
-                co_return Input::request;
-            }
-            if (outcome == HeadScanner::Outcome::refused) {
-                refusal_ = scanner_.refusal();
-                co_return Input::refused;
-            }
-        }
-        const loop::Wake wake = co_await receive();
-        if (wake == loop::Wake::ready) continue;
-        if (wake == loop::Wake::timed_out && !buffer_.empty()) {
-            refusal_ = Refusal::header_timeout;
-            co_return Input::refused;
-        }
-        co_return Input::ended;
-    }
+    return Input::incomplete;
 }
 
-// Waits for bytes and adds them to the buffer. `ready`: there are more; anything else: there will
-// be none.
-loop::Task<loop::Wake> Connection::receive() {
-    // A connection that was just accepted has usually sent its request already: look before
-    // waiting.
-    bool look_first = !answered_one_ && buffer_.empty();
-    while (true) {
-        if (!std::exchange(look_first, false)) {
-            buffer_.release_if_empty();
-            const loop::Wake wake = co_await socket_.readable();
-            if (wake != loop::Wake::ready) co_return wake;
-        }
-        const ReadBuffer::Room room = buffer_.room();
-        const ssize_t got = recv(socket_.fd(), room.data, room.bytes, 0);
-        if (got > 0) {
-            buffer_.wrote(static_cast<std::size_t>(got));
-            if (std::exchange(idle_, false)) limit_head_time();
-            co_return loop::Wake::ready;
-        }
-        if (got < 0 && (errno == EAGAIN || errno == EINTR)) continue;
-        peer_ended_ = true;
-        co_return loop::Wake::closed;
+// Adds what has come to the buffer. `ready`: there may be more, now or later.
+loop::Wake Connection::read_more() {
+    const ReadBuffer::Room room = buffer_.room();
+    // Not recv(3): see send_message().
+    const ssize_t got =
+        syscall(SYS_recvfrom, socket_.fd(), room.data, room.bytes, 0, nullptr, nullptr);
+    if (got > 0) {
+        const auto bytes = static_cast<std::size_t>(got);
+        buffer_.wrote(bytes);
+        if (bytes < room.bytes) socket_.drained();
+        if (std::exchange(idle_, false)) limit_head_time();
+        return loop::Wake::ready;
     }
+    if (got < 0 && errno == EINTR) return loop::Wake::ready;
+    if (got < 0 && errno == EAGAIN) {
+        socket_.not_readable();
+        return loop::Wake::ready;
+    }
+    peer_ended_ = true;
+    return loop::Wake::closed;
 }
 
 // Reads a body nobody wants, so that the next request can be found behind it. A chunked one is
@@ -184,7 +183,8 @@ loop::Task<std::optional<Refusal>> Connection::drop_body() {
             unread_input_ = true;
             co_return std::nullopt;
         }
-        const loop::Wake wake = co_await receive();
+        loop::Wake wake = co_await socket_.readable();
+        if (wake == loop::Wake::ready) wake = read_more();
         if (wake == loop::Wake::ready) continue;
         keep_alive_ = false;
         if (wake == loop::Wake::timed_out) co_return Refusal::body_timeout;
@@ -202,27 +202,42 @@ void Connection::keep_head_apart() {
 
 // ---- answering
 
-loop::Task<Response> Connection::answer(Input input) {
-    std::optional<Refusal> refused = refusal_;
-    if (!refused && input == Input::request && head_.has_body()) {
-        if (head_.method == Method::other) {
-            refused = co_await drop_body();
-        } else {
-            refused = Refusal::body_not_allowed;
-        }
+// Nothing where something has to be waited for; answer() does that.
+std::optional<Response> Connection::answer_now(Input input) {
+    if (refusal_) return refuse(*refusal_);
+    if (input == Input::request && head_.has_body()) {
+        if (head_.method == Method::other) return std::nullopt;
+        return refuse(Refusal::body_not_allowed);
     }
-    if (refused) {
-        server_.counters_.refused[static_cast<std::size_t>(*refused)].add();
-        keep_alive_ = false;
-        unread_input_ = true;
-        co_return server_.handler_.refuse(*refused);
+    std::optional<Response> response = server_.handler_.respond_now(head_, peer_);
+    if (response) return settle(std::move(*response));
+    return response;
+}
+
+loop::Task<Response> Connection::answer() {
+    if (head_.has_body()) {
+        const std::optional<Refusal> refused = co_await drop_body();
+        if (refused) co_return refuse(*refused);
+        if (auto response = server_.handler_.respond_now(head_, peer_))
+            co_return settle(std::move(*response));
     }
-    if (!head_.keep_alive) keep_alive_ = false;
     Response response = co_await server_.handler_.respond(head_, peer_);
-    if (response.close) keep_alive_ = false;
+    co_return settle(std::move(response));
+}
+
+Response Connection::refuse(Refusal refusal) {
+    server_.counters_.refused[static_cast<std::size_t>(refusal)].add();
+    keep_alive_ = false;
+    unread_input_ = true;
+    return server_.handler_.refuse(refusal);
+}
+
+// Whether the connection goes on after this answer.
+Response Connection::settle(Response response) {
+    if (!head_.keep_alive || response.close) keep_alive_ = false;
     if (server_.draining_ && std::exchange(keep_alive_, false))
         unread_input_ = true;  // it may have sent more
-    co_return response;
+    return response;
 }
 
 void Connection::report(const Response& response) {
@@ -232,7 +247,7 @@ void Connection::report(const Response& response) {
                             .peer = peer_,
                             .status = response.status,
                             .source = response.source,
-                            .body_bytes_sent = body_bytes_sent_,
+                            .body_bytes_sent = writer_.body_bytes_sent(),
                             .first_byte_us = (first_byte_ns_ - started_ns_) / 1000,
                             .total_us = (now_ns - started_ns_) / 1000,
                             .whole = sent_whole_};
@@ -242,16 +257,15 @@ void Connection::report(const Response& response) {
                  [static_cast<std::size_t>(response.source)]
         .add();
     counters.count_latency(exchange.total_us);
-    counters.body_bytes.add(body_bytes_sent_);
+    counters.body_bytes.add(exchange.body_bytes_sent);
     if (!sent_whole_) counters.broken_answers.add();
     server_.handler_.finished(exchange);
 }
 
 // ---- sending
 
-loop::Task<> Connection::send(const Response& response) {
+void Connection::begin_sending(const Response& response) {
     first_byte_ns_ = 0;
-    body_bytes_sent_ = 0;
     window_open_ = false;
     const bool with_body = response.has_body && head_.method != Method::head;
     HeadTail::Kind kind = HeadTail::Kind::keep_alive;
@@ -260,28 +274,40 @@ loop::Task<> Connection::send(const Response& response) {
     } else if (head_.minor_version == 0) {
         kind = HeadTail::Kind::keep_alive_1_0;
     }
-    // Copied: the text is rewritten each second by whoever sends next, and this may wait.
-    std::array<char, HeadTail::kMaxBytes> tail_copy{};
-    const std::string_view tail_text = server_.tail_.text(kind);
-    std::memcpy(tail_copy.data(), tail_text.data(), tail_text.size());
-    const std::string_view tail(tail_copy.data(), tail_text.size());
-    const std::string_view body = with_body ? response.shared_body : std::string_view();
-    const bool parts_follow = with_body && !response.parts.empty();
-    co_await send_bytes(response.head_lines(), tail, body,
-                        parts_follow && response.body_bytes < kJoinHeadBelow);
-    if (sent_whole_) body_bytes_sent_ = body.size();
-    if (sent_whole_ && parts_follow) co_await send_parts(response);
+    writer_.begin(response, server_.tail_.text(kind, server_.loop_.wall_s()), with_body);
 }
 
-loop::Task<> Connection::send_parts(const Response& response) {
-    for (const Part& part : response.parts) {
-        if (const auto* text = std::get_if<std::string>(&part)) {
-            co_await send_bytes(*text, {}, {}, &part != &response.parts.back());
-            if (sent_whole_) body_bytes_sent_ += text->size();
-        } else {
-            co_await send_file(std::get<FilePart>(part));
+// Goes on from where the writer could not without waiting.
+loop::Task<> Connection::finish_sending(ResponseWriter::Step step) {
+    while (step != ResponseWriter::Step::done) {
+        if (first_byte_ns_ == 0 && writer_.bytes_sent() > 0) first_byte_ns_ = clock_ns();
+        bool go_on = true;
+        switch (step) {
+            case ResponseWriter::Step::full:
+                socket_.not_writable();
+                go_on = co_await wait_writable();
+                break;
+            case ResponseWriter::Step::unread:
+                go_on = co_await fill_chunk();
+                break;
+            case ResponseWriter::Step::pause:
+                co_await server_.loop_.yield();
+                break;
+            case ResponseWriter::Step::failed:
+                peer_ended_ = true;
+                go_on = false;
+                break;
+            case ResponseWriter::Step::spoilt:
+                go_on = false;
+                break;
+            case ResponseWriter::Step::done:
+                break;
         }
-        if (!sent_whole_) co_return;
+        if (!go_on) {
+            break_off();
+            co_return;
+        }
+        step = writer_.push(server_.loop_.now_ms());
     }
 }
 
@@ -292,105 +318,21 @@ void Connection::break_off() {
     socket_.reset_on_close();
 }
 
-loop::Task<> Connection::send_bytes(std::string_view first, std::string_view second,
-                                    std::string_view third, bool more) {
-    std::array<iovec, 3> pieces{};
-    std::size_t count = 0;
-    for (const std::string_view text : {first, second, third}) {
-        if (!text.empty()) pieces[count++] = {const_cast<char*>(text.data()), text.size()};
-    }
-    msghdr message{};
-    message.msg_iov = pieces.data();
-    message.msg_iovlen = count;
-    while (message.msg_iovlen > 0) {
-        const ssize_t sent = sendmsg(socket_.fd(), &message, MSG_NOSIGNAL | (more ? MSG_MORE : 0));
-        if (sent < 0 && errno == EINTR) continue;
-        if (sent < 0 && errno != EAGAIN) {
-            peer_ended_ = true;
-            break_off();
-            co_return;
-        }
-        auto left = static_cast<std::size_t>(std::max<ssize_t>(sent, 0));
-        if (left > 0 && first_byte_ns_ == 0) first_byte_ns_ = clock_ns();
-        sent_in_window_ += left;
-        while (message.msg_iovlen > 0 && left >= message.msg_iov->iov_len) {
-            left -= message.msg_iov->iov_len;
-            ++message.msg_iov;
-            --message.msg_iovlen;
-        }
-        if (message.msg_iovlen == 0) co_return;
-        message.msg_iov->iov_base = static_cast<char*>(message.msg_iov->iov_base) + left;
-        message.msg_iov->iov_len -= left;
-        const bool writable = co_await wait_writable();
-        if (!writable) co_return;
-    }
-}
-
-loop::Task<> Connection::send_file(const FilePart& part) {
-    std::uint64_t offset = part.offset;
-    const std::uint64_t end = part.offset + part.length;
-    std::uint64_t sent_in_a_row = 0;
-    std::vector<char> chunk;
-    while (offset < end) {
-        // A program that rewrites the file in place must not make us end a mixture of two versions
-        // as if it were whole.
-        if (!part.file->unchanged()) {
-            break_off();
-            co_return;
-        }
-        const std::uint64_t bytes = std::min(end - offset, kSendFileBytes);
-        if (!part.file->in_memory(offset, bytes)) {
-            chunk.resize(std::min(bytes, kReadBytes));
-            const bool read = co_await read_chunk(part, offset, chunk);
-            if (!read) {
-                break_off();
-                co_return;
-            }
-            co_await send_bytes({chunk.data(), chunk.size()}, {}, {}, offset + chunk.size() < end);
-            if (!sent_whole_) co_return;
-            offset += chunk.size();
-            body_bytes_sent_ += chunk.size();
-            continue;
-        }
-        auto at = static_cast<off_t>(offset);
-        const ssize_t sent = sendfile(socket_.fd(), part.file->fd(), &at, bytes);
-        if (sent > 0) {
-            offset += static_cast<std::uint64_t>(sent);
-            body_bytes_sent_ += static_cast<std::uint64_t>(sent);
-            sent_in_window_ += static_cast<std::uint64_t>(sent);
-            sent_in_a_row += static_cast<std::uint64_t>(sent);
-            if (offset < end && sent_in_a_row >= 2 * kSendFileBytes) {
-                sent_in_a_row = 0;
-                co_await server_.loop_.yield();
-            }
-            continue;
-        }
-        if (sent < 0 && errno == EINTR) continue;
-        if (sent < 0 && errno == EAGAIN) {
-            sent_in_a_row = 0;
-            const bool writable = co_await wait_writable();
-            if (!writable) co_return;
-            continue;
-        }
-        peer_ended_ = sent < 0;  // else the file was cut short
-        break_off();
-        co_return;
-    }
-    if (!part.file->unchanged()) break_off();
-}
-
-loop::Task<bool> Connection::read_chunk(const FilePart& part, std::uint64_t offset,
-                                        std::span<char> into) {
-    const auto read = co_await loop::offload(server_.loop_, *part.readers, loop::Lane::bulk,
-                                             [&] { return part.file->read(offset, into); });
+// False: the disk failed.
+loop::Task<bool> Connection::fill_chunk() {
+    const FilePart& part = writer_.part();
+    const auto read = co_await loop::offload(server_.loop_, *part.readers, loop::Lane::bulk, [&] {
+        return part.file->read(writer_.chunk_offset(), writer_.chunk());
+    });
+    if (read) writer_.chunk_filled();
     co_return read.has_value();
 }
 
-// False: the answer cannot be finished, and the connection has been broken off.
+// False: the reader is too slow, or the server ends.
 loop::Task<bool> Connection::wait_writable() {
     if (!window_open_) {
         window_open_ = true;
-        sent_in_window_ = 0;
+        sent_before_window_ = writer_.bytes_sent();
         socket_.set_deadline(server_.loop_.now_ms() +
                              count_ms(server_.rules_.timeouts.send_window));
     }
@@ -398,7 +340,6 @@ loop::Task<bool> Connection::wait_writable() {
         const loop::Wake wake = co_await socket_.writable();
         if (wake == loop::Wake::ready) co_return true;
         if (wake == loop::Wake::timed_out && !reader_is_too_slow()) continue;
-        break_off();
         co_return false;
     }
 }
@@ -407,11 +348,11 @@ loop::Task<bool> Connection::wait_writable() {
 bool Connection::reader_is_too_slow() {
     const conf::TimeoutSettings& timeouts = server_.rules_.timeouts;
     const std::uint64_t least = timeouts.min_send_rate * count_ms(timeouts.send_window) / 1000;
-    if (sent_in_window_ < least) {
+    if (writer_.bytes_sent() - sent_before_window_ < least) {
         server_.counters_.slow_readers.add();
         return true;
     }
-    sent_in_window_ = 0;
+    sent_before_window_ = writer_.bytes_sent();
     socket_.set_deadline(server_.loop_.now_ms() + count_ms(timeouts.send_window));
     return false;
 }
@@ -425,9 +366,9 @@ loop::Task<> Connection::linger() {
     buffer_.consume(buffer_.view().size());
     socket_.set_deadline(server_.loop_.now_ms() + count_ms(server_.rules_.timeouts.linger));
     std::uint64_t dropped = 0;
-    answered_one_ = true;
     while (dropped < kLingerBytes) {
-        const loop::Wake wake = co_await receive();
+        loop::Wake wake = co_await socket_.readable();
+        if (wake == loop::Wake::ready) wake = read_more();
         if (wake != loop::Wake::ready) co_return;
         dropped += buffer_.view().size();
         buffer_.consume(buffer_.view().size());

@@ -4,12 +4,12 @@
 #include "proxy/http/handler.h"
 #include "proxy/http/read_buffer.h"
 #include "proxy/http/request.h"
+#include "proxy/http/response_writer.h"
 #include "proxy/http/server.h"
 #include "proxy/loop/socket.h"
 
 #include <cstdint>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 
@@ -36,18 +36,22 @@ class Connection {
     Connection* next() const { return next_; }
 
   private:
-    enum class Input : std::uint8_t { request, refused, ended };
+    enum class Input : std::uint8_t { incomplete, request, refused, ended };
 
-    loop::Task<Input> next_request();
-    loop::Task<Response> answer(Input input);
+    Input begin_request();
+    Input take_input(loop::Wake wake);
+    Input scan();
+    loop::Wake read_more();
     loop::Task<std::optional<Refusal>> drop_body();
-    loop::Task<loop::Wake> receive();
-    loop::Task<> send(const Response& response);
-    loop::Task<> send_parts(const Response& response);
-    loop::Task<> send_bytes(std::string_view first, std::string_view second, std::string_view third,
-                            bool more);
-    loop::Task<> send_file(const FilePart& part);
-    loop::Task<bool> read_chunk(const FilePart& part, std::uint64_t offset, std::span<char> into);
+
+    std::optional<Response> answer_now(Input input);
+    loop::Task<Response> answer();
+    Response refuse(Refusal refusal);
+    Response settle(Response response);
+
+    void begin_sending(const Response& response);
+    loop::Task<> finish_sending(ResponseWriter::Step step);
+    loop::Task<bool> fill_chunk();
     loop::Task<bool> wait_writable();
     loop::Task<> linger();
 
@@ -81,10 +85,10 @@ class Connection {
     std::size_t request_bytes_ = 0;  // at the front of buffer_
     std::uint64_t started_ns_ = 0;
     std::uint64_t first_byte_ns_ = 0;
-    std::uint64_t body_bytes_sent_ = 0;
 
-    // Of the current answer, for min_send_rate.
-    std::uint64_t sent_in_window_ = 0;
+    // Of the current answer.
+    ResponseWriter writer_;
+    std::uint64_t sent_before_window_ = 0;  // for min_send_rate
     bool window_open_ = false;
 };
 

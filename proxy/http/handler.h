@@ -8,6 +8,7 @@
 #include "proxy/loop/task.h"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace tidepool::http {
@@ -37,8 +38,10 @@ struct Exchange {
 class Handler {
   public:
     virtual ~Handler() = default;
-    // Answers a request whose body, if it had one, has been dropped. The head lives until the task
-    // ends.
+    // Answers a request whose body, if it had one, has been dropped; nothing where that needs a
+    // wait.
+    virtual std::optional<Response> respond_now(const RequestHead& head, const Peer& peer) = 0;
+    // Answers what respond_now() could not. The head lives until the task ends.
     virtual loop::Task<Response> respond(const RequestHead& head, const Peer& peer) = 0;
     // The answer for a request that was turned away.
     virtual Response refuse(Refusal refusal) = 0;

@@ -299,6 +299,11 @@ std::string_view RequestHead::single(std::string_view name) const {
     return times == 1 ? found : std::string_view();
 }
 
+void HeadScanner::reset() {
+    looked_ = line_start_ = end_ = 0;
+    line_ends_.clear();  // keeps its memory for the next head
+}
+
 HeadScanner::Outcome HeadScanner::scan(std::string_view data, const HeadLimits& limits,
                                        RequestHead& head) {
     // Find the empty line, and on the way every line feed that does not follow a carriage return.
@@ -306,7 +311,7 @@ HeadScanner::Outcome HeadScanner::scan(std::string_view data, const HeadLimits& 
         const std::size_t feed = data.find('\n', looked_);
         const std::size_t line_bytes =
             (feed == std::string_view::npos ? data.size() : feed) - line_start_;
-        if (first_line_end_ == 0 && line_bytes > limits.request_line_bytes + 1) {
+        if (line_ends_.empty() && line_bytes > limits.request_line_bytes + 1) {
             return refuse(Refusal::request_line_too_long);
         }
         if (data.size() > limits.header_bytes &&
@@ -318,23 +323,23 @@ HeadScanner::Outcome HeadScanner::scan(std::string_view data, const HeadLimits& 
             return Outcome::incomplete;
         }
         if (feed == line_start_ || data[feed - 1] != '\r') return refuse(Refusal::bare_line_feed);
-        const bool empty_line = feed - 1 == line_start_;
-        if (empty_line && first_line_end_ == 0) return refuse(Refusal::bad_request_line);
-        if (empty_line) end_ = feed + 1;
-        if (first_line_end_ == 0) first_line_end_ = feed - 1;
+        if (feed - 1 == line_start_) {
+            if (line_ends_.empty()) return refuse(Refusal::bad_request_line);
+            end_ = feed + 1;
+        } else {
+            line_ends_.push_back(static_cast<std::uint32_t>(feed - 1));
+        }
         looked_ = line_start_ = feed + 1;
     }
 
     head.clear();
-    if (const Verdict bad = read_request_line(data.substr(0, first_line_end_), head))
+    if (const Verdict bad = read_request_line(data.substr(0, line_ends_.front()), head))
         return refuse(*bad);
-    std::size_t start = first_line_end_ + 2;
-    while (start < end_ - 2) {
-        const std::size_t line_end = data.find('\n', start) - 1;
+    for (std::size_t i = 1; i < line_ends_.size(); ++i) {
+        const std::size_t start = line_ends_[i - 1] + 2;
         if (head.fields.size() >= limits.fields) return refuse(Refusal::too_many_fields);
-        if (const Verdict bad = read_field(data.substr(start, line_end - start), head))
+        if (const Verdict bad = read_field(data.substr(start, line_ends_[i] - start), head))
             return refuse(*bad);
-        start = line_end + 2;
     }
     if (const Verdict bad = read_meaning(head)) return refuse(*bad);
     return Outcome::complete;

@@ -101,7 +101,7 @@ class HeadScanner {
 
     std::size_t head_bytes() const { return end_; }
     Refusal refusal() const { return refusal_; }
-    void reset() { *this = HeadScanner(); }
+    void reset();
 
   private:
     Outcome refuse(Refusal refusal) {
@@ -109,9 +109,9 @@ class HeadScanner {
         return Outcome::refused;
     }
 
-    std::size_t looked_ = 0;      // bytes known to hold no end of the head
-    std::size_t line_start_ = 0;  // of the line that is being looked at
-    std::size_t first_line_end_ = 0;
+    std::size_t looked_ = 0;                // bytes known to hold no end of the head
+    std::size_t line_start_ = 0;            // of the line that is being looked at
+    std::vector<std::uint32_t> line_ends_;  // where the carriage return of each whole line stands
     std::size_t end_ = 0;
     Refusal refusal_ = Refusal::bad_request_line;
 };

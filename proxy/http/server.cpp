@@ -8,10 +8,10 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
-#include <ctime>
 #include <optional>
 
 #include <netinet/in.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 namespace tidepool::http {
@@ -26,11 +26,9 @@ constexpr unsigned kRefusalMargin = 256;
 
 }  // namespace
 
-const std::string& HeadTail::text(Kind kind) {
-    timespec now{};
-    clock_gettime(CLOCK_REALTIME_COARSE, &now);
-    if (now.tv_sec != second_) {
-        second_ = now.tv_sec;
+const std::string& HeadTail::text(Kind kind, std::int64_t now_s) {
+    if (now_s != second_) {
+        second_ = now_s;
         const std::string date = "Date: " + format_date(second_) + "\r\n";
         texts_ = {date + "\r\n", date + "Connection: keep-alive\r\n\r\n",
                   date + "Connection: close\r\n\r\n"};
@@ -38,27 +36,20 @@ const std::string& HeadTail::text(Kind kind) {
     return texts_[static_cast<std::size_t>(kind)];
 }
 
-struct Server::Listener {
+struct Server::Listener final : loop::Watcher {
     Server& server;
     int fd;
-    uv_poll_t* poll = new uv_poll_t;
 
     Listener(Server& owner, int descriptor) : server(owner), fd(descriptor) {
-        if (uv_poll_init(owner.loop_.raw(), poll, fd) != 0)
-            std::abort();  // only for what is not a socket
-        poll->data = this;
-        uv_poll_start(poll, UV_READABLE, [](uv_poll_t* handle, int, int) {
-            const auto& listener = *static_cast<Listener*>(handle->data);
-            listener.server.accept_some(listener.fd);
-        });
+        owner.loop_.watch(fd, EPOLLIN, *this);  // level-triggered: see kAcceptBatch
     }
     Listener(const Listener&) = delete;
     Listener& operator=(const Listener&) = delete;
     ~Listener() {
-        uv_close(reinterpret_cast<uv_handle_t*>(poll),
-                 [](uv_handle_t* handle) { delete reinterpret_cast<uv_poll_t*>(handle); });
+        server.loop_.unwatch(fd);  // a successor may have it too
         close(fd);
     }
+    void on_events(std::uint32_t) override { server.accept_some(fd); }
 };
 
 Server::Server(loop::Loop& loop, Handler& handler, ConnectionCounts& counts, Rules rules)

@@ -16,7 +16,6 @@
 #include <vector>
 
 #include <sys/socket.h>
-#include <uv.h>
 
 namespace tidepool::http {
 
@@ -26,8 +25,7 @@ class Connection;
 class HeadTail {
   public:
     enum class Kind : std::uint8_t { keep_alive, keep_alive_1_0, close };
-    static constexpr std::size_t kMaxBytes = 128;  // no text is longer
-    const std::string& text(Kind kind);
+    const std::string& text(Kind kind, std::int64_t now_s);
 
   private:
     std::int64_t second_ = -1;

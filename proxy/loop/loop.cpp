@@ -1,8 +1,13 @@
 #include "proxy/loop/loop.h"
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
+#include <ctime>
 #include <utility>
+
+#include <sys/epoll.h>
+#include <unistd.h>
 
 namespace tidepool::loop {
 
@@ -12,6 +17,9 @@ void require(int uv_result) {
     if (uv_result != 0) std::abort();  // out of descriptors or memory before the server has begun
 }
 
+// Events taken from the kernel at once.
+constexpr int kEventBatch = 256;
+
 std::uint64_t initialised_now(uv_loop_t& loop) {
     require(uv_loop_init(&loop));
     return uv_now(&loop);
@@ -19,8 +27,11 @@ std::uint64_t initialised_now(uv_loop_t& loop) {
 
 }  // namespace
 
-Loop::Loop() : wheel_(initialised_now(loop_)) {
+Loop::Loop() : epoll_(epoll_create1(EPOLL_CLOEXEC)), wheel_(initialised_now(loop_)) {
     loop_.data = this;
+    read_clocks();
+    epoll_event backend{.events = EPOLLIN, .data = {.fd = -1}};
+    require(epoll_ctl(epoll_, EPOLL_CTL_ADD, uv_backend_fd(&loop_), &backend));
     require(uv_async_init(&loop_, &wake_, [](uv_async_t* handle) {
         static_cast<Loop*>(handle->loop->data)->run_posted();
     }));
@@ -35,14 +46,54 @@ Loop::~Loop() {
     uv_close(reinterpret_cast<uv_handle_t*>(&wake_), nullptr);
     uv_close(reinterpret_cast<uv_handle_t*>(&ticker_), nullptr);
     uv_run(&loop_, UV_RUN_DEFAULT);  // lets close callbacks free what they own
+    close(epoll_);
     require(uv_loop_close(&loop_));
 }
 
 void Loop::run() {
-    uv_update_time(&loop_);
+    read_clocks();
     last_tick_ms_ = now_ms();
     while (!stopping_ || tasks_.running() > 0)
-        uv_run(&loop_, UV_RUN_ONCE);
+        iterate();
+}
+
+void Loop::read_clocks() {
+    timespec now{};
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    now_ns_ = static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000ULL +
+              static_cast<std::uint64_t>(now.tv_nsec);
+    clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    wall_s_ = now.tv_sec;
+    uv_update_time(&loop_);
+}
+
+void Loop::iterate() {
+    std::array<epoll_event, kEventBatch> events;  // NOLINT(*-member-init): the kernel fills it
+    const int count = epoll_wait(epoll_, events.data(), kEventBatch, uv_backend_timeout(&loop_));
+    read_clocks();
+    bool uv_ready = uv_backend_timeout(&loop_) == 0;  // a timer is due
+    for (int i = 0; i < count; ++i) {
+        const epoll_event& event = events[static_cast<std::size_t>(i)];
+        if (event.data.fd < 0) {
+            uv_ready = true;
+        } else if (Watcher* watcher = watchers_[static_cast<std::size_t>(event.data.fd)]) {
+            watcher->on_events(event.events);
+        }
+    }
+    if (uv_ready) uv_run(&loop_, UV_RUN_NOWAIT);
+}
+
+void Loop::watch(int fd, std::uint32_t events, Watcher& watcher) {
+    const auto index = static_cast<std::size_t>(fd);
+    if (index >= watchers_.size()) watchers_.resize(std::max(index + 1, 2 * watchers_.size()));
+    watchers_[index] = &watcher;
+    epoll_event wanted{.events = events, .data = {.fd = fd}};
+    require(epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &wanted));
+}
+
+void Loop::unwatch(int fd) {
+    forget(fd);
+    require(epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, nullptr));
 }
 
 void Loop::stop() {

@@ -1,4 +1,9 @@
-// One event loop: a thread's libuv loop, its clock, deadlines and the tasks that live on it.
+// One event loop: a thread's sockets, clock, deadlines and the tasks that live on it.
+//
+// libuv's loop does what is not per request: waking from other threads, and timers. Sockets stand
+// in an epoll set of our own, which also watches libuv's (uv_backend_fd, made for embedding it):
+// libuv is level-triggered, asks the kernel about every ready descriptor twice and removes a
+// closing one by a call of its own, which together were a tenth of a small answer's price.
 #pragma once
 
 #include "proxy/loop/task_group.h"
@@ -14,6 +19,16 @@
 #include <uv.h>
 
 namespace tidepool::loop {
+
+// Is told what happens at a descriptor.
+class Watcher {
+  public:
+    // `events` as in epoll_wait(2). May destroy the watcher, and any other.
+    virtual void on_events(std::uint32_t events) = 0;
+
+  protected:
+    ~Watcher() = default;
+};
 
 // Everything not marked otherwise belongs to the thread that runs the loop.
 class Loop {
@@ -35,6 +50,18 @@ class Loop {
         post([handle] { handle.resume(); });
     }
 
+    // Tells `watcher` of these events (epoll_ctl(2)) at `fd`, until one of the two below.
+    void watch(int fd, std::uint32_t events, Watcher& watcher);
+    // Before a descriptor is closed that nobody else holds: closing takes it out of the kernel's
+    // set.
+    void forget(int fd) { watchers_[static_cast<std::size_t>(fd)] = nullptr; }
+    // For one that other processes may go on holding.
+    void unwatch(int fd);
+
+    // When this iteration began: monotonic, nanoseconds.
+    std::uint64_t now_ns() const { return now_ns_; }
+    // When this iteration began: seconds since 1970, good to some milliseconds.
+    std::int64_t wall_s() const { return wall_s_; }
     // The loop's clock: monotonic, read once per iteration, milliseconds.
     std::uint64_t now_ms() const { return uv_now(&loop_); }
 
@@ -76,17 +103,22 @@ class Loop {
     // busy or off the CPU. Any thread.
     std::uint64_t take_worst_lag_ms();
 
-    uv_loop_t* raw() { return &loop_; }
     TimerWheel& wheel() { return wheel_; }
     TaskGroup& tasks() { return tasks_; }
 
   private:
+    void iterate();
+    void read_clocks();
     void run_posted();
     void tick();
 
     uv_loop_t loop_{};
     uv_async_t wake_{};
     uv_timer_t ticker_{};
+    int epoll_ = -1;
+    std::vector<Watcher*> watchers_;  // by descriptor
+    std::uint64_t now_ns_ = 0;
+    std::int64_t wall_s_ = 0;
     TimerWheel wheel_;
     TaskGroup tasks_;
     bool stopping_ = false;

@@ -1,8 +1,8 @@
 #include "proxy/loop/socket.h"
 
-#include <cstdlib>
 #include <utility>
 
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -12,63 +12,54 @@ Socket::Socket(Loop& loop, int fd)
     : loop_(loop),
       fd_(fd),
       deadline_(
-          loop.wheel(),
-          [](void* self) { static_cast<Socket*>(self)->finish_wait(Wake::timed_out); }, this) {}
+          loop.wheel(), [](void* self) { static_cast<Socket*>(self)->on_deadline(); }, this) {}
 
 Socket::~Socket() {
-    // Stops the watching at once, so that the descriptor may be closed here; the memory goes with
-    // the callback.
-    if (poll_ != nullptr) {
-        uv_close(reinterpret_cast<uv_handle_t*>(poll_),
-                 [](uv_handle_t* handle) { delete reinterpret_cast<uv_poll_t*>(handle); });
-    }
+    if (watched_) loop_.forget(fd_);
     close(fd_);
 }
 
-Wake Socket::Wait::await_resume() noexcept {
-    return socket_.closing_ ? Wake::closed : socket_.wake_;
-}
-
-void Socket::want(int events) {
-    if (wanted_ == events) return;
-    if (poll_ == nullptr) {
-        poll_ = new uv_poll_t;
-        if (uv_poll_init(loop_.raw(), poll_, fd_) != 0)
-            std::abort();  // only for what is not a socket
-        poll_->data = this;
-    }
-    wanted_ = events;
-    if (events == 0) {
-        uv_poll_stop(poll_);
+bool Socket::ready_without_wait(std::uint8_t side) {
+    if (closing_) {
+        wake_ = Wake::closed;
+    } else if ((ready_ & side) != 0) {
+        wake_ = Wake::ready;
+    } else if (std::exchange(overdue_, false)) {
+        wake_ = Wake::timed_out;
     } else {
-        uv_poll_start(poll_, events, &Socket::on_poll);
+        return false;
     }
+    return true;
 }
 
-void Socket::begin_wait(int events, std::coroutine_handle<> waiter) {
-    waiting_for_ = events;
+void Socket::begin_wait(std::uint8_t side, std::coroutine_handle<> waiter) {
+    waiting_for_ = side;
     waiter_ = waiter;
-    // Watching for more than is waited for costs nothing until such an event comes (see on_poll),
-    // and saves the system calls of switching back and forth.
-    if ((wanted_ & events) != events) want(events);
+    if (std::exchange(watched_, true)) return;
+    // Where the event came before this call, the kernel tells of it now.
+    loop_.watch(fd_, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, *this);
 }
 
 void Socket::finish_wait(Wake wake) {
-    if (!waiter_) return;
     wake_ = wake;
     waiting_for_ = 0;
     std::exchange(waiter_, nullptr).resume();  // may destroy this socket
 }
 
-void Socket::on_poll(uv_poll_t* handle, int status, int events) {
-    auto& socket = *static_cast<Socket*>(handle->data);
-    // An error is readable and writable: the system call that follows says which error it is.
-    if (status < 0) events = UV_READABLE | UV_WRITABLE;
-    if ((events & socket.waiting_for_) != 0) {
-        socket.finish_wait(Wake::ready);
+void Socket::on_events(std::uint32_t events) {
+    // An error or the peer's end is readable and writable: the system call that follows says which.
+    constexpr std::uint32_t kEnded = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
+    if ((events & kEnded) != 0) peer_ended_ = true;
+    if ((events & (EPOLLIN | kEnded)) != 0) ready_ |= kReadable;
+    if ((events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) ready_ |= kWritable;
+    if (waiter_ && (ready_ & waiting_for_) != 0) finish_wait(Wake::ready);
+}
+
+void Socket::on_deadline() {
+    if (waiter_) {
+        finish_wait(Wake::timed_out);
     } else {
-        socket.want(socket.waiting_for_);  // level-triggered: an event nobody waits for would come
-                                           // again and again
+        overdue_ = true;
     }
 }
 
@@ -76,6 +67,7 @@ void Socket::close_waits() {
     if (closing_) return;
     closing_ = true;
     if (!waiter_) return;
+    wake_ = Wake::closed;
     waiting_for_ = 0;
     loop_.post(std::exchange(waiter_, nullptr));
 }

@@ -7,10 +7,6 @@
 #include <coroutine>
 #include <cstdint>
 
-#include <sys/types.h>
-#include <sys/uio.h>
-#include <uv.h>
-
 namespace tidepool::loop {
 
 // How a wait ended.
@@ -19,9 +15,9 @@ enum class Wake : std::uint8_t { ready, timed_out, closed };
 // Owns the descriptor. At most one wait at a time, by the one coroutine that serves the connection.
 // Loop thread only.
 //
-// libuv's poll handle is used rather than its stream: sendfile(2) needs the bare descriptor and its
-// readiness.
-class Socket {
+// Watched edge-triggered: the kernel tells of a change once. So whoever reads or writes says when
+// the socket has no more to give or take; until then a wait ends at once.
+class Socket final : private Watcher {
   public:
     // Takes `fd`, which must be non-blocking.
     Socket(Loop& loop, int fd);
@@ -32,21 +28,36 @@ class Socket {
 
     class Wait {
       public:
-        Wait(Socket& socket, int events) : socket_(socket), events_(events) {}
-        bool await_ready() const noexcept { return socket_.closing_; }
-        void await_suspend(std::coroutine_handle<> waiter) { socket_.begin_wait(events_, waiter); }
-        Wake await_resume() noexcept;
+        Wait(Socket& socket, std::uint8_t side) : socket_(socket), side_(side) {}
+        bool await_ready() noexcept { return socket_.ready_without_wait(side_); }
+        void await_suspend(std::coroutine_handle<> waiter) { socket_.begin_wait(side_, waiter); }
+        Wake await_resume() const noexcept { return socket_.wake_; }
 
       private:
         Socket& socket_;
-        int events_;
+        std::uint8_t side_;
     };
-    Wait readable() { return {*this, UV_READABLE}; }
-    Wait writable() { return {*this, UV_WRITABLE}; }
+    Wait readable() { return {*this, kReadable}; }
+    Wait writable() { return {*this, kWritable}; }
+
+    // A read gave less than was asked for. What comes later is told; the peer's end, which may have
+    // come together with the last bytes, was.
+    void drained() {
+        if (!peer_ended_) ready_ &= static_cast<std::uint8_t>(~kReadable);
+    }
+    // A read or write would have had to wait (EAGAIN).
+    void not_readable() {
+        peer_ended_ = false;  // else there would have been an end or an error to read
+        ready_ &= static_cast<std::uint8_t>(~kReadable);
+    }
+    void not_writable() { ready_ &= static_cast<std::uint8_t>(~kWritable); }
 
     // The wait that is pending or comes next ends with timed_out at this time of the loop's clock,
     // unless the deadline was moved in between.
-    void set_deadline(std::uint64_t at_ms) { deadline_.set(at_ms); }
+    void set_deadline(std::uint64_t at_ms) {
+        overdue_ = false;
+        deadline_.set(at_ms);
+    }
 
     // This and every later wait ends with `closed`. The waiter is resumed by the loop, not from
     // here.
@@ -57,25 +68,27 @@ class Socket {
     void reset_on_close();
 
     int fd() const { return fd_; }
-    Loop& loop() { return loop_; }
 
   private:
-    friend class Wait;
+    static constexpr std::uint8_t kReadable = 1;
+    static constexpr std::uint8_t kWritable = 2;
 
-    void begin_wait(int events, std::coroutine_handle<> waiter);
+    bool ready_without_wait(std::uint8_t side);
+    void begin_wait(std::uint8_t side, std::coroutine_handle<> waiter);
     void finish_wait(Wake wake);
-    void want(int events);
-    static void on_poll(uv_poll_t* handle, int status, int events);
+    void on_events(std::uint32_t events) override;
+    void on_deadline();
 
     Loop& loop_;
     int fd_;
-    uv_poll_t* poll_ = nullptr;  // made by the first wait: a short connection needs none; freed by
-                                 // its close callback
-    int wanted_ = 0;             // what libuv watches for
-    int waiting_for_ = 0;
-    std::coroutine_handle<> waiter_;
-    Wake wake_ = Wake::ready;
+    bool watched_ = false;  // from the first wait on: a short connection needs none
     bool closing_ = false;
+    bool peer_ended_ = false;
+    bool overdue_ = false;                        // the deadline passed while nobody waited
+    std::uint8_t ready_ = kReadable | kWritable;  // sides that nobody has found otherwise
+    std::uint8_t waiting_for_ = 0;
+    Wake wake_ = Wake::ready;
+    std::coroutine_handle<> waiter_;
     Deadline deadline_;
 };
 

@@ -27,32 +27,49 @@ Result<int> open_log(const std::string& path) {
     return fd;
 }
 
+bool is_clean(char c) {
+    return c >= 0x20 && c < 0x7F && c != '"' && c != '\\';
+}
+
+// Copies text, stretch by stretch, and calls `escape` for each byte that is not clean.
+template <class Escape>
+void append_escaped(std::string& out, std::string_view text, const Escape& escape) {
+    text = text.substr(0, kMaxText);
+    while (true) {
+        const auto* end = std::ranges::find_if_not(text, is_clean);
+        const auto clean = static_cast<std::size_t>(end - text.begin());
+        out.append(text.substr(0, clean));
+        if (clean == text.size()) return;
+        escape(text[clean]);
+        text.remove_prefix(clean + 1);
+    }
+}
+
 // A JSON string's inside. Bytes beyond ASCII are written one by one as U+0080..U+00FF: what came
 // may be no UTF-8, and the line must be JSON whatever came.
 void append_json(std::string& out, std::string_view text) {
-    for (const char c : text.substr(0, kMaxText)) {
-        const auto byte = static_cast<unsigned char>(c);
+    append_escaped(out, text, [&out](char c) {
         if (c == '"' || c == '\\') {
             out.push_back('\\');
             out.push_back(c);
-        } else if (byte < 0x20 || byte >= 0x7F) {
-            fmt::format_to(std::back_inserter(out), "\\u{:04x}", byte);
         } else {
-            out.push_back(c);
+            fmt::format_to(std::back_inserter(out), "\\u{:04x}", static_cast<unsigned char>(c));
         }
-    }
+    });
 }
 
 void append_combined(std::string& out, std::string_view text) {
     if (text.empty()) out.push_back('-');
-    for (const char c : text.substr(0, kMaxText)) {
-        const auto byte = static_cast<unsigned char>(c);
-        if (byte < 0x20 || byte >= 0x7F || c == '"' || c == '\\') {
-            fmt::format_to(std::back_inserter(out), "\\x{:02X}", byte);
-        } else {
-            out.push_back(c);
-        }
-    }
+    append_escaped(out, text, [&out](char c) {
+        fmt::format_to(std::back_inserter(out), "\\x{:02X}", static_cast<unsigned char>(c));
+    });
+}
+
+// Lines are put together by hand and not by format strings: a log must not cost more than the
+// answer.
+void append_number(std::string& out, std::uint64_t value) {
+    const fmt::format_int digits(value);
+    out.append(digits.data(), digits.size());
 }
 
 // A query may hold a signature or token, and a log is read by more people than may have that.
@@ -81,7 +98,11 @@ void AccessLogWriter::change(conf::AccessLogSettings::Format format, std::string
 void AccessLogWriter::stamp() {
     timespec now{};
     clock_gettime(CLOCK_REALTIME_COARSE, &now);
-    millisecond_ = static_cast<unsigned>(now.tv_nsec / 1'000'000);
+    const auto millisecond = static_cast<unsigned>(now.tv_nsec / 1'000'000);
+    if (millisecond != millisecond_) {
+        millisecond_ = millisecond;
+        millisecond_text_ = fmt::format(".{:03}", millisecond);
+    }
     if (now.tv_sec == second_) return;
     second_ = now.tv_sec;
     const std::tm utc = fmt::gmtime(second_);
@@ -99,8 +120,14 @@ void AccessLogWriter::format_json(const http::Exchange& exchange) {
         append_json(line_, value);
         line_.push_back('"');
     };
-    auto out = std::back_inserter(line_);
-    fmt::format_to(out, "{{\"time\":\"{}.{:03}Z\"", iso_second_, millisecond_);
+    const auto number = [&](std::string_view name, std::uint64_t value) {
+        line_ += name;
+        append_number(line_, value);
+    };
+    line_ += "{\"time\":\"";
+    line_ += iso_second_;
+    line_ += millisecond_text_;
+    line_ += "Z\"";
     if (exchange.peer.is_unix) {
         text("client", "unix");
     } else {
@@ -111,10 +138,13 @@ void AccessLogWriter::format_json(const http::Exchange& exchange) {
     text("ray", head.single(http::Known::cf_ray));
     text("method", head.method_text);
     text("path", head.path);
-    fmt::format_to(out,
-                   ",\"status\":{},\"bytes\":{},\"ttfb_us\":{},\"time_us\":{},\"source\":\"{}\"",
-                   exchange.status, exchange.body_bytes_sent, exchange.first_byte_us,
-                   exchange.total_us, name(exchange.source));
+    number(",\"status\":", static_cast<unsigned>(exchange.status));
+    number(",\"bytes\":", exchange.body_bytes_sent);
+    number(",\"ttfb_us\":", exchange.first_byte_us);
+    number(",\"time_us\":", exchange.total_us);
+    line_ += ",\"source\":\"";
+    line_ += name(exchange.source);
+    line_.push_back('"');
     if (!exchange.whole) line_ += ",\"broken\":true";
     text("range", head.single(http::Known::range));
     text("host", head.single(http::Known::host));
@@ -127,12 +157,17 @@ void AccessLogWriter::format_combined(const http::Exchange& exchange) {
     const http::RequestHead& head = exchange.head;
     line_ +=
         exchange.peer.is_unix ? "unix" : client_address(head, exchange.peer, client_header_).text();
-    fmt::format_to(std::back_inserter(line_), " - - [{}] \"", combined_second_);
+    line_ += " - - [";
+    line_ += combined_second_;
+    line_ += "] \"";
     append_combined(line_, head.method_text);
     line_.push_back(' ');
     append_combined(line_, head.path);
-    fmt::format_to(std::back_inserter(line_), " HTTP/1.{}\" {} {} \"", head.minor_version,
-                   exchange.status, exchange.body_bytes_sent);
+    line_ += head.minor_version == 0 ? " HTTP/1.0\" " : " HTTP/1.1\" ";
+    append_number(line_, static_cast<unsigned>(exchange.status));
+    line_.push_back(' ');
+    append_number(line_, exchange.body_bytes_sent);
+    line_ += " \"";
     append_combined(line_, without_query(head.single(http::Known::referer)));
     line_ += "\" \"";
     append_combined(line_, head.single(http::Known::user_agent));
@@ -193,7 +228,6 @@ void AccessLog::reopen() {
 }
 
 void AccessLog::write_loop() {
-    std::string batch;
     bool ending = false;
     while (!ending) {
         bool reopen = false;
@@ -206,8 +240,7 @@ void AccessLog::write_loop() {
         }
         // What was written before the signal belongs into the old file.
         for (const auto& writer : writers_)
-            writer->ring_.drain(batch);
-        write_out(batch);
+            write_out(writer->ring_);
         if (!reopen) continue;
         if (const auto fd = open_log(settings_.path)) {
             close(fd_);
@@ -219,24 +252,30 @@ void AccessLog::write_loop() {
     }
 }
 
-void AccessLog::write_out(std::string& batch) {
-    std::size_t written = 0;
-    while (written < batch.size()) {
-        const ssize_t count = ::write(fd_, batch.data() + written, batch.size() - written);
-        if (count > 0) {
-            written += static_cast<std::size_t>(count);
-        } else if (count < 0 && errno == EINTR) {
-            continue;
-        } else {
-            const std::uint64_t lost = count_lines(std::string_view(batch).substr(written));
-            const bool first = lost_on_disk_.fetch_add(lost, std::memory_order_relaxed) == 0;
-            if (first)
-                conf::log_error("access log loses lines {}",
-                                fail_errno(errno, "write").error().text);
-            break;
+void AccessLog::write_out(ByteRing& ring) {
+    std::uint64_t lost = 0;
+    for (std::string_view text : ring.content()) {
+        while (lost == 0 && !text.empty()) {
+            // Where the disk took half a line and then no more, the next one starts afresh.
+            const std::string_view next = cut_line_ ? std::string_view("\n") : text;
+            const ssize_t written = ::write(fd_, next.data(), next.size());
+            if (written < 0 && errno == EINTR) continue;
+            if (written <= 0) break;
+            if (!std::exchange(cut_line_, false)) {
+                const auto bytes = static_cast<std::size_t>(written);
+                last_byte_ = text[bytes - 1];
+                ring.release(bytes);
+                text.remove_prefix(bytes);
+            }
         }
+        if (text.empty()) continue;
+        // The rest is dropped, up to the end of a line: the disk may have room again later.
+        if (lost == 0) cut_line_ = last_byte_ != '\n';
+        lost += count_lines(text);
+        ring.release(text.size());
     }
-    batch.clear();
+    if (lost > 0 && lost_on_disk_.fetch_add(lost, std::memory_order_relaxed) == 0)
+        conf::log_error("access log loses lines {}", fail_errno(errno, "write").error().text);
 }
 
 std::uint64_t AccessLog::lines() const {

@@ -42,7 +42,8 @@ class AccessLogWriter {
     std::int64_t second_ = -1;  // of the two stamps
     std::string iso_second_;
     std::string combined_second_;
-    unsigned millisecond_ = 0;
+    unsigned millisecond_ = 1000;  // of the text: none yet
+    std::string millisecond_text_;
     std::atomic<std::uint64_t> lines_ = 0;  // written by the loop, read by metrics
     std::atomic<std::uint64_t> dropped_ = 0;
 };
@@ -75,11 +76,14 @@ class AccessLog {
 
     AccessLog(const conf::AccessLogSettings& settings, int fd);
     void write_loop();
-    void write_out(std::string& batch);
+    void write_out(ByteRing& ring);
     void wake_early() { early_.notify_one(); }
 
     conf::AccessLogSettings settings_;
-    int fd_;  // of the writing thread
+    // Of the writing thread.
+    int fd_;
+    char last_byte_ = '\n';  // that the file took
+    bool cut_line_ = false;  // it took only the beginning of its last line
     std::vector<std::unique_ptr<AccessLogWriter>> writers_;
     std::atomic<std::uint64_t> lost_on_disk_ = 0;
 

@@ -2,11 +2,11 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstring>
 #include <memory>
-#include <string>
 #include <string_view>
 
 namespace tidepool::serve {
@@ -28,15 +28,19 @@ class ByteRing {
         return true;
     }
 
-    // Reader: appends everything there is to `out`.
-    void drain(std::string& out) {
+    // Reader: everything there is, in order, as one or two stretches. They stay until they are
+    // released.
+    std::array<std::string_view, 2> content() const {
         const std::size_t begin = begin_.load(std::memory_order_relaxed);
         const std::size_t bytes = end_.load(std::memory_order_acquire) - begin;
         const std::size_t at = begin % capacity_;
         const std::size_t first = std::min(bytes, capacity_ - at);
-        out.append(data_.get() + at, first);
-        out.append(data_.get(), bytes - first);
-        begin_.store(begin + bytes, std::memory_order_release);
+        return {std::string_view(data_.get() + at, first),
+                std::string_view(data_.get(), bytes - first)};
+    }
+    // Reader: makes room of the first `bytes` of the content.
+    void release(std::size_t bytes) {
+        begin_.store(begin_.load(std::memory_order_relaxed) + bytes, std::memory_order_release);
     }
 
     // Either: how full it is.

@@ -70,6 +70,7 @@ class FileCache {
         std::string key;
         std::shared_ptr<const CachedFile> file;
         std::uint64_t looked_ms = 0;
+        std::uint64_t moved_ms = 0;  // to the front of its order
         bool being_checked = false;
 
         Kind kind() const { return !file ? absent : file->in_memory() ? memory : open_file; }

@@ -9,6 +9,7 @@
 #include "proxy/serve/file_finder.h"
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,8 @@ class FileHandler final : public http::Handler {
     // `log` may be null: no access log.
     FileHandler(loop::Loop& loop, FileFinder& finder, HandlerRules rules, AccessLogWriter* log);
 
+    std::optional<http::Response> respond_now(const http::RequestHead& head,
+                                              const http::Peer& peer) override;
     loop::Task<http::Response> respond(const http::RequestHead& head,
                                        const http::Peer& peer) override;
     http::Response refuse(http::Refusal refusal) override;
@@ -53,7 +56,7 @@ class FileHandler final : public http::Handler {
     FileFinder& finder_;
     HandlerRules rules_;
     AccessLogWriter* log_;
-    std::string key_;  // scratch, valid until the first wait
+    std::string key_;  // scratch: of the request that respond_now() was last asked for
 };
 
 }  // namespace tidepool::serve

@@ -1,0 +1,160 @@
+#include "proxy/http/response_writer.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <variant>
+
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+namespace tidepool::http {
+
+namespace {
+
+// One sendfile(2) call's worth: between two of them the file is looked at again.
+constexpr std::uint64_t kSendFileBytes = 1024 * 1024;
+// After so much without a wait others get their turn.
+constexpr std::uint64_t kTurnBytes = 2 * kSendFileBytes;
+// What a worker reads at once of a file that is not in memory.
+constexpr std::uint64_t kReadBytes = 128 * 1024;
+// A head is held back to leave in one packet with a file's beginning only where the file is small:
+// behind a head the pages of a large one no longer fill the kernel's 64 KiB segments, which costs
+// more than the packet saves (100 KiB: 22.5 us of CPU against 15.0, measured 2026-11-24).
+constexpr std::uint64_t kJoinHeadBelow = 80 * 1024;
+
+// sendmsg(3) is a cancellation point, which in a program with threads costs two locked instructions
+// a call; nothing here is ever cancelled.
+// For one piece sendto(2) spares the kernel the copying of a header and a list.
+ssize_t send_pieces(int fd, std::span<iovec> pieces, int flags) {
+    if (pieces.size() == 1) {
+        return syscall(SYS_sendto, fd, pieces[0].iov_base, pieces[0].iov_len, flags, nullptr, 0);
+    }
+    msghdr message{};
+    message.msg_iov = pieces.data();
+    message.msg_iovlen = pieces.size();
+    return syscall(SYS_sendmsg, fd, &message, flags);
+}
+
+}  // namespace
+
+void ResponseWriter::begin(const Response& response, std::string_view tail, bool with_body) {
+    response_ = &response;
+    next_part_ = 0;
+    parts_end_ = with_body ? response.parts.size() : 0;
+    sent_ = 0;
+    file_ = nullptr;
+    sent_in_a_row_ = 0;
+    if (!chunk_.empty()) chunk_ = {};
+
+    const std::string_view head = response.head_lines();
+    head_bytes_ = head.size() + tail.size();
+    first_piece_ = pieces_end_ = 0;
+    std::size_t head_copied = 0;
+    if (head_bytes_ <= text_.size()) {  // one piece is cheaper than two
+        std::memcpy(text_.data(), head.data(), head.size());
+        head_copied = head.size();
+    } else {
+        add_piece(head);
+    }
+    std::memcpy(text_.data() + head_copied, tail.data(), tail.size());
+    add_piece({text_.data(), head_copied + tail.size()});
+    if (with_body) add_piece(response.shared_body);
+    more_follows_ = parts_end_ > 0 && response.body_bytes < kJoinHeadBelow;
+}
+
+void ResponseWriter::add_piece(std::string_view text) {
+    if (!text.empty()) pieces_[pieces_end_++] = {const_cast<char*>(text.data()), text.size()};
+}
+
+ResponseWriter::Step ResponseWriter::push(std::uint64_t now_ms) {
+    while (true) {
+        if (first_piece_ < pieces_end_) {
+            const Step step = push_pieces();
+            if (step != Step::done) return step;
+        }
+        if (file_ != nullptr) {
+            const Step step = push_file(now_ms);
+            if (step != Step::done) return step;
+            file_ = nullptr;
+        }
+        if (!next_part()) return Step::done;
+    }
+}
+
+bool ResponseWriter::next_part() {
+    if (next_part_ == parts_end_) return false;
+    const Part& part = response_->parts[next_part_++];
+    if (const auto* text = std::get_if<std::string>(&part)) {
+        first_piece_ = pieces_end_ = 0;
+        add_piece(*text);
+        more_follows_ = next_part_ < parts_end_;
+    } else {
+        file_ = &std::get<FilePart>(part);
+        offset_ = file_->offset;
+        end_ = file_->offset + file_->length;
+    }
+    return true;
+}
+
+ResponseWriter::Step ResponseWriter::push_pieces() {
+    while (first_piece_ < pieces_end_) {
+        const std::span left_over(pieces_.data() + first_piece_, pieces_end_ - first_piece_);
+        const ssize_t sent =
+            send_pieces(fd_, left_over, MSG_NOSIGNAL | (more_follows_ ? MSG_MORE : 0));
+        if (sent < 0 && errno == EINTR) continue;
+        if (sent < 0) return errno == EAGAIN ? Step::full : Step::failed;
+        sent_ += static_cast<std::uint64_t>(sent);
+        auto left = static_cast<std::size_t>(sent);
+        while (first_piece_ < pieces_end_ && left >= pieces_[first_piece_].iov_len)
+            left -= pieces_[first_piece_++].iov_len;
+        if (first_piece_ < pieces_end_) {
+            iovec& piece = pieces_[first_piece_];
+            piece.iov_base = static_cast<char*>(piece.iov_base) + left;
+            piece.iov_len -= left;
+        }
+    }
+    return Step::done;
+}
+
+ResponseWriter::Step ResponseWriter::push_file(std::uint64_t now_ms) {
+    const storage::OpenFile& file = *file_->file;
+    while (offset_ < end_) {
+        if (sent_in_a_row_ >= kTurnBytes) {
+            sent_in_a_row_ = 0;
+            return Step::pause;
+        }
+        // A program that rewrites the file in place must not make us end a mixture of two versions
+        // as if it were whole.
+        if (!file.unchanged()) return Step::spoilt;
+        const std::uint64_t bytes = std::min(end_ - offset_, kSendFileBytes);
+        if (!file.in_memory(offset_, bytes, now_ms)) {
+            chunk_.resize(std::min(bytes, kReadBytes));
+            return Step::unread;
+        }
+        auto at = static_cast<off_t>(offset_);
+        const ssize_t sent = sendfile(fd_, file.fd(), &at, bytes);
+        if (sent < 0 && errno == EINTR) continue;
+        if (sent < 0 && errno == EAGAIN) {
+            sent_in_a_row_ = 0;
+            return Step::full;
+        }
+        if (sent < 0) return Step::failed;
+        if (sent == 0) return Step::spoilt;  // cut short
+        offset_ += static_cast<std::uint64_t>(sent);
+        sent_ += static_cast<std::uint64_t>(sent);
+        sent_in_a_row_ += static_cast<std::uint64_t>(sent);
+    }
+    return Step::done;
+}
+
+void ResponseWriter::chunk_filled() {
+    first_piece_ = pieces_end_ = 0;
+    add_piece({chunk_.data(), chunk_.size()});
+    offset_ += chunk_.size();
+    more_follows_ = offset_ < end_;
+}
+
+}  // namespace tidepool::http

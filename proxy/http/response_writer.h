@@ -1,0 +1,77 @@
+// Writes one answer to a socket, as far as that goes without waiting.
+#pragma once
+
+#include "proxy/http/response.h"
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include <sys/uio.h>
+
+namespace tidepool::http {
+
+// The loop asks it to push() and, where that did not finish, waits for what it names and asks
+// again. Loop thread only.
+class ResponseWriter {
+  public:
+    explicit ResponseWriter(int fd) : fd_(fd) {}
+    ResponseWriter(const ResponseWriter&) = delete;
+    ResponseWriter& operator=(const ResponseWriter&) = delete;
+
+    // `response` must live until the last push(). `tail` ends the head and is copied.
+    void begin(const Response& response, std::string_view tail, bool with_body);
+
+    enum class Step : std::uint8_t {
+        done,
+        full,    // the socket takes no more for now
+        unread,  // the file's next bytes are not in memory: fill chunk(), then call chunk_filled()
+        pause,   // there is more to do, after others had their turn
+        failed,  // the peer is gone
+        spoilt,  // the file is no longer the one whose sending was begun
+    };
+    // `now_ms` is the loop's clock.
+    Step push(std::uint64_t now_ms);
+
+    // After Step::unread: what to read, from where, and into what.
+    const FilePart& part() const { return *file_; }
+    std::uint64_t chunk_offset() const { return offset_; }
+    std::span<char> chunk() { return chunk_; }
+    void chunk_filled();
+
+    // Of this answer; the kernel has taken them.
+    std::uint64_t bytes_sent() const { return sent_; }
+    std::uint64_t body_bytes_sent() const { return sent_ > head_bytes_ ? sent_ - head_bytes_ : 0; }
+
+  private:
+    void add_piece(std::string_view text);
+    Step push_pieces();
+    Step push_file(std::uint64_t now_ms);
+    bool next_part();
+
+    int fd_;
+    const Response* response_ = nullptr;
+    std::size_t next_part_ = 0;
+    std::size_t parts_end_ = 0;
+    std::uint64_t sent_ = 0;
+    std::uint64_t head_bytes_ = 0;
+
+    // Text that goes before anything else.
+    std::array<iovec, 3> pieces_{};
+    std::size_t first_piece_ = 0;
+    std::size_t pieces_end_ = 0;
+    bool more_follows_ = false;
+    std::array<char, 1024> text_;  // the tail, and where there is room the head before it
+
+    // The file part that is being sent.
+    const FilePart* file_ = nullptr;
+    std::uint64_t offset_ = 0;
+    std::uint64_t end_ = 0;
+    std::uint64_t sent_in_a_row_ = 0;
+    std::vector<char> chunk_;
+};
+
+}  // namespace tidepool::http
