@@ -253,14 +253,19 @@ void AccessLog::write_loop() {
 }
 
 void AccessLog::write_out(ByteRing& ring) {
+    int failure = 0;
     std::uint64_t lost = 0;
     for (std::string_view text : ring.content()) {
-        while (lost == 0 && !text.empty()) {
+        while (failure == 0 && !text.empty()) {
             // Where the disk took half a line and then no more, the next one starts afresh.
             const std::string_view next = cut_line_ ? std::string_view("\n") : text;
             const ssize_t written = ::write(fd_, next.data(), next.size());
             if (written < 0 && errno == EINTR) continue;
-            if (written <= 0) break;
+            if (written <= 0) {
+                failure = written < 0 ? errno : ENOSPC;
+                cut_line_ = last_byte_ != '\n';
+                break;
+            }
             if (!std::exchange(cut_line_, false)) {
                 const auto bytes = static_cast<std::size_t>(written);
                 last_byte_ = text[bytes - 1];
@@ -268,14 +273,12 @@ void AccessLog::write_out(ByteRing& ring) {
                 text.remove_prefix(bytes);
             }
         }
-        if (text.empty()) continue;
-        // The rest is dropped, up to the end of a line: the disk may have room again later.
-        if (lost == 0) cut_line_ = last_byte_ != '\n';
+        // What is left is dropped, which ends with a line: the disk may have room again later.
         lost += count_lines(text);
         ring.release(text.size());
     }
     if (lost > 0 && lost_on_disk_.fetch_add(lost, std::memory_order_relaxed) == 0)
-        conf::log_error("access log loses lines {}", fail_errno(errno, "write").error().text);
+        conf::log_error("access log loses lines {}", fail_errno(failure, "write").error().text);
 }
 
 std::uint64_t AccessLog::lines() const {
