@@ -7,6 +7,8 @@
 #include <ctime>
 #include <utility>
 
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -332,7 +334,7 @@ loop::Task<bool> Connection::fill_chunk() {
 loop::Task<bool> Connection::wait_writable() {
     if (!window_open_) {
         window_open_ = true;
-        sent_before_window_ = writer_.bytes_sent();
+        taken_before_window_ = bytes_taken();
         socket_.set_deadline(server_.loop_.now_ms() +
                              count_ms(server_.rules_.timeouts.send_window));
     }
@@ -344,15 +346,24 @@ loop::Task<bool> Connection::wait_writable() {
     }
 }
 
+// What the peer has acknowledged, but for a constant. The kernel's buffer may hold megabytes and
+// says that it has room only once a good part of it has gone, so what it took from us tells little.
+std::int64_t Connection::bytes_taken() const {
+    int queued = 0;
+    if (ioctl(socket_.fd(), SIOCOUTQ, &queued) != 0) queued = 0;
+    return static_cast<std::int64_t>(writer_.bytes_sent()) - queued;
+}
+
 // Called at the end of each window: judges it and opens the next.
 bool Connection::reader_is_too_slow() {
     const conf::TimeoutSettings& timeouts = server_.rules_.timeouts;
-    const std::uint64_t least = timeouts.min_send_rate * count_ms(timeouts.send_window) / 1000;
-    if (writer_.bytes_sent() - sent_before_window_ < least) {
+    const auto least =
+        static_cast<std::int64_t>(timeouts.min_send_rate * count_ms(timeouts.send_window) / 1000);
+    if (bytes_taken() - taken_before_window_ < least) {
         server_.counters_.slow_readers.add();
         return true;
     }
-    sent_before_window_ = writer_.bytes_sent();
+    taken_before_window_ = bytes_taken();
     socket_.set_deadline(server_.loop_.now_ms() + count_ms(timeouts.send_window));
     return false;
 }

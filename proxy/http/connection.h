@@ -58,6 +58,7 @@ class Connection {
     void wait_for_request();
     void limit_head_time();
     void keep_head_apart();
+    std::int64_t bytes_taken() const;
     bool reader_is_too_slow();
     void break_off();
     void report(const Response& response);
@@ -88,7 +89,7 @@ class Connection {
 
     // Of the current answer.
     ResponseWriter writer_;
-    std::uint64_t sent_before_window_ = 0;  // for min_send_rate
+    std::int64_t taken_before_window_ = 0;  // for min_send_rate
     bool window_open_ = false;
 };
 

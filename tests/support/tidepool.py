@@ -483,6 +483,11 @@ class Server(Process):
         with self.connect() as wire:
             return wire.get(path, *fields, method=method)
 
+    def get_from(self, address, path, *fields):
+        """The same from another address of this machine."""
+        with self.connect(source=(address, 0)) as wire:
+            return wire.get(path, *fields)
+
     def admin_get(self, path, *fields, method="GET"):
         with Wire(self.admin[0]) as wire:
             return wire.get(path, *fields, method=method)
