@@ -169,7 +169,10 @@ loop::Task<std::optional<Refusal>> Connection::drop_body() {
         unread_input_ = true;
         co_return std::nullopt;
     }
-    if (head_.chunked) keep_alive_ = false;
+    if (head_.chunked) {
+        keep_alive_ = false;
+        unread_input_ = true;  // it may have sent more
+    }
     keep_head_apart();
     BodyReader body(head_);
     std::uint64_t dropped = 0;

@@ -306,6 +306,9 @@ void HeadScanner::reset() {
 
 HeadScanner::Outcome HeadScanner::scan(std::string_view data, const HeadLimits& limits,
                                        RequestHead& head) {
+    // Whoever speaks another protocol, such as TLS, may wait for an answer before he ends a line.
+    if (!data.empty() && !kToken[static_cast<unsigned char>(data.front())])
+        return refuse(Refusal::bad_request_line);
     // Find the empty line, and on the way every line feed that does not follow a carriage return.
     while (end_ == 0) {
         const std::size_t feed = data.find('\n', looked_);

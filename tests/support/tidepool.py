@@ -512,17 +512,22 @@ class Server(Process):
     def exit_of(self, pid):
         return wait_exit(pid, self.child)
 
-    def stop(self, number=signal.SIGTERM):
-        """Ends the server and checks that it ended well: status 0, nothing from a sanitizer."""
+    def stop_process(self):
+        """Ends the server and checks that it ended well (status 0, nothing from a sanitizer); its folder stays."""
         if self.stopped:
             return
         self.stopped = True
+        if self.child.poll() is None or self.pid != self.child.pid:
+            os.kill(self.pid, signal.SIGTERM)
+        status = self.exit_of(self.pid)
+        self._reader.join(timeout=PATIENCE_S)
+        self.check_log()
+        assert status == 0, f"exit status {status}; log:\n" + "\n".join(self.log()[-60:])
+
+    def stop(self):
+        """The same, and its folder goes."""
         try:
-            os.kill(self.pid, number)
-            status = self.exit_of(self.pid)
-            self._reader.join(timeout=PATIENCE_S)
-            self.check_log()
-            assert status == 0, f"exit status {status}; log:\n" + "\n".join(self.log()[-60:])
+            self.stop_process()
         finally:
             self.kill()
 
