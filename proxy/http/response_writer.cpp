@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 #include <variant>
 
 #include <sys/sendfile.h>
@@ -47,6 +48,7 @@ void ResponseWriter::begin(const Response& response, std::string_view tail, bool
     sent_ = 0;
     file_ = nullptr;
     sent_in_a_row_ = 0;
+    just_checked_ = true;
     if (!chunk_.empty()) chunk_ = {};
 
     const std::string_view head = response.head_lines();
@@ -105,7 +107,10 @@ ResponseWriter::Step ResponseWriter::push_pieces() {
         const ssize_t sent =
             send_pieces(fd_, left_over, MSG_NOSIGNAL | (more_follows_ ? MSG_MORE : 0));
         if (sent < 0 && errno == EINTR) continue;
-        if (sent < 0) return errno == EAGAIN ? Step::full : Step::failed;
+        if (sent < 0) {
+            just_checked_ = false;
+            return errno == EAGAIN ? Step::full : Step::failed;
+        }
         sent_ += static_cast<std::uint64_t>(sent);
         auto left = static_cast<std::size_t>(sent);
         while (first_piece_ < pieces_end_ && left >= pieces_[first_piece_].iov_len)
@@ -128,7 +133,7 @@ ResponseWriter::Step ResponseWriter::push_file(std::uint64_t now_ms) {
         }
         // A program that rewrites the file in place must not make us end a mixture of two versions
         // as if it were whole.
-        if (!file.unchanged()) return Step::spoilt;
+        if (!std::exchange(just_checked_, false) && !file.unchanged()) return Step::spoilt;
         const std::uint64_t bytes = std::min(end_ - offset_, kSendFileBytes);
         if (!file.in_memory(offset_, bytes, now_ms)) {
             chunk_.resize(std::min(bytes, kReadBytes));

@@ -22,7 +22,8 @@ class ResponseWriter {
     ResponseWriter(const ResponseWriter&) = delete;
     ResponseWriter& operator=(const ResponseWriter&) = delete;
 
-    // `response` must live until the last push(). `tail` ends the head and is copied.
+    // `response` must live until the last push(), and its files have just been seen to be
+    // unchanged. `tail` ends the head and is copied.
     void begin(const Response& response, std::string_view tail, bool with_body);
 
     enum class Step : std::uint8_t {
@@ -71,6 +72,7 @@ class ResponseWriter {
     std::uint64_t offset_ = 0;
     std::uint64_t end_ = 0;
     std::uint64_t sent_in_a_row_ = 0;
+    bool just_checked_ = false;  // that the file is unchanged, by whoever made the response
     std::vector<char> chunk_;
 };
 

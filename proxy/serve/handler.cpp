@@ -55,6 +55,10 @@ std::optional<http::Response> FileHandler::respond_now(const http::RequestHead& 
     if (known.state == FileCache::State::unknown || known.state == FileCache::State::stale) {
         return std::nullopt;
     }
+    // Somebody rewrites it in place: no answer may begin with the old version's head. Content in
+    // memory may be served until it is stale, as it is whole.
+    if (known.file && !known.file->in_memory() && !known.file->file->unchanged())
+        return std::nullopt;
     return known.file ? present(head, std::move(known.file), true) : absent(key_, kStatusAbsent);
 }
 
