@@ -9,7 +9,6 @@ import argparse
 import contextlib
 import datetime
 import hashlib
-import http.client
 import json
 import os
 import pathlib
@@ -17,7 +16,6 @@ import platform
 import random
 import re
 import resource
-import select
 import shutil
 import signal
 import socket
@@ -25,13 +23,12 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
-import time
-import uuid
 
 HERE = pathlib.Path(__file__).resolve().parent
-ROOT = HERE.parent.parent
-CONNECTIONS = 64
+sys.path.insert(0, str(HERE.parent))
+from harness import (CONNECTIONS, ROOT, Server, fail, fetch, free_ports, make_files, note,  # noqa: E402
+                     output_of, pool, request_text, start, start_tidepool, wait_until_open, write_script, wrk)
+
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 RANGE = (1024 * 1024, 1024 * 1024 + 64 * 1024 - 1)  # the middle of a 2 MiB file
 
@@ -74,106 +71,7 @@ SCENARIOS = [
 ]
 
 
-def fail(message):
-    sys.exit(f"bench: {message}")
-
-
-def note(message):
-    print(f"bench: {message}", file=sys.stderr, flush=True)
-
-
-# --- files -----------------------------------------------------------------------------------------------------------
-
-
-def make_files(folder, classes):
-    """Writes the files of each class below folder/uploads and returns their URL paths by class. The content starts as
-    a JPEG does and is noise from there, so that no server or file system can shorten it."""
-    rng = random.Random(1)
-    paths = {}
-    for name, (size, count) in classes.items():
-        paths[name] = []
-        for _ in range(count):
-            day = f"2026/{rng.randint(1, 12):02}/{rng.randint(1, 28):02}"
-            path = f"uploads/original/{day}/{uuid.UUID(int=rng.getrandbits(128), version=4)}.jpg"
-            file = pathlib.Path(folder, path)
-            file.parent.mkdir(parents=True, exist_ok=True)
-            start = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00"
-            file.write_bytes(start + rng.randbytes(size - len(start) - 2) + b"\xff\xd9")
-            paths[name].append("/" + path)
-    return paths
-
-
 # --- servers ---------------------------------------------------------------------------------------------------------
-
-
-def start(stack, core, command, **options):
-    """A process on one core that is ended, by its own pid, when the stack closes."""
-    process = subprocess.Popen(["taskset", "--cpu-list", str(core), *map(str, command)], **options)
-
-    def stop():
-        if process.poll() is None:
-            process.terminate()
-            try:
-                process.wait(15)
-            except subprocess.TimeoutExpired:
-                process.kill()
-        process.wait()
-
-    stack.callback(stop)
-    return process
-
-
-def free_ports(count):
-    """Ports that were free a moment ago; nginx cannot report one that the kernel chose."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-
-
-class Server:
-    """A running server: its processes and, by (log, nopush), its ports."""
-
-    def __init__(self, name, process, ports):
-        self.name, self.process, self.ports = name, process, ports
-
-    def port(self, log, nopush):
-        return self.ports.get((log, nopush)) or self.ports[(log, False)]
-
-    def has_nopush(self):
-        return (False, True) in self.ports
-
-    def pids(self):
-        """The process and all its descendants."""
-        parents = {}
-        for entry in os.listdir("/proc"):
-            if entry.isdigit():
-                with contextlib.suppress(OSError):
-                    fields = pathlib.Path("/proc", entry, "stat").read_text().rpartition(")")[2].split()
-                    parents[int(entry)] = int(fields[1])
-        found = [self.process.pid]
-        for pid in found:
-            found += [child for child, parent in parents.items() if parent == pid]
-        return found
-
-    def cpu_ticks(self):
-        """User and system time of all threads of all its processes."""
-        ticks = 0
-        for pid in self.pids():
-            fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            ticks += int(fields[11]) + int(fields[12])
-        return ticks
-
-    def memory_kib(self):
-        """VmRSS, VmHWM and RssAnon, summed over its processes."""
-        total = dict.fromkeys(("VmRSS", "VmHWM", "RssAnon"), 0)
-        for pid in self.pids():
-            for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
-                key, _, value = line.partition(":")
-                if key in total:
-                    total[key] += int(value.split()[0])
-        return total
 
 
 def start_nginx(stack, core, root, name):
@@ -196,62 +94,7 @@ def start_nginx(stack, core, root, name):
     return Server(name, process, ports)
 
 
-def wait_until_open(process, port, name):
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline and process.poll() is None:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-            return
-        time.sleep(0.02)
-    fail(f"{name} did not open its port {port}")
-
-
-# What differs from the defaults: one loop (nginx has one worker), ports of the kernel's choice, the access log where
-# it is measured. Every limit, cache and timeout is the built-in one.
-TIDEPOOL_CONFIG = """\
-[server]
-listen = ["127.0.0.1:0"]
-threads = 1
-[admin]
-listen = ["127.0.0.1:0"]
-[access_log]
-path = "{access_log}"
-[[pool]]
-name = "uploads"
-storage_type = "local"
-storage_tier = "hot"
-base_path = "{root}/uploads"
-"""
-
-
-def start_tidepool(stack, core, root, binary, log):
-    folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-tidepool-")))
-    config = folder / "tidepool.toml"
-    config.write_text(TIDEPOOL_CONFIG.format(root=root, access_log=folder / "access.log" if log else ""))
-    process = start(stack, core, [binary, "serve", "-c", config], stderr=subprocess.PIPE)
-    deadline = time.monotonic() + 15
-    seen = b""
-    while not (match := re.search(rb"listening address=127\.0\.0\.1:(\d+) listener=public", seen)):
-        if not select.select([process.stderr], [], [], max(0, deadline - time.monotonic()))[0]:
-            fail(f"tidepool did not get ready; it said:\n{seen.decode()}")
-        chunk = os.read(process.stderr.fileno(), 65536)
-        if not chunk:
-            fail(f"tidepool ended; it said:\n{seen.decode()}")
-        seen += chunk
-    threading.Thread(target=shutil.copyfileobj, args=(process.stderr, sys.stderr.buffer), daemon=True).start()
-    return Server("tidepool", process, {(log, False): int(match[1])})
-
-
 # --- the same answers ------------------------------------------------------------------------------------------------
-
-
-def fetch(port, path, headers):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    try:
-        connection.request("GET", path, headers=headers)
-        answer = connection.getresponse()
-        return answer.status, answer.headers, answer.read()
-    finally:
-        connection.close()
 
 
 def etags(port, paths):
@@ -297,52 +140,6 @@ def check_same(scenario, root, sides, paths):
 
 
 # --- load ------------------------------------------------------------------------------------------------------------
-
-# Requests are ready-made text in a table; `extra` may add Lua that makes some of them up.
-WRK_SCRIPT = """\
-local ready = {{ {requests} }}
-local count, at = #ready, 0
-function request()
-    at = at % count + 1
-    return ready[at]
-end
-{extra}
-function done(summary, latency, requests)
-    local errors = summary.errors
-    io.write(string.format("RESULT %d %d %d %d %d %d %d %d %d\\n", summary.requests, summary.duration, summary.bytes,
-        errors.connect, errors.read, errors.write, errors.timeout, errors.status, latency:percentile(99)))
-end
-"""
-
-
-def request_text(path, headers):
-    lines = [f"GET {path} HTTP/1.1", "Host: images.example", "User-Agent: bench"]
-    return "\r\n".join(lines + [f"{name}: {value}" for name, value in headers.items()]) + "\r\n\r\n"
-
-
-def lua_string(text):
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\r", "\\r").replace("\n", "\\n") + '"'
-
-
-def write_script(path, requests, extra=""):
-    path.write_text(WRK_SCRIPT.format(requests=",\n".join(map(lua_string, requests)), extra=extra))
-
-
-def wrk(core, port, script, seconds):
-    """Loads a port and returns what wrk counted."""
-    command = ["taskset", "--cpu-list", str(core), "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "20s",
-               "-s", str(script), f"http://127.0.0.1:{port}/"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-        try:
-            output, _ = process.communicate(timeout=seconds + 60)
-        except BaseException:
-            process.kill()
-            raise
-    match = re.search(r"^RESULT (.*)$", output, re.MULTILINE)
-    if process.returncode != 0 or not match:
-        fail(f"wrk failed:\n{output}")
-    names = ("requests", "duration_us", "bytes", "connect", "read", "write", "timeout", "status", "p99_us")
-    return dict(zip(names, map(int, match[1].split())))
 
 
 def measure(core, side, seconds):
@@ -478,13 +275,6 @@ def soak(options, folder, core, server, paths):
 # --- report ----------------------------------------------------------------------------------------------------------
 
 
-def output_of(*command):
-    with contextlib.suppress(OSError):
-        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
-        return (done.stdout + done.stderr).strip()
-    return ""
-
-
 def circumstances(options, cores):
     cpu = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
     commit = output_of("git", "rev-parse", "--short", "HEAD")
@@ -562,7 +352,7 @@ def main():
         def ours(log):
             if options.peer_only:
                 return start_nginx(stack, server_core, folder, "peer")
-            return start_tidepool(stack, server_core, folder, options.binary, log)
+            return start_tidepool(stack, server_core, options.binary, pool("uploads", folder / "uploads"), log)
 
         about = circumstances(options, cores)
         report = {"about": about}
