@@ -48,16 +48,16 @@ bool etag_list_matches(std::string_view list, std::string_view etag, bool weak_c
 
 ConditionVerdict judge_conditions(const Conditions& conditions, const Validators& current,
                                   std::int64_t now) {
-    if (!conditions.if_match.empty()) {
-        if (!etag_list_matches(conditions.if_match, current.etag, false)) {
+    if (conditions.if_match) {
+        if (!etag_list_matches(*conditions.if_match, current.etag, false)) {
             return ConditionVerdict::precondition_failed;
         }
     } else if (!conditions.if_unmodified_since.empty()) {
         const auto date = parse_date(conditions.if_unmodified_since, now);
         if (date && current.last_modified > *date) return ConditionVerdict::precondition_failed;
     }
-    if (!conditions.if_none_match.empty()) {
-        return etag_list_matches(conditions.if_none_match, current.etag, true)
+    if (conditions.if_none_match) {
+        return etag_list_matches(*conditions.if_none_match, current.etag, true)
                    ? ConditionVerdict::not_modified
                    : ConditionVerdict::proceed;
     }
@@ -69,8 +69,7 @@ ConditionVerdict judge_conditions(const Conditions& conditions, const Validators
 }
 
 bool range_applies(std::string_view if_range, const Validators& current, std::int64_t now) {
-    if (if_range.empty()) return true;
-    if (if_range.front() == '"' || if_range.starts_with("W/")) return if_range == current.etag;
+    if (if_range.starts_with('"') || if_range.starts_with("W/")) return if_range == current.etag;
     // A date is a strong validator only where nothing can have changed within its second; ours is
     // judged by content as well, so an exact match of a time in the past is enough.
     const auto date = parse_date(if_range, now);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 namespace tidepool::http {
@@ -12,14 +13,13 @@ struct Validators {
     std::int64_t last_modified = 0;  // seconds since 1970
 };
 
-// The conditional fields of a request; an absent one is "". A list field sent several times comes
-// joined by commas; a date sent several times counts as absent.
+// The conditional fields of a request. A list field sent several times comes joined by commas, and
+// an empty one is a list that names nothing; a date that is absent or was sent several times is "".
 struct Conditions {
-    std::string_view if_match;
+    std::optional<std::string_view> if_match;
     std::string_view if_unmodified_since;
-    std::string_view if_none_match;
+    std::optional<std::string_view> if_none_match;
     std::string_view if_modified_since;
-    std::string_view if_range;
 };
 
 enum class ConditionVerdict : std::uint8_t {
@@ -33,8 +33,7 @@ enum class ConditionVerdict : std::uint8_t {
 ConditionVerdict judge_conditions(const Conditions& conditions, const Validators& current,
                                   std::int64_t now);
 
-// True where a Range header counts: there is no If-Range, or it names exactly what would be served
-// (13.1.5).
+// True where If-Range names exactly what would be served, so that Range counts (13.1.5).
 bool range_applies(std::string_view if_range, const Validators& current, std::int64_t now);
 
 // True where the list of entity tags ("*" included) names `etag`. Weak comparison ignores "W/". A

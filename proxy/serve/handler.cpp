@@ -25,14 +25,26 @@ http::ConditionVerdict judge(const http::RequestHead& head, const CachedFile& fi
                              std::int64_t now) {
     std::string joined_match;
     std::string joined_none_match;
+    const auto list = [&head](http::Known field,
+                              std::string& joined) -> std::optional<std::string_view> {
+        if (head.count(field) == 0) return std::nullopt;
+        return head.list(field, joined);
+    };
     const http::Conditions conditions{
-        .if_match = head.list(http::Known::if_match, joined_match),
+        .if_match = list(http::Known::if_match, joined_match),
         .if_unmodified_since = head.single(http::Known::if_unmodified_since),
-        .if_none_match = head.list(http::Known::if_none_match, joined_none_match),
+        .if_none_match = list(http::Known::if_none_match, joined_none_match),
         .if_modified_since = head.single(http::Known::if_modified_since),
-        .if_range = {},
     };
     return http::judge_conditions(conditions, {file.etag, file.last_modified}, now);
+}
+
+// Range is defined for GET alone (RFC 9110, 14.2). An If-Range that was sent twice names nothing.
+bool is_ranged(const http::RequestHead& head, const CachedFile& file, std::int64_t now) {
+    using http::Known;
+    if (head.method != http::Method::get || head.count(Known::range) != 1) return false;
+    return head.count(Known::if_range) == 0 ||
+           http::range_applies(head.single(Known::if_range), {file.etag, file.last_modified}, now);
 }
 
 }  // namespace
@@ -97,13 +109,8 @@ http::Response FileHandler::present(const http::RequestHead& head,
             response.shared_head = file->head_304;
         }
     }
-    // Range is defined for GET alone (RFC 9110, 14.2).
-    const bool ranged = response.status == 200 && head.method == http::Method::get &&
-                        head.count(http::Known::range) == 1 &&
-                        http::range_applies(head.single(http::Known::if_range),
-                                            {file->etag, file->last_modified}, now);
     http::RangeChoice choice;
-    if (ranged)
+    if (response.status == 200 && is_ranged(head, *file, now))
         choice = http::choose_ranges(head.single(http::Known::range), file->identity.size,
                                      rules_.range_limit);
     if (choice.kind == http::RangeChoice::Kind::unsatisfiable) {
