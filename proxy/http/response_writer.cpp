@@ -64,7 +64,9 @@ void ResponseWriter::begin(const Response& response, std::string_view tail, bool
     std::memcpy(text_.data() + head_copied, tail.data(), tail.size());
     add_piece({text_.data(), head_copied + tail.size()});
     if (with_body) add_piece(response.shared_body);
-    more_follows_ = parts_end_ > 0 && response.body_bytes < kJoinHeadBelow;
+    // A head that waits for a body of no bytes would wait for the kernel's patience, 200 ms.
+    more_follows_ =
+        parts_end_ > 0 && response.body_bytes > 0 && response.body_bytes < kJoinHeadBelow;
 }
 
 void ResponseWriter::add_piece(std::string_view text) {
