@@ -25,6 +25,10 @@ namespace {
 
 using Family = conf::ListenAddress::Family;
 
+// What systemd's sockets are called when they are handed to a successor; no address looks so.
+constexpr const char* kSystemdPublic = "systemd:http";
+constexpr const char* kSystemdAdmin = "systemd:admin";
+
 struct SocketAddress {
     sockaddr_storage storage{};
     socklen_t length = 0;
@@ -188,21 +192,28 @@ Result<std::vector<ListenSocket>> open_sockets(const std::vector<conf::ListenAdd
     return sockets;
 }
 
-ActivatedSockets activated_sockets() {
-    ActivatedSockets result;
+ActivatedSockets activated_sockets(std::map<std::string, std::vector<int>>& inherited) {
     char** names = nullptr;
     const int count = sd_listen_fds_with_names(1, &names);
     for (int i = 0; i < count; ++i) {
         const int fd = SD_LISTEN_FDS_START + i;
         fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
         switch_on(fd, IPPROTO_TCP, TCP_NODELAY);
-        const std::string address = actual_address(fd);
-        auto& group = std::string_view(names[i]) == "admin" ? result.admin : result.open;
-        group.push_back({address, address, {fd}, false});
+        const bool admin = std::string_view(names[i]) == "admin";
+        inherited[admin ? kSystemdAdmin : kSystemdPublic].push_back(fd);
         std::free(names[i]);  // NOLINT(cppcoreguidelines-no-malloc): sd_listen_fds_with_names
                               // allocates so
     }
     std::free(static_cast<void*>(names));
+
+    ActivatedSockets result;
+    for (const auto& [name, group] :
+         {std::pair(kSystemdPublic, &result.open), std::pair(kSystemdAdmin, &result.admin)}) {
+        const auto node = inherited.extract(name);
+        if (node.empty()) continue;
+        for (const int fd : node.mapped())
+            group->push_back({name, actual_address(fd), {fd}, false});
+    }
     return result;
 }
 

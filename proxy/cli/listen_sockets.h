@@ -14,7 +14,7 @@ namespace tidepool::cli {
 // One listen address and its descriptors. TCP has one per loop (SO_REUSEPORT, so that the kernel
 // deals connections out); a unix socket and systemd's have one that all loops share.
 struct ListenSocket {
-    std::string configured;  // as in the configuration
+    std::string configured;  // as in the configuration; systemd's have a name of their own
     std::string actual;      // with the port the kernel chose
     std::vector<int> fds;
     bool ours = true;  // false: systemd's, which keeps a unix socket's path
@@ -31,13 +31,13 @@ Result<std::vector<ListenSocket>> open_sockets(const std::vector<conf::ListenAdd
                                                unsigned per_address,
                                                std::map<std::string, std::vector<int>>& inherited);
 
-// systemd's sockets (sd_listen_fds(3)) by role: those whose FileDescriptorName is "admin", and all
-// others.
+// systemd's sockets by role: those whose FileDescriptorName is "admin", and all others.
 struct ActivatedSockets {
     std::vector<ListenSocket> open;
     std::vector<ListenSocket> admin;
 };
-ActivatedSockets activated_sockets();
+// From systemd itself (sd_listen_fds(3)) or, in a successor, taken out of `inherited`.
+ActivatedSockets activated_sockets(std::map<std::string, std::vector<int>>& inherited);
 
 // The value for kSocketsVariable that lets a successor inherit these.
 std::string describe_for_successor(const std::vector<ListenSocket>& sockets);

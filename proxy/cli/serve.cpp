@@ -148,14 +148,14 @@ bool Supervisor::start() {
     for (const ListenSocket& socket : admin_)
         conf::log_info("listening address={} listener=admin", socket.actual);
     conf::log_info("serving version={} pid={} loops={}", TIDEPOOL_VERSION, getpid(), loops);
-    tell_predecessor();
     sd_notify(0, "READY=1");
+    tell_predecessor();
     return true;
 }
 
 Result<void> Supervisor::open_listeners(unsigned loops) {
     auto inherited = inherited_sockets();
-    ActivatedSockets activated = activated_sockets();
+    ActivatedSockets activated = activated_sockets(inherited);
     open_ = std::move(activated.open);
     admin_ = std::move(activated.admin);
     if (open_.empty()) {

@@ -304,18 +304,32 @@ class Systemd(tidepool.OwnServerCase):
                                    env={**os.environ, "LISTEN_FDS": "2", "LISTEN_FDNAMES": "http:admin"},
                                    preexec_fn=place, close_fds=False, stderr=subprocess.PIPE,
                                    stdin=subprocess.DEVNULL, text=True)
-        try:
+        pid = process.pid
+
+        def said(pattern):
             for line in process.stderr:
-                if "serving version=" in line:
-                    break
+                if match := re.search(pattern, line):
+                    return match
+            self.fail(f"the log never said {pattern}")
+
+        def serves():
             with tidepool.Wire(public.getsockname()) as wire:
-                self.assertEqual(wire.get("/uploads/a.jpg").status, 200)
+                self.assertEqual(wire.get("/uploads/a.jpg", "Connection: close").status, 200)
             with tidepool.Wire(admin.getsockname()) as wire:
-                self.assertEqual(wire.get("/readyz").status, 200)
-            process.terminate()
-            process.stderr.read()
+                self.assertEqual(wire.get("/readyz", "Connection: close").status, 200)
+        try:
+            said("serving version=")
+            serves()
+            process.send_signal(signal.SIGUSR2)
+            pid = int(said(r"successor serves pid=(\d+)")[1])
             self.assertEqual(process.wait(tidepool.PATIENCE_S), 0)
+            serves()
+            os.kill(pid, signal.SIGTERM)
+            process.stderr.read()
+            self.assertEqual(tidepool.wait_exit(pid), 0)
         finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             process.wait()
