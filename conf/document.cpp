@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <exception>
 #include <tuple>
+#include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 #include <toml++/toml.h>
@@ -15,8 +17,9 @@ namespace {
 
 // Settings are three levels deep; what lies deeper is unknown anyway and is not looked into.
 constexpr unsigned kDepth = 6;
-// One line can name nested tables without end ("a.a.a.a"), and the library frees them by recursion.
-constexpr std::size_t kLineBytes = std::size_t{8} * 1024;
+// Deeper files are refused before the library sees them: it reads and frees nested tables by
+// recursion, so a file could make it run out of stack.
+constexpr std::size_t kNesting = 32;
 
 Place place_in(const toml::source_region& region) {
     return {region.begin.line, region.begin.column};
@@ -88,15 +91,107 @@ Node convert(const toml::node& from, std::string path, unsigned depth) {
     return node;
 }
 
-// The number of the first line that is longer than kLineBytes, 0 where none is.
-unsigned first_long_line(std::string_view text) {
-    for (unsigned line = 1; !text.empty(); ++line) {
-        const std::size_t end = std::min(text.find('\n'), text.size());
-        if (end > kLineBytes) return line;
-        text.remove_prefix(std::min(end + 1, text.size()));
+// Measures how deep a TOML text nests, by its brackets and the dots of its keys, without reading
+// its values. It may take the dot of a number for one more level. Behind an error it measures
+// nonsense, but there the library has stopped reading.
+class NestingScanner {
+  public:
+    explicit NestingScanner(std::string_view text) : rest_(text) {}
+
+    // The number of the first line that lies deeper than `limit`, 0 where none does.
+    unsigned first_deeper_than(std::size_t limit) {
+        while (!rest_.empty()) {
+            step();
+            if (depth_ > limit) return line_;
+        }
+        return 0;
     }
-    return 0;
-}
+
+  private:
+    void step() {
+        const char c = rest_.front();
+        if (c == '"' || c == '\'') {
+            skip_string(c);
+            line_begins_ = false;
+            return;
+        }
+        rest_.remove_prefix(1);
+        switch (c) {
+            case '\n':
+                end_line();
+                return;
+            case ' ':
+            case '\t':
+                return;
+            case '#':
+                rest_.remove_prefix(std::min(rest_.find('\n'), rest_.size()));
+                return;
+            case '[':
+            case '{':
+                open();
+                break;
+            case ']':
+            case '}':
+                if (!in_header_ && !around_.empty()) {
+                    depth_ = around_.back();
+                    around_.pop_back();
+                }
+                break;
+            case '.':
+                ++depth_;
+                break;
+            case ',':
+                depth_ = around_.empty() ? header_depth_ : around_.back() + 1;
+                break;
+            default:
+                break;
+        }
+        line_begins_ = false;
+    }
+
+    void open() {
+        if (line_begins_ && around_.empty()) {
+            in_header_ = true;
+            depth_ = 0;
+        }
+        if (!in_header_) around_.push_back(depth_);
+        ++depth_;
+    }
+
+    void end_line() {
+        ++line_;
+        line_begins_ = true;
+        if (std::exchange(in_header_, false)) header_depth_ = depth_;
+        if (around_.empty()) depth_ = header_depth_;
+    }
+
+    void skip_string(char delimiter) {
+        const std::string_view triple = delimiter == '"' ? R"(""")" : "'''";
+        const bool multi_line = rest_.starts_with(triple);
+        const std::string_view end = multi_line ? triple : triple.substr(0, 1);
+        rest_.remove_prefix(end.size());
+        while (!rest_.empty() && !rest_.starts_with(end)) {
+            if (rest_.front() == '\n') {
+                if (!multi_line) return;  // an error, which the library will name
+                ++line_;
+            }
+            const bool escapes = rest_.front() == '\\' && delimiter == '"';
+            rest_.remove_prefix(escapes && rest_.size() > 1 && rest_[1] != '\n' ? 2 : 1);
+        }
+        rest_.remove_prefix(std::min(end.size(), rest_.size()));
+        // Up to two more belong to the text: """a""""" is a"".
+        for (int more = 0; multi_line && more < 2 && rest_.starts_with(delimiter); ++more)
+            rest_.remove_prefix(1);
+    }
+
+    std::string_view rest_;
+    unsigned line_ = 1;
+    std::size_t depth_ = 0;
+    std::size_t header_depth_ = 0;     // of the table that the last [header] opened
+    std::vector<std::size_t> around_;  // for each open bracket the depth in front of it
+    bool line_begins_ = true;
+    bool in_header_ = false;
+};
 
 bool encloses(std::string_view holder, std::string_view path) {
     if (!path.starts_with(holder)) return false;
@@ -150,8 +245,9 @@ std::expected<Node, Problem> parse_document(std::string_view toml_text,
         return std::unexpected(
             Problem{file_name, 0, 0, "", "is larger than 1MiB, which no configuration is"});
     }
-    if (const unsigned line = first_long_line(toml_text)) {
-        return std::unexpected(Problem{file_name, line, 0, "", "this line is longer than 8KiB"});
+    if (const unsigned line = NestingScanner(toml_text).first_deeper_than(kNesting)) {
+        return std::unexpected(Problem{file_name, line, 0, "",
+                                       fmt::format("is nested deeper than {} levels", kNesting)});
     }
     try {
         Node root = convert(toml::parse(toml_text), "", 0);

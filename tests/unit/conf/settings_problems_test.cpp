@@ -423,16 +423,6 @@ TEST_CASE("settings: what is no TOML is one problem with its line and column", "
 TEST_CASE("settings: a text that is no configuration by its size is refused", "[conf][settings]") {
     CHECK(texts(std::string(2 << 20, '\n')) ==
           std::vector<std::string>{"t.toml: is larger than 1MiB, which no configuration is"});
-    // Nested by dots as deep as a stack does not go.
-    std::string deep = "\na";
-    for (int i = 0; i < 100'000; ++i)
-        deep += ".a";
-    CHECK(texts(deep + " = 1") ==
-          std::vector<std::string>{"t.toml:2: this line is longer than 8KiB"});
-    std::string deepest = "a";
-    while (deepest.size() < 8'100)
-        deepest += ".a";
-    CHECK(texts(deepest + " = 1" + kPool).size() == 1);
 }
 
 TEST_CASE("settings: all problems are told at once, by line", "[conf][settings]") {
