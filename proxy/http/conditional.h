@@ -16,10 +16,10 @@ struct Validators {
 // The conditional fields of a request. A list field sent several times comes joined by commas, and
 // an empty one is a list that names nothing; a date that is absent or was sent several times is "".
 struct Conditions {
-    std::optional<std::string_view> if_match;
-    std::string_view if_unmodified_since;
-    std::optional<std::string_view> if_none_match;
-    std::string_view if_modified_since;
+    std::optional<std::string_view> if_match = std::nullopt;
+    std::string_view if_unmodified_since = "";
+    std::optional<std::string_view> if_none_match = std::nullopt;
+    std::string_view if_modified_since = "";
 };
 
 enum class ConditionVerdict : std::uint8_t {

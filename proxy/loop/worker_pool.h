@@ -27,7 +27,8 @@ enum class Lane : std::uint8_t { quick, bulk };
 // is submitted: destroying it runs what is queued and joins.
 class WorkerPool {
   public:
-    // `threads` >= 1; with one thread both lanes share it. `name` shows in ps and top (15
+    // `threads` >= 1; with one thread both lanes share it. Each lane has a queue of `queue_limit`,
+    // so that bulk work that waits does not keep quick work out. `name` shows in ps and top (15
     // characters).
     WorkerPool(std::string name, unsigned threads, std::size_t queue_limit);
     ~WorkerPool();

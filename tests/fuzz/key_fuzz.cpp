@@ -1,81 +1,114 @@
-// Whatever path comes: an accepted key stays inside its pool on any file system, and is what one
-// decoding, and no more, makes of the path.
+// Every path gets the verdict that its words in storage/key.h describe, and a key that is accepted
+// is one name of one file.
 #include "storage/key.h"
+#include "tests/fuzz/check.h"
 
+#include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
+
+using namespace tidepool::storage;
+using tidepool::fuzz::check;
 
 namespace {
 
-using tidepool::storage::KeyVerdict;
+constexpr std::string_view kHex = "0123456789ABCDEF";
 
-void require(bool holds) {
-    if (!holds) std::abort();
+std::optional<unsigned> hex_value(char c) {
+    const std::size_t at = kHex.find(c >= 'a' && c <= 'f' ? static_cast<char>(c - 'a' + 'A') : c);
+    if (at == std::string_view::npos) return std::nullopt;
+    return static_cast<unsigned>(at);
 }
 
-int digit(char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    return c - 'A' + 10;
-}
-
-// Decodes a path that is known to be well-formed.
-std::string decoded(std::string_view path) {
-    std::string text;
-    for (std::size_t i = 0; i < path.size(); ++i) {
-        if (path[i] != '%') {
-            text.push_back(path[i]);
-            continue;
-        }
-        text.push_back(static_cast<char>(digit(path[i + 1]) * 16 + digit(path[i + 2])));
-        i += 2;
+// Once; nothing where an escape is broken or hides a slash.
+std::optional<std::string> decoded(std::string_view path) {
+    std::string out;
+    while (!path.empty()) {
+        const std::size_t escape = std::min(path.find('%'), path.size());
+        out += path.substr(0, escape);
+        path.remove_prefix(escape);
+        if (path.empty()) break;
+        const auto high = path.size() > 2 ? hex_value(path[1]) : std::nullopt;
+        const auto low = path.size() > 2 ? hex_value(path[2]) : std::nullopt;
+        if (!high || !low || *high * 16 + *low == '/') return std::nullopt;
+        out += static_cast<char>(*high * 16 + *low);
+        path.remove_prefix(3);
     }
-    return text;
+    return out;
 }
 
-// By the table of RFC 3629, section 4, byte by byte.
+// By code points: each is decoded and must be the shortest form of one that exists.
 bool is_utf8(std::string_view text) {
-    int more = 0;
-    std::uint32_t code = 0;
-    std::uint32_t least = 0;
-    for (const char c : text) {
-        const auto byte = static_cast<unsigned char>(c);
-        if (more > 0) {
-            if ((byte & 0xC0) != 0x80) return false;
-            code = code << 6 | (byte & 0x3FU);
-            if (--more == 0 &&
-                (code < least || code > 0x10FFFF || (code >= 0xD800 && code <= 0xDFFF)))
-                return false;
-        } else if (byte >= 0x80) {
-            if ((byte & 0xE0) == 0xC0) {
-                more = 1, least = 0x80, code = byte & 0x1FU;
-            } else if ((byte & 0xF0) == 0xE0) {
-                more = 2, least = 0x800, code = byte & 0x0FU;
-            } else if ((byte & 0xF8) == 0xF0) {
-                more = 3, least = 0x10000, code = byte & 0x07U;
-            } else {
-                return false;
-            }
+    static constexpr std::array<std::uint32_t, 5> kLeast{0, 0, 0x80, 0x800, 0x10000};
+    while (!text.empty()) {
+        const auto lead = static_cast<unsigned char>(text.front());
+        const std::size_t bytes = lead < 0x80            ? 1U
+                                  : (lead >> 5U) == 0x06 ? 2U
+                                  : (lead >> 4U) == 0x0E ? 3U
+                                  : (lead >> 3U) == 0x1E ? 4U
+                                                         : 0U;
+        if (bytes == 0 || bytes > text.size()) return false;
+        std::uint32_t point = bytes == 1 ? lead : lead & (0x7FU >> bytes);
+        for (std::size_t i = 1; i < bytes; ++i) {
+            const auto next = static_cast<unsigned char>(text[i]);
+            if ((next >> 6U) != 2) return false;
+            point = (point << 6U) | (next & 0x3FU);
         }
+        const bool surrogate = point >= 0xD800 && point <= 0xDFFF;
+        if (point < kLeast[bytes] || point > 0x10FFFF || surrogate) return false;
+        text.remove_prefix(bytes);
     }
-    return more == 0;
+    return true;
 }
 
-std::string encoded(std::string_view key) {
-    static constexpr std::string_view kHex = "0123456789ABCDEF";
+std::vector<std::string_view> segments(std::string_view key) {
+    std::vector<std::string_view> all;
+    while (true) {
+        const std::size_t slash = key.find('/');
+        all.push_back(key.substr(0, slash));
+        if (slash == std::string_view::npos) return all;
+        key.remove_prefix(slash + 1);
+    }
+}
+
+bool is_control(char c) {
+    const auto byte = static_cast<unsigned char>(c);
+    return byte < 0x20 || byte == 0x7F;
+}
+
+KeyVerdict expected_verdict(std::string_view path, std::string_view prefix) {
+    if (!path.starts_with('/')) return KeyVerdict::malformed;
+    const auto text = decoded(path);
+    if (!text || !is_utf8(*text)) return KeyVerdict::malformed;
+    if (std::ranges::any_of(*text, [](char c) { return is_control(c) || c == '\\'; }))
+        return KeyVerdict::malformed;
+    const auto parts = segments(std::string_view(*text).substr(1));
+    if (std::ranges::any_of(parts, [](auto part) { return part == "." || part == ".."; }))
+        return KeyVerdict::malformed;
+    const bool unservable = std::ranges::any_of(parts, [](auto part) {
+        return part.empty() || part.starts_with('.') || part.size() > kMaxSegmentBytes ||
+               is_temporary_name(part);
+    });
+    if (unservable || !text->starts_with(prefix) || text->size() - 1 > kMaxKeyBytes)
+        return KeyVerdict::absent;
+    return KeyVerdict::good;
+}
+
+// As a path that escapes everything that may be escaped.
+std::string escaped(std::string_view key) {
     std::string path = "/";
     for (const char c : key) {
-        const auto byte = static_cast<unsigned char>(c);
         if (c == '/') {
-            path.push_back(c);
-        } else {
-            path.push_back('%');
-            path.push_back(kHex[byte >> 4]);
-            path.push_back(kHex[byte & 15]);
+            path += c;
+            continue;
         }
+        const auto byte = static_cast<unsigned char>(c);
+        path += {'%', kHex[byte >> 4U], kHex[byte & 15U]};
     }
     return path;
 }
@@ -83,26 +116,22 @@ std::string encoded(std::string_view key) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-    using namespace tidepool::storage;
     const std::string_view path(reinterpret_cast<const char*>(data), size);
-    std::string key = "left over";
-    const KeyVerdict verdict = key_from_path(path, "/uploads/", key);
-    if (verdict != KeyVerdict::good) return 0;
-
-    require(key == decoded(path.substr(1)));
-    require(key.starts_with("uploads/") && key.size() > 8 && key.size() <= kMaxKeyBytes);
-    require(is_utf8(key));
-    for (const char c : key)
-        require(static_cast<unsigned char>(c) >= 0x20 && c != 0x7F && c != '\\');
-    for (std::size_t start = 0; start <= key.size();) {
-        const std::size_t end = std::min(key.find('/', start), key.size());
-        const std::string_view segment = std::string_view(key).substr(start, end - start);
-        require(!segment.empty() && segment.front() != '.' && segment.size() <= kMaxSegmentBytes);
-        require(!is_temporary_name(segment));
-        start = end + 1;
+    for (const std::string_view prefix : {"/", "/uploads/", "/a b/c/"}) {
+        std::string key = "left over";
+        const KeyVerdict verdict = key_from_path(path, prefix, key);
+        check(verdict == expected_verdict(path, prefix));
+        if (verdict != KeyVerdict::good) continue;
+        check("/" + key == decoded(path));
+        check(std::ranges::count(key, '/') + 1 == std::ranges::count(path, '/'));
+        // The other spelling of the same name has the same key.
+        std::string again;
+        check(key_from_path(escaped(key), prefix, again) == KeyVerdict::good);
+        check(again == key);
+        if (is_uuid_named(key)) {
+            const std::string_view name = segments(key).back();
+            check(name.size() > 36 && name.find_first_not_of("0123456789abcdef-") == 36);
+        }
     }
-    // Encoding it, each byte, gives another path to the same key.
-    std::string again;
-    require(key_from_path(encoded(key), "/uploads/", again) == KeyVerdict::good && again == key);
     return 0;
 }

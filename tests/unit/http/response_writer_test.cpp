@@ -1,0 +1,197 @@
+#include "proxy/http/response_writer.h"
+
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include <catch2/catch.hpp>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+using namespace tidepool;
+using namespace tidepool::http;
+using Step = ResponseWriter::Step;
+
+namespace {
+
+// A socket whose peer is read in the same thread.
+struct Pair {
+    Pair() {
+        REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends.data()) ==
+                0);
+    }
+    ~Pair() {
+        for (const int end : ends) {
+            if (end >= 0) close(end);
+        }
+    }
+    std::string take() {
+        std::string got;
+        std::array<char, 65536> buffer{};
+        for (ssize_t count = 0; (count = read(ends[1], buffer.data(), buffer.size())) > 0;)
+            got.append(buffer.data(), static_cast<std::size_t>(count));
+        return got;
+    }
+    std::array<int, 2> ends{};
+};
+
+class TemporaryFile {
+  public:
+    explicit TemporaryFile(const std::string& content) : content_(content) {
+        const int fd = mkstemp(path_.data());
+        REQUIRE(fd >= 0);
+        REQUIRE(write(fd, content.data(), content.size()) == static_cast<ssize_t>(content.size()));
+        close(fd);
+    }
+    ~TemporaryFile() { unlink(path_.c_str()); }
+    const std::string& path() const { return path_; }
+
+    // `delay_ms` makes it look as if it were not in memory.
+    std::shared_ptr<const storage::OpenFile> open(std::uint64_t delay_ms = 0) const {
+        const int fd = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC);
+        struct stat status{};
+        REQUIRE(fstat(fd, &status) == 0);
+        return std::make_shared<storage::OpenFile>(fd, storage::FileIdentity::of(status), delay_ms);
+    }
+
+  private:
+    std::string path_ = "/tmp/tidepool-unit-XXXXXX";
+    std::string content_;
+};
+
+std::string pattern(std::size_t bytes) {
+    std::string text(bytes, '\0');
+    for (std::size_t i = 0; i < bytes; ++i)
+        text[i] = static_cast<char>(i * 31 + i / 251);
+    return text;
+}
+
+// Pushes until done, reading the peer whenever the socket is full; returns all that was sent.
+std::string push_all(ResponseWriter& writer, Pair& pair, Step& last) {
+    std::string got;
+    while (true) {
+        last = writer.push(1000);
+        if (last == Step::full) {
+            got += pair.take();
+        } else if (last == Step::unread) {
+            REQUIRE(writer.part().file->read(writer.chunk_offset(), writer.chunk()));
+            writer.chunk_filled();
+        } else if (last != Step::pause) {
+            return got + pair.take();
+        }
+    }
+}
+
+Response with_head(std::string head) {
+    Response response;
+    response.head = std::move(head);
+    return response;
+}
+
+}  // namespace
+
+TEST_CASE("response writer: head, tail and body", "[http][writer]") {
+    for (const std::size_t head_bytes : {10U, 900U, 1000U, 1100U, 5000U}) {
+        for (const std::size_t body_bytes : {0U, 1U, 3000U, 2'000'000U}) {
+            CAPTURE(head_bytes, body_bytes);
+            Pair pair;
+            ResponseWriter writer(pair.ends[0]);
+            Response response = with_head(std::string(head_bytes, 'h'));
+            const std::string body = pattern(body_bytes);
+            response.shared_body = body;
+            writer.begin(response, "Date\r\n\r\n", true);
+            Step last{};
+            CHECK(push_all(writer, pair, last) == response.head + "Date\r\n\r\n" + body);
+            CHECK(last == Step::done);
+            CHECK(writer.body_bytes_sent() == body_bytes);
+            CHECK(writer.bytes_sent() == head_bytes + 8 + body_bytes);
+
+            writer.begin(response, "T", false);  // HEAD
+            CHECK(push_all(writer, pair, last) == response.head + "T");
+            CHECK(writer.body_bytes_sent() == 0);
+        }
+    }
+}
+
+TEST_CASE("response writer: texts and stretches of files in turn", "[http][writer]") {
+    const std::string content = pattern(3'000'000);
+    const TemporaryFile file(content);
+    for (const std::uint64_t delay_ms : {0U, 1U}) {  // by sendfile, and read by a worker
+        CAPTURE(delay_ms);
+        Pair pair;
+        ResponseWriter writer(pair.ends[0]);
+        const auto open = file.open(delay_ms);
+        Response response = with_head("head;");
+        response.parts.emplace_back("first;");
+        response.parts.emplace_back(FilePart{open, nullptr, 0, 10});
+        response.parts.emplace_back("second;");
+        response.parts.emplace_back(FilePart{open, nullptr, 100'000, 2'500'000});
+        response.parts.emplace_back(FilePart{open, nullptr, 2'999'999, 1});
+        response.parts.emplace_back("end");
+        writer.begin(response, "tail;", true);
+        Step last{};
+        const std::string expected = "head;tail;first;" + content.substr(0, 10) + "second;" +
+                                     content.substr(100'000, 2'500'000) +
+                                     content.substr(2'999'999) + "end";
+        CHECK((push_all(writer, pair, last) == expected));
+        CHECK(last == Step::done);
+        CHECK(writer.body_bytes_sent() == expected.size() - 10);
+    }
+}
+
+TEST_CASE("response writer: a file that changes is not ended as if it were whole",
+          "[http][writer]") {
+    for (const bool cut : {true, false}) {
+        CAPTURE(cut);
+        const TemporaryFile file(pattern(8'000'000));
+        Pair pair;
+        ResponseWriter writer(pair.ends[0]);
+        Response response = with_head("head;");
+        response.parts.emplace_back(FilePart{file.open(), nullptr, 0, 8'000'000});
+        writer.begin(response, "", true);
+        REQUIRE(writer.push(1000) == Step::full);
+        if (cut) {
+            REQUIRE(truncate(file.path().c_str(), 100) == 0);
+        } else {
+            std::ofstream(file.path(), std::ios::app) << "more";
+        }
+        Step last{};
+        CHECK(push_all(writer, pair, last).size() < 8'000'000);
+        CHECK(last == Step::spoilt);
+    }
+}
+
+TEST_CASE("response writer: a peer that is gone", "[http][writer]") {
+    Pair pair;
+    ResponseWriter writer(pair.ends[0]);
+    const Response response = with_head("head");
+    writer.begin(response, "", true);
+    close(std::exchange(pair.ends[1], -1));
+    CHECK(writer.push(1000) == Step::failed);
+}
+
+TEST_CASE("response writer: others get their turn between large files' stretches",
+          "[http][writer]") {
+    const TemporaryFile file(pattern(6'000'000));
+    Pair pair;
+    const int size = 16'000'000;
+    setsockopt(pair.ends[0], SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size);
+    ResponseWriter writer(pair.ends[0]);
+    Response response = with_head("head");
+    response.parts.emplace_back(FilePart{file.open(), nullptr, 0, 6'000'000});
+    writer.begin(response, "", true);
+    Step step = writer.push(1000);
+    while (step == Step::full) {  // without the right to a large buffer
+        pair.take();
+        step = writer.push(1000);
+        if (step == Step::done) return;
+    }
+    CHECK(step == Step::pause);
+    CHECK(writer.bytes_sent() < 6'000'000);
+}

@@ -1,0 +1,196 @@
+#include "proxy/loop/socket.h"
+
+#include "proxy/loop/worker_pool.h"
+
+#include <array>
+#include <cerrno>
+#include <string>
+#include <vector>
+
+#include <catch2/catch.hpp>
+#include <sys/socket.h>
+#include <unistd.h>
+
+using namespace tidepool::loop;
+
+namespace {
+
+// Two ends: ours for the loop, the peer's as a plain descriptor.
+struct Pair {
+    Pair() {
+        REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends.data()) ==
+                0);
+    }
+    ~Pair() {
+        if (ends[1] >= 0) close(ends[1]);
+    }
+    void say(const std::string& text) {
+        REQUIRE(write(ends[1], text.data(), text.size()) == static_cast<ssize_t>(text.size()));
+    }
+    void hang_up() { close(std::exchange(ends[1], -1)); }
+    std::array<int, 2> ends{};
+};
+
+// Reads until the end as a connection does; notes what it got and how each wait ended.
+Task<> read_all(Socket& socket, std::string& got, std::vector<Wake>& wakes) {
+    std::array<char, 8> buffer{};
+    while (true) {
+        wakes.push_back(co_await socket.readable());
+        if (wakes.back() != Wake::ready) co_return;
+        const ssize_t count = recv(socket.fd(), buffer.data(), buffer.size(), 0);
+        if (count == 0) co_return;
+        if (count < 0) {
+            socket.not_readable();
+            continue;
+        }
+        got.append(buffer.data(), static_cast<std::size_t>(count));
+        if (static_cast<std::size_t>(count) < buffer.size()) socket.drained();
+    }
+}
+
+// Runs the task on a loop to its end.
+void run(Loop& loop, Task<> task) {
+    loop.tasks().spawn(std::move(task));
+    loop.stop();
+    loop.run();
+}
+
+}  // namespace
+
+TEST_CASE("socket: bytes and the end that come together are both seen", "[loop][socket]") {
+    Pair pair;
+    Loop loop;
+    {
+        Socket socket(loop, pair.ends[0]);
+        std::string got;
+        std::vector<Wake> wakes;
+        // The first wait is before anything has come, so that the kernel tells of both at once.
+        loop.post([&] {
+            pair.say("hello");
+            pair.hang_up();
+        });
+        run(loop, read_all(socket, got, wakes));
+        CHECK(got == "hello");
+        CHECK(wakes.back() == Wake::ready);
+    }
+}
+
+TEST_CASE("socket: what came before the first wait, in more reads than one", "[loop][socket]") {
+    Pair pair;
+    Loop loop;
+    {
+        Socket socket(loop, pair.ends[0]);
+        const std::string text(1000, 'x');
+        pair.say(text);
+        pair.hang_up();
+        std::string got;
+        std::vector<Wake> wakes;
+        run(loop, read_all(socket, got, wakes));
+        CHECK(got == text);
+    }
+}
+
+TEST_CASE("socket: bytes that come one after the other", "[loop][socket]") {
+    Pair pair;
+    Loop loop;
+    {
+        Socket socket(loop, pair.ends[0]);
+        std::string got;
+        std::vector<Wake> wakes;
+        int rounds = 0;
+        std::move_only_function<void()> more = [&] {
+            pair.say(
+                "12345678");  // exactly the reader's buffer: it cannot know that there is no more
+            if (++rounds < 50) {
+                loop.post([&] { more(); });
+            } else {
+                pair.hang_up();
+            }
+        };
+        loop.post([&] { more(); });
+        run(loop, read_all(socket, got, wakes));
+        CHECK(got.size() == 400);
+    }
+}
+
+TEST_CASE("socket: a deadline ends a wait, and also the next one where nobody waited",
+          "[loop][socket]") {
+    Pair pair;
+    Loop loop;
+    {
+        Socket socket(loop, pair.ends[0]);
+        std::string got;
+        std::vector<Wake> wakes;
+        socket.set_deadline(loop.now_ms() + 1);
+        run(loop, read_all(socket, got, wakes));
+        CHECK(wakes ==
+              std::vector<Wake>{Wake::ready, Wake::timed_out});  // the first is the optimistic try
+
+        wakes.clear();
+        socket.set_deadline(loop.now_ms() + 1);
+        const auto late = [&]() -> Task<> {
+            co_await loop.delay(TimerWheel::kTickMs * 3);
+            wakes.push_back(co_await socket.readable());
+        };
+        run(loop, late());
+        CHECK(wakes == std::vector<Wake>{Wake::timed_out});
+
+        wakes.clear();
+        socket.set_deadline(loop.now_ms() + 60'000);  // moving it forgets that the old one passed
+        loop.post([&] { pair.hang_up(); });
+        run(loop, read_all(socket, got, wakes));
+        CHECK(wakes == std::vector<Wake>{Wake::ready});
+    }
+}
+
+TEST_CASE("socket: waits end when they are closed, now and later", "[loop][socket]") {
+    Pair pair;
+    Loop loop;
+    {
+        Socket socket(loop, pair.ends[0]);
+        std::string got;
+        std::vector<Wake> wakes;
+        loop.post([&] { socket.close_waits(); });
+        run(loop, read_all(socket, got, wakes));
+        CHECK(wakes.back() == Wake::closed);
+        wakes.clear();
+        run(loop, read_all(socket, got, wakes));
+        CHECK(wakes == std::vector<Wake>{Wake::closed});
+    }
+}
+
+TEST_CASE("socket: room to write comes back", "[loop][socket]") {
+    Pair pair;
+    Loop loop;
+    {
+        Socket socket(loop, pair.ends[0]);
+        const std::string block(4096, 'y');
+        std::size_t sent = 0;
+        std::size_t taken = 0;
+        bool waited = false;
+        const auto take = [&] {
+            std::array<char, 65536> buffer{};
+            for (ssize_t count = 0; (count = read(pair.ends[1], buffer.data(), buffer.size())) > 0;)
+                taken += static_cast<std::size_t>(count);
+        };
+        const auto fill = [&]() -> Task<> {
+            while (sent < 4'000'000) {
+                const ssize_t count = send(socket.fd(), block.data(), block.size(), MSG_NOSIGNAL);
+                if (count > 0) {
+                    sent += static_cast<std::size_t>(count);
+                    continue;
+                }
+                REQUIRE(errno == EAGAIN);
+                socket.not_writable();
+                waited = true;
+                loop.post(take);
+                const Wake wake = co_await socket.writable();
+                REQUIRE(wake == Wake::ready);
+            }
+        };
+        run(loop, fill());
+        take();
+        CHECK(waited);
+        CHECK(taken == sent);
+    }
+}

@@ -1,0 +1,145 @@
+#include "proxy/loop/worker_pool.h"
+
+#include <atomic>
+#include <latch>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <catch2/catch.hpp>
+
+using namespace tidepool;
+using namespace tidepool::loop;
+
+TEST_CASE("worker pool: everything that was taken runs, also at the end", "[loop][workers]") {
+    std::atomic<int> ran = 0;
+    {
+        WorkerPool pool("test", 3, 10'000);
+        for (int i = 0; i < 1000; ++i)
+            REQUIRE(pool.submit(i % 2 == 0 ? Lane::quick : Lane::bulk, [&] { ++ran; }));
+    }
+    CHECK(ran == 1000);
+}
+
+TEST_CASE("worker pool: a full queue refuses and counts, each lane apart", "[loop][workers]") {
+    std::latch hold(1);
+    std::latch begun(1);
+    std::atomic<int> ran = 0;
+    {
+        WorkerPool pool("test", 1, 1);
+        REQUIRE(pool.submit(Lane::quick, [&] {
+            begun.count_down();
+            hold.wait();
+        }));
+        begun.wait();  // the thread is busy, the queue empty
+        CHECK(pool.submit(Lane::quick, [&] { ++ran; }));
+        CHECK(pool.submit(Lane::bulk, [&] { ++ran; }));
+        CHECK(pool.queued() == 2);
+        CHECK_FALSE(pool.submit(Lane::quick, [&] { ++ran; }));
+        CHECK_FALSE(pool.submit(Lane::bulk, [&] { ++ran; }));
+        CHECK(pool.rejected() == 2);
+        hold.count_down();
+    }
+    CHECK(ran == 2);
+}
+
+TEST_CASE("worker pool: quick work passes bulk, and bulk never takes the last thread",
+          "[loop][workers]") {
+    std::latch hold(1);
+    std::latch bulk_begun(1);
+    std::latch quick_done(1);
+    {
+        WorkerPool pool("test", 2, 100);
+        for (int i = 0; i < 5; ++i) {
+            REQUIRE(pool.submit(Lane::bulk, [&, i] {
+                if (i == 0) bulk_begun.count_down();
+                hold.wait();
+            }));
+        }
+        bulk_begun.wait();
+        REQUIRE(pool.submit(Lane::quick, [&] { quick_done.count_down(); }));
+        quick_done.wait();  // while all bulk work hangs
+        hold.count_down();
+    }
+    SUCCEED("the quick work was done");
+}
+
+TEST_CASE("offload: results and refusals come back on the loop's thread", "[loop][workers]") {
+    Loop loop;
+    std::latch hold(1);
+    std::latch begun(1);
+    WorkerPool pool("test", 1, 1);
+    const auto loop_thread = std::this_thread::get_id();
+    std::vector<std::string> seen;
+    std::mutex seen_mutex;
+    const auto ask = [&](int number) -> Task<> {
+        const auto result = co_await offload(loop, pool, Lane::quick, [&, number]() -> Result<int> {
+            begun.count_down();
+            hold.wait();
+            if (std::this_thread::get_id() == loop_thread)
+                return fail(ErrorKind::io, "on the loop");
+            return number * 2;
+        });
+        const std::lock_guard lock(seen_mutex);
+        REQUIRE(std::this_thread::get_id() == loop_thread);
+        seen.push_back(result ? std::to_string(*result) : result.error().text);
+    };
+    loop.tasks().spawn(ask(1));
+    begun.wait();
+    loop.tasks().spawn(ask(2));  // waits in the queue
+    loop.tasks().spawn(ask(3));  // finds it full, at once
+    CHECK(seen == std::vector<std::string>{"queue of workers 'test' is full"});
+    hold.count_down();
+    loop.stop();
+    loop.run();
+    CHECK(seen == std::vector<std::string>{"queue of workers 'test' is full", "2", "4"});
+}
+
+TEST_CASE("loop: posts of many threads all run on it, in each thread's order", "[loop]") {
+    Loop loop;
+    std::vector<std::vector<int>> got(4);
+    std::atomic<int> left = 4;
+    std::vector<std::thread> threads;
+    for (std::size_t t = 0; t < 4; ++t) {
+        threads.emplace_back([&, t] {
+            for (int i = 0; i < 1000; ++i)
+                loop.post([&, t, i] { got[t].push_back(i); });
+            loop.post([&] {
+                if (--left == 0) loop.stop();
+            });
+        });
+    }
+    loop.run();
+    for (std::thread& thread : threads)
+        thread.join();
+    for (const auto& each : got) {
+        REQUIRE(each.size() == 1000);
+        CHECK(std::is_sorted(each.begin(), each.end()));
+    }
+}
+
+TEST_CASE("loop: tasks that wait, yield and call one another", "[loop]") {
+    Loop loop;
+    std::string trace;
+    const auto child = [&](char name) -> Task<int> {
+        trace += name;
+        co_await loop.yield();
+        trace += name;
+        co_return name;
+    };
+    const auto parent = [&](char name) -> Task<> {
+        const int value = co_await child(name);
+        trace += static_cast<char>(value + 1);
+        co_await loop.delay(1);
+        trace += '.';
+    };
+    loop.tasks().spawn(parent('a'));
+    loop.tasks().spawn(parent('m'));
+    CHECK(trace == "am");
+    CHECK(loop.tasks().running() == 2);
+    loop.stop();
+    loop.run();
+    CHECK(trace == "amabmn..");
+    CHECK(loop.tasks().running() == 0);
+}

@@ -1,0 +1,157 @@
+#include "proxy/serve/file_cache.h"
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <catch2/catch.hpp>
+#include <fcntl.h>
+
+using namespace tidepool;
+using namespace tidepool::serve;
+using State = FileCache::State;
+
+namespace {
+
+conf::CacheSettings settings(std::uint64_t memory_bytes, unsigned files, unsigned absent) {
+    conf::CacheSettings result;
+    result.memory_bytes = memory_bytes;
+    result.memory_object_bytes = 64 * 1024;
+    result.files = files;
+    result.absent = absent;
+    result.freshness = conf::Milliseconds(1000);
+    return result;
+}
+
+std::shared_ptr<const CachedFile> in_memory(std::size_t bytes) {
+    auto file = std::make_shared<CachedFile>();
+    file->body.assign(bytes, 'x');
+    return file;
+}
+
+std::shared_ptr<const CachedFile> on_disk() {
+    auto file = std::make_shared<CachedFile>();
+    file->file = std::make_shared<storage::OpenFile>(open("/dev/null", O_RDONLY | O_CLOEXEC),
+                                                     storage::FileIdentity{}, 0);
+    return file;
+}
+
+std::string key(int number) {
+    return "uploads/" + std::to_string(number);
+}
+
+}  // namespace
+
+TEST_CASE("file cache: what is known ages", "[serve][cache]") {
+    FileCache cache(settings(1 << 20, 100, 100));
+    CHECK(cache.find("a", 0).state == State::unknown);
+    const auto file = in_memory(10);
+    cache.put("a", file, 5000, cache.generation());
+    CHECK(cache.find("a", 5000).state == State::fresh);
+    CHECK(cache.find("a", 4000).state == State::fresh);  // another loop's clock may be behind
+    CHECK(cache.find("a", 5499).file == file);
+    CHECK(cache.find("a", 5500).state == State::ageing);
+    CHECK(cache.find("a", 5600).state == State::fresh);  // somebody else checks it
+    CHECK(cache.find("a", 6000).state == State::stale);
+    cache.put("a", file, 5900, cache.generation());
+    CHECK(cache.find("a", 6000).state == State::fresh);
+    CHECK(cache.find("a", 6500).state == State::ageing);
+    cache.give_up_check("a");
+    CHECK(cache.find("a", 6500).state == State::ageing);
+}
+
+TEST_CASE("file cache: absence is known too, and ends when the file comes", "[serve][cache]") {
+    FileCache cache(settings(1 << 20, 100, 100));
+    cache.put("a", nullptr, 0, cache.generation());
+    CHECK(cache.find("a", 1).state == State::fresh);
+    CHECK(cache.find("a", 1).file == nullptr);
+    cache.put("a", in_memory(10), 2, cache.generation());
+    CHECK(cache.find("a", 2).file != nullptr);
+    CHECK(cache.usage().absent_entries == 0);
+    cache.put("a", on_disk(), 3, cache.generation());
+    CHECK(cache.usage().memory_entries == 0);
+    CHECK(cache.usage().memory_bytes == 0);
+    CHECK(cache.usage().open_files == 1);
+}
+
+TEST_CASE("file cache: each kind keeps within its own limit", "[serve][cache]") {
+    constexpr std::size_t kLimit = 1 << 20;
+    FileCache cache(settings(kLimit, 64, 160));
+    for (int i = 0; i < 5000; ++i) {
+        cache.put(key(i), in_memory(5000), 0, cache.generation());
+        cache.put(key(i) + "d", on_disk(), 0, cache.generation());
+        cache.put(key(i) + "a", nullptr, 0, cache.generation());
+    }
+    const FileCache::Usage usage = cache.usage();
+    CHECK(usage.memory_bytes <= kLimit);
+    CHECK(usage.memory_bytes > kLimit / 2);
+    CHECK(usage.memory_entries > 100);
+    CHECK(usage.open_files <= 64);
+    CHECK(usage.open_files > 32);
+    CHECK(usage.absent_entries <= 160);
+    CHECK(usage.absent_entries > 80);
+    CHECK(usage.evictions + usage.memory_entries + usage.open_files + usage.absent_entries ==
+          15'000);
+}
+
+TEST_CASE("file cache: what is used stays", "[serve][cache]") {
+    FileCache cache(settings(1 << 20, 64, 160));
+    cache.put("hot", in_memory(5000), 0, cache.generation());
+    for (int i = 0; i < 5000; ++i) {
+        cache.put(key(i), in_memory(5000), 0, cache.generation());
+        // The clock goes on: moving to the front happens now and then, not at every hit.
+        REQUIRE(cache.find("hot", static_cast<std::uint64_t>(i) * 1000).state != State::unknown);
+    }
+}
+
+TEST_CASE("file cache: what was looked for under old rules is not kept", "[serve][cache]") {
+    FileCache cache(settings(1 << 20, 64, 160));
+    const std::uint64_t before = cache.generation();
+    cache.put("a", in_memory(10), 0, before);
+    cache.clear();
+    CHECK(cache.find("a", 0).state == State::unknown);
+    cache.put("a", in_memory(10), 0, before);
+    CHECK(cache.find("a", 0).state == State::unknown);
+    cache.put("a", in_memory(10), 0, cache.generation());
+    CHECK(cache.find("a", 0).state == State::fresh);
+}
+
+TEST_CASE("file cache: what is too large for memory", "[serve][cache]") {
+    const FileCache cache(settings(1 << 20, 64, 160));
+    CHECK(cache.holds_in_memory(0));
+    CHECK(cache.holds_in_memory(32 * 1024));
+    CHECK_FALSE(cache.holds_in_memory(64 * 1024));  // more than half of a shard
+    const FileCache large(settings(64 << 20, 64, 160));
+    CHECK(large.holds_in_memory(64 * 1024));
+    CHECK_FALSE(large.holds_in_memory(64 * 1024 + 1));
+    const FileCache none(settings(0, 64, 160));
+    CHECK_FALSE(none.holds_in_memory(1));
+}
+
+TEST_CASE("file cache: many threads at once", "[serve][cache]") {
+    FileCache cache(settings(1 << 18, 32, 32));
+    std::atomic<int> wrong = 0;
+    std::vector<std::thread> threads;
+    for (int t = 0; t < 4; ++t) {
+        threads.emplace_back([&, t] {
+            for (int i = 0; i < 3000; ++i) {
+                const int number = (i * 7 + t) % 200;
+                const auto bytes = static_cast<std::size_t>(number) + 1;
+                if (i % 3 == 0) {
+                    cache.put(key(number), number % 5 == 0 ? nullptr : in_memory(bytes),
+                              static_cast<std::uint64_t>(i), cache.generation());
+                } else if (i % 1000 == 1) {
+                    cache.clear();
+                } else {
+                    const auto found = cache.find(key(number), static_cast<std::uint64_t>(i));
+                    if (found.file && found.file->body.size() != bytes) ++wrong;
+                }
+            }
+        });
+    }
+    for (std::thread& thread : threads)
+        thread.join();
+    CHECK(wrong == 0);
+}
