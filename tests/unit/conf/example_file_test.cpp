@@ -17,10 +17,13 @@ namespace {
 
 const std::string kExample = std::string(TIDEPOOL_SOURCE_DIR) + "/conf/tidepool.toml";
 
-std::string example_text() {
-    std::ifstream file(kExample);
+std::string text_of(const std::string& path) {
+    std::ifstream file(path);
     REQUIRE(file);
     return {std::istreambuf_iterator<char>(file), {}};
+}
+std::string example_text() {
+    return text_of(kExample);
 }
 
 // The example with its commented-out rules as rules.
@@ -97,5 +100,25 @@ TEST_CASE("example file: a sentence stands before every key", "[conf][settings]"
     for (std::string line; std::getline(lines, line); before = line) {
         INFO(line);
         if (std::regex_search(line, starts_key)) CHECK_THAT(before, Catch::StartsWith("# "));
+    }
+}
+
+TEST_CASE("readme: the reference has every key and its default", "[conf][settings]") {
+    const std::string readme = text_of(std::string(TIDEPOOL_SOURCE_DIR) + "/README.md");
+    for (const std::string& key : known_keys()) {
+        CAPTURE(key);
+        CHECK(readme.find("| `" + key + "` | ") != std::string::npos);
+    }
+    std::istringstream lines(example_text());
+    std::string section;
+    for (std::string line; std::getline(lines, line);) {
+        std::smatch match;
+        if (std::regex_search(line, match, std::regex("^\\[+([a-z_]+)\\]+"))) section = match[1];
+        if (!std::regex_match(line, match, std::regex("([a-z_]+) = (.*[^\\[])"))) continue;
+        if (section == "pool" && (match[1] == "name" || match[1] == "base_path")) continue;
+        const std::string row =
+            "| `" + section + "." + match[1].str() + "` | `" + match[2].str() + "` | ";
+        CAPTURE(row);
+        CHECK(readme.find(row) != std::string::npos);
     }
 }
