@@ -27,8 +27,10 @@ class Metrics(tidepool.OwnServerCase):
             wire.send("GET / HTTP/1.1\r\nHost: a\r\nBad Name: 1\r\n\r\n")
             wire.response()
         with server.connect():
-            tidepool.eventually(lambda: server.metrics().sum("tidepool_connections") == 1, "one is open")
-            metrics = server.metrics()
+            def settled():  # a request is counted once its answer is out, so a scrape may overtake the last one
+                got = server.metrics()
+                return (got.sum("tidepool_connections") == 1 and got.sum("tidepool_http_requests_total") >= 12) and got
+            metrics = tidepool.eventually(settled, "one is open, all are counted")
 
         def requests(status, source):
             return metrics.sum("tidepool_http_requests_total", **{"class": status, "source": source})
@@ -58,8 +60,9 @@ class Metrics(tidepool.OwnServerCase):
         with server.connect() as wire:
             for _ in range(25):
                 wire.get("/uploads/none.jpg")
-        metrics = server.metrics()
         name = "tidepool_http_request_duration_seconds"
+        # A request is counted once its answer is out, so the scrape may overtake the last one.
+        metrics = tidepool.eventually(lambda: (got := server.metrics()).sum(f"{name}_count") == 25 and got, "25 counted")
         buckets = sorted((float(dict(labels)["le"]), value) for (family, labels), value in metrics.samples.items()
                          if family == f"{name}_bucket")
         self.assertEqual(metrics.types[name], "histogram")
