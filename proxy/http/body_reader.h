@@ -8,8 +8,6 @@
 #include <memory>
 #include <string_view>
 
-struct llhttp__internal_s;
-
 namespace tidepool::http {
 
 // Follows one body through llhttp, which knows chunked framing. How long the body is was decided by
@@ -29,7 +27,9 @@ class BodyReader {
     std::size_t left_over() const { return left_over_; }
 
   private:
-    std::unique_ptr<llhttp__internal_s> parser_;
+    struct Parser;
+
+    std::unique_ptr<Parser> parser_;
     Outcome outcome_ = Outcome::incomplete;
     std::size_t left_over_ = 0;
 };
