@@ -26,11 +26,12 @@ class Folder {
     void make(const std::string& folder) const {
         std::filesystem::create_directories(path(folder));
     }
-    // Cuts and rewrites a file that is there already, in place.
-    void write(const std::string& name, std::string_view content) const {
+    // Returns the file's path. Cuts and rewrites a file that is there already, in place.
+    std::string write(const std::string& name, std::string_view content) const {
         std::ofstream file(path(name), std::ios::binary);
         file << content;
         REQUIRE(file.flush());
+        return path(name);
     }
     void link(const std::string& name, const std::string& target) const {
         std::filesystem::create_symlink(target, path(name));

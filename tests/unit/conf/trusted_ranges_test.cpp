@@ -1,40 +1,17 @@
 #include "conf/trusted_ranges.h"
 
 #include "conf/settings_reader.h"
+#include "tests/support/folder.h"
 
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <string>
 
 #include <catch2/catch.hpp>
 #include <sys/stat.h>
 
 using namespace tidepool::conf;
+using tidepool::test::Folder;
 
 namespace {
-
-// A folder of its own that goes away with it.
-class Folder {
-  public:
-    Folder() {
-        std::string name = (std::filesystem::temp_directory_path() / "ranges.XXXXXX").string();
-        REQUIRE(mkdtemp(name.data()) != nullptr);
-        path_ = name;
-    }
-    ~Folder() { std::filesystem::remove_all(path_); }
-    Folder(const Folder&) = delete;
-    Folder& operator=(const Folder&) = delete;
-
-    std::string path(const std::string& name) const { return path_ + "/" + name; }
-    std::string write(const std::string& name, const std::string& content) const {
-        std::ofstream(path(name)) << content;
-        return path(name);
-    }
-
-  private:
-    std::string path_;
-};
 
 ReadSettings read(const std::string& value) {
     return read_settings(
