@@ -1,6 +1,10 @@
 #include "proxy/http/date.h"
 
+#include <array>
+#include <chrono>
+#include <ctime>
 #include <string>
+#include <utility>
 
 #include <catch2/catch.hpp>
 
@@ -60,4 +64,54 @@ TEST_CASE("date: what is written is read back", "[http][date]") {
         CAPTURE(time);
         CHECK(parse_date(format_date(time), kNow) == time);
     }
+}
+
+TEST_CASE("date: all forms of a time are the same second, over centuries and leap days",
+          "[http][date]") {
+    using namespace std::chrono;
+    const auto check_forms = [](std::int64_t time, std::int64_t now) {
+        std::tm utc{};
+        gmtime_r(&time, &utc);
+        for (const char* form :
+             {"%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"}) {
+            std::array<char, 64> text{};
+            REQUIRE(std::strftime(text.data(), text.size(), form, &utc) > 0);
+            CAPTURE(text.data());
+            CHECK(parse_date(text.data(), now) == time);
+        }
+        CHECK(parse_date(format_date(time), now) == time);
+    };
+    // Every 29th of February and the days around it, at the last second of the day.
+    for (int at = 1972; at <= 2400; at += 4) {
+        for (const auto& day : {year{at} / February / 28, year{at} / February / 29,
+                                year{at} / March / 1, year{at} / December / 31}) {
+            if (!day.ok()) continue;  // 2100, 2200 and 2300 have no such day
+            const std::int64_t time =
+                sys_seconds{sys_days{day} + days{1}}.time_since_epoch().count() - 1;
+            check_forms(time, time);
+        }
+    }
+    // Two digits are enough for what is at most 50 years ahead, or less than 50 back.
+    const std::int64_t year_s = 31'556'952;
+    for (std::int64_t ahead = -49; ahead <= 49; ++ahead)
+        check_forms(kNow + ahead * year_s, kNow);
+}
+
+TEST_CASE("date: February has 29 days only in leap years", "[http][date]") {
+    for (const auto& [year, leap] :
+         std::initializer_list<std::pair<const char*, bool>>{{"2000", true},
+                                                             {"2024", true},
+                                                             {"2400", true},
+                                                             {"1900", false},
+                                                             {"2023", false},
+                                                             {"2100", false}}) {
+        CAPTURE(year);
+        const std::string text = std::string("Mon, 29 Feb ") + year + " 00:00:00 GMT";
+        CHECK(parse_date(text, kNow).has_value() == leap);
+    }
+}
+
+TEST_CASE("date: a leap second is the next minute's first", "[http][date]") {
+    CHECK(parse_date("Sat, 31 Dec 2016 23:59:60 GMT", kNow) ==
+          parse_date("Sun, 01 Jan 2017 00:00:00 GMT", kNow));
 }

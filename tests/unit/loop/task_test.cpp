@@ -74,6 +74,7 @@ int signal_of(const Call& call) {
     if (child == 0) {
         // Catch would report the abort as the test's, and a sanitizer would slow it down.
         std::signal(SIGABRT, SIG_DFL);
+        close(STDERR_FILENO);
         call();
         _exit(0);
     }

@@ -122,3 +122,85 @@ TEST_CASE("content type: what a browser would run, and what a rule means",
     CHECK_FALSE(type_matches("imagex/jpeg", "image/*"));
     CHECK_FALSE(type_matches("video/mp4", "image/*"));
 }
+
+TEST_CASE("content type: a signature that is cut short shows nothing",
+          "[transform][content_type]") {
+    for (const std::string& signature : std::initializer_list<std::string>{
+             "\xFF\xD8\xFF"s, "\x89PNG\r\n\x1A\n"s, "GIF87a", "GIF89a", "RIFF\x24\0\0\0WEBP"s,
+             kBitmap.substr(0, 18), "\xFF\x0A"s, "\0\0\0\x0CJXL \r\n\x87\n"s, "II*\0"s, "MM\0*"s,
+             "\0\0\x01\0"s, "%PDF-", "\x1A\x45\xDF\xA3"s, "PK\x03\x04"s, "\x1F\x8B"s,
+             "\0\0\0\x10\x66typavif\0\0\0\0"s, "<script"}) {
+        REQUIRE(type_of(signature) != kUnknownType);
+        for (std::size_t bytes = 0; bytes < signature.size(); ++bytes) {
+            CAPTURE(signature, bytes);
+            // In memory of its own, so that a look behind its end is seen.
+            const std::string cut(signature.data(), bytes);
+            CHECK(type_of(cut) == kUnknownType);
+        }
+    }
+}
+
+TEST_CASE("content type: every brand of ISO media, as the major or a compatible one",
+          "[transform][content_type]") {
+    struct Case {
+        const char *brand, *type;
+    };
+    for (const Case& each : std::initializer_list<Case>{{"avif", "image/avif"},
+                                                        {"avis", "image/avif"},
+                                                        {"heic", "image/heic"},
+                                                        {"heix", "image/heic"},
+                                                        {"heim", "image/heic"},
+                                                        {"heis", "image/heic"},
+                                                        {"hevc", "image/heic"},
+                                                        {"hevx", "image/heic"},
+                                                        {"isom", "video/mp4"},
+                                                        {"iso2", "video/mp4"},
+                                                        {"mp41", "video/mp4"},
+                                                        {"mp42", "video/mp4"},
+                                                        {"qt  ", "application/octet-stream"}}) {
+        CAPTURE(each.brand);
+        CHECK(type_of(iso(each.brand + "\0\0\0\0"s)) == each.type);
+        CHECK(type_of(iso("mif1\0\0\0\0miaf"s + each.brand)) == each.type);
+        // Neither the minor version nor what lies behind the box is a brand.
+        CHECK(type_of(iso("mif1"s + each.brand + "miaf")) == kUnknownType);
+        CHECK(type_of(iso("mif1\0\0\0\0"s) + each.brand) == kUnknownType);
+    }
+}
+
+TEST_CASE("content type: every tag that HTML begins with, ended as a browser ends it",
+          "[transform][content_type]") {
+    for (const std::string tag :
+         {"!DOCTYPE HTML", "html", "head",   "script", "iframe", "h1",   "div", "font",
+          "table",         "a",    "style",  "title",  "b",      "body", "br",  "p",
+          "img",           "form", "object", "embed",  "meta",   "link"}) {
+        for (const char end : {'>', ' ', '/', '\t', '\n', '\r', '\f'}) {
+            CAPTURE(tag, end);
+            CHECK(type_of("<" + tag + end) == "text/html");
+        }
+        CHECK(type_of("<" + tag + "_>") == kUnknownType);
+    }
+}
+
+TEST_CASE("content type: what stands behind the first kilobyte is not looked at",
+          "[transform][content_type]") {
+    const std::string far(kSniffBytes, ' ');
+    CHECK(type_of(far.substr(6) + "<html>") == "text/html");
+    CHECK(type_of(far + "<html>") == kUnknownType);
+    CHECK(look_at(far + "\0"s).plain_text);
+    CHECK_FALSE(look_at(far.substr(1) + "\0"s).plain_text);
+}
+
+TEST_CASE("content type: scripts and documents are active, pictures are not",
+          "[transform][content_type]") {
+    CHECK(is_active_content("text/javascript"));
+    CHECK(is_active_content("application/pdf"));
+    for (const char* type : {"image/png", "image/gif", "image/webp", "image/avif", "image/heic",
+                             "video/mp4", "text/plain", "application/octet-stream", ""}) {
+        CAPTURE(type);
+        CHECK_FALSE(is_active_content(type));
+    }
+    // A picture's name does not make markup a picture, nor markup's name text active in vain.
+    CHECK(served("<svg onload=alert(1)>", "a.png") == "image/svg+xml");
+    CHECK(served("<x:svg xmlns:x='http://www.w3.org/2000/svg'/>", "a.svg") == "image/svg+xml");
+    CHECK(served("<note/>", "a.png") == kUnknownType);
+}

@@ -1,0 +1,74 @@
+#include "proxy/serve/cached_file.h"
+
+#include "conf/settings.h"
+
+#include <string>
+
+#include <catch2/catch.hpp>
+
+using namespace tidepool;
+using namespace tidepool::serve;
+
+namespace {
+
+constexpr std::int64_t kNow = 1'795'000'000;
+
+CachedFile described(std::string_view content_type, std::int64_t modified_s = 784'111'777) {
+    CachedFile file;
+    file.identity.size = 5;
+    file.identity.modified_ns = modified_s * 1'000'000'000;
+    file.body = "hello";
+    file.content_type = content_type;
+    conf::Sha256 sha;
+    sha.update(file.body);
+    describe(file, "uploads/a.jpg", sha.finish(), CachePolicy(conf::default_cache_control()), kNow);
+    return file;
+}
+
+const std::string kEtag = "\"2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824\"";
+
+}  // namespace
+
+TEST_CASE("cached file: the heads that are sent most", "[serve][cached_file]") {
+    const CachedFile file = described("image/jpeg");
+    CHECK(file.etag == kEtag);
+    CHECK(file.last_modified == 784'111'777);
+    const std::string fields = "Cache-Control: public, max-age=300\r\nETag: " + kEtag +
+                               "\r\nLast-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
+                               "X-Content-Type-Options: nosniff\r\n";
+    CHECK(file.fields == fields);
+    CHECK(file.head_200 ==
+          "HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nContent-Length: 5\r\n"
+          "Accept-Ranges: bytes\r\n" +
+              fields + "Cache-Status: tidepool; hit; detail=memory\r\n");
+    CHECK(file.head_304 == "HTTP/1.1 304 Not Modified\r\n" + fields +
+                               "Cache-Status: tidepool; hit; detail=memory\r\n");
+    CHECK(file.in_memory());
+    CHECK(file.cost() > file.body.size() + file.head_200.size());
+}
+
+TEST_CASE("cached file: what a browser would run goes out in a sandbox", "[serve][cached_file]") {
+    for (const char* type :
+         {"image/svg+xml", "text/html", "application/xml", "text/javascript", "application/pdf"}) {
+        INFO(type);
+        const CachedFile file = described(type);
+        for (const std::string& head : {file.fields, file.head_200, file.head_304}) {
+            CHECK_THAT(head, Catch::Contains("\r\nContent-Disposition: attachment\r\n"));
+            CHECK_THAT(head, Catch::Contains(
+                                 "\r\nContent-Security-Policy: default-src 'none'; sandbox\r\n"));
+        }
+    }
+    for (const char* type : {"image/jpeg", "image/webp", "video/mp4", "application/octet-stream"}) {
+        INFO(type);
+        CHECK_THAT(described(type).head_200, !Catch::Contains("Content-Disposition"));
+        CHECK_THAT(described(type).head_200, !Catch::Contains("Content-Security-Policy"));
+    }
+}
+
+TEST_CASE("cached file: Last-Modified lies neither ahead nor before 1970", "[serve][cached_file]") {
+    CHECK(described("image/jpeg", kNow).last_modified == kNow);
+    CHECK(described("image/jpeg", kNow + 3600).last_modified == kNow);
+    CHECK(described("image/jpeg", -5).last_modified == 0);
+    CHECK_THAT(described("image/jpeg", -5).fields,
+               Catch::Contains("Last-Modified: Thu, 01 Jan 1970 00:00:00 GMT\r\n"));
+}
