@@ -4,6 +4,7 @@
 #include "proxy/serve/edge.h"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <ctime>
 #include <iterator>
@@ -27,16 +28,22 @@ Result<int> open_log(const std::string& path) {
     return fd;
 }
 
-bool is_clean(char c) {
-    return c >= 0x20 && c < 0x7F && c != '"' && c != '\\';
+// What stands in a line as it is.
+constexpr std::array<bool, 256> clean_table() {
+    std::array<bool, 256> table{};
+    for (std::size_t c = 0x20; c < 0x7F; ++c)
+        table[c] = c != '"' && c != '\\';
+    return table;
 }
+constexpr std::array<bool, 256> kClean = clean_table();
 
 // Copies text, stretch by stretch, and calls `escape` for each byte that is not clean.
 template <class Escape>
 void append_escaped(std::string& out, std::string_view text, const Escape& escape) {
     text = text.substr(0, kMaxText);
     while (true) {
-        const auto* end = std::ranges::find_if_not(text, is_clean);
+        const auto* end = std::ranges::find_if_not(
+            text, [](char c) { return kClean[static_cast<unsigned char>(c)]; });
         const auto clean = static_cast<std::size_t>(end - text.begin());
         out.append(text.substr(0, clean));
         if (clean == text.size()) return;
