@@ -65,6 +65,37 @@ TEST_CASE("worker pool: quick work passes bulk, and bulk never takes the last th
     SUCCEED("the quick work was done");
 }
 
+TEST_CASE("worker pool: one thread takes what is quick first, and each lane in order",
+          "[loop][workers]") {
+    std::latch hold(1);
+    std::latch begun(1);
+    std::string order;  // written by the one thread, read when it has ended
+    {
+        WorkerPool pool("test", 1, 100);
+        REQUIRE(pool.submit(Lane::bulk, [&] {
+            begun.count_down();
+            hold.wait();
+        }));
+        begun.wait();
+        for (const char bulk : {'A', 'B', 'C'})
+            REQUIRE(pool.submit(Lane::bulk, [&order, bulk] { order += bulk; }));
+        for (const char quick : {'a', 'b', 'c'})
+            REQUIRE(pool.submit(Lane::quick, [&order, quick] { order += quick; }));
+        hold.count_down();
+    }
+    CHECK(order == "abcABC");
+}
+
+TEST_CASE("worker pool: work that submits more work", "[loop][workers]") {
+    std::latch done(1);
+    WorkerPool pool("test", 2, 10);
+    REQUIRE(pool.submit(Lane::bulk, [&] {
+        pool.submit(Lane::quick, [&] { pool.submit(Lane::bulk, [&] { done.count_down(); }); });
+    }));
+    done.wait();
+    CHECK(pool.rejected() == 0);
+}
+
 TEST_CASE("offload: results and refusals come back on the loop's thread", "[loop][workers]") {
     Loop loop;
     std::latch hold(1);

@@ -49,3 +49,25 @@ TEST_CASE("edge: who really asks", "[serve][edge]") {
     }
     CHECK(client("X-Real-IP: 203.0.113.7\r\n", true, "X-Real-IP") == "203.0.113.7");
 }
+
+TEST_CASE("edge: a unix socket's peer may be trusted too", "[serve][edge]") {
+    const std::string text = "GET / HTTP/1.1\r\nHost: a\r\nCF-Connecting-IP: 2001:db8::1\r\n\r\n";
+    RequestHead head;
+    HeadScanner scanner;
+    REQUIRE(scanner.scan(text, {}, head) == HeadScanner::Outcome::complete);
+    Peer peer;
+    peer.is_unix = true;
+    CHECK(serve::client_address(head, peer, "CF-Connecting-IP") == conf::IpAddress{});
+    peer.trusted = true;
+    CHECK(serve::client_address(head, peer, "CF-Connecting-IP").text() == "2001:db8::1");
+}
+
+TEST_CASE("edge: what is no single plain address is nobody's", "[serve][edge]") {
+    for (const char* value :
+         {"203.0.113.7:80", "[2001:db8::1]", "[2001:db8::1]:80", "2001:db8::1%eth0", "203.0.113",
+          "203.0.113.256", "0203.0.113.7", "203.0.113.7 203.0.113.8", "\"203.0.113.7\"", ""}) {
+        CAPTURE(value);
+        CHECK(client(std::string("CF-Connecting-IP: ") + value + "\r\n", true) == "192.0.2.1");
+        CHECK(client(std::string("X-Forwarded-For: ") + value + "\r\n", true) == "192.0.2.1");
+    }
+}
