@@ -83,12 +83,15 @@ TEST_CASE("local pool: no link and no path leads out of it", "[storage][pool]") 
     folder.link("pool/to_itself", "to_itself");
     folder.link("pool/to_nothing", "nowhere");
     folder.link("pool/to_inside.jpg", "a.jpg");  // a way inside is no way either
+    folder.make("pool/real");
+    folder.write("pool/real/c.jpg", "a picture");
+    folder.link("pool/to_real", "real");
     folder.link("pool/to_process", "/proc/self");
     for (const std::string key :
          {"uploads/to_file.jpg", "uploads/to_relative.jpg", "uploads/to_folder/b.jpg",
           "uploads/to_folder", "uploads/to_itself", "uploads/to_nothing", "uploads/to_inside.jpg",
-          "uploads/to_process/exe", "uploads/../secret.jpg", "uploads/x/../../secret.jpg",
-          "uploads//etc/hostname"}) {
+          "uploads/to_real/c.jpg", "uploads/to_process/exe", "uploads/../secret.jpg",
+          "uploads/x/../../secret.jpg", "uploads//etc/hostname"}) {
         const ErrorKind kind = world.error_of(key);
         INFO(key);
         // "x" does not exist; all others are stopped on their way.
