@@ -83,11 +83,12 @@ std::optional<std::int64_t> to_seconds(const Parts& parts) {
     using namespace std::chrono;
     const year_month_day date{year{parts.year}, month{parts.month + 1},
                               day{static_cast<unsigned>(parts.day)}};
-    // 60 is a leap second.
+    // 60 is a leap second, which this count of seconds does not have: it is the one before, so that
+    // no date lies behind the last that can be written.
     if (!date.ok() || parts.hour > 23 || parts.minute > 59 || parts.second > 60)
         return std::nullopt;
     return sys_seconds{sys_days{date} + hours{parts.hour} + minutes{parts.minute} +
-                       seconds{parts.second}}
+                       seconds{std::min(parts.second, 59)}}
         .time_since_epoch()
         .count();
 }

@@ -104,8 +104,7 @@ void check_date(std::string_view text, std::int64_t now) {
     if (said.size() > 5 && said[0] == ' ' && said[5] == '0') said[5] = ' ';
     if (said.find(" 0") != std::string::npos && *seconds < -30'000'000'000) return;
     auto forms = forms_of(*seconds);
-    if (said.find(":60 ") != std::string::npos) {  // a leap second is the next minute's first
-        forms = forms_of(*seconds - 1);
+    if (said.find(":60 ") != std::string::npos) {  // a leap second is read as the one before
         for (std::string& form : forms) {
             if (const std::size_t at = form.find(":59 "); at != std::string::npos)
                 form.replace(at, 4, ":60 ");

@@ -100,8 +100,8 @@ class Drain(tidepool.OwnServerCase):
             self.assertEqual(admin.get("/readyz").status, 200)
             server.signal(signal.SIGTERM)
             server.wait_log("draining")
-            answer = admin.get("/readyz")
-            self.assertEqual((answer.status, answer.body), (503, b"draining\n"))
+            answer = tidepool.eventually(lambda: (got := admin.get("/readyz")).status == 503 and got, "it is unready")
+            self.assertEqual(answer.body, b"draining\n")
             reader.reset()
         server.stop()
 
