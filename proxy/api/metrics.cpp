@@ -117,8 +117,11 @@ void add_connections(Gatherer& out, const MetricSources& sources) {
     out.counter("tidepool_connections_accepted_total", "Connections accepted.", accepted);
     out.gauge("tidepool_connections", "Connections open now.", accepted - closed);
     out.counter("tidepool_connections_dropped_total",
-                "Connections closed without an answer, or left waiting for want of descriptors.",
+                "Connections closed without an answer, being far above a limit.",
                 sum(sources, [](const auto& c) -> auto& { return c.dropped; }));
+    out.counter("tidepool_accept_errors_total",
+                "Tries to accept that failed for want of descriptors or memory.",
+                sum(sources, [](const auto& c) -> auto& { return c.accept_errors; }));
 }
 
 void add_cache(Gatherer& out, const MetricSources& sources) {

@@ -41,20 +41,32 @@ unsigned usable_cores() {
     return static_cast<unsigned>(std::max(1, CPU_COUNT(&cores)));
 }
 
-// Each connection and cached file takes a descriptor, and the usual soft limit of 1024 is for
-// programs that use select.
-void raise_descriptor_limit(const conf::Settings& settings) {
+// The usual soft limit of 1024 is for programs that use select(2).
+void raise_descriptor_limit() {
     rlimit limit{};
     getrlimit(RLIMIT_NOFILE, &limit);
     limit.rlim_cur = limit.rlim_max;
     setrlimit(RLIMIT_NOFILE, &limit);
-    const std::uint64_t wanted = settings.limits.connections + settings.cache.files + 1024ULL;
-    if (limit.rlim_cur < wanted) {
+}
+
+// Each connection and cached file takes a descriptor. Where there are too few, connections must not
+// take those that looking for files needs.
+conf::Settings fit_to_descriptors(conf::Settings settings) {
+    rlimit limit{};
+    getrlimit(RLIMIT_NOFILE, &limit);
+    const auto available = static_cast<unsigned>(std::min<rlim_t>(limit.rlim_cur, 1U << 30));
+    const unsigned others = std::min(1024U, available / 4);
+    const unsigned files = std::min(settings.cache.files, available / 4);
+    const unsigned connections = std::min(settings.limits.connections, available - others - files);
+    if (files < settings.cache.files || connections < settings.limits.connections) {
         conf::log_warn(
-            "descriptor limit {} is below limits.connections + cache.files; raise LimitNOFILE to "
-            "{}",
-            limit.rlim_cur, wanted);
+            "only {} descriptors, so cache.files is {} and limits.connections is {}; raise "
+            "LimitNOFILE",
+            available, files, connections);
     }
+    settings.cache.files = files;
+    settings.limits.connections = connections;
+    return settings;
 }
 
 // What a reload cannot change.
@@ -119,7 +131,7 @@ bool Supervisor::start() {
     done_fd_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 
     conf::set_log_level(settings_.log.level);
-    raise_descriptor_limit(settings_);
+    raise_descriptor_limit();
     const unsigned loops = settings_.server.threads > 0 ? settings_.server.threads : usable_cores();
     if (const auto opened = open_listeners(loops); !opened) {
         conf::log_error("cannot listen: {}", opened.error().text);
@@ -135,7 +147,8 @@ bool Supervisor::start() {
         }
         log = std::move(*opened);
     }
-    instance_ = std::make_unique<Instance>(settings_, std::move(log), loops, done_fd_);
+    instance_ =
+        std::make_unique<Instance>(fit_to_descriptors(settings_), std::move(log), loops, done_fd_);
     for (const auto& pool : instance_->finder().pools()) {
         // Not fatal: an NFS server that is away now will come back, and other pools can serve
         // meanwhile.
@@ -261,7 +274,7 @@ void Supervisor::reload() {
             conf::log_warn("[{}] has changed and takes effect with a restart (SIGUSR2)", name);
         }
         conf::set_log_level(changed->log.level);
-        instance_->reload(*changed);
+        instance_->reload(fit_to_descriptors(*changed));
         conf::log_info("configuration reloaded");
     }
     instance_->reopen_log();

@@ -37,8 +37,8 @@ struct Counters {
     Counter slow_readers;    // of these, cut by us for min_send_rate
     Counter accepted;
     Counter closed;
-    Counter dropped;  // connections closed without an answer: far above the limit, or no descriptor
-                      // left
+    Counter dropped;        // connections closed without an answer: far above the limit
+    Counter accept_errors;  // tries to accept that failed for want of descriptors or memory
     std::array<Counter, kRefusals> refused;
 
     void count_latency(std::uint64_t us) {

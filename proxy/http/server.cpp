@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <optional>
+#include <utility>
 
 #include <netinet/in.h>
 #include <sys/epoll.h>
@@ -20,9 +21,13 @@ namespace {
 
 // Connections taken per wake-up before others get their turn.
 constexpr int kAcceptBatch = 64;
-// Above a limit this many connections are still read, to be told so; further ones are closed
-// without a word.
-constexpr unsigned kRefusalMargin = 256;
+// How long nothing is accepted after the process ran out of descriptors or memory.
+constexpr std::uint64_t kAcceptPauseMs = 200;
+// How many connections above a limit are still read, to be told so; further ones are closed without
+// a word.
+unsigned refusal_margin(unsigned limit) {
+    return std::clamp(limit / 8, 16U, 256U);
+}
 
 }  // namespace
 
@@ -39,17 +44,36 @@ const std::string& HeadTail::text(Kind kind, std::int64_t now_s) {
 struct Server::Listener final : loop::Watcher {
     Server& server;
     int fd;
+    bool paused = false;
+    loop::Deadline pause_end;
 
-    Listener(Server& owner, int descriptor) : server(owner), fd(descriptor) {
-        owner.loop_.watch(fd, EPOLLIN, *this);  // level-triggered: see kAcceptBatch
+    Listener(Server& owner, int descriptor)
+        : server(owner),
+          fd(descriptor),
+          pause_end(
+              owner.loop_.wheel(), [](void* self) { static_cast<Listener*>(self)->watch(); },
+              this) {
+        watch();
     }
     Listener(const Listener&) = delete;
     Listener& operator=(const Listener&) = delete;
     ~Listener() {
-        server.loop_.unwatch(fd);  // a successor may have it too
+        if (!paused) server.loop_.unwatch(fd);  // a successor may have it too
         close(fd);
     }
-    void on_events(std::uint32_t) override { server.accept_some(fd); }
+    void watch() {
+        paused = false;
+        server.loop_.watch(fd, EPOLLIN, *this);  // level-triggered: see kAcceptBatch
+    }
+    // It would be ready again at once, and the loop would do nothing but ask.
+    void pause() {
+        paused = true;
+        server.loop_.unwatch(fd);
+        pause_end.set(server.loop_.now_ms() + kAcceptPauseMs);
+    }
+    void on_events(std::uint32_t) override {
+        if (!server.accept_some(fd)) pause();
+    }
 };
 
 Server::Server(loop::Loop& loop, Handler& handler, ConnectionCounts& counts, Rules rules)
@@ -61,26 +85,28 @@ void Server::listen_on(int fd) {
     listeners_.push_back(std::make_unique<Listener>(*this, fd));
 }
 
-void Server::accept_some(int listener_fd) {
+// False: out of descriptors or memory. Those who wait stay in the kernel's queue.
+bool Server::accept_some(int listener_fd) {
     for (int i = 0; i < kAcceptBatch; ++i) {
         sockaddr_storage address{};
         socklen_t length = sizeof address;
         const int fd = accept4(listener_fd, reinterpret_cast<sockaddr*>(&address), &length,
                                SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
+            accept_fails_ = false;
             admit(fd, address);
             continue;
         }
         if (errno == EINTR || errno == ECONNABORTED) continue;
-        if (errno != EAGAIN) {
-            // Out of descriptors or memory: those who wait stay in the kernel's queue until a
-            // connection ends.
-            conf::log_warn("accept failed error=\"{}\"",
+        if (errno == EAGAIN) return true;
+        counters_.accept_errors.add();
+        if (!std::exchange(accept_fails_, true)) {
+            conf::log_warn("no connections are accepted, raise LimitNOFILE error=\"{}\"",
                            std::strerror(errno));  // NOLINT(concurrency-mt-unsafe)
-            counters_.dropped.add();
         }
-        return;
+        return false;
     }
+    return true;
 }
 
 Peer Server::identify(const sockaddr_storage& address) const {
@@ -109,8 +135,8 @@ void Server::admit(int fd, const sockaddr_storage& address) {
     const unsigned peer_limit =
         peer.trusted ? limits.connections_per_edge_peer : limits.connections_per_peer;
     const bool peer_is_over = !peer.is_unix && of_peer > peer_limit;
-    if (counts_.total() > limits.connections + kRefusalMargin ||
-        (peer_is_over && of_peer > peer_limit + kRefusalMargin)) {
+    if (counts_.total() > limits.connections + refusal_margin(limits.connections) ||
+        (peer_is_over && of_peer > peer_limit + refusal_margin(peer_limit))) {
         counters_.dropped.add();
         counters_.closed.add();
         counts_.leave(peer);

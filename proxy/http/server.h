@@ -65,7 +65,7 @@ class Server {
     friend class Connection;
     struct Listener;
 
-    void accept_some(int listener_fd);
+    bool accept_some(int listener_fd);
     void admit(int fd, const sockaddr_storage& address);
     Peer identify(const sockaddr_storage& address) const;
     loop::Task<> serve(std::unique_ptr<Connection> connection);
@@ -80,6 +80,7 @@ class Server {
     std::vector<std::unique_ptr<Listener>> listeners_;
     Connection* first_ = nullptr;
     std::size_t connection_count_ = 0;
+    bool accept_fails_ = false;  // since the last connection
     bool draining_ = false;
     std::uint64_t drain_idle_ms_ = 0;
 };

@@ -1,6 +1,7 @@
 """Timeouts and connection limits: what a slow, stuck or greedy client gets, and that nobody else feels it."""
 
 import pathlib
+import resource
 import sys
 import threading
 
@@ -103,13 +104,13 @@ class Timeouts(tidepool.OwnServerCase):
 
 
 class Connections(tidepool.OwnServerCase):
-    def hold(self, server, count, **options):
+    def hold(self, server, count, path="/uploads/a.jpg", **options):
         """Connections that have each had an answer, so that they count."""
         wires = []
         for _ in range(count):
             wire = server.connect(**options)
             self.addCleanup(wire.close)
-            self.assertEqual(wire.get("/uploads/a.jpg").status, 200)
+            self.assertEqual(wire.get(path).status, 200)
             wires.append(wire)
         return wires
 
@@ -154,10 +155,45 @@ class Connections(tidepool.OwnServerCase):
             self.addCleanup(wire.close)
             wires.append(wire)
         tidepool.eventually(lambda: server.metrics().sum("tidepool_connections_dropped_total") > 0, "some are dropped")
-        self.assertLessEqual(server.metrics().sum("tidepool_connections"), 2 + 256)
+        self.assertLessEqual(server.metrics().sum("tidepool_connections"), 2 + 16)
         for wire in wires:
             wire.reset()
         tidepool.eventually(lambda: server.get("/uploads/a.jpg").status == 200, "there is room again")
+
+    def test_without_descriptors_those_who_are_connected_are_served_and_the_others_wait(self):
+        server = self.serve({"server": {"threads": 1}, "cache": {"freshness": "1h"}},
+                            preexec=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (48, 48)))
+        content = server.tree.image("a.jpg")
+        with server.connect() as first, tidepool.Wire(server.admin[0]) as admin:
+            self.assertEqual(first.get("/uploads/a.jpg").body, content)
+            self.assertEqual(admin.get("/healthz").status, 200)
+            waiting = []
+            for _ in range(60):
+                wire = server.connect()
+                self.addCleanup(wire.close)
+                wire.send(tidepool.request("/uploads/a.jpg"))
+                waiting.append(wire)
+
+            def errors():
+                return tidepool.Metrics(admin.get("/metrics").body.decode()).sum("tidepool_accept_errors_total")
+            tidepool.eventually(lambda: errors() >= 2, "accepting has failed twice")
+            self.assertEqual(first.get("/uploads/a.jpg").body, content)
+            self.assertEqual(len([line for line in server.log() if "no connections are accepted" in line]), 1)
+            self.assertLess(errors(), 1000)  # it does not spin
+            for wire in waiting:  # each that ends makes room for one that waits
+                self.assertIn(wire.response().status, (200, 503))  # 503: above the limit that fits the descriptors
+                wire.close()
+
+    def test_connections_leave_the_descriptors_that_files_need(self):
+        server = self.serve({"limits": {"connections_per_peer": 10_000}},
+                            preexec=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (400, 400)))
+        server.wait_log("only 400 descriptors, so cache.files is 100 and limits.connections is 200; raise LimitNOFILE")
+        names = [f"{i}.jpg" for i in range(150)]  # more than there are descriptors for
+        contents = {name: server.tree.image(name, size=100_000) for name in names}
+        held = self.hold(server, 200, path="/uploads/0.jpg")
+        for name in names:
+            answer = held[0].get(f"/uploads/{name}")
+            self.assertEqual((answer.status, answer.body), (200, contents[name]))
 
     def test_counts_come_back_to_nothing(self):
         server = self.serve()
