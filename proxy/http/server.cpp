@@ -21,6 +21,8 @@ namespace {
 
 // Connections taken per wake-up before others get their turn.
 constexpr int kAcceptBatch = 64;
+// More than a queue holds (server.backlog), so that only a flood is not taken to its end.
+constexpr int kLastBatches = 65536 / kAcceptBatch;
 // How long nothing is accepted after the process ran out of descriptors or memory.
 constexpr std::uint64_t kAcceptPauseMs = 200;
 // How many connections above a limit are still read, to be told so; further ones are closed without
@@ -160,8 +162,12 @@ void Server::drain(std::uint64_t idle_ms) {
     draining_ = true;
     drain_idle_ms_ = idle_ms;
     // Whoever is in the kernel's queue was promised a connection and would see it reset.
-    for (const auto& listener : listeners_)
-        accept_some(listener->fd);
+    for (const auto& listener : listeners_) {
+        for (int i = 0; i < kLastBatches; ++i) {
+            const std::uint64_t before = counters_.accepted.value();
+            if (!accept_some(listener->fd) || counters_.accepted.value() == before) break;
+        }
+    }
     listeners_.clear();
     for (Connection* connection = first_; connection != nullptr; connection = connection->next()) {
         connection->begin_drain();
