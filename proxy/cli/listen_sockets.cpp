@@ -170,8 +170,7 @@ std::optional<int> take_number(std::string_view text) {
 
 Result<std::vector<ListenSocket>> open_sockets(const std::vector<conf::ListenAddress>& addresses,
                                                const conf::ServerSettings& settings,
-                                               unsigned per_address,
-                                               std::map<std::string, std::vector<int>>& inherited) {
+                                               unsigned per_address, InheritedSockets& inherited) {
     std::vector<ListenSocket> sockets;
     for (const conf::ListenAddress& address : addresses) {
         if (auto found = inherited.extract(address.text())) {
@@ -192,7 +191,7 @@ Result<std::vector<ListenSocket>> open_sockets(const std::vector<conf::ListenAdd
     return sockets;
 }
 
-ActivatedSockets activated_sockets(std::map<std::string, std::vector<int>>& inherited) {
+ActivatedSockets activated_sockets(InheritedSockets& inherited) {
     char** names = nullptr;
     const int count = sd_listen_fds_with_names(1, &names);
     for (int i = 0; i < count; ++i) {
@@ -200,7 +199,7 @@ ActivatedSockets activated_sockets(std::map<std::string, std::vector<int>>& inhe
         fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
         switch_on(fd, IPPROTO_TCP, TCP_NODELAY);
         const bool admin = std::string_view(names[i]) == "admin";
-        inherited[admin ? kSystemdAdmin : kSystemdPublic].push_back(fd);
+        inherited.emplace(admin ? kSystemdAdmin : kSystemdPublic, std::vector{fd});
         std::free(names[i]);  // NOLINT(cppcoreguidelines-no-malloc): sd_listen_fds_with_names
                               // allocates so
     }
@@ -209,10 +208,10 @@ ActivatedSockets activated_sockets(std::map<std::string, std::vector<int>>& inhe
     ActivatedSockets result;
     for (const auto& [name, group] :
          {std::pair(kSystemdPublic, &result.open), std::pair(kSystemdAdmin, &result.admin)}) {
-        const auto node = inherited.extract(name);
-        if (node.empty()) continue;
-        for (const int fd : node.mapped())
-            group->push_back({name, actual_address(fd), {fd}, false});
+        while (const auto node = inherited.extract(name)) {
+            for (const int fd : node.mapped())
+                group->push_back({name, actual_address(fd), {fd}, false});
+        }
     }
     return result;
 }
@@ -228,8 +227,8 @@ std::string describe_for_successor(const std::vector<ListenSocket>& sockets) {
     return text;
 }
 
-std::map<std::string, std::vector<int>> inherited_sockets() {
-    std::map<std::string, std::vector<int>> result;
+InheritedSockets inherited_sockets() {
+    InheritedSockets result;
     const char* const value =
         std::getenv(kSocketsVariable);  // NOLINT(concurrency-mt-unsafe): before any thread
     std::string_view rest = value == nullptr ? "" : value;
@@ -239,16 +238,27 @@ std::map<std::string, std::vector<int>> inherited_sockets() {
         const std::size_t equals = entry.rfind('=');
         if (equals == std::string_view::npos) continue;
         std::string_view fds = entry.substr(equals + 1);
+        std::vector<int> usable;
         while (!fds.empty()) {
             const std::string_view number = fds.substr(0, fds.find(','));
             fds.remove_prefix(std::min(number.size() + 1, fds.size()));
             const auto fd = take_number(number);
             if (!fd || fcntl(*fd, F_SETFD, FD_CLOEXEC) != 0) continue;
-            result[std::string(entry.substr(0, equals))].push_back(*fd);
+            usable.push_back(*fd);
         }
+        if (!usable.empty()) result.emplace(entry.substr(0, equals), std::move(usable));
     }
     unsetenv(kSocketsVariable);  // NOLINT(concurrency-mt-unsafe): before any thread
     return result;
+}
+
+void drop_sockets(const InheritedSockets& inherited) {
+    for (const auto& [configured, fds] : inherited) {
+        for (const int fd : fds)
+            close(fd);
+        // Whoever opened its file has gone without removing it. systemd's are called otherwise.
+        if (configured.starts_with("unix:")) unlink(configured.c_str() + 5);
+    }
 }
 
 }  // namespace tidepool::cli

@@ -95,7 +95,7 @@ class Supervisor {
     int run();
 
   private:
-    Result<void> open_listeners(unsigned loops);
+    Result<void> open_listeners(unsigned loops, InheritedSockets& inherited);
     void handle_signal(int signal_number);
     void reload();
     void begin_takeover();
@@ -133,7 +133,8 @@ bool Supervisor::start() {
     conf::set_log_level(settings_.log.level);
     raise_descriptor_limit();
     const unsigned loops = settings_.server.threads > 0 ? settings_.server.threads : usable_cores();
-    if (const auto opened = open_listeners(loops); !opened) {
+    InheritedSockets inherited = inherited_sockets();
+    if (const auto opened = open_listeners(loops, inherited); !opened) {
         conf::log_error("cannot listen: {}", opened.error().text);
         return false;
     }
@@ -162,12 +163,12 @@ bool Supervisor::start() {
         conf::log_info("listening address={} listener=admin", socket.actual);
     conf::log_info("serving version={} pid={} loops={}", TIDEPOOL_VERSION, getpid(), loops);
     sd_notify(0, "READY=1");
+    drop_sockets(inherited);  // not before: had we failed, our predecessor would go on with them
     tell_predecessor();
     return true;
 }
 
-Result<void> Supervisor::open_listeners(unsigned loops) {
-    auto inherited = inherited_sockets();
+Result<void> Supervisor::open_listeners(unsigned loops, InheritedSockets& inherited) {
     ActivatedSockets activated = activated_sockets(inherited);
     open_ = std::move(activated.open);
     admin_ = std::move(activated.admin);
@@ -180,11 +181,6 @@ Result<void> Supervisor::open_listeners(unsigned loops) {
         auto opened = open_sockets(settings_.admin.listen, settings_.server, 1, inherited);
         if (!opened) return std::unexpected(opened.error());
         admin_ = std::move(*opened);
-    }
-    // Addresses that the new configuration no longer has.
-    for (const auto& [address, fds] : inherited) {
-        for (const int fd : fds)
-            close(fd);
     }
     return {};
 }
