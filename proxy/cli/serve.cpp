@@ -309,6 +309,13 @@ void Supervisor::finish_takeover() {
 
 void Supervisor::begin_drain(bool successor_has_admin) {
     draining_ = true;
+    if (successor_) {
+        // Whoever ends the server wants no other; and the deadline is the drain's from here on.
+        conf::log_info("ending the successor that is starting pid={}", successor_->pid);
+        kill(successor_->pid, SIGTERM);
+        close(successor_->ready_fd);
+        successor_.reset();
+    }
     conf::log_info("draining connections={}", instance_->connections());
     if (!successor_has_admin) sd_notify(0, "STOPPING=1");
     instance_->drain(settings_.server.drain_idle, successor_has_admin);
