@@ -22,7 +22,8 @@ namespace {
 constexpr std::size_t kMaxText = 1024;
 
 Result<int> open_log(const std::string& path) {
-    if (path == "-") return dup(STDOUT_FILENO);
+    // Closed on exec like any other, so that successors do not collect one each.
+    if (path == "-") return fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
     const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
     if (fd < 0) return fail_errno(errno, "access_log.path " + path);
     return fd;
