@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-import unittest
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 import tidepool  # noqa: E402
@@ -91,6 +91,26 @@ class Drain(tidepool.OwnServerCase):
             self.assertEqual(wire.read_to_end()[1], "rst")
         server.stop()
 
+    def test_whoever_the_kernel_has_accepted_is_answered(self):
+        server = self.serve({"server": {"threads": 1, "drain_idle": "20s"}, "limits": {"connections_per_peer": 10_000}})
+        content = server.tree.image("a.jpg")
+        self.assertEqual(server.get("/uploads/a.jpg").body, content)
+        server.signal(signal.SIGSTOP)  # so that they pile up in the kernel's queue
+        try:
+            wires = []
+            for _ in range(600):
+                wire = server.connect()
+                self.addCleanup(wire.close)
+                wires.append(wire.send(tidepool.request("/uploads/a.jpg")))
+            server.signal(signal.SIGTERM)
+        finally:
+            server.signal(signal.SIGCONT)
+        for wire in wires:
+            answer = wire.response()
+            self.assertEqual((answer.status, answer.body), (200, content))
+            wire.close()
+        server.stop()
+
     def test_readiness_says_so_while_it_drains(self):
         server = self.serve({"server": {"drain_idle": "20s"}})
         server.tree.image("large.jpg", size=LARGE)
@@ -143,11 +163,69 @@ class Reload(tidepool.OwnServerCase):
 
     def test_what_needs_a_restart_is_said(self):
         server = self.serve()
-        mark = self.reload(server, {"workers": {"queue": 7}, "cache": {"memory": "1MiB"}})
+        mark = self.reload(server, {"server": {"listen": ["127.0.0.1:0", "[::1]:0"]}, "workers": {"queue": 7},
+                                    "cache": {"memory": "1MiB"}},
+                           extra=tidepool.toml_section("[[pool]]", {"name": "more", "base_path": server.folder / "more"}))
         _, end = server.wait_log("configuration reloaded", after=mark)
-        said = "\n".join(server.log()[mark:end])
-        self.assertIn("[workers] has changed", said)
-        self.assertIn("[cache] has changed", said)
+        said = [match[1] for line in server.log()[mark:end]
+                if (match := re.search(r"\[(\w+)\] has changed and takes effect with a restart", line))]
+        self.assertEqual(said, ["server", "workers", "cache", "pool"])
+
+    def test_whom_to_trust_and_how_long_to_wait_change_too(self):
+        server = self.serve()
+        with server.connect() as before:
+            self.assertEqual(before.get("/uploads/a.jpg").status, 404)
+            mark = self.reload(server, {"timeouts": {"header": "100ms", "idle": "100ms", "idle_edge": "10m"},
+                                        "limits": {"connections_per_peer": 1, "connections_per_edge_peer": 2},
+                                        "edge": {"trusted_ranges": ["127.0.0.2"]}})
+            server.wait_log("configuration reloaded", after=mark)
+            tidepool.eventually(lambda: server.get("/uploads/a.jpg").status == 429, "the new limit holds")
+            with server.connect(source=("127.0.0.2", 0)) as edge:
+                self.assertEqual(edge.get("/uploads/a.jpg").status, 404)
+                self.assertEqual(before.get("/uploads/a.jpg").status, 404)
+                self.assertEqual(before.read_to_end(), (b"", "fin"))
+                self.assertEqual(edge.get("/uploads/a.jpg").status, 404)
+
+    def test_no_request_fails_while_it_reloads_again_and_again(self):
+        server = self.serve({"server": {"threads": 2}})
+        content = server.tree.image("a.jpg", size=100_000)
+        done = threading.Event()
+        failures, counts = [], [0, 0]
+
+        def look(number):
+            try:
+                with server.connect() as wire:
+                    while not done.is_set():
+                        answer = wire.get("/uploads/a.jpg")
+                        if answer.status != 200 or answer.closes or answer.body != content:
+                            failures.append(repr(answer))
+                        counts[number] += 1
+            except (OSError, AssertionError) as error:
+                failures.append(repr(error))
+        threads = [threading.Thread(target=look, args=(number,)) for number in range(2)]
+        for thread in threads:
+            thread.start()
+        try:
+            for turn in range(10):
+                before = counts[:]
+                tidepool.eventually(lambda before=before: failures or all(
+                    now > then for now, then in zip(counts, before, strict=True)), "the clients get answers")
+                mark = self.reload(server, {"limits": {"ranges": 1 + turn}})
+                server.wait_log("configuration reloaded", after=mark)
+        finally:
+            done.set()
+            for thread in threads:
+                thread.join()
+        self.assertEqual(failures, [])
+
+    def test_a_file_that_is_gone_changes_nothing(self):
+        server = self.serve()
+        mark = len(server.log())
+        server.config_file.unlink()
+        server.signal(signal.SIGHUP)
+        _, end = server.wait_log("configuration not reloaded, the old one is kept", after=mark)
+        self.assertIn(str(server.config_file), "\n".join(server.log()[mark:end]))
+        self.assertEqual(server.get("/uploads/a.jpg").status, 404)
 
 
 class TakeOver(tidepool.OwnServerCase):
@@ -158,10 +236,9 @@ class TakeOver(tidepool.OwnServerCase):
                              "limits": {"connections_per_peer": 10000}})
         contents = {f"/uploads/{i}.jpg": server.tree.image(f"{i}.jpg", size=size)
                     for i, size in enumerate((700, 20_000, 150_000, 2_000_000))}
-        wrk = subprocess.Popen(
-            ["wrk", "-t2", "-c24", "-d", f"{4 + 3 * self.ROUNDS}s", "--timeout", "30s",
-             "http://%s:%d/uploads/1.jpg" % server.address], stdout=subprocess.PIPE, text=True)
-        self.addCleanup(wrk.wait)
+        wrks = [subprocess.Popen(["wrk", *options, "-d", f"{4 + 3 * self.ROUNDS}s", "--timeout", "30s",
+                                  "http://%s:%d/uploads/1.jpg" % server.address], stdout=subprocess.PIPE, text=True)
+                for options in (("-t2", "-c24"), ("-t1", "-c4", "-H", "Connection: close"))]
         done = threading.Event()
         counts, failures = [0, 0], []
 
@@ -200,14 +277,15 @@ class TakeOver(tidepool.OwnServerCase):
                 self.assertEqual(server.exit_of(old), 0)
                 self.assertNotEqual(old, server.pid)
         finally:
-            report = wrk.communicate()[0]
+            reports = [wrk.communicate()[0] for wrk in wrks]
             done.set()
             for thread in threads:
                 thread.join()
         self.assertEqual(failures, [])
-        self.assertNotIn("Socket errors", report)
-        self.assertNotIn("Non-2xx", report)
-        self.assertGreater(int(re.search(r"(\d+) requests in", report)[1]), 100)
+        for report in reports:
+            self.assertNotIn("Socket errors", report)
+            self.assertNotIn("Non-2xx", report)
+            self.assertGreater(int(re.search(r"(\d+) requests in", report)[1]), 100)
 
     def test_a_download_of_the_old_process_ends_well(self):
         server = self.serve()
@@ -221,14 +299,10 @@ class TakeOver(tidepool.OwnServerCase):
         self.assertEqual(server.exit_of(old), 0)
 
     def test_a_new_binary_and_configuration_take_effect(self):
-        folder = pathlib.Path(tempfile.mkdtemp(prefix="tidepool-test-"))
-        self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
-        binary = folder / "tidepool"
-        shutil.copy2(tidepool.BINARY, binary)
-        server = self.serve({"server": {"url_prefix": "/old/"}}, binary=str(binary))
+        server, binary = self.with_own_binary({"server": {"url_prefix": "/old/"}})
         server.tree.image("a.jpg")
         self.assertEqual(server.get("/old/a.jpg").status, 200)
-        fresh = folder / "fresh"
+        fresh = binary.with_suffix(".fresh")
         shutil.copy2(tidepool.BINARY, fresh)
         os.replace(fresh, binary)
         server.write_config({"server": {"url_prefix": "/new/"}})
@@ -237,6 +311,109 @@ class TakeOver(tidepool.OwnServerCase):
         self.assertEqual(os.stat(f"/proc/{server.pid}/exe").st_ino, os.stat(binary).st_ino)
         self.assertEqual(server.get("/new/a.jpg").status, 200)
         self.assertEqual(server.get("/old/a.jpg").status, 404)
+
+    def test_each_listener_keeps_its_address_and_its_part(self):
+        server = self.serve()  # both listen on "127.0.0.1:0"
+        server.tree.image("a.jpg")
+        for _ in range(2):
+            self.assertEqual(server.exit_of(server.take_over()), 0)
+            self.assertEqual(server.get("/uploads/a.jpg").status, 200)
+            self.assertEqual(server.get("/healthz").status, 404)
+            self.assertEqual(server.admin_get("/healthz").status, 200)
+            self.assertEqual(server.admin_get("/uploads/a.jpg").status, 404)
+
+    def test_addresses_come_and_go_with_the_configuration(self):
+        with socket.create_server(("127.0.0.1", 0)) as free, socket.create_server(("127.0.0.1", 0)) as other:
+            addresses = [free.getsockname(), other.getsockname()]
+        texts = ["%s:%d" % address for address in addresses]
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="tidepool-test-"))
+        self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+        server = self.serve({"server": {"listen": [texts[0], f"unix:{folder}/s"]}})
+        server.tree.image("a.jpg")
+        self.assertTrue((folder / "s").exists())
+        server.write_config({"server": {"listen": [texts[1]]}})
+        self.assertEqual(server.exit_of(server.take_over()), 0)
+        with tidepool.Wire(addresses[1]) as wire:
+            self.assertEqual(wire.get("/uploads/a.jpg").status, 200)
+        self.assertTrue(Drain.refuses(addresses[0]))
+        self.assertFalse((folder / "s").exists())
+
+    def test_every_connection_is_accepted_where_the_number_of_loops_changes(self):
+        server = self.serve({"server": {"threads": 3}})
+        server.tree.image("a.jpg")
+        for threads in (1, 4, 2):
+            server.write_config({"server": {"threads": threads}})
+            self.assertEqual(server.exit_of(server.take_over()), 0)
+            for _ in range(60):  # the kernel deals them out to every socket that there is
+                self.assertEqual(server.get("/uploads/a.jpg").status, 200)
+
+    def test_descriptors_do_not_pile_up_over_generations(self):
+        server = self.serve({"access_log": {"path": "-"}})
+
+        def descriptors():
+            links = []
+            for entry in pathlib.Path(f"/proc/{server.pid}/fd").iterdir():
+                with contextlib.suppress(FileNotFoundError):
+                    links.append(re.sub(r"\d+", "", os.readlink(entry)))
+            return sorted(links)
+        counts = []
+        for _ in range(3):
+            self.assertEqual(server.exit_of(server.take_over()), 0)
+            counts.append(descriptors())
+        self.assertEqual(counts[1], counts[0])
+        self.assertEqual(counts[2], counts[0])
+
+    def test_a_second_wish_for_a_successor_starts_no_second_one(self):
+        server, binary = self.with_own_binary()
+        self.stuck(binary)
+        server.signal(signal.SIGUSR2)
+        match, mark = server.wait_log(r"successor started pid=(\d+)")
+        server.signal(signal.SIGUSR2)
+        server.signal(signal.SIGHUP)  # signals are taken by their number, so this one before
+        server.wait_log("configuration reloaded", after=mark)
+        server.signal(signal.SIGHUP)
+        server.wait_log("configuration reloaded", after=server.wait_log("configuration reloaded", after=mark)[1] + 1)
+        os.kill(int(match[1]), signal.SIGTERM)
+        server.wait_log("successor ended before it served, going on")
+        self.assertEqual(len([line for line in server.log() if "successor started" in line]), 1)
+        self.assertEqual(server.get("/uploads/none.jpg").status, 404)
+
+    def test_whoever_ends_the_server_ends_the_successor_that_is_starting(self):
+        server, binary = self.with_own_binary({"server": {"drain_timeout": "300ms"}})
+        server.tree.image("large.jpg", size=LARGE)
+        self.stuck(binary)
+        with server.connect(receive_buffer=4096) as wire:
+            wire.send(tidepool.request("/uploads/large.jpg"))
+            wire.read_head()
+            server.signal(signal.SIGUSR2)
+            match, _ = server.wait_log(r"successor started pid=(\d+)")
+            server.signal(signal.SIGTERM)
+            server.wait_log("drain timeout, cutting connections=1")
+            self.assertEqual(wire.read_to_end()[1], "rst")
+        server.stop()
+        successor = int(match[1])
+
+        def gone():
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(successor, os.WNOHANG)  # it may have become our child
+            return not pathlib.Path(f"/proc/{successor}").exists()
+        tidepool.eventually(gone, "the successor has ended")
+
+    def with_own_binary(self, config=None):
+        """A server whose binary may be changed."""
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="tidepool-test-"))
+        self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+        binary = folder / "tidepool"
+        shutil.copy2(tidepool.BINARY, binary)
+        return self.serve(config, binary=str(binary)), binary
+
+    @staticmethod
+    def stuck(binary):
+        """Puts a program into its place that never begins to serve."""
+        fresh = binary.with_suffix(".fresh")
+        fresh.write_text("#!/bin/sh\nexec sleep 600\n")
+        fresh.chmod(0o755)
+        os.replace(fresh, binary)
 
     def test_a_successor_that_cannot_start_changes_nothing(self):
         server = self.serve()
@@ -252,11 +429,7 @@ class TakeOver(tidepool.OwnServerCase):
         self.assertEqual(server.get("/uploads/a.jpg").status, 200)
 
     def test_a_binary_that_is_gone_changes_nothing(self):
-        folder = pathlib.Path(tempfile.mkdtemp(prefix="tidepool-test-"))
-        self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
-        binary = folder / "tidepool"
-        shutil.copy2(tidepool.BINARY, binary)
-        server = self.serve(binary=str(binary))
+        server, binary = self.with_own_binary()
         server.tree.image("a.jpg")
         binary.unlink()
         server.signal(signal.SIGUSR2)
@@ -358,7 +531,59 @@ class Systemd(tidepool.OwnServerCase):
         server.stop()
 
 
+    def test_sockets_for_another_process_are_not_touched(self):
+        server = self.serve(environment={"LISTEN_PID": "1", "LISTEN_FDS": "1", "LISTEN_FDNAMES": "http"})
+        self.assertEqual(server.get("/uploads/none.jpg").status, 404)
+
+    def test_the_service_manager_is_told_of_a_failed_reload_s_end_too(self):
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="tidepool-test-"))
+        self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+            manager.bind(str(folder / "notify"))
+            manager.settimeout(tidepool.PATIENCE_S)
+            server = self.serve(environment={"NOTIFY_SOCKET": str(folder / "notify")})
+            self.assertEqual(manager.recv(4096), b"READY=1")
+            server.write_config({"limits": {"ranges": 0}})
+            server.signal(signal.SIGHUP)
+            told = re.fullmatch(rb"RELOADING=1\nMONOTONIC_USEC=(\d+)", manager.recv(4096))
+            self.assertLess(abs(int(told[1]) / 1e6 - time.monotonic()), tidepool.PATIENCE_S)
+            self.assertEqual(manager.recv(4096), b"READY=1")
+
+
 class Start(tidepool.OwnServerCase):
+    def test_help_and_version_are_no_failures(self):
+        for arguments in (("--help",), ("--version",), ("serve", "--help"), ("check", "--help")):
+            with self.subTest(arguments=arguments):
+                status, out, error = tidepool.run_tool(*arguments)
+                self.assertEqual((status, error), (0, ""))
+                self.assertTrue(out.strip())
+
+    def test_a_folder_that_is_not_there_yet_is_said_and_waited_for(self):
+        server = self.serve(pools=[{"name": "late", "base_path": "/nowhere-at-all/late"}])
+        self.assertTrue([line for line in server.log() if "pool late: base path /nowhere-at-all/late" in line])
+        self.assertEqual(server.admin_get("/readyz").status, 503)
+        self.assertEqual(server.get("/uploads/a.jpg").status, 503)
+
+    def test_a_dead_unix_socket_is_replaced_and_a_live_one_is_not(self):
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="tidepool-test-"))
+        self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+        with socket.socket(socket.AF_UNIX) as dead:
+            dead.bind(str(folder / "s"))
+            dead.listen()
+        first = self.serve({"server": {"listen": [f"unix:{folder}/s"], "socket_mode": "0600"}})
+        self.assertEqual(os.stat(folder / "s").st_mode & 0o777, 0o600)
+        status, _, error = tidepool.run_tool("serve", "--root", str(first.tree.path), "--listen", f"unix:{folder}/s")
+        self.assertEqual(status, 1)
+        self.assertRegex(error, rf"cannot listen: .*unix:{folder}/s.*in use")
+        self.assertEqual(first.get("/uploads/none.jpg").status, 404)
+
+    def test_an_admin_port_in_use_is_an_error_too(self):
+        first = self.serve()
+        status, _, error = tidepool.run_tool("serve", "--root", str(first.tree.path), "--listen", "127.0.0.1:0",
+                                             "--admin-listen", "%s:%d" % first.admin[0])
+        self.assertEqual(status, 1)
+        self.assertRegex(error, r"cannot listen: .*%s:%d.*in use" % first.admin[0])
+
     def test_a_port_in_use_is_an_error_that_names_it(self):
         first = self.serve()
         address = "%s:%d" % first.address
