@@ -35,6 +35,8 @@ class Instance {
     // Applies what can change while running: limits, timeouts, types, lifetimes, edge.
     void reload(const conf::Settings& settings);
     void reopen_log();
+    // Once every loop has ended: see AccessLog::finish.
+    bool finish_log(std::chrono::milliseconds patience) { return !log_ || log_->finish(patience); }
 
     // Stops accepting and ends when what runs is done. The admin listener goes on, saying
     // "draining", until then, unless a successor has it.

@@ -34,6 +34,8 @@ using Clock = std::chrono::steady_clock;
 // ends.
 constexpr std::chrono::seconds kAbortTime{2};
 constexpr std::chrono::seconds kSuccessorTime{30};
+// After the last request: how long the access log may take to write what it holds.
+constexpr std::chrono::seconds kLogTime{2};
 
 unsigned usable_cores() {
     cpu_set_t cores;
@@ -126,7 +128,8 @@ bool Supervisor::start() {
         sigaddset(&signals, number);
     pthread_sigmask(SIG_BLOCK, &signals, nullptr);
     std::signal(SIGPIPE, SIG_IGN);
-    std::signal(SIGIO, SIG_IGN);  // a lease that is broken (see storage::OpenFile::writers)
+    std::signal(SIGXFSZ, SIG_IGN);  // a full log is an error of write(2), not the end
+    std::signal(SIGIO, SIG_IGN);    // a lease that is broken (see storage::OpenFile::writers)
     signal_fd_ = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
     done_fd_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 
@@ -207,6 +210,10 @@ int Supervisor::run() {
             conf::log_error("ending with work that does not end, likely a disk that hangs");
             std::_Exit(1);
         }
+    }
+    if (!instance_->finish_log(kLogTime)) {
+        conf::log_error("ending without the rest of the access log, its disk or reader hangs");
+        std::_Exit(1);
     }
     instance_.reset();
     conf::log_info("ended pid={}", getpid());

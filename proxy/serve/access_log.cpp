@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <fmt/chrono.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace tidepool::serve {
@@ -24,9 +25,18 @@ constexpr std::size_t kMaxText = 1024;
 Result<int> open_log(const std::string& path) {
     // Closed on exec like any other, so that successors do not collect one each.
     if (path == "-") return fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-    const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+    // O_NONBLOCK: a pipe that nobody reads is an error, not a wait. Writing to one may wait.
+    const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0640);
     if (fd < 0) return fail_errno(errno, "access_log.path " + path);
+    fcntl(fd, F_SETFL, O_APPEND);
     return fd;
+}
+
+bool is_same_file(int one, int other) {
+    struct stat first{};
+    struct stat second{};
+    return fstat(one, &first) == 0 && fstat(other, &second) == 0 && first.st_dev == second.st_dev &&
+           first.st_ino == second.st_ino;
 }
 
 // What stands in a line as it is.
@@ -218,13 +228,23 @@ Result<std::unique_ptr<AccessLog>> AccessLog::open(const conf::AccessLogSettings
 }
 
 AccessLog::~AccessLog() {
+    end();
+    thread_.join();
+    close(fd_);
+}
+
+void AccessLog::end() {
     {
         const std::lock_guard lock(mutex_);
         ending_ = true;
     }
     early_.notify_one();
-    thread_.join();
-    close(fd_);
+}
+
+bool AccessLog::finish(std::chrono::milliseconds patience) {
+    end();
+    std::unique_lock lock(mutex_);
+    return finished_.wait_for(lock, patience, [this] { return all_written_; });
 }
 
 void AccessLog::reopen() {
@@ -251,6 +271,7 @@ void AccessLog::write_loop() {
             write_out(writer->ring_);
         if (!reopen) continue;
         if (const auto fd = open_log(settings_.path)) {
+            if (!is_same_file(fd_, *fd)) cut_line_ = false;
             close(fd_);
             fd_ = *fd;
         } else {
@@ -258,6 +279,11 @@ void AccessLog::write_loop() {
                             fd.error().text);
         }
     }
+    {
+        const std::lock_guard lock(mutex_);
+        all_written_ = true;
+    }
+    finished_.notify_all();
 }
 
 void AccessLog::write_out(ByteRing& ring) {

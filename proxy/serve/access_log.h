@@ -7,6 +7,7 @@
 #include "proxy/serve/byte_ring.h"
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <memory>
@@ -55,7 +56,7 @@ class AccessLog {
     static Result<std::unique_ptr<AccessLog>> open(const conf::AccessLogSettings& settings,
                                                    unsigned loops,
                                                    const std::string& client_header);
-    // Writes what is left.
+    // Writes what is left, however long that takes; see finish().
     ~AccessLog();
     AccessLog(const AccessLog&) = delete;
     AccessLog& operator=(const AccessLog&) = delete;
@@ -66,6 +67,10 @@ class AccessLog {
     // the log says so.
     void reopen();
 
+    // Once the loops have ended: writes what is left. False where that takes longer than
+    // `patience`, as into a pipe that nobody reads; the destructor would then wait on.
+    bool finish(std::chrono::milliseconds patience);
+
     // Lines the loops gave, and of these the ones lost: to a full ring, or to a disk that did not
     // take them.
     std::uint64_t lines() const;
@@ -75,6 +80,7 @@ class AccessLog {
     friend class AccessLogWriter;
 
     AccessLog(const conf::AccessLogSettings& settings, int fd);
+    void end();
     void write_loop();
     void write_out(ByteRing& ring);
     void wake_early() { early_.notify_one(); }
@@ -89,8 +95,10 @@ class AccessLog {
 
     std::mutex mutex_;
     std::condition_variable early_;
+    std::condition_variable finished_;
     bool ending_ = false;
     bool reopen_ = false;
+    bool all_written_ = false;  // after ending_
     std::thread thread_;
 };
 

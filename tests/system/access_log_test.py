@@ -1,15 +1,19 @@
 """The access log: every field right, nothing a client sends can break a line, and no disk can slow a request."""
 
+import datetime
 import errno
 import fcntl
 import json
 import os
 import pathlib
 import re
+import resource
 import signal
 import socket
 import sys
 import tempfile
+import threading
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 import tidepool  # noqa: E402
@@ -18,13 +22,13 @@ LARGE = 24 * 1024 * 1024  # more than the socket buffers of both ends hold
 
 
 class LogCase(tidepool.OwnServerCase):
-    def logging(self, config=None, folder=None, path=None, **log):
+    def logging(self, config=None, folder=None, path=None, preexec=None, **log):
         """A server with an access log that is written soon; self.log_file is where."""
         folder = pathlib.Path(folder or tempfile.mkdtemp(prefix="tidepool-test-"))
         self.log_file = pathlib.Path(path or folder / "access.log")
         settings = {"server": {"threads": 1},  # lines of different loops come in any order
                     "access_log": {"path": str(self.log_file), "flush_interval": "10ms", **log}, **(config or {})}
-        return self.serve(settings, folder=folder)
+        return self.serve(settings, folder=folder, preexec=preexec)
 
     def lines(self, count):
         def enough():
@@ -92,6 +96,51 @@ class Json(LogCase):
         self.assertEqual((entry["status"], entry.get("broken")), (200, True))
         self.assertLess(entry["bytes"], LARGE)
 
+    def test_times_are_of_the_request_and_not_of_the_connection(self):
+        server = self.logging()
+        server.tree.image("large.jpg", size=LARGE)
+        pace = threading.Event()
+        with server.connect(receive_buffer=4096) as wire:
+            pace.wait(0.3)  # neither of these counts
+            wire.get("/uploads/none.jpg")
+            pace.wait(0.3)
+            begun_wall, begun = time.time(), time.monotonic()
+            wire.send(tidepool.request("/uploads/large.jpg"))
+            wire.read_head()
+            seen_head = time.monotonic()
+            pace.wait(0.3)
+            wire.read_exactly(LARGE)
+            _, entry = self.entries(2)
+            ended = time.monotonic()
+        self.assertGreaterEqual(entry["time_us"], 300_000)
+        self.assertLessEqual(entry["time_us"], (ended - begun) * 1e6 + 1000)
+        self.assertLessEqual(entry["ttfb_us"], (seen_head - begun) * 1e6 + 1000)
+        at = datetime.datetime.fromisoformat(entry["time"]).timestamp()
+        self.assertLess(abs(at - begun_wall - (ended - begun)), 2)
+
+    def test_pipelined_requests_have_a_line_each_in_their_order(self):
+        server = self.logging()
+        content = server.tree.image("a.jpg", size=1000)
+        with server.connect() as wire:
+            wire.send(b"".join(tidepool.request(f"/uploads/{i}.jpg") for i in range(60)) +
+                      tidepool.request("/uploads/a.jpg", f"If-None-Match: {tidepool.etag_of(content)}") +
+                      tidepool.request("/uploads/a.jpg", "Range: bytes=0-9,20-29", method="GET"))
+            for _ in range(60):
+                self.assertEqual(wire.response().status, 404)
+            self.assertEqual(wire.response().status, 304)
+            multipart = wire.response()
+        entries = self.entries(62)
+        self.assertEqual([entry["path"] for entry in entries[:60]], [f"/uploads/{i}.jpg" for i in range(60)])
+        self.assertEqual([(entry["status"], entry["bytes"]) for entry in entries[60:]],
+                         [(304, 0), (206, len(multipart.body))])
+
+    def test_a_client_of_a_unix_socket_has_no_address(self):
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="tidepool-test-"))
+        server = self.logging(folder=folder, config={"server": {"threads": 1, "listen": [f"unix:{folder}/s"]}})
+        server.get("/uploads/none.jpg", "CF-Connecting-IP: 203.0.113.7")
+        entry, = self.entries(1)
+        self.assertEqual(entry["client"], "unix")
+
     def test_refused_requests_are_logged_too(self):
         server = self.logging({"limits": {"request_line": "1KiB", "headers": "4KiB"}})
         for raw in (b"GET /a HTTP/1.1\r\nHost : x\r\n\r\n", b"GET /" + b"a" * 2000 + b" HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02"):
@@ -154,6 +203,45 @@ class Rotation(LogCase):
                  for line in file.read_text().splitlines()]
         self.assertEqual(paths, [f"/uploads/{i}.jpg" for i in range(total)])
 
+    def test_no_line_is_lost_or_doubled_while_servers_follow_each_other(self):
+        server = self.logging({"server": {"threads": 2, "drain_idle": "200ms"}})
+        done = threading.Event()
+        asked, failures = [0, 0], []
+
+        def ask(client):
+            wire = None
+            try:
+                while not done.is_set():
+                    wire = wire or server.connect()
+                    answer = wire.get(f"/uploads/{client}-{asked[client]}.jpg")
+                    asked[client] += 1
+                    if answer.closes:
+                        wire.close()
+                        wire = None
+            except (OSError, AssertionError) as error:
+                failures.append(repr(error))
+            finally:
+                if wire:
+                    wire.close()
+        threads = [threading.Thread(target=ask, args=(client,)) for client in range(2)]
+        for thread in threads:
+            thread.start()
+        try:
+            for _ in range(3):
+                before = asked[:]
+                tidepool.eventually(lambda before=before: failures or all(
+                    now > then + 20 for now, then in zip(asked, before, strict=True)), "answers come")
+                self.assertEqual(server.exit_of(server.take_over()), 0)
+        finally:
+            done.set()
+            for thread in threads:
+                thread.join()
+        self.assertEqual(failures, [])
+        server.stop_process()
+        paths = [json.loads(line)["path"] for line in self.log_file.read_text().splitlines()]
+        self.assertEqual(sorted(paths), sorted(f"/uploads/{client}-{i}.jpg" for client in (0, 1)
+                                               for i in range(asked[client])))
+
     def test_where_reopening_fails_the_old_file_goes_on(self):
         server = self.logging()
         server.get("/uploads/1.jpg")
@@ -180,6 +268,57 @@ class NoDisk(LogCase):
         said = [line for line in server.log() if "access log loses lines" in line]
         self.assertEqual(len(said), 1)
         self.assertIn(os.strerror(errno.ENOSPC), said[0])
+
+    def test_a_disk_that_takes_half_a_line_leaves_whole_lines(self):
+        limit = 20_000  # bytes of a file: the disk takes what fits, then refuses
+        server = self.logging(preexec=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+        total = 0
+        with server.connect() as wire:
+            def is_full():
+                nonlocal total
+                for _ in range(20):
+                    self.assertEqual(wire.get(f"/uploads/{total}.jpg").status, 404)
+                    total += 1
+                return server.metrics().sum("tidepool_access_log_dropped_total") > 0
+            tidepool.eventually(is_full, "the file is full")
+            old = self.log_file.with_suffix(".old")
+            os.rename(self.log_file, old)
+            server.signal(signal.SIGUSR1)
+            tidepool.eventually(self.log_file.exists, "the log is reopened")
+            self.assertEqual(wire.get("/uploads/last.jpg").status, 404)
+            total += 1
+        dropped = server.metrics().sum("tidepool_access_log_dropped_total")
+        server.stop_process()
+        *whole, cut = old.read_bytes().split(b"\n")
+        self.assertNotEqual(cut, b"")
+        lines = whole + self.log_file.read_bytes().splitlines()
+        paths = [json.loads(line)["path"] for line in lines]
+        self.assertEqual(paths[-1], "/uploads/last.jpg")
+        self.assertEqual(len(paths) + dropped, total)
+
+    def test_a_pipe_without_a_reader_is_an_error_and_no_wait(self):
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="tidepool-test-"))
+        os.mkfifo(folder / "pipe")
+        server = tidepool.Server({"access_log": {"path": str(folder / "pipe")}}, folder=folder, expect_ready=False)
+        self.addCleanup(server.kill)
+        self.assertEqual(server.child.wait(tidepool.PATIENCE_S), 1)
+        server.wait_log("cannot log: .*access_log.path .*pipe")
+
+    def test_a_log_that_nobody_takes_does_not_hold_up_the_end(self):
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="tidepool-test-"))
+        pipe = folder / "pipe"
+        os.mkfifo(pipe)
+        reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+        self.addCleanup(os.close, reader)
+        fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, 4096)
+        server = self.logging(folder=folder, path=pipe)
+        self.addCleanup(server.kill)
+        with server.connect() as wire:
+            for _ in range(100):  # much more than the pipe holds
+                self.assertEqual(wire.get("/uploads/none.jpg").status, 404)
+        server.signal(signal.SIGTERM)
+        server.wait_log("ending without the rest of the access log")
+        self.assertEqual(server.child.wait(tidepool.PATIENCE_S), 1)
 
     def test_a_log_that_nobody_takes_stops_nobody(self):
         folder = pathlib.Path(tempfile.mkdtemp(prefix="tidepool-test-"))
