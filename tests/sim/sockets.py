@@ -69,14 +69,20 @@ class Listener:
                 with contextlib.suppress(OSError):
                     opened.shutdown(socket.SHUT_RDWR)
 
-    def stop(self):
+    def close(self):
+        """Accepts no more, so that the port refuses; what is open stays so."""
         with self._lock:
             self.stopped = True
-            threads = list(self._open)
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)  # wakes accept(), which close() does not
         self._socket.close()
         self._thread.join(PATIENCE_S)
+
+    def stop(self):
+        """Ends everything and waits for it."""
+        self.close()
+        with self._lock:
+            threads = list(self._open)
         self.drop_all()
         for thread in threads:
             thread.join(PATIENCE_S)
