@@ -11,6 +11,7 @@ It speaks plain HTTP/1.1 on two ports of the kernel's choice (`s3_url`, `friendl
 request, and refuses what B2 refuses: see b2_s3.py and b2_friendly.py for the rules, b2_account.py for what is stored.
 """
 
+import functools
 import pathlib
 import sys
 import threading
@@ -124,14 +125,15 @@ class Entry:
         self.faults = []
 
     def __repr__(self):
-        return f"<{self.face} {self.operation} {self.method} {self.target} {self.range or ''} {self.status} {self.sent}>"
+        shown = (self.face, self.operation, self.method, self.target, self.range or "", self.status, self.sent)
+        return f"<{' '.join(map(str, shown))}>"
 
 
 class B2:
     """The simulator; ends with its `with` block, or by stop().
 
-    `page_size` bounds every list, `min_part_size` all parts of an upload but the last, `copy_limit` what can be copied at
-    once. `conditional_gets` has If-None-Match obeyed by the S3 face; whether B2 does is not known, so it is off.
+    `page_size` bounds every list, `min_part_size` all parts of an upload but the last, `copy_limit` what can be copied
+    at once. `conditional_gets` has If-None-Match obeyed by the S3 face; whether B2 does is not known, so it is off.
     """
 
     def __init__(self, region="us-west-004", page_size=1000, min_part_size=5_000_000, copy_limit=5_000_000_000,
@@ -146,10 +148,8 @@ class B2:
         self._news = threading.Condition(self._lock)
         self._stopping = threading.Event()
         self._no_tomes = set()  # (face, connection)
-        self._listeners = {
-            "s3": sockets.Listener(lambda sock, number: self._serve("s3", self.s3, sock, number), host),
-            "friendly": sockets.Listener(lambda sock, number: self._serve("friendly", self.friendly, sock, number), host),
-        }
+        self._listeners = {name: sockets.Listener(functools.partial(self._serve, name, face), host)
+                           for name, face in (("s3", self.s3), ("friendly", self.friendly))}
 
     def __enter__(self):
         return self
@@ -348,8 +348,8 @@ class B2:
             bucket = self.account.buckets.get(call.bucket)
             current = bucket and bucket.current(call.key)
             if current:
-                bucket.put(call.key, current.data[::-1] if data is None else data, current.content_type, current.headers,
-                           current.info)
+                bucket.put(call.key, current.data[::-1] if data is None else data, current.content_type,
+                           current.headers, current.info)
 
     def _error(self, face, status, code, native, message, retry_after=None):
         fields = [] if retry_after is None else [("Retry-After", str(retry_after))]

@@ -29,8 +29,8 @@ OPERATIONS = {
 }
 _BUCKET_OPERATIONS = {
     ("GET", "location"): "GetBucketLocation", ("GET", "versioning"): "GetBucketVersioning",
-    ("GET", "versions"): "ListObjectVersions", ("GET", "uploads"): "ListMultipartUploads", ("GET", "acl"): "GetBucketAcl",
-    ("PUT", "acl"): "PutBucketAcl", ("POST", "delete"): "DeleteObjects",
+    ("GET", "versions"): "ListObjectVersions", ("GET", "uploads"): "ListMultipartUploads",
+    ("GET", "acl"): "GetBucketAcl", ("PUT", "acl"): "PutBucketAcl", ("POST", "delete"): "DeleteObjects",
 }
 _NOT_THERE = {"tagging", "policy", "website", "versioning", "logging", "accelerate", "requestPayment"}
 _OVERRIDES = {"response-content-type": "content-type", "response-cache-control": "cache-control",
@@ -378,7 +378,8 @@ class S3Face:
 
     def _delete_object(self, request, call):
         version_id, marker = self._delete(self.account.bucket(call.bucket), call.key, call.query.get("versionId"))
-        return http1.Answer(204, [("x-amz-version-id", version_id), *([("x-amz-delete-marker", "true")] if marker else [])])
+        fields = [("x-amz-delete-marker", "true")] if marker else []
+        return http1.Answer(204, [("x-amz-version-id", version_id), *fields])
 
     def _delete_objects(self, request, call):
         bucket = self.account.bucket(call.bucket)

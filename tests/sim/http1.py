@@ -172,7 +172,7 @@ def date(seconds):
 
 
 def parse_range(value, size):
-    """(first, last) of one range of a body; None where there is none to obey; "unsatisfiable" where it selects nothing."""
+    """(first, last) of the range that is asked for, None where the whole is, "unsatisfiable" where nothing can be."""
     match = re.fullmatch(r"bytes=(?:(\d+)-(\d*)|-(\d+))", value or "")
     if not match:
         return None

@@ -34,7 +34,8 @@ class Rule:
     def __init__(self, proxy, kind, direction, after, how, count):
         if direction not in _DIRECTIONS or how not in ("fin", "rst") or after < 0:
             raise ValueError(f"{kind} {direction} {how} {after}")
-        self._proxy, self.kind, self.direction, self.after, self.how, self.count = proxy, kind, direction, after, how, count
+        self._proxy, self.kind, self.direction = proxy, kind, direction
+        self.after, self.how, self.count = after, how, count
         self.hits = 0  # connections that met it
         self.active = True
         self._met = set()
@@ -124,8 +125,13 @@ class TcpFault:
     def stop(self):
         with self._lock:
             self._stopping = True
+        listeners = [*self._old, *([self._listener] if self._listener else [])]
+        for listener in listeners:
+            listener.close()
         self._changed()
-        for listener in [*self._old, *([self._listener] if self._listener else [])]:
+        with self._news:
+            self._news.wait_for(lambda: not self._wakers, 5)  # they reset both their sides
+        for listener in listeners:
             listener.stop()
         self._claim.close()
 

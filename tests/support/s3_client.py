@@ -57,7 +57,7 @@ class S3Answer:
 
 
 class S3Client:
-    """`key` None asks without a signature. `virtual` is the domain below which buckets are hosts; else they are paths."""
+    """`key` None asks without a signature; `virtual` is the domain below which buckets are hosts instead of paths."""
 
     def __init__(self, url, key, region, virtual=None):
         parts = urllib.parse.urlsplit(url)

@@ -31,7 +31,7 @@ class Refused(Exception):
         self.status, self.code, self.message = status, code, message
 
 
-# --- the canonical form ------------------------------------------------------------------------------------------------
+# --- the canonical form -----------------------------------------------------------------------------------------------
 
 
 def encode(text, keep=""):
@@ -104,14 +104,14 @@ def seconds_of(stamp):
     return calendar.timegm(time.strptime(stamp, "%Y%m%dT%H%M%SZ"))
 
 
-# --- signing -----------------------------------------------------------------------------------------------------------
+# --- signing ----------------------------------------------------------------------------------------------------------
 
 
 def sign(key, region, method, host, path, pairs=(), fields=(), payload=EMPTY_SHA256, now=None, signed=None):
     """The fields to send: those given, with host, x-amz-date, x-amz-content-sha256 and authorization.
 
-    `path` is the path of the wire. `payload` None leaves the content hash out (which S3 refuses); `signed` names what is
-    covered instead of all fields.
+    `path` is the path of the wire. `payload` None leaves the content hash out (which S3 refuses); `signed` names what
+    is covered instead of all fields.
     """
     stamp = stamp_of(time.time() if now is None else now)
     fields = [(name.lower(), value) for name, value in fields]
@@ -134,7 +134,7 @@ def presign(key, region, method, host, path, pairs=(), expires=900, now=None):
     return f"{canonical_query(pairs)}&X-Amz-Signature={signature(key.secret, stamp, region, canonical)}"
 
 
-# --- verifying ---------------------------------------------------------------------------------------------------------
+# --- verifying --------------------------------------------------------------------------------------------------------
 
 _AUTHORIZATION = re.compile(
     ALGORITHM + r" Credential=([^,\s]+),\s*SignedHeaders=([^,\s]+),\s*Signature=([0-9a-f]{64})")

@@ -79,7 +79,8 @@ class Vectors(unittest.TestCase):
         signed = sigv4.sign(self.KEY, "us-east-1", method, host, path, pairs, fields, payload, self.NOW)
         query = sigv4.canonical_query(pairs)
         if not payload.startswith("STREAMING"):
-            verified = sigv4.verify(method, path, query, signed, {self.KEY.id: self.KEY.secret}.get, "us-east-1", self.NOW)
+            secrets = {self.KEY.id: self.KEY.secret}.get
+            verified = sigv4.verify(method, path, query, signed, secrets, "us-east-1", self.NOW)
             self.assertEqual(verified, (self.KEY.id, payload, False))
         return dict(signed)["authorization"].rpartition("=")[2]
 
@@ -102,10 +103,10 @@ class Vectors(unittest.TestCase):
         query = sigv4.presign(self.KEY, "us-east-1", "GET", self.HOST, "/test.txt", expires=86400, now=self.NOW)
         self.assertEqual(query.rpartition("=")[2], "aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404")
         secrets = {self.KEY.id: self.KEY.secret}.get
-        verified = sigv4.verify("GET", "/test.txt", query, [("host", self.HOST)], secrets, "us-east-1", self.NOW + 86400)
-        self.assertTrue(verified.presigned)
+        asked = "GET", "/test.txt", query, [("host", self.HOST)], secrets, "us-east-1"
+        self.assertTrue(sigv4.verify(*asked, self.NOW + 86400).presigned)
         with self.assertRaises(sigv4.Refused) as refused:
-            sigv4.verify("GET", "/test.txt", query, [("host", self.HOST)], secrets, "us-east-1", self.NOW + 86401)
+            sigv4.verify(*asked, self.NOW + 86401)
         self.assertEqual((refused.exception.status, refused.exception.code), (403, "AccessDenied"))
 
     def test_chunks(self):
@@ -205,8 +206,8 @@ class OnlyB2(B2Case):
         self.refused(self.client.send("GET", "private", "a", [("tagging", "")]), 501, "NotImplemented")
 
     def test_access_lists_are_those_of_buckets(self):
-        self.refused(self.client.put("private", "a", b"", [("x-amz-acl", "authenticated-read")]), 400, "InvalidArgument")
-        self.refused(self.client.put("private", "a", b"", [("x-amz-acl", "public-read")]), 400, "InvalidArgument")
+        for acl in ("authenticated-read", "public-read"):
+            self.refused(self.client.put("private", "a", b"", [("x-amz-acl", acl)]), 400, "InvalidArgument")
         self.client.put("private", "a", b"bytes", [("x-amz-acl", "private")]).expect(200)
         self.refused(self.client.set_acl("private", "a"), 400, "InvalidArgument")
         anyone = self.connect(None)
@@ -254,8 +255,8 @@ class OnlyB2(B2Case):
         reader = self.connect(self.b2.new_key(["readFiles", "listFiles"], "private", "in/"))
         reader.get("private", "in/a").expect(200)
         self.assertEqual(reader.keys("private", prefix="in/"), ["in/a"])
-        for answer in (reader.get("private", "out/a"), reader.put("private", "in/b", b""), reader.delete("private", "in/a"),
-                       reader.send("GET", "private", pairs=[("list-type", "2")]), reader.get("public", "in/a"),
+        for answer in (reader.get("private", "out/a"), reader.put("private", "in/b", b""), reader.get("public", "in/a"),
+                       reader.send("GET", "private", pairs=[("list-type", "2")]), reader.delete("private", "in/a"),
                        reader.copy("private", "in/b", ("private", "in/a"))):
             self.refused(answer, 403, "AccessDenied")
         self.refused(reader.send("GET"), 401, "UnauthorizedAccess")
@@ -278,15 +279,37 @@ class OnlyB2(B2Case):
 
     def test_deleting_what_was_never_there_adds_a_marker(self):
         marker = self.client.delete("private", "a").expect(204)["x-amz-version-id"]
-        self.assertEqual([(version.id, version.marker) for version in self.b2.versions("private", "a")], [(marker, True)])
+        version, = self.b2.versions("private", "a")
+        self.assertEqual((version.id, version.marker), (marker, True))
         self.refused(self.client.get("private", "a", version_id=marker), 405, "MethodNotAllowed")
         self.refused(self.client.get("private", "a", version_id="nothing"), 404, "NoSuchVersion")
 
     def test_an_upload_in_parts_has_no_sha1(self):
         upload = self.client.start_upload("public", "a")
         etag = self.client.upload_part("public", "a", upload, 1, b"x")["etag"]
-        self.client.complete("public", "a", upload, [(1, etag)]).expect(200)
+        done = self.client.complete("public", "a", upload, [(1, etag)]).expect(200)
+        version, = self.b2.versions("public", "a")
+        self.assertEqual(done["x-amz-version-id"], version.id)
+        self.assertEqual(done.xml.findtext("ETag"), f'"{hashlib.md5(hashlib.md5(b"x").digest()).hexdigest()}-1"')
         self.assertEqual(self.friendly("/file/public/a")["x-bz-content-sha1"], "none")
+
+    def test_the_numbers_of_parts(self):
+        upload = self.client.start_upload("private", "a")
+        for number in (0, 10001, "x"):
+            self.refused(self.client.upload_part("private", "a", upload, number, b"x"), 400, "InvalidArgument")
+        self.refused(self.client.upload_part("private", "a", upload, 1, b""), 400, "EntityTooSmall")
+        etags = [(number, self.client.upload_part("private", "a", upload, number, b"x" * PART).expect(200)["etag"])
+                 for number in (1, 10000)]
+        self.refused(self.client.complete("private", "a", upload, etags[::-1]), 400, "InvalidPartOrder")
+        self.refused(self.client.complete("private", "a", upload, etags[:1] * 2), 400, "InvalidPartOrder")
+
+    def test_answers_name_the_versions_they_mean(self):
+        source = self.b2.put("private", "a", b"bytes")
+        copied = self.client.copy("private", "b", ("private", "a")).expect(200)
+        self.assertEqual(copied["x-amz-version-id"], self.b2.versions("private", "b")[0].id)
+        self.assertEqual(copied["x-amz-copy-source-version-id"], source.id)
+        self.b2.delete("private", "a")
+        self.assertEqual(self.client.get("private", "a").expect(404)["x-amz-delete-marker"], "true")
 
     def test_part_of_an_object_as_a_part(self):
         self.b2.put("private", "a", bytes(range(100)))
@@ -470,7 +493,8 @@ class Faults(B2Case):
 
     def test_slow_answers(self):
         self.b2.put("public", "b", self.DATA[:1000])
-        for kind, options, least in (("slow_first_byte", {"seconds": 0.2}, 0.2), ("trickle", {"bytes_per_s": 5000}, 0.14)):
+        for kind, options, least in (("slow_first_byte", {"seconds": 0.2}, 0.2),
+                                     ("trickle", {"bytes_per_s": 5000}, 0.14)):
             with self.subTest(kind=kind):
                 self.b2.fault(kind, **options)
                 begun = time.monotonic()
@@ -507,7 +531,8 @@ class Faults(B2Case):
                 ("error", {}, put, 500, "InternalError"), ("cap_exceeded", {}, put, 403, "AccessDenied"),
                 ("error", {"status": 403, "code": "SignatureDoesNotMatch"}, put, 403, "SignatureDoesNotMatch"),
                 ("too_many", {}, get, 429, "too_many_requests"), ("slow_down", {}, get, 503, "service_unavailable"),
-                ("too_many", {"retry_after": 7}, get, 429, "too_many_requests"), ("error", {}, get, 500, "internal_error"),
+                ("too_many", {"retry_after": 7}, get, 429, "too_many_requests"),
+                ("error", {}, get, 500, "internal_error"),
                 ("cap_exceeded", {}, get, 403, "download_cap_exceeded"),
                 ("expired_token", {}, get, 401, "expired_auth_token")):
             with self.subTest(kind=kind, options=options):
@@ -620,7 +645,8 @@ class Log(B2Case):
         host, path = self.client.address("public", "a")
         fields = sigv4.sign(self.b2.key, REGION, "PUT", host, path, payload=sigv4.UNSIGNED)
         head = "".join(f"{name}: {value}\r\n" for name, value in fields)
-        sock.sendall(f"PUT {path} HTTP/1.1\r\n{head}Content-Length: {len(body)}\r\nExpect: 100-continue\r\n\r\n".encode())
+        head += f"content-length: {len(body)}\r\nexpect: 100-continue\r\n"
+        sock.sendall(f"PUT {path} HTTP/1.1\r\n{head}\r\n".encode())
         self.assertEqual(reader.head(), [b"HTTP/1.1 100 Continue"])
         sock.sendall(body)
         self.assertEqual(http1.read_answer_head(reader).status, 200)
