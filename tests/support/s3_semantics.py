@@ -145,10 +145,11 @@ class Semantics:
         self.put("a", b"second")
         self.put("b")
         self.put("c")
-        deleted = self.client.delete_many(self.bucket, [("a", first), ("b", None)]).expect(200).xml.findall("Deleted")
-        self.assertEqual([row.findtext("Key") for row in deleted], ["a", "b"])
-        self.assertEqual(deleted[0].findtext("VersionId"), first)
-        self.assertEqual(deleted[1].findtext("DeleteMarker"), "true")
+        answer = self.client.delete_many(self.bucket, [("a", first), ("b", None)]).expect(200)
+        deleted = {row.findtext("Key"): row for row in answer.xml.findall("Deleted")}  # in any order
+        self.assertEqual(set(deleted), {"a", "b"})
+        self.assertEqual(deleted["a"].findtext("VersionId"), first)
+        self.assertEqual(deleted["b"].findtext("DeleteMarker"), "true")
         self.assertEqual(self.client.keys(self.bucket), ["a", "c"])
         self.assertEqual([(key, marker) for key, _, marker, _ in self.client.versions(self.bucket)],
                          [("a", False), ("b", True), ("b", False), ("c", False)])
