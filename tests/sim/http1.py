@@ -83,7 +83,7 @@ def parse_fields(lines):
 
 
 class Message:
-    """What requests and responses have in common: `fields`, (lower-case name, value) in order, and a body."""
+    """What requests and responses have in common: `fields`, (name, value) in order, and a body."""
 
     def __init__(self, fields, body=b""):
         self.fields = fields
@@ -95,7 +95,7 @@ class Message:
         return ", ".join(values) if values else default
 
     def all(self, name):
-        return [value for field, value in self.fields if field == name.lower()]
+        return [value for field, value in self.fields if field.lower() == name.lower()]
 
     def length(self):
         """Content-Length, or None."""
@@ -183,3 +183,21 @@ def parse_range(value, size):
     if match[2] and int(match[2]) < first:
         return "unsatisfiable"
     return (first, last) if first < size else "unsatisfiable"
+
+
+def read_chunks(reader):
+    """A chunked body, without extensions and trailers."""
+    body = b""
+    while True:
+        line = b""
+        while not line.endswith(b"\r\n"):
+            line += reader.exactly(1)
+        if not re.fullmatch(rb"[0-9A-Fa-f]{1,8}\r\n", line):
+            raise Malformed(f"no chunk: {line[:40]!r}")
+        size = int(line, 16)
+        data = reader.exactly(size + 2)
+        if not data.endswith(b"\r\n"):
+            raise Malformed("a chunk is longer than it says")
+        if size == 0:
+            return body
+        body += data[:-2]

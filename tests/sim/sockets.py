@@ -19,7 +19,7 @@ class Listener:
 
     def __init__(self, serve, host="127.0.0.1", port=0):
         self._serve = serve
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
         self._open = {}  # thread -> socket
         self.accepted = 0
         self.stopped = False
@@ -44,6 +44,7 @@ class Listener:
                 self.accepted += 1
                 thread = threading.Thread(target=self._run, args=(accepted, self.accepted), daemon=True)
                 self._open[thread] = accepted
+                self._lock.notify_all()
             thread.start()
 
     def _run(self, accepted, number):
@@ -54,6 +55,7 @@ class Listener:
         finally:
             with self._lock:
                 self._open.pop(threading.current_thread(), None)
+                self._lock.notify_all()
             accepted.close()
 
     @property
@@ -61,6 +63,12 @@ class Listener:
         """How many are open now."""
         with self._lock:
             return len(self._open)
+
+    def wait_connections(self, number, patience_s=PATIENCE_S):
+        """Returns when exactly so many are open."""
+        with self._lock:
+            if not self._lock.wait_for(lambda: len(self._open) == number, patience_s):
+                raise AssertionError(f"{len(self._open)} connections are open, not {number}")
 
     def drop_all(self):
         """Ends every open connection, as a restart does."""
