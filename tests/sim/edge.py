@@ -192,8 +192,8 @@ class Edge:
 
     def __init__(self, origin, ranges="default", accept_encoding="br, gzip", country=None, visitor_ip=None,
                  scheme="https", origin_fields=(), source=None, connect_s=1.9, read_s=12.0, idle_s=90.0,
-                 max_head=128 * 1024, zone_id="0123456789abcdef0123456789abcdef", token="purge-token", url_limit=(800, 800),
-                 other_limit=(25, 5 / 60), url_items=30, items=100):
+                 max_head=128 * 1024, zone_id="0123456789abcdef0123456789abcdef", token="purge-token",
+                 url_limit=(800, 800), other_limit=(25, 5 / 60), url_items=30, items=100):
         self.origin, self.ranges, self.accept_encoding = origin, ranges, accept_encoding
         self.country, self.visitor_ip, self.scheme = country, visitor_ip, scheme
         self.origin_fields, self.source = list(origin_fields), source

@@ -20,8 +20,8 @@ ETAG = '"one"'
 
 
 class EdgeCase(unittest.TestCase):
-    """self.answers says what the origin answers for a path: (status, fields, body), the bytes of all that, or a function
-    of the request that gives one of these (None: ends the connection). OPTIONS go to the edge.
+    """self.answers says what the origin answers for a path: (status, fields, body), the bytes of all that, or a
+    function of the request that gives one of these (None: ends the connection). OPTIONS go to the edge.
     """
 
     OPTIONS = {}
@@ -96,7 +96,8 @@ class Requests(EdgeCase):
         self.assertEqual((fetch.method, fetch.target), ("GET", "/a.jpg?x=1"))
         self.assertEqual(fields, {
             "host": HOST, "accept-encoding": "br, gzip", "accept": "image/*", "cookie": "a=b",
-            "connection": "Keep-Alive", "cf-connecting-ip": "203.0.113.7", "x-forwarded-for": "10.0.0.1, 203.0.113.7", "x-forwarded-proto": "https",
+            "connection": "Keep-Alive", "cf-connecting-ip": "203.0.113.7", "x-forwarded-proto": "https",
+            "x-forwarded-for": "10.0.0.1, 203.0.113.7",
             "cf-visitor": '{"scheme":"https"}', "cdn-loop": "other; a=1, cloudflare", "cf-ipcountry": "DE",
             "true-client-ip": "6.6.6.6", "x-secret": "s"})
         other = self.start(accept_encoding="gzip, br", visitor_ip=None, country=None, origin_fields=())
@@ -432,7 +433,8 @@ class Failures(EdgeCase):
             if not sock.recv(1):
                 ended.set()
         self.origin._serve = wait
-        with socket.create_connection(self.edge.address) as sock:
+        edge = self.start(read_s=200)  # so that it is not this which ends it
+        with socket.create_connection(edge.address) as sock:
             sock.sendall(f"GET /a.jpg HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
             self.assertTrue(asked.wait(45))
         self.assertTrue(ended.wait(45))
@@ -477,8 +479,8 @@ class Purging(EdgeCase):
         address, body = edge._api.address, json.dumps(body).encode()
         with socket.create_connection(address) as sock:
             sock.settimeout(45)
-            lines = (f"POST /client/v4/zones/{edge.zone_id}/{name} HTTP/1.1", "Host: api", f"Content-Length: {len(body)}",
-                     f"Authorization: Bearer {token}", "Content-Type: application/json", "", "")
+            lines = (f"POST /client/v4/zones/{edge.zone_id}/{name} HTTP/1.1", "Host: api",
+                     f"Content-Length: {len(body)}", f"Authorization: Bearer {token}", "", "")
             sock.sendall("\r\n".join(lines).encode() + body)
             reader = http1.Reader(sock)
             answer = http1.read_answer_head(reader)

@@ -142,7 +142,7 @@ class TcpFaultCase(unittest.TestCase):
         stalled.wait_hits()
         second.sendall(b"10\n")
         self.assertEqual(self.read(second, 10), (DATA[:10], None))
-        self.assertIn(b"10", self.received)
+        self.wait_for(lambda: b"10" in self.received)
         self.nothing_comes(first)
         self.proxy.heal()
         self.assertEqual(self.read(first, 10), (DATA[:10], None))
