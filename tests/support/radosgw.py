@@ -5,6 +5,9 @@
         client.create_bucket("images", versioned=True)
 
 Takes some seconds and about 150 MB. Nothing of it outlives the `with` block, or this process.
+
+It is no B2: buckets start without versions, conditional PUTs and checksum headers are taken, a wrong region and any part
+number too, and a part copied from an empty source key ends it.
 """
 
 import contextlib
