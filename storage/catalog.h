@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -39,13 +40,14 @@ class Catalog {
     // The row of this key. Fast: prepared, and without a lock that a writer holds.
     virtual Result<std::optional<ObjectRecord>> find(std::string_view key) = 0;
 
+    using SaveScan = std::function<ScanRecord(std::span<const Adoption>)>;
     // Takes in what a look at a pool found. It never takes a key away from another pool. Of a row
     // that is brought up to date, what the record leaves open (hash, type) is kept where the
     // content is the same by ETag and size, or by time and size, and forgotten where it is not; the
     // time of an object whose ETag is the same stays. `scan` is saved in the same transaction.
     // Results are in the order of the records.
     virtual Result<std::vector<Adoption>> adopt(std::span<const ObjectRecord> objects,
-                                                const ScanRecord* scan = nullptr) = 0;
+                                                const SaveScan& scan = {}) = 0;
     // What adopt() would answer; changes nothing.
     virtual Result<std::vector<Adoption>> would_adopt(std::span<const ObjectRecord> objects) = 0;
 

@@ -149,7 +149,7 @@ struct ScanRecord {
     PoolId pool = 0;
     std::string next;      // ListPage::next
     std::string last_key;  // the last one seen: rows up to here were compared
-    std::string counts;    // JSON of whoever scans
+    std::string counts;    // text of whoever scans
     std::int64_t started_s = 0;
     bool operator==(const ScanRecord&) const = default;
 };

@@ -43,7 +43,7 @@ class SqliteCatalog final : public Catalog {
 
     Result<std::optional<ObjectRecord>> find(std::string_view key) override;
     Result<std::vector<Adoption>> adopt(std::span<const ObjectRecord> objects,
-                                        const ScanRecord* scan) override;
+                                        const SaveScan& scan) override;
     Result<std::vector<Adoption>> would_adopt(std::span<const ObjectRecord> objects) override;
     Result<std::optional<ObjectRecord>> put_object(const ObjectRecord& object) override;
     Result<bool> remove_object(std::string_view key, PoolId pool) override;

@@ -241,13 +241,13 @@ Adoption SqliteCatalog::adopt_one(Writing& writing, const ObjectRecord& object) 
 }
 
 Result<std::vector<Adoption>> SqliteCatalog::adopt(std::span<const ObjectRecord> objects,
-                                                   const ScanRecord* scan) {
+                                                   const SaveScan& scan) {
     return write([&](Writing& writing) {
         std::vector<Adoption> results;
         results.reserve(objects.size());
         for (const ObjectRecord& object : objects)
             results.push_back(adopt_one(writing, object));
-        if (scan != nullptr) save_scan(writing, *scan);
+        if (scan) save_scan(writing, scan(results));
         return results;
     });
 }

@@ -256,10 +256,12 @@ CATALOG_TEST("catalog: a scan's place is saved with its rows", "[scan]") {
     CHECK_FALSE(value_of(catalog->find_scan(pool)));
     ScanRecord scan{
         .pool = pool, .next = "n1", .last_key = "uploads/a.jpg", .counts = "{}", .started_s = 7};
-    value_of(catalog->adopt(std::vector{make_object("uploads/a.jpg", pool)}, &scan));
+    value_of(catalog->adopt(std::vector{make_object("uploads/a.jpg", pool)},
+                            [&](auto) { return scan; }));
     CHECK(value_of(catalog->find_scan(pool)) == scan);
     scan.next = "n2";
-    CHECK_FALSE(catalog->adopt(std::vector{make_object("uploads/b.jpg", 99)}, &scan));
+    CHECK_FALSE(
+        catalog->adopt(std::vector{make_object("uploads/b.jpg", 99)}, [&](auto) { return scan; }));
     CHECK(value_of(catalog->find_scan(pool))->next == "n1");
     CHECK_FALSE(value_of(catalog->find("uploads/b.jpg")));
     value_of(catalog->end_scan(pool));
