@@ -26,6 +26,8 @@ OWNERS = [
     (r"CLI/", ["proxy/main", "proxy/cli/"], 0),
     (r"systemd/", ["proxy/cli/"], 0),
     (r"prometheus/", ["proxy/"], 1),
+    (r"sqlite3\.h", ["storage/sqlite"], 1),
+    (r"nlohmann/", ["proxy/"], 0),
     (r"catch2/", ["tests/"], 0),
 ]
 
