@@ -5,6 +5,7 @@
 
 #include "conf/cidr.h"
 #include "conf/listen_address.h"
+#include "conf/secret.h"
 
 #include <chrono>
 #include <cstdint>
@@ -21,6 +22,8 @@ struct ServerSettings {
     unsigned threads = 0;         // event loops; 0 = one per usable core. 0..256
     unsigned socket_mode = 0660;  // permissions of unix sockets, octal text "0660"
     unsigned backlog = 4096;      // connections the kernel queues per socket. 1..65535
+    bool defer_accept = true;     // TCP: connections are taken once they have sent something, or
+                                  // after a second
     std::string url_prefix =
         "/uploads/";  // the URL path under which images are served; starts and ends with "/"
     Milliseconds drain_timeout{30'000};  // on SIGTERM: longest time for what runs. 0..10min
@@ -33,6 +36,7 @@ struct ServerSettings {
 struct AdminSettings {
     std::vector<ListenAddress> listen{
         {ListenAddress::Family::inet4, "127.0.0.1", 9090}};  // [] = no admin listener
+    Secret token;  // of /api/admin/v1, "env:NAME" or "file:/PATH"; none = that API is closed
     bool operator==(const AdminSettings&) const = default;
 };
 
@@ -139,16 +143,76 @@ struct LogSettings {
     bool operator==(const LogSettings&) const = default;
 };
 
+// [catalog]: which object is in which pool.
+struct CatalogSettings {
+    // "sqlite:/PATH", or "" = none: then only local pools can be served.
+    std::string url = "sqlite:/var/lib/tidepool/catalog.db";
+    // A file of 32 bytes that encrypt the secrets of pools made at run time; "" = such pools cannot
+    // have any.
+    std::string secrets_key_file;
+    bool operator==(const CatalogSettings&) const = default;
+};
+
+// [shelf]: the local disk cache of objects fetched from an origin.
+struct ShelfSettings {
+    std::string path = "/var/cache/tidepool";               // "" = none
+    std::uint64_t size_bytes = 50ULL * 1024 * 1024 * 1024;  // "size". 1MiB..1PiB
+    std::uint64_t slice_bytes = 1024ULL * 1024;             // "slice". 64KiB..64MiB
+    std::uint64_t min_free_bytes = 1024ULL * 1024 * 1024;   // "min_free". 0..1TiB
+    bool operator==(const ShelfSettings&) const = default;
+};
+
+// [origin]: fetching from S3 pools while a client waits. All times lie below the edge's.
+struct OriginSettings {
+    Milliseconds connect_timeout{5'000};      // TCP and TLS. 100ms..60s
+    Milliseconds first_byte_timeout{15'000};  // from the request to its answer's head. 100ms..85s
+    Milliseconds stall_timeout{15'000};       // without a byte in a body. 100ms..85s
+    unsigned tries = 4;                       // of one object, the first included. 1..20
+    unsigned connections = 128;               // to one host, per loop. 1..10000
+    std::uint64_t buffer_bytes = 1024ULL * 1024;  // "buffer": held of one body. 64KiB..64MiB
+    std::string loop_id = "tidepool";             // our name in CDN-Loop (RFC 8586); a token
+    bool operator==(const OriginSettings&) const = default;
+};
+
 // [[pool]]
 struct PoolSettings {
-    enum class Type : std::uint8_t { local, nfs };
+    enum class Type : std::uint8_t { local, nfs, s3 };
     enum class Tier : std::uint8_t { hot, warm, cold, archive };
+    enum class Serve : std::uint8_t { proxy, redirect };
+    enum class Origin : std::uint8_t { s3, friendly, friendly_authorized };
+    enum class Addressing : std::uint8_t { path, virtual_host };
     std::string name;  // [a-z0-9-]{1,63}, unique
     Type storage_type = Type::local;
     Tier storage_tier = Tier::hot;
-    std::string base_path;  // absolute; the folder that used to be mounted under url_prefix
-    int priority = 100;     // lower is asked first within a tier. 0..1000000
+    std::string base_path;  // local, nfs: absolute; the folder that used to be mounted under
+                            // url_prefix
+    std::uint64_t max_size_bytes = 0;  // "max_size": of all objects; 0 = no limit. 0..1EiB
+    int priority = 100;                // lower is asked first within a tier. 0..1000000
     bool is_active = true;
+    bool is_default = false;        // takes uploads where nothing else fits; at most one
+    bool is_backup_target = false;  // holds copies of originals; s3 only
+    std::string public_base_url;    // "https://images.example": what visitors use; "" = the site's
+    std::string upload_api_url;     // of the node that takes uploads for this pool
+    std::string node_id;            // of the node that has the pool's disk
+    std::string description;
+    // s3 only.
+    Secret access_key_id;  // text, "env:NAME" or "file:/PATH"; an id is no secret, so it may stand
+                           // in the file
+    Secret secret_access_key;                  // "env:NAME" or "file:/PATH"
+    std::string region;                        // "us-west-001"
+    std::string bucket;                        // 3..63 of a-z, 0-9, "-", "."
+    std::string endpoint_url;                  // "https://s3.us-west-001.backblazeb2.com"
+    std::string download_url;                  // B2's friendly host, "https://f001.backblazeb2.com"
+    std::string path_prefix;                   // before every key in the bucket; normally ""
+    Addressing addressing = Addressing::path;  // of the bucket: in the path or in the host name
+    Serve serve = Serve::proxy;
+    Origin origin = Origin::s3;
+    // What a UTC day may cost; 0 = no limit. The soft limit warns, at this part of the hard one.
+    std::int64_t daily_class_a_calls = 0;  // writes and deletes. 0..1e12
+    std::int64_t daily_class_b_calls = 0;  // reads. 0..1e12
+    std::int64_t daily_class_c_calls = 0;  // lists, copies. 0..1e12
+    std::uint64_t daily_egress_bytes = 0;  // "daily_egress". 0..1PiB
+    unsigned budget_warning_percent = 80;  // 1..100
     Milliseconds debug_disk_delay{
         0};  // for tests: every disk call of this pool takes this much longer. 0..60s
     bool operator==(const PoolSettings&) const = default;
@@ -165,6 +229,9 @@ struct Settings {
     EdgeSettings edge;
     AccessLogSettings access_log;
     LogSettings log;
+    CatalogSettings catalog;
+    ShelfSettings shelf;
+    OriginSettings origin;
     std::vector<CacheControlRule> cache_control = default_cache_control();
     std::vector<PoolSettings> pools;
     bool operator==(const Settings&) const = default;

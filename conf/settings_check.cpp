@@ -3,6 +3,7 @@
 #include "conf/bytes.h"
 #include "conf/directives.h"
 #include "conf/settings_schema.h"
+#include "conf/text_rules.h"
 
 #include <algorithm>
 #include <filesystem>
@@ -74,6 +75,140 @@ void find_no_pool(const Settings& settings, Findings& findings) {
     for (std::size_t i = 0; i < settings.pools.size(); ++i)
         finding.keys.push_back(pool_key(i, "is_active"));
     findings.push_back(std::move(finding));
+}
+
+// A value that a pool of this type must, or may not, have.
+struct PoolValue {
+    std::string_view key;
+    bool is_set;
+    std::string_view example;
+};
+
+std::vector<PoolValue> values_of_s3(const PoolSettings& pool) {
+    return {
+        {"bucket", !pool.bucket.empty(), "\"pixelfox-prod\""},
+        {"region", !pool.region.empty(), "\"us-west-001\""},
+        {"endpoint_url", !pool.endpoint_url.empty(), "\"https://s3.us-west-001.backblazeb2.com\""},
+        {"access_key_id", !pool.access_key_id.empty(), "\"env:B2_KEY_ID\""},
+        {"secret_access_key", !pool.secret_access_key.empty(), "\"file:/etc/tidepool/b2.key\""},
+    };
+}
+
+void find_missing_in_s3(const PoolSettings& pool, std::size_t index, Findings& findings) {
+    for (const PoolValue& value : values_of_s3(pool)) {
+        if (value.is_set) continue;
+        findings.push_back({{pool_key(index, value.key)},
+                            fmt::format("is missing, which a pool of type s3 needs: write {} = {}",
+                                        value.key, value.example)});
+    }
+    if (!pool.base_path.empty()) {
+        findings.push_back({{pool_key(index, "base_path"), pool_key(index, "storage_type")},
+                            "a pool of type s3 has no folder: remove base_path, or write "
+                            "storage_type = \"local\""});
+    }
+}
+
+void find_missing_in_local(const PoolSettings& pool, std::size_t index, Findings& findings) {
+    if (pool.base_path.empty()) {
+        findings.push_back(
+            {{pool_key(index, "base_path")}, "is missing: write base_path = \"/srv/uploads\""});
+    }
+    std::vector<PoolValue> foreign = values_of_s3(pool);
+    foreign.push_back({"download_url", !pool.download_url.empty(), ""});
+    foreign.push_back({"path_prefix", !pool.path_prefix.empty(), ""});
+    foreign.push_back({"serve", pool.serve != PoolSettings::Serve::proxy, ""});
+    foreign.push_back({"origin", pool.origin != PoolSettings::Origin::s3, ""});
+    for (const PoolValue& value : foreign) {
+        if (!value.is_set) continue;
+        findings.push_back(
+            {{pool_key(index, value.key), pool_key(index, "storage_type")},
+             fmt::format("{} belongs to pools of type s3, and this one is {}", value.key,
+                         pool.storage_type == PoolSettings::Type::nfs ? "nfs" : "local")});
+    }
+    if (pool.is_backup_target) {
+        findings.push_back(
+            {{pool_key(index, "is_backup_target"), pool_key(index, "storage_type")},
+             "a backup target is a pool of type s3: copies beside the originals are no backup"});
+    }
+}
+
+// What an s3 pool says about its store must fit together.
+void find_contradictions_in_s3(const PoolSettings& pool, std::size_t index, Findings& findings) {
+    using S = PoolSettings;
+    if (pool.origin != S::Origin::s3 && pool.download_url.empty()) {
+        findings.push_back({{pool_key(index, "origin"), pool_key(index, "download_url")},
+                            "a friendly origin is fetched from download_url: add it, such as "
+                            "\"https://f001.backblazeb2.com\""});
+    }
+    if (pool.serve == S::Serve::redirect && pool.public_base_url.empty()) {
+        findings.push_back({{pool_key(index, "serve"), pool_key(index, "public_base_url")},
+                            "redirects lead to public_base_url: add it, such as "
+                            "\"https://images-b2.example\""});
+    }
+    constexpr std::string_view kB2 = ".backblazeb2.com";
+    const std::size_t label = pool.endpoint_url.find("//s3.");
+    if (label != std::string::npos && pool.endpoint_url.ends_with(kB2)) {
+        const std::string named =
+            pool.endpoint_url.substr(label + 5, pool.endpoint_url.size() - kB2.size() - label - 5);
+        if (wrong_in_region(pool.region).empty() && !pool.region.empty() && named != pool.region) {
+            findings.push_back({{pool_key(index, "region"), pool_key(index, "endpoint_url")},
+                                fmt::format("the endpoint is in region \"{}\", so signatures for "
+                                            "\"{}\" are refused",
+                                            named, pool.region)});
+        }
+    }
+    if (pool.addressing == S::Addressing::virtual_host &&
+        pool.bucket.find('.') != std::string::npos && pool.endpoint_url.starts_with("https:")) {
+        findings.push_back({{pool_key(index, "addressing"), pool_key(index, "bucket")},
+                            "no certificate fits a bucket with a dot in a host's name: write "
+                            "addressing = \"path\""});
+    }
+}
+
+void find_wrong_pools(const Settings& settings, Findings& findings) {
+    std::vector<std::string> defaults;
+    for (std::size_t i = 0; i < settings.pools.size(); ++i) {
+        const PoolSettings& pool = settings.pools[i];
+        if (pool.storage_type == PoolSettings::Type::s3) {
+            find_missing_in_s3(pool, i, findings);
+            find_contradictions_in_s3(pool, i, findings);
+            if (settings.catalog.url.empty()) {
+                findings.push_back(
+                    {{"catalog.url", pool_key(i, "storage_type")},
+                     "a pool of type s3 needs a catalog, which says what is in it: catalog.url = "
+                     "\"sqlite:/var/lib/tidepool/catalog.db\""});
+            }
+        } else {
+            find_missing_in_local(pool, i, findings);
+        }
+        if (pool.is_default) defaults.push_back(pool_key(i, "is_default"));
+    }
+    if (defaults.size() > 1) {
+        std::ranges::reverse(defaults);  // the later one is the one too many
+        findings.push_back({defaults, "only one pool can be the default"});
+    }
+}
+
+// Two pools in one bucket would each list, count and delete the other's objects.
+void find_shared_buckets(const Settings& settings, Findings& findings) {
+    const auto& pools = settings.pools;
+    const auto place = [](const PoolSettings& pool) {
+        return std::tie(pool.endpoint_url, pool.bucket);
+    };
+    for (std::size_t second = 1; second < pools.size(); ++second) {
+        for (std::size_t first = 0; first < second; ++first) {
+            if (pools[second].bucket.empty() || place(pools[first]) != place(pools[second]))
+                continue;
+            const std::string_view mine = pools[second].path_prefix;
+            const std::string_view theirs = pools[first].path_prefix;
+            if (!mine.starts_with(theirs) && !theirs.starts_with(mine)) continue;
+            findings.push_back(
+                {{pool_key(second, "bucket"), pool_key(first, "bucket")},
+                 fmt::format("bucket \"{}\" is that of pool \"{}\" too: give each a path_prefix of "
+                             "its own, or a bucket",
+                             pools[second].bucket, pools[first].name)});
+        }
+    }
 }
 
 struct NamedAddress {
@@ -171,8 +306,9 @@ Findings find_wrong_settings(const Settings& settings) {
     Findings findings;
     for (const SectionSchema& section : settings_schema())
         section.check(settings, findings);
-    for (const auto find : {find_no_pool, find_double_names, find_shared_folders,
-                            find_double_addresses, find_wrong_order, find_cached_errors}) {
+    for (const auto find :
+         {find_no_pool, find_double_names, find_wrong_pools, find_shared_folders,
+          find_shared_buckets, find_double_addresses, find_wrong_order, find_cached_errors}) {
         find(settings, findings);
     }
     return findings;

@@ -14,6 +14,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
+constexpr std::uint64_t kMostPoolBytes = 1024 * kTiB;
+constexpr std::int64_t kMostCalls = 1'000'000'000'000;
+
 template <class Section>
 std::vector<std::string_view> keys_of(const std::vector<Field<Section>>& fields) {
     std::vector<std::string_view> keys;
@@ -72,6 +75,7 @@ std::vector<Field<ServerSettings>> server_fields() {
         field("threads", &S::threads, Count{0, 256}),
         field("socket_mode", &S::socket_mode, FileMode{}),
         field("backlog", &S::backlog, Count{1, 65'535}),
+        field("defer_accept", &S::defer_accept, Flag{}),
         field("url_prefix", &S::url_prefix, Text{wrong_in_url_prefix}),
         field("drain_timeout", &S::drain_timeout, Duration{0s, 10min}),
         field("drain_idle", &S::drain_idle, Duration{0s, 10min}),
@@ -149,16 +153,70 @@ std::vector<Field<CacheControlRule>> cache_control_fields() {
     };
 }
 
+std::vector<Field<CatalogSettings>> catalog_fields() {
+    using S = CatalogSettings;
+    return {
+        field("url", &S::url, Text{wrong_in_catalog_url}),
+        field("secrets_key_file", &S::secrets_key_file, Text{wrong_in_base_path}),
+    };
+}
+
+std::vector<Field<ShelfSettings>> shelf_fields() {
+    using S = ShelfSettings;
+    return {
+        field("path", &S::path, Text{wrong_in_base_path}),
+        field("size", &S::size_bytes, Size{kMiB, kMostPoolBytes}),
+        field("slice", &S::slice_bytes, Size{64 * kKiB, 64 * kMiB}),
+        field("min_free", &S::min_free_bytes, Size{0, kTiB}),
+    };
+}
+
+std::vector<Field<OriginSettings>> origin_fields() {
+    using S = OriginSettings;
+    // The edge gives up after 100 s without a byte (contracts: cloudflare.md 1.4).
+    constexpr auto kMostWait = 85s;
+    return {
+        field("connect_timeout", &S::connect_timeout, Duration{100ms, 60s}),
+        field("first_byte_timeout", &S::first_byte_timeout, Duration{100ms, kMostWait}),
+        field("stall_timeout", &S::stall_timeout, Duration{100ms, kMostWait}),
+        field("tries", &S::tries, Count{1, 20}),
+        field("connections", &S::connections, Count{1, 10'000}),
+        field("buffer", &S::buffer_bytes, Size{64 * kKiB, 64 * kMiB}),
+        field("loop_id", &S::loop_id, Text{wrong_in_token}),
+    };
+}
+
 std::vector<Field<PoolSettings>> pool_fields() {
     using S = PoolSettings;
     return {
         required("name = \"hot\"", field("name", &S::name, Text{wrong_in_pool_name})),
-        field("storage_type", &S::storage_type, Choice{{"local", "nfs"}}),
+        field("storage_type", &S::storage_type, Choice{{"local", "nfs", "s3"}}),
         field("storage_tier", &S::storage_tier, Choice{{"hot", "warm", "cold", "archive"}}),
-        required("base_path = \"/srv/uploads\"",
-                 field("base_path", &S::base_path, Text{wrong_in_folder})),
+        field("base_path", &S::base_path, Text{wrong_in_base_path}),
+        field("max_size", &S::max_size_bytes, Size{0, kMostPoolBytes}),
         field("priority", &S::priority, Count{0, 1'000'000}),
         field("is_active", &S::is_active, Flag{}),
+        field("is_default", &S::is_default, Flag{}),
+        field("is_backup_target", &S::is_backup_target, Flag{}),
+        field("public_base_url", &S::public_base_url, Text{wrong_in_base_url}),
+        field("upload_api_url", &S::upload_api_url, Text{wrong_in_url}),
+        field("node_id", &S::node_id, Text{wrong_in_line}),
+        field("description", &S::description, Text{wrong_in_line}),
+        field("access_key_id", &S::access_key_id, SecretSource{.may_be_literal = true}),
+        field("secret_access_key", &S::secret_access_key, SecretSource{}),
+        field("region", &S::region, Text{wrong_in_region}),
+        field("bucket", &S::bucket, Text{wrong_in_bucket}),
+        field("endpoint_url", &S::endpoint_url, Text{wrong_in_base_url}),
+        field("download_url", &S::download_url, Text{wrong_in_base_url}),
+        field("path_prefix", &S::path_prefix, Text{wrong_in_path_prefix}),
+        field("addressing", &S::addressing, Choice{{"path", "virtual_host"}}),
+        field("serve", &S::serve, Choice{{"proxy", "redirect"}}),
+        field("origin", &S::origin, Choice{{"s3", "friendly", "friendly_authorized"}}),
+        field("daily_class_a_calls", &S::daily_class_a_calls, Count{0, kMostCalls}),
+        field("daily_class_b_calls", &S::daily_class_b_calls, Count{0, kMostCalls}),
+        field("daily_class_c_calls", &S::daily_class_c_calls, Count{0, kMostCalls}),
+        field("daily_egress", &S::daily_egress_bytes, Size{0, kMostPoolBytes}),
+        field("budget_warning_percent", &S::budget_warning_percent, Count{1, 100}),
         field("debug_disk_delay", &S::debug_disk_delay, Duration{0s, 60s}),
     };
 }
@@ -168,7 +226,8 @@ std::vector<SectionSchema> make_schema() {
     return {
         section("server", &S::server, server_fields()),
         section("admin", &S::admin,
-                {field("listen", &AdminSettings::listen, ListenList{.min_items = 0})}),
+                {field("listen", &AdminSettings::listen, ListenList{.min_items = 0}),
+                 field("token", &AdminSettings::token, SecretSource{})}),
         section("limits", &S::limits, limit_fields()),
         section("timeouts", &S::timeouts, timeout_fields()),
         section("workers", &S::workers, worker_fields()),
@@ -182,6 +241,9 @@ std::vector<SectionSchema> make_schema() {
         section("access_log", &S::access_log, access_log_fields()),
         section("log", &S::log,
                 {field("level", &LogSettings::level, Choice{{"debug", "info", "warn", "error"}})}),
+        section("catalog", &S::catalog, catalog_fields()),
+        section("shelf", &S::shelf, shelf_fields()),
+        section("origin", &S::origin, origin_fields()),
         repeated_section("cache_control", &S::cache_control, cache_control_fields()),
         repeated_section("pool", &S::pools, pool_fields()),
     };

@@ -133,4 +133,99 @@ std::string wrong_in_cdn_cache_control(std::string_view text) {
     return text.empty() ? "" : wrong_in_cache_control(text);
 }
 
+std::string wrong_in_base_path(std::string_view text) {
+    return text.empty() ? "" : wrong_in_folder(text);
+}
+
+std::string wrong_in_url(std::string_view text) {
+    if (text.empty()) return {};
+    std::string_view rest = text;
+    if (rest.starts_with("https://")) {
+        rest.remove_prefix(8);
+    } else if (rest.starts_with("http://")) {
+        rest.remove_prefix(7);
+    } else {
+        return "expected a URL such as \"https://images.example\", not " + quote(text);
+    }
+    const std::string_view host = rest.substr(0, rest.find('/'));
+    if (host.empty()) return quote(text) + " has no host";
+    if (host.find('@') != host.npos)
+        return "a URL here holds no user or password (they would be shown)";
+    const auto is_plain = [](char c) { return c > ' ' && c < 0x7f && c != '\\' && c != '"'; };
+    if (!std::ranges::all_of(rest, is_plain))
+        return quote(text) + " holds a character that a URL has only encoded";
+    if (rest.find_first_of("?#") != rest.npos)
+        return quote(text) + " holds \"?\" or \"#\", which has no use here";
+    return {};
+}
+
+std::string wrong_in_base_url(std::string_view text) {
+    if (std::string wrong = wrong_in_url(text); !wrong.empty()) return wrong;
+    if (text.ends_with('/'))
+        return "a base URL does not end with \"/\": write " +
+               quote(text.substr(0, text.find_last_not_of('/') + 1));
+    return {};
+}
+
+// What both B2 and S3 take (contracts: b2-s3.md 4.6), so that a bucket can move.
+std::string wrong_in_bucket(std::string_view text) {
+    if (text.empty()) return {};
+    constexpr std::size_t kLeast = 3;
+    constexpr std::size_t kMost = 63;
+    const std::string shown = quote(text);
+    if (text.size() < kLeast || text.size() > kMost)
+        return "a bucket's name has 3 to 63 characters, " + shown + " has not";
+    const auto is_allowed = [](char c) {
+        return is_lower(c) || is_digit(c) || c == '-' || c == '.';
+    };
+    if (!std::ranges::all_of(text, is_allowed))
+        return "a bucket's name has only a-z, 0-9, \"-\" and \".\", " + shown + " has others";
+    const auto is_edge = [](char c) { return is_lower(c) || is_digit(c); };
+    if (!is_edge(text.front()) || !is_edge(text.back()))
+        return "a bucket's name starts and ends with a letter or digit, " + shown + " does not";
+    if (text.find("..") != text.npos) return shown + " holds \"..\", which no bucket's name may";
+    if (text.starts_with("b2-")) return shown + " starts with \"b2-\", which B2 keeps for itself";
+    if (std::ranges::all_of(text, [](char c) { return is_digit(c) || c == '.'; }) &&
+        std::ranges::count(text, '.') == 3)
+        return shown + " looks like an IPv4 address, which no bucket's name may";
+    return {};
+}
+
+std::string wrong_in_region(std::string_view text) {
+    const auto is_allowed = [](char c) { return is_lower(c) || is_digit(c) || c == '-'; };
+    if (std::ranges::all_of(text, is_allowed) && text.size() <= kPoolNameBytes) return {};
+    return "expected a region such as \"us-west-001\", not " + quote(text);
+}
+
+std::string wrong_in_path_prefix(std::string_view text) {
+    if (text.empty()) return {};
+    if (std::string wrong = wrong_in_key_prefix(text); !wrong.empty()) return wrong;
+    if (!text.ends_with('/'))
+        return "expected a prefix that ends with \"/\", such as \"site-a/\", not " + quote(text);
+    if (text == "uploads/" || text.starts_with("uploads/"))
+        return "keys have \"uploads/\" at their start already: with this prefix they would be "
+               "\"uploads/uploads/...\"; write \"\"";
+    if (text.find("//") != text.npos || has_parent_step(text) || text.find("/./") != text.npos ||
+        text.starts_with("./"))
+        return quote(text) + " holds an empty, \".\" or \"..\" part";
+    return {};
+}
+
+std::string wrong_in_catalog_url(std::string_view text) {
+    if (text.empty()) return {};
+    if (text.starts_with("sqlite:/") && !text.ends_with('/') && !has_control_character(text))
+        return {};
+    if (text.starts_with("postgres:") || text.starts_with("postgresql:"))
+        return "a catalog on PostgreSQL cannot be used yet: write \"sqlite:/PATH\"";
+    return "expected \"sqlite:/PATH\" or \"\" for none, not " + quote(text);
+}
+
+std::string wrong_in_token(std::string_view text) {
+    return is_http_token(text) ? "" : "expected one word, such as \"tidepool\", not " + quote(text);
+}
+
+std::string wrong_in_line(std::string_view text) {
+    return has_control_character(text) ? quote(text) + " holds a control character" : "";
+}
+
 }  // namespace tidepool::conf

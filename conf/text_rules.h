@@ -24,5 +24,14 @@ std::string wrong_in_content_type(std::string_view text);       // "", "image/pn
 std::string wrong_in_header_name(std::string_view text);        // "CF-Connecting-IP"
 std::string wrong_in_cache_control(std::string_view text);      // directives
 std::string wrong_in_cdn_cache_control(std::string_view text);  // "" or directives
+std::string wrong_in_base_path(std::string_view text);          // "" or a folder
+std::string wrong_in_base_url(std::string_view text);           // "" or "https://host"
+std::string wrong_in_url(std::string_view text);                // "" or "https://host/path"
+std::string wrong_in_bucket(std::string_view text);             // "" or the name of an S3 bucket
+std::string wrong_in_region(std::string_view text);             // "" or "us-west-001"
+std::string wrong_in_path_prefix(std::string_view text);        // "" or "images/"
+std::string wrong_in_catalog_url(std::string_view text);        // "" or "sqlite:/PATH"
+std::string wrong_in_token(std::string_view text);              // a token
+std::string wrong_in_line(std::string_view text);               // any text of one line
 
 }  // namespace tidepool::conf

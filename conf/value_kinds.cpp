@@ -130,6 +130,22 @@ void Flag::read(const Node& node, bool& into, ProblemList& problems) const {
     into = node.boolean;
 }
 
+void SecretSource::read(const Node& node, Secret& into, ProblemList& problems) const {
+    constexpr std::string_view kExpected = "\"env:NAME\" or \"file:/PATH\"";
+    // Whatever stands there may be the secret itself, so it is never repeated.
+    if (node.kind != Node::Kind::text)
+        return problems.add(node.place, node.path, fmt::format("expected {}", kExpected));
+    if (node.text.empty()) return;
+    const bool is_source = node.text.starts_with("env:") || node.text.starts_with("file:");
+    if (may_be_literal && !is_source) {
+        into = Secret("", node.text);
+        return;
+    }
+    auto secret = read_secret(node.text);
+    if (!secret) return problems.add(node.place, node.path, secret.error().text);
+    into = std::move(*secret);
+}
+
 void Text::read(const Node& node, std::string& into, ProblemList& problems) const {
     if (const std::string* text = read_text(node, "a text", problems)) into = *text;
 }

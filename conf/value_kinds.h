@@ -7,6 +7,7 @@
 #include "conf/document.h"
 #include "conf/listen_address.h"
 #include "conf/problem.h"
+#include "conf/secret.h"
 #include "conf/text_rules.h"
 
 #include <concepts>
@@ -67,6 +68,14 @@ struct FileMode {
 struct Flag {
     void read(const Node& node, bool& into, ProblemList& problems) const;
     void check(bool, const std::string&, Findings&) const {}
+};
+
+// A secret, "env:NAME" or "file:/PATH", read at once; "" is none.
+struct SecretSource {
+    bool may_be_literal = false;  // any other text is the value itself
+
+    void read(const Node& node, Secret& into, ProblemList& problems) const;
+    void check(const Secret&, const std::string&, Findings&) const {}
 };
 
 // Text that keeps a rule.

@@ -29,7 +29,9 @@ std::int64_t wall_clock_ns() {
 // The order in which pools are asked: hot before warm before cold, then by priority, then as
 // written.
 std::vector<conf::PoolSettings> in_asking_order(std::vector<conf::PoolSettings> pools) {
-    std::erase_if(pools, [](const conf::PoolSettings& pool) { return !pool.is_active; });
+    std::erase_if(pools, [](const conf::PoolSettings& pool) {
+        return !pool.is_active || pool.storage_type == conf::PoolSettings::Type::s3;
+    });
     std::vector<std::size_t> order(pools.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
     std::ranges::sort(order, {}, [&](std::size_t i) {

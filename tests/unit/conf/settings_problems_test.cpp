@@ -238,23 +238,21 @@ TEST_CASE("settings: a pool's values are checked and its number counts from 1",
              "t.toml:3:13: pool[1].base_path: expected an absolute path, such as \"/srv/uploads\", "
              "not \"a\""},
             {"[[pool]]\nname = \"a\"\nbase_path = \"\"",
-             "t.toml:3:13: pool[1].base_path: expected an absolute path, such as \"/srv/uploads\", "
-             "not \"\""},
+             "t.toml:3:13: pool[1].base_path: is missing: write base_path = \"/srv/uploads\""},
             {"[[pool]]\nname = \"a\"\nbase_path = \"/a/../b\"",
              "t.toml:3:13: pool[1].base_path: \"/a/../b\" holds \"..\": write where that leads"},
             {"[[pool]]\nname = \"a\"\nbase_path = \"/a\\u0000b\"",
              "t.toml:3:13: pool[1].base_path: \"/a\\x00b\" holds a control character"},
             {"[[pool]]\nname = \"a\"\nbase_path = \"/a\"\npriority = -1",
              "t.toml:4:12: pool[1].priority: expected a whole number from 0 to 1000000, not -1"},
-            {"[[pool]]\nname = \"a\"\nbase_path = \"/a\"\nstorage_type = \"s3\"",
-             "t.toml:4:16: pool[1].storage_type: expected \"local\" or \"nfs\", not \"s3\""},
+            {"[[pool]]\nname = \"a\"\nbase_path = \"/a\"\nstorage_type = \"S3\"",
+             "t.toml:4:16: pool[1].storage_type: expected \"local\" or \"nfs\" or \"s3\", not "
+             "\"S3\""},
             {"[[pool]]\nname = \"a\"\nbase_path = \"/a\"\n[[pool]]\nname = \"b\"\nbase_path = "
              "\"/b\"\nis_active = 1",
              "t.toml:7:13: pool[2].is_active: expected true or false, not 1"},
-            {"[[pool]]\nname = \"a\"\nbase_path = \"/a\"\nmax_size = \"1GiB\"",
-             "t.toml:4:1: pool[1].max_size: unknown key; known here: name, storage_type, "
-             "storage_tier, base_path, "
-             "priority, is_active, debug_disk_delay"},
+            {"[[pool]]\nname = \"a\"\nbase_path = \"/a\"\nmax_sise = \"1GiB\"",
+             "t.toml:4:1: pool[1].max_sise: unknown key; did you mean \"max_size\"?"},
         },
         "");
 }
@@ -445,7 +443,7 @@ TEST_CASE("settings: all problems are told at once, by line", "[conf][settings]"
               "write \"10s\"",
               "t.toml:7:2: nonsense: unknown key; known here: server, admin, limits, timeouts, "
               "workers, cache, types, "
-              "edge, access_log, log, cache_control, pool",
+              "edge, access_log, log, catalog, shelf, origin, cache_control, pool",
               "t.toml:8:1: pool[1].name: is missing: write name = \"hot\"",
               "t.toml:9:13: pool[1].base_path: expected an absolute path, such as "
               "\"/srv/uploads\", not \"rel\"",

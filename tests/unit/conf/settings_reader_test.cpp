@@ -113,9 +113,14 @@ debug_disk_delay = "50ms"
                                                    10ms});
     CHECK(settings.log.level == LogSettings::Level::debug);
     REQUIRE(settings.pools.size() == 1);
-    CHECK(settings.pools[0] == PoolSettings{"nfs-1", PoolSettings::Type::nfs,
-                                            PoolSettings::Tier::archive, "/mnt/nfs", 0, true,
-                                            50ms});
+    PoolSettings pool;
+    pool.name = "nfs-1";
+    pool.storage_type = PoolSettings::Type::nfs;
+    pool.storage_tier = PoolSettings::Tier::archive;
+    pool.base_path = "/mnt/nfs";
+    pool.priority = 0;
+    pool.debug_disk_delay = 50ms;
+    CHECK(settings.pools[0] == pool);
 }
 
 TEST_CASE("settings: a file's cache_control rules go before the defaults", "[conf][settings]") {

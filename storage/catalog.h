@@ -1,0 +1,150 @@
+// What is known of every object, pool and piece of work: the database behind one interface.
+#pragma once
+
+#include "storage/catalog_records.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace tidepool::storage {
+
+// What became of one record that was offered for adoption.
+enum class Adoption : std::uint8_t {
+    added,      // there was no row
+    changed,    // the row of the same pool said otherwise and was brought up to date
+    unchanged,  // the row of the same pool says the same
+    foreign,    // the row names another pool, which keeps it
+};
+
+// Safe from any thread. Calls block on a disk or a server: never made on an event loop.
+//
+// A call that changes something is one transaction, durable on return (invariant 1), and either
+// done or not done at all. Accounts change with the rows that they count (invariant 5).
+//
+// Errors: timed_out (others kept it locked for too long; may be retried), io (disk or server),
+// corrupt (the database is damaged), misconfigured (no rights, another program's file, a newer
+// version's catalog), and those that a call names itself.
+class Catalog {
+  public:
+    virtual ~Catalog() = default;
+
+    // --- objects --------------------------------------------------------------------------------
+
+    // The row of this key. Fast: prepared, and without a lock that a writer holds.
+    virtual Result<std::optional<ObjectRecord>> find(std::string_view key) = 0;
+
+    using SaveScan = std::function<ScanRecord(std::span<const Adoption>)>;
+    // Takes in what a look at a pool found. It never takes a key away from another pool. Of a row
+    // that is brought up to date, what the record leaves open (hash, type) is kept where the
+    // content is the same by ETag and size, or by time and size, and forgotten where it is not; the
+    // time of an object whose ETag is the same stays. `scan` is saved in the same transaction.
+    // Results are in the order of the records.
+    virtual Result<std::vector<Adoption>> adopt(std::span<const ObjectRecord> objects,
+                                                const SaveScan& scan = {}) = 0;
+    // What adopt() would answer; changes nothing.
+    virtual Result<std::vector<Adoption>> would_adopt(std::span<const ObjectRecord> objects) = 0;
+
+    // Makes or replaces the row, whatever pool it named, and gives what it replaced: where that is
+    // of another pool, the bytes there are the caller's to remove.
+    virtual Result<std::optional<ObjectRecord>> put_object(const ObjectRecord& object) = 0;
+
+    // False where there is no row of this key and pool.
+    virtual Result<bool> remove_object(std::string_view key, PoolId pool) = 0;
+
+    // Says that these objects, all now in `from`, are in `to`; `objects` carry what the store there
+    // said (ETag, version). ErrorKind::conflict, and nothing changed, where one is not in `from`.
+    virtual Result<void> move_objects(std::span<const ObjectRecord> objects, PoolId from, PoolId to,
+                                      std::int64_t now_s) = 0;
+
+    // At most `limit` objects whose keys start with `prefix`, of one pool or of all, by the bytes
+    // of their keys, from the first key above `after`.
+    virtual Result<std::vector<ObjectRecord>> list(std::optional<PoolId> pool,
+                                                   std::string_view prefix, std::string_view after,
+                                                   std::size_t limit) = 0;
+
+    // The original and the variants, wherever they are.
+    virtual Result<std::vector<ObjectRecord>> objects_of(const Uuid& image) = 0;
+
+    virtual Result<std::optional<ImageRecord>> find_image(const Uuid& image) = 0;
+    virtual Result<void> put_image(const ImageRecord& image) = 0;
+
+    // Grows with each change of objects or pools by another process; what this one changes does not
+    // count.
+    virtual Result<std::uint64_t> foreign_changes() = 0;
+
+    // --- backups --------------------------------------------------------------------------------
+
+    virtual Result<void> put_backup(const BackupRecord& backup) = 0;
+    virtual Result<bool> remove_backup(PoolId pool, std::string_view key) = 0;
+    virtual Result<std::vector<BackupRecord>> backups_of(std::string_view original) = 0;
+
+    // --- accounts -------------------------------------------------------------------------------
+
+    // By pool, then role; what holds nothing may be left out.
+    virtual Result<std::vector<Account>> accounts() = 0;
+    // The same, counted from the rows. Slow.
+    virtual Result<std::vector<Account>> recount() = 0;
+
+    // --- pools ----------------------------------------------------------------------------------
+
+    virtual Result<std::vector<PoolRecord>> pools() = 0;
+    // The row of a pool that the configuration file names; made or brought up to date. Conflict
+    // where a pool made at run time has that name.
+    virtual Result<PoolRecord> declare_pool(std::string_view name, std::string_view settings) = 0;
+    // Gives the record with its id. Conflict where the name is taken.
+    virtual Result<PoolRecord> create_pool(const PoolRecord& pool) = 0;
+    // By id; not_found where there is none, conflict where the new name is taken.
+    virtual Result<void> change_pool(const PoolRecord& pool) = 0;
+    // Conflict while it has objects or backups; not_found where there is none.
+    virtual Result<void> remove_pool(PoolId pool) = 0;
+
+    // --- jobs -----------------------------------------------------------------------------------
+
+    // The id of the new job, or of the open one (queued, running, paused) with its dedup key.
+    virtual Result<JobId> queue_job(const NewJob& job, std::int64_t now_s) = 0;
+    // The due job of the lowest priority number, longest due first, among those of these types
+    // (none = any) that are queued or whose lease has run out. It is `owner`'s until the lease
+    // ends; its attempts have been counted up.
+    virtual Result<std::optional<JobRecord>> take_job(std::span<const std::string> types,
+                                                      std::string_view owner, std::int64_t now_s,
+                                                      std::int64_t lease_s) = 0;
+    // The following say false where the job is no longer `owner`'s: stop working on it.
+    virtual Result<bool> renew_job(JobId job, std::string_view owner, std::int64_t lease_until_s,
+                                   std::string_view progress) = 0;
+    virtual Result<bool> finish_job(JobId job, std::string_view owner, std::int64_t now_s) = 0;
+    virtual Result<bool> fail_job(JobId job, std::string_view owner, const JobFailure& failure,
+                                  std::int64_t now_s) = 0;
+    // What an operator does: cancelled or paused from queued or running (whose worker then finds
+    // its lease gone); queued, at once and with no attempts, from paused, failed or cancelled.
+    // False where the job's state does not allow it.
+    virtual Result<bool> set_job_state(JobId job, JobRecord::State state, std::int64_t now_s) = 0;
+    virtual Result<std::optional<JobRecord>> find_job(JobId job) = 0;
+    virtual Result<std::vector<JobRecord>> list_jobs(const JobFilter& filter,
+                                                     std::size_t limit) = 0;
+    // Forgets jobs that are done, failed or cancelled since before this; gives how many.
+    virtual Result<std::size_t> forget_jobs(std::int64_t finished_before_s) = 0;
+
+    // --- views, budgets, scans ------------------------------------------------------------------
+
+    // Adds to the images' scores, each halved for every `half_life_s` since its last view.
+    virtual Result<void> add_views(std::span<const ViewUpdate> views, std::int64_t half_life_s) = 0;
+    virtual Result<std::optional<ViewRecord>> find_views(const Uuid& image) = 0;
+
+    // Adds to what is known of this UTC day (days since 1970) and gives the sum, to which every
+    // process adds. Days of more than kBudgetDays before are forgotten.
+    virtual Result<DayUse> add_budget_use(PoolId pool, std::int64_t day,
+                                             const DayUse& use) = 0;
+    static constexpr std::int64_t kBudgetDays = 400;
+
+    virtual Result<std::optional<ScanRecord>> find_scan(PoolId pool) = 0;
+    virtual Result<void> end_scan(PoolId pool) = 0;
+};
+
+}  // namespace tidepool::storage

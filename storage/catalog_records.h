@@ -1,0 +1,157 @@
+// What the catalog holds: one struct per table. Times are seconds since 1970, sizes bytes.
+#pragma once
+
+#include "conf/digest.h"
+#include "conf/error.h"
+#include "storage/image_key.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace tidepool::storage {
+
+using PoolId = std::int64_t;  // never used again for another pool
+using JobId = std::int64_t;
+
+struct PoolRecord {
+    enum class Origin : std::uint8_t { file = 0, api = 1 };
+    enum class State : std::uint8_t { active = 0, disabled = 1, draining = 2 };
+    PoolId id = 0;
+    std::string name;      // unique
+    std::string settings;  // JSON without secrets; for pools of origin `file` what it last said
+    std::string secrets;   // encrypted bytes, opaque here; "" = none
+    Origin origin = Origin::file;  // file: managed by it; api: made at run time
+    State state = State::active;
+    bool operator==(const PoolRecord&) const = default;
+};
+
+struct ObjectRecord {
+    std::string key;
+    PoolId pool = 0;
+    std::optional<Uuid> image;
+    Role role = Role::original;  // never `backup`: those are BackupRecords
+    std::uint64_t size = 0;
+    std::optional<conf::Sha256Digest> sha256;  // nothing: not read yet
+    std::string content_type;                  // "" = not looked at yet
+    std::int64_t modified_s = 0;  // Last-Modified as answered; a move does not change it
+    std::string store_etag;       // the store's own; "" where it has none
+    std::string version_id;       // "" where the store keeps no versions
+    std::int64_t added_s = 0;     // to the catalog
+    bool operator==(const ObjectRecord&) const = default;
+};
+
+// A record with image and role as the key says.
+ObjectRecord object_record(std::string key, PoolId pool);
+
+struct BackupRecord {
+    PoolId pool = 0;
+    std::string key;       // in the backup pool
+    std::string original;  // key of the object that it is a copy of
+    std::uint64_t size = 0;
+    std::optional<conf::Sha256Digest> sha256;
+    std::string store_etag;
+    std::string version_id;
+    std::int64_t added_s = 0;
+    bool operator==(const BackupRecord&) const = default;
+};
+
+struct ImageRecord {
+    enum class State : std::uint8_t { incomplete = 0, complete = 1, deleting = 2 };
+    Uuid uuid{};
+    PoolId pool = 0;       // the home that new variants join
+    std::string original;  // key
+    State state = State::complete;
+    std::int64_t uploaded_s = 0;
+    std::int64_t moved_s = 0;  // when it came to `pool`: the dwell time's beginning
+    std::string metadata;      // JSON that belongs to the host's app; "" = none
+    bool operator==(const ImageRecord&) const = default;
+};
+
+// What a pool holds of one role.
+struct Account {
+    PoolId pool = 0;
+    Role role = Role::original;
+    std::uint64_t count = 0;
+    std::uint64_t bytes = 0;
+    bool operator==(const Account&) const = default;
+};
+
+struct JobRecord {
+    enum class State : std::uint8_t {
+        queued = 0,
+        running = 1,
+        done = 2,
+        failed = 3,
+        cancelled = 4,
+        paused = 5
+    };
+    JobId id = 0;
+    std::string type;
+    std::string payload;  // JSON
+    State state = State::queued;
+    int priority = 100;  // lower is taken first
+    std::int64_t attempts = 0;
+    std::int64_t created_s = 0;
+    std::int64_t next_run_s = 0;  // not before this
+    std::int64_t finished_s = 0;  // 0 = not finished
+    std::string lease_owner;      // who works on it; "" = nobody
+    std::int64_t lease_until_s = 0;
+    std::string error_class;  // of the last failed attempt; "" = none
+    std::string error_text;
+    std::string progress;   // JSON: where the next attempt goes on
+    std::string dedup_key;  // "" = may be queued any number of times
+    bool operator==(const JobRecord&) const = default;
+};
+
+struct NewJob {
+    std::string type;
+    std::string payload;
+    std::string dedup_key{};  // while a job of this key is open, queueing it again gives that job
+    int priority = 100;
+    std::int64_t not_before_s = 0;
+};
+
+struct JobFailure {
+    std::string error_class;
+    std::string text;
+    std::optional<std::int64_t> retry_at_s{};  // nothing: no attempt will help, the job has failed
+};
+
+struct JobFilter {
+    std::string type{};  // "" = any
+    std::optional<JobRecord::State> state{};
+    JobId after = 0;  // only higher ids
+};
+
+// How often an image was asked for, at the origin.
+struct ViewUpdate {
+    Uuid image{};
+    std::uint64_t views = 0;  // since the last update
+    std::int64_t last_s = 0;
+};
+struct ViewRecord {
+    double score = 0;  // views, each worth half after a half-life; as of last_s
+    std::int64_t last_s = 0;
+};
+
+// What a pool's store was asked for on one UTC day.
+struct DayUse {
+    std::int64_t class_a_calls = 0;
+    std::int64_t class_b_calls = 0;
+    std::int64_t class_c_calls = 0;
+    std::uint64_t egress_bytes = 0;
+    bool operator==(const DayUse&) const = default;
+};
+
+// Where a scan of a pool stands, so that one that was killed goes on there.
+struct ScanRecord {
+    PoolId pool = 0;
+    std::string next;      // ListPage::next
+    std::string last_key;  // the last one seen: rows up to here were compared
+    std::string counts;    // text of whoever scans
+    std::int64_t started_s = 0;
+    bool operator==(const ScanRecord&) const = default;
+};
+
+}  // namespace tidepool::storage

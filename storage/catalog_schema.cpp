@@ -1,0 +1,180 @@
+#include "storage/catalog_schema.h"
+
+#include <array>
+#include <cstddef>
+
+#include <fmt/format.h>
+
+namespace tidepool::storage {
+
+namespace {
+
+// Never changed once released: a change is a migration of its own, at the end of the list.
+//
+// objects: the key is the primary key, so an object is in one pool (invariant 2), and WITHOUT
+// ROWID, so that the row stands in the key's own tree and a look-up is one descent. The index by
+// pool holds (pool, key) and serves listings; there is none by image, since an image's keys follow
+// from that of its original, and a random index over ten million rows would cost a scan more than
+// all the rest.
+constexpr const char* kFirst = R"sql(
+CREATE TABLE pools (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT NOT NULL UNIQUE,
+    settings TEXT NOT NULL,
+    secrets BLOB NOT NULL,
+    origin INTEGER NOT NULL,
+    state INTEGER NOT NULL
+) STRICT;
+CREATE TABLE images (
+    uuid BLOB NOT NULL PRIMARY KEY,
+    pool INTEGER NOT NULL REFERENCES pools (id),
+    original TEXT NOT NULL,
+    state INTEGER NOT NULL,
+    uploaded_s INTEGER NOT NULL,
+    moved_s INTEGER NOT NULL,
+    metadata TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE objects (
+    key TEXT NOT NULL PRIMARY KEY,
+    pool INTEGER NOT NULL REFERENCES pools (id),
+    image BLOB,
+    role INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    sha256 BLOB,
+    content_type TEXT NOT NULL,
+    modified_s INTEGER NOT NULL,
+    store_etag TEXT NOT NULL,
+    version_id TEXT NOT NULL,
+    added_s INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX objects_by_pool ON objects (pool);
+CREATE TABLE backups (
+    pool INTEGER NOT NULL REFERENCES pools (id),
+    key TEXT NOT NULL,
+    original TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    sha256 BLOB,
+    store_etag TEXT NOT NULL,
+    version_id TEXT NOT NULL,
+    added_s INTEGER NOT NULL,
+    PRIMARY KEY (pool, key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX backups_by_original ON backups (original);
+CREATE TABLE accounts (
+    pool INTEGER NOT NULL REFERENCES pools (id),
+    role INTEGER NOT NULL,
+    count INTEGER NOT NULL CHECK (count >= 0),
+    bytes INTEGER NOT NULL CHECK (bytes >= 0),
+    PRIMARY KEY (pool, role)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE jobs (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    type TEXT NOT NULL,
+    payload TEXT NOT NULL,
+    state INTEGER NOT NULL,
+    priority INTEGER NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    created_s INTEGER NOT NULL,
+    next_run_s INTEGER NOT NULL,
+    finished_s INTEGER NOT NULL DEFAULT 0,
+    lease_owner TEXT NOT NULL DEFAULT '',
+    lease_until_s INTEGER NOT NULL DEFAULT 0,
+    error_class TEXT NOT NULL DEFAULT '',
+    error_text TEXT NOT NULL DEFAULT '',
+    progress TEXT NOT NULL DEFAULT '',
+    dedup_key TEXT NOT NULL
+) STRICT;
+CREATE INDEX jobs_due ON jobs (priority, next_run_s) WHERE state IN (0, 1);
+CREATE INDEX jobs_finished ON jobs (finished_s) WHERE finished_s > 0;
+CREATE UNIQUE INDEX jobs_open ON jobs (dedup_key) WHERE dedup_key <> '' AND state IN (0, 1, 5);
+CREATE TABLE views (
+    image BLOB NOT NULL PRIMARY KEY,
+    score REAL NOT NULL,
+    last_s INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE api_keys (
+    hash BLOB NOT NULL PRIMARY KEY,
+    owner TEXT NOT NULL,
+    name TEXT NOT NULL,
+    limits TEXT NOT NULL,
+    created_s INTEGER NOT NULL,
+    expires_s INTEGER NOT NULL,
+    revoked_s INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE budgets (
+    pool INTEGER NOT NULL REFERENCES pools (id),
+    day INTEGER NOT NULL,
+    class_a_calls INTEGER NOT NULL,
+    class_b_calls INTEGER NOT NULL,
+    class_c_calls INTEGER NOT NULL,
+    egress_bytes INTEGER NOT NULL,
+    PRIMARY KEY (pool, day)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE scans (
+    pool INTEGER NOT NULL PRIMARY KEY REFERENCES pools (id),
+    next TEXT NOT NULL,
+    last_key TEXT NOT NULL,
+    counts TEXT NOT NULL,
+    started_s INTEGER NOT NULL
+) STRICT;
+CREATE TABLE changes (
+    one INTEGER NOT NULL PRIMARY KEY CHECK (one = 1),
+    counter INTEGER NOT NULL
+) STRICT;
+INSERT INTO changes VALUES (1, 0);
+)sql";
+
+constexpr std::array<const char*, 1> kMigrations{kFirst};
+
+[[noreturn]] void refuse(const sqlite::Connection& connection, const std::string& why) {
+    throw sqlite::Failure{
+        Error{ErrorKind::misconfigured, fmt::format("catalog {}: {}", connection.path(), why)}};
+}
+
+int version_of(sqlite::Connection& connection) {
+    const bool empty = connection.number("SELECT count(*) FROM sqlite_schema") == 0;
+    if (empty) return 0;
+    if (connection.number("PRAGMA application_id") != kCatalogApplicationId) {
+        refuse(connection, "the database belongs to another program");
+    }
+    return static_cast<int>(connection.number("SELECT max(version) FROM schema_versions"));
+}
+
+void check_known(const sqlite::Connection& connection, int version) {
+    if (version <= catalog_schema_version()) return;
+    refuse(connection, fmt::format("it was made by a newer tidepool (schema {}, this program knows "
+                                   "{}); run that version, or restore a copy from before",
+                                   version, catalog_schema_version()));
+}
+
+void begin_schema(sqlite::Connection& connection) {
+    connection.execute(fmt::format("PRAGMA application_id = {}", kCatalogApplicationId));
+    connection.execute(
+        "CREATE TABLE schema_versions (version INTEGER PRIMARY KEY, applied_s INTEGER NOT NULL) "
+        "STRICT");
+}
+
+}  // namespace
+
+int catalog_schema_version() {
+    return static_cast<int>(kMigrations.size());
+}
+
+void migrate_catalog(sqlite::Connection& connection) {
+    int version = version_of(connection);
+    check_known(connection, version);
+    while (version < catalog_schema_version()) {
+        sqlite::Transaction transaction(connection);
+        version = version_of(connection);  // another process may have been faster
+        check_known(connection, version);
+        if (version == catalog_schema_version()) return;
+        if (version == 0) begin_schema(connection);
+        connection.execute(kMigrations.at(static_cast<std::size_t>(version)));
+        connection.execute(
+            fmt::format("INSERT INTO schema_versions VALUES ({}, unixepoch())", version + 1));
+        transaction.commit();
+        ++version;
+    }
+}
+
+}  // namespace tidepool::storage

@@ -1,0 +1,169 @@
+// Connections, transactions and accounts; the tables' own calls are in catalog_sqlite_*.cpp.
+#include "storage/catalog_sqlite.h"
+
+#include "storage/catalog_schema.h"
+
+#include <fmt/format.h>
+
+namespace tidepool::storage {
+
+namespace {
+
+using sqlite::Failure;
+using sqlite::Query;
+
+constexpr const char* kChangeAccount =
+    "UPDATE accounts SET count = count + ?3, bytes = bytes + ?4 WHERE pool = ?1 AND role = ?2";
+constexpr const char* kNewAccount = "INSERT INTO accounts VALUES (?1, ?2, ?3, ?4)";
+constexpr const char* kCountChange = "UPDATE changes SET counter = counter + 1";
+constexpr const char* kChanges = "SELECT counter FROM changes";
+constexpr const char* kAccounts =
+    "SELECT pool, role, count, bytes FROM accounts WHERE count > 0 ORDER BY pool, role";
+constexpr const char* kRecount =
+    "SELECT pool, role, count(*), sum(size) FROM objects GROUP BY pool, role "
+    "UNION ALL SELECT pool, 2, count(*), sum(size) FROM backups GROUP BY pool ORDER BY 1, 2";
+
+constexpr std::string_view kUrlScheme = "sqlite:";
+
+std::vector<Account> read_accounts(sqlite::Connection& db, const char* sql) {
+    std::vector<Account> accounts;
+    Query query(db, sql);
+    while (query.next()) {
+        accounts.push_back({.pool = query.number(0),
+                            .role = static_cast<Role>(query.number(1)),
+                            .count = static_cast<std::uint64_t>(query.number(2)),
+                            .bytes = static_cast<std::uint64_t>(query.number(3))});
+    }
+    return accounts;
+}
+
+}  // namespace
+
+ObjectRecord object_record(std::string key, PoolId pool) {
+    const ImageKey parsed = parse_image_key(key);
+    ObjectRecord record;
+    record.pool = pool;
+    record.image = parsed.image;
+    record.role = parsed.role;
+    record.key = std::move(key);
+    return record;
+}
+
+Result<std::unique_ptr<Catalog>> open_sqlite_catalog(const std::string& path,
+                                                     const SqliteOptions& options) {
+    try {
+        return std::make_unique<SqliteCatalog>(path, options);
+    } catch (const Failure& failure) {
+        return std::unexpected(failure.error);
+    }
+}
+
+Result<std::unique_ptr<Catalog>> open_catalog(const std::string& url) {
+    if (!url.starts_with(kUrlScheme)) {
+        return fail(ErrorKind::invalid, "catalog.url: only \"sqlite:/PATH\" can be opened");
+    }
+    return open_sqlite_catalog(url.substr(kUrlScheme.size()));
+}
+
+SqliteCatalog::SqliteCatalog(std::string path, const SqliteOptions& options)
+    : path_(std::move(path)), options_(options) {
+    writer_ = std::make_unique<sqlite::Connection>(
+        path_, sqlite::OpenOptions{.writable = true,
+                                   .cache_bytes = kWriterCacheBytes,
+                                   .busy_wait_ms = options_.busy_wait.count(),
+                                   .wal_limit_bytes = kJournalBytes});
+    migrate_catalog(*writer_);
+}
+
+void SqliteCatalog::Writing::account(PoolId pool, Role role, std::int64_t count,
+                                     std::int64_t bytes) {
+    auto& [counted, summed] = accounts_[{pool, role}];
+    counted += count;
+    summed += bytes;
+}
+
+void SqliteCatalog::Writing::account(const ObjectRecord& object, std::int64_t count) {
+    account(object.pool, object.role, count, count * static_cast<std::int64_t>(object.size));
+}
+
+void SqliteCatalog::Writing::settle() {
+    for (const auto& [whose, change] : accounts_) {
+        const auto& [pool, role] = whose;
+        const auto& [count, bytes] = change;
+        if (count == 0 && bytes == 0) continue;
+        if (sqlite::run(db, kChangeAccount, pool, role, count, bytes) == 0) {
+            sqlite::run(db, kNewAccount, pool, role, count, bytes);
+        }
+    }
+    if (changed_) sqlite::run(db, kCountChange);
+}
+
+std::unique_lock<std::timed_mutex> SqliteCatalog::lock_writer() {
+    std::unique_lock lock(writer_mutex_, options_.busy_wait);
+    if (!lock) {
+        throw Failure{Error{ErrorKind::timed_out,
+                            fmt::format("catalog {}: other writers took longer than {} ms", path_,
+                                        options_.busy_wait.count())}};
+    }
+    return lock;
+}
+
+void SqliteCatalog::commit(sqlite::Transaction& transaction, Writing& writing) {
+    writing.settle();
+    if (!writing.changed()) {
+        transaction.commit();
+        return;
+    }
+    const std::lock_guard lock(changes_mutex_);
+    transaction.commit();
+    ++own_changes_;
+}
+
+std::unique_ptr<sqlite::Connection> SqliteCatalog::take_reader() {
+    {
+        std::unique_lock lock(readers_mutex_);
+        reader_returned_.wait(lock,
+                              [&] { return !idle_readers_.empty() || open_readers_ < kReaders; });
+        if (!idle_readers_.empty()) {
+            auto connection = std::move(idle_readers_.back());
+            idle_readers_.pop_back();
+            return connection;
+        }
+        ++open_readers_;
+    }
+    try {
+        return std::make_unique<sqlite::Connection>(
+            path_, sqlite::OpenOptions{.cache_bytes = kReaderCacheBytes,
+                                       .busy_wait_ms = options_.busy_wait.count()});
+    } catch (const Failure&) {
+        const std::lock_guard lock(readers_mutex_);
+        --open_readers_;
+        reader_returned_.notify_one();
+        throw;
+    }
+}
+
+void SqliteCatalog::give_back(std::unique_ptr<sqlite::Connection> connection) {
+    const std::lock_guard lock(readers_mutex_);
+    idle_readers_.push_back(std::move(connection));
+    reader_returned_.notify_one();
+}
+
+Result<std::uint64_t> SqliteCatalog::foreign_changes() {
+    return read([&](sqlite::Connection& db) {
+        const std::lock_guard lock(changes_mutex_);
+        Query query(db, kChanges);
+        query.next();
+        return static_cast<std::uint64_t>(query.number(0)) - own_changes_;
+    });
+}
+
+Result<std::vector<Account>> SqliteCatalog::accounts() {
+    return read([](sqlite::Connection& db) { return read_accounts(db, kAccounts); });
+}
+
+Result<std::vector<Account>> SqliteCatalog::recount() {
+    return read([](sqlite::Connection& db) { return read_accounts(db, kRecount); });
+}
+
+}  // namespace tidepool::storage

@@ -1,0 +1,185 @@
+// The catalog in an SQLite file on a local disk.
+//
+// Several processes may have it open, the server and the command line side by side: write-ahead
+// logging lets readers read while one writes; writers take turns. One process opens at most
+// kReaders + 1 connections, whose page caches bound its memory.
+#pragma once
+
+#include "storage/catalog.h"
+#include "storage/sqlite.h"
+
+#include <chrono>
+#include <condition_variable>
+#include <map>
+#include <mutex>
+#include <type_traits>
+#include <utility>
+
+namespace tidepool::storage {
+
+struct SqliteOptions {
+    // How long a call waits for other writers, of this process and of others, before it is
+    // timed_out. Longer survives a slow disk; callers wait longer.
+    std::chrono::milliseconds busy_wait{10'000};
+    bool operator==(const SqliteOptions&) const = default;
+};
+
+// Opens or makes the catalog at `path` and brings its tables up to date.
+Result<std::unique_ptr<Catalog>> open_sqlite_catalog(const std::string& path,
+                                                     const SqliteOptions& options = {});
+
+// By the setting catalog.url, "sqlite:/PATH".
+Result<std::unique_ptr<Catalog>> open_catalog(const std::string& url);
+
+class SqliteCatalog final : public Catalog {
+  public:
+    static constexpr std::size_t kReaders = 8;  // more threads than these wait for one another
+    static constexpr std::int64_t kReaderCacheBytes = 8LL << 20;
+    static constexpr std::int64_t kWriterCacheBytes = 32LL << 20;
+    static constexpr std::int64_t kJournalBytes = 64LL << 20;  // kept of the write-ahead log
+
+    // Throws sqlite::Failure.
+    SqliteCatalog(std::string path, const SqliteOptions& options);
+
+    Result<std::optional<ObjectRecord>> find(std::string_view key) override;
+    Result<std::vector<Adoption>> adopt(std::span<const ObjectRecord> objects,
+                                        const SaveScan& scan) override;
+    Result<std::vector<Adoption>> would_adopt(std::span<const ObjectRecord> objects) override;
+    Result<std::optional<ObjectRecord>> put_object(const ObjectRecord& object) override;
+    Result<bool> remove_object(std::string_view key, PoolId pool) override;
+    Result<void> move_objects(std::span<const ObjectRecord> objects, PoolId from, PoolId to,
+                              std::int64_t now_s) override;
+    Result<std::vector<ObjectRecord>> list(std::optional<PoolId> pool, std::string_view prefix,
+                                           std::string_view after, std::size_t limit) override;
+    Result<std::vector<ObjectRecord>> objects_of(const Uuid& image) override;
+    Result<std::optional<ImageRecord>> find_image(const Uuid& image) override;
+    Result<void> put_image(const ImageRecord& image) override;
+    Result<std::uint64_t> foreign_changes() override;
+
+    Result<void> put_backup(const BackupRecord& backup) override;
+    Result<bool> remove_backup(PoolId pool, std::string_view key) override;
+    Result<std::vector<BackupRecord>> backups_of(std::string_view original) override;
+    Result<std::vector<Account>> accounts() override;
+    Result<std::vector<Account>> recount() override;
+
+    Result<std::vector<PoolRecord>> pools() override;
+    Result<PoolRecord> declare_pool(std::string_view name, std::string_view settings) override;
+    Result<PoolRecord> create_pool(const PoolRecord& pool) override;
+    Result<void> change_pool(const PoolRecord& pool) override;
+    Result<void> remove_pool(PoolId pool) override;
+
+    Result<JobId> queue_job(const NewJob& job, std::int64_t now_s) override;
+    Result<std::optional<JobRecord>> take_job(std::span<const std::string> types,
+                                              std::string_view owner, std::int64_t now_s,
+                                              std::int64_t lease_s) override;
+    Result<bool> renew_job(JobId job, std::string_view owner, std::int64_t lease_until_s,
+                           std::string_view progress) override;
+    Result<bool> finish_job(JobId job, std::string_view owner, std::int64_t now_s) override;
+    Result<bool> fail_job(JobId job, std::string_view owner, const JobFailure& failure,
+                          std::int64_t now_s) override;
+    Result<bool> set_job_state(JobId job, JobRecord::State state, std::int64_t now_s) override;
+    Result<std::optional<JobRecord>> find_job(JobId job) override;
+    Result<std::vector<JobRecord>> list_jobs(const JobFilter& filter, std::size_t limit) override;
+    Result<std::size_t> forget_jobs(std::int64_t finished_before_s) override;
+
+    Result<void> add_views(std::span<const ViewUpdate> views, std::int64_t half_life_s) override;
+    Result<std::optional<ViewRecord>> find_views(const Uuid& image) override;
+    Result<DayUse> add_budget_use(PoolId pool, std::int64_t day, const DayUse& use) override;
+    Result<std::optional<ScanRecord>> find_scan(PoolId pool) override;
+    Result<void> end_scan(PoolId pool) override;
+
+  private:
+    // What a transaction that writes collects until just before its commit.
+    class Writing {
+      public:
+        explicit Writing(sqlite::Connection& connection) : db(connection) {}
+        // The rows of (pool, role) became `count` more, with `bytes` in all; both may be negative.
+        void account(PoolId pool, Role role, std::int64_t count, std::int64_t bytes);
+        void account(const ObjectRecord& object, std::int64_t count);
+        // Objects or pools change: other processes are to notice (foreign_changes).
+        void note_change() { changed_ = true; }
+        bool changed() const { return changed_; }
+        // Writes what was collected.
+        void settle();
+
+        sqlite::Connection& db;
+
+      private:
+        bool changed_ = false;
+        std::map<std::pair<PoolId, Role>, std::pair<std::int64_t, std::int64_t>> accounts_;
+    };
+
+    // A reading connection for the time of one call.
+    class Reader {
+      public:
+        explicit Reader(SqliteCatalog& catalog)
+            : catalog_(catalog), connection_(catalog.take_reader()) {}
+        ~Reader() { catalog_.give_back(std::move(connection_)); }
+        Reader(const Reader&) = delete;
+        Reader& operator=(const Reader&) = delete;
+        sqlite::Connection& operator*() const { return *connection_; }
+
+      private:
+        SqliteCatalog& catalog_;
+        std::unique_ptr<sqlite::Connection> connection_;
+    };
+
+    // Runs `work(connection)` on a reading connection.
+    template <class Work>
+    auto read(Work work) -> Result<std::invoke_result_t<Work, sqlite::Connection&>> {
+        try {
+            const Reader reader(*this);
+            return work(*reader);
+        } catch (const sqlite::Failure& failure) {
+            return std::unexpected(failure.error);
+        }
+    }
+
+    // Runs `work(writing)` in a transaction and commits it, unless it throws.
+    template <class Work>
+    auto write(Work work) -> Result<std::invoke_result_t<Work, Writing&>> {
+        try {
+            const std::unique_lock lock = lock_writer();
+            sqlite::Transaction transaction(*writer_);
+            Writing writing(*writer_);
+            if constexpr (std::is_void_v<std::invoke_result_t<Work, Writing&>>) {
+                work(writing);
+                commit(transaction, writing);
+                return {};
+            } else {
+                auto result = work(writing);
+                commit(transaction, writing);
+                return result;
+            }
+        } catch (const sqlite::Failure& failure) {
+            return std::unexpected(failure.error);
+        }
+    }
+
+    std::unique_lock<std::timed_mutex> lock_writer();
+    void commit(sqlite::Transaction& transaction, Writing& writing);
+    std::unique_ptr<sqlite::Connection> take_reader();
+    void give_back(std::unique_ptr<sqlite::Connection> connection);
+
+    static Adoption adopt_one(Writing& writing, const ObjectRecord& object);
+    static void save_scan(Writing& writing, const ScanRecord& scan);
+
+    // Set once, then constant.
+    std::string path_;
+    SqliteOptions options_;
+
+    std::timed_mutex writer_mutex_;
+    std::unique_ptr<sqlite::Connection> writer_;
+
+    std::mutex readers_mutex_;
+    std::condition_variable reader_returned_;
+    std::vector<std::unique_ptr<sqlite::Connection>> idle_readers_;
+    std::size_t open_readers_ = 0;
+
+    // Held over the commit of a change and over reading the counter, so that the two numbers always
+    // belong together.
+    std::mutex changes_mutex_;
+    std::uint64_t own_changes_ = 0;
+};
+
+}  // namespace tidepool::storage

@@ -1,0 +1,385 @@
+// Objects, images and backups in SQLite.
+#include "storage/catalog_sqlite.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace tidepool::storage {
+
+namespace {
+
+using sqlite::Query;
+using sqlite::run;
+
+#define OBJECT_COLUMNS                                                                         \
+    "key, pool, image, role, size, sha256, content_type, modified_s, store_etag, version_id, " \
+    "added_s"
+
+constexpr const char* kFind = "SELECT " OBJECT_COLUMNS " FROM objects WHERE key = ?1";
+constexpr const char* kList =
+    "SELECT " OBJECT_COLUMNS " FROM objects WHERE key >= ?1 AND key < ?2 ORDER BY key LIMIT ?3";
+constexpr const char* kListPool =
+    "SELECT " OBJECT_COLUMNS
+    " FROM objects WHERE pool = ?4 AND key >= ?1 AND key < ?2 ORDER BY key LIMIT ?3";
+constexpr const char* kInsert = "INSERT INTO objects (" OBJECT_COLUMNS
+                                ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+constexpr const char* kReplace =
+    "UPDATE objects SET pool = ?2, image = ?3, role = ?4, size = ?5, sha256 = ?6, "
+    "content_type = ?7, modified_s = ?8, store_etag = ?9, version_id = ?10, added_s = ?11 "
+    "WHERE key = ?1";
+constexpr const char* kRemove = "DELETE FROM objects WHERE key = ?1";
+
+#define IMAGE_COLUMNS "uuid, pool, original, state, uploaded_s, moved_s, metadata"
+constexpr const char* kFindImage = "SELECT " IMAGE_COLUMNS " FROM images WHERE uuid = ?1";
+constexpr const char* kAddImage = "INSERT INTO images (" IMAGE_COLUMNS
+                                  ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING";
+constexpr const char* kPutImage =
+    "INSERT OR REPLACE INTO images (" IMAGE_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+constexpr const char* kRemoveImage = "DELETE FROM images WHERE uuid = ?1 AND original = ?2";
+constexpr const char* kMoveImage =
+    "UPDATE images SET pool = ?3, moved_s = ?4 WHERE uuid = ?1 AND original = ?2";
+
+#define BACKUP_COLUMNS "pool, key, original, size, sha256, store_etag, version_id, added_s"
+constexpr const char* kFindBackup =
+    "SELECT " BACKUP_COLUMNS " FROM backups WHERE pool = ?1 AND key = ?2";
+constexpr const char* kBackupsOf =
+    "SELECT " BACKUP_COLUMNS " FROM backups WHERE original = ?1 ORDER BY pool, key";
+constexpr const char* kPutBackup =
+    "INSERT OR REPLACE INTO backups (" BACKUP_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+constexpr const char* kRemoveBackup = "DELETE FROM backups WHERE pool = ?1 AND key = ?2";
+
+// A page of a listing; more rows than that are never held at once.
+constexpr std::size_t kMaxPage = 10'000;
+
+template <std::size_t Size>
+std::optional<std::array<std::uint8_t, Size>> bytes_of(const Query& query, int column) {
+    const auto blob = query.blob(column);
+    if (blob.size() != Size) return std::nullopt;
+    std::array<std::uint8_t, Size> bytes{};
+    std::ranges::copy(blob, bytes.begin());
+    return bytes;
+}
+
+ObjectRecord object_of(const Query& query) {
+    ObjectRecord object;
+    object.key = query.text(0);
+    object.pool = query.number(1);
+    object.image = bytes_of<16>(query, 2);
+    object.role = static_cast<Role>(query.number(3));
+    object.size = static_cast<std::uint64_t>(query.number(4));
+    object.sha256 = bytes_of<32>(query, 5);
+    object.content_type = query.text(6);
+    object.modified_s = query.number(7);
+    object.store_etag = query.text(8);
+    object.version_id = query.text(9);
+    object.added_s = query.number(10);
+    return object;
+}
+
+ImageRecord image_of(const Query& query) {
+    ImageRecord image;
+    image.uuid = bytes_of<16>(query, 0).value_or(Uuid{});
+    image.pool = query.number(1);
+    image.original = query.text(2);
+    image.state = static_cast<ImageRecord::State>(query.number(3));
+    image.uploaded_s = query.number(4);
+    image.moved_s = query.number(5);
+    image.metadata = query.text(6);
+    return image;
+}
+
+BackupRecord backup_of(const Query& query) {
+    BackupRecord backup;
+    backup.pool = query.number(0);
+    backup.key = query.text(1);
+    backup.original = query.text(2);
+    backup.size = static_cast<std::uint64_t>(query.number(3));
+    backup.sha256 = bytes_of<32>(query, 4);
+    backup.store_etag = query.text(5);
+    backup.version_id = query.text(6);
+    backup.added_s = query.number(7);
+    return backup;
+}
+
+std::optional<ObjectRecord> find_row(sqlite::Connection& db, std::string_view key) {
+    Query query(db, kFind, key);
+    if (!query.next()) return std::nullopt;
+    return object_of(query);
+}
+
+void write_row(sqlite::Connection& db, const char* sql, const ObjectRecord& object) {
+    run(db, sql, object.key, object.pool, object.image, object.role, object.size, object.sha256,
+        object.content_type, object.modified_s, object.store_etag, object.version_id,
+        object.added_s);
+}
+
+void write_image(sqlite::Connection& db, const char* sql, const ImageRecord& image) {
+    run(db, sql, image.uuid, image.pool, image.original, image.state, image.uploaded_s,
+        image.moved_s, image.metadata);
+}
+
+// An original with a UUID is an image's beginning.
+void add_image(sqlite::Connection& db, const ObjectRecord& object) {
+    if (!object.image || object.role != Role::original) return;
+    write_image(db, kAddImage,
+                {.uuid = *object.image,
+                 .pool = object.pool,
+                 .original = object.key,
+                 .state = ImageRecord::State::complete,
+                 .uploaded_s = object.modified_s,
+                 .moved_s = object.added_s,
+                 .metadata = {}});
+}
+
+void move_image(sqlite::Connection& db, const ObjectRecord& object, PoolId to, std::int64_t now_s) {
+    if (object.image) run(db, kMoveImage, *object.image, object.key, to, now_s);
+}
+
+bool same_content(const ObjectRecord& row, const ObjectRecord& seen) {
+    if (row.size != seen.size) return false;
+    if (row.sha256 && seen.sha256) return row.sha256 == seen.sha256;
+    if (!row.store_etag.empty() && !seen.store_etag.empty()) {
+        return row.store_etag == seen.store_etag;
+    }
+    return row.modified_s == seen.modified_s;
+}
+
+void fill(std::string& text, const std::string& known) {
+    if (text.empty()) text = known;
+}
+
+// What the row becomes when its object was seen like that; see Catalog::adopt.
+ObjectRecord merged(const ObjectRecord& row, const ObjectRecord& seen) {
+    ObjectRecord result = seen;
+    result.image = row.image;
+    result.role = row.role;
+    result.added_s = row.added_s;
+    if (!same_content(row, seen)) return result;
+    if (!result.sha256) result.sha256 = row.sha256;
+    fill(result.content_type, row.content_type);
+    fill(result.store_etag, row.store_etag);
+    fill(result.version_id, row.version_id);
+    // The store's time is that of the upload to it; ours may be older.
+    if (!row.store_etag.empty() && row.store_etag == seen.store_etag) {
+        result.modified_s = row.modified_s;
+    }
+    return result;
+}
+
+Adoption judge(const std::optional<ObjectRecord>& row, const ObjectRecord& seen) {
+    if (!row) return Adoption::added;
+    if (row->pool != seen.pool) return Adoption::foreign;
+    return merged(*row, seen) == *row ? Adoption::unchanged : Adoption::changed;
+}
+
+// The first text above all that start with `prefix`. Keys are UTF-8, so none reaches "\xFF".
+std::string end_of(std::string_view prefix) {
+    std::string end(prefix);
+    while (!end.empty() && static_cast<unsigned char>(end.back()) == 0xFF)
+        end.pop_back();
+    if (end.empty()) return "\xFF";
+    end.back() = static_cast<char>(static_cast<unsigned char>(end.back()) + 1);
+    return end;
+}
+
+std::vector<ObjectRecord> list_rows(sqlite::Connection& db, std::optional<PoolId> pool,
+                                    std::string_view prefix, std::string_view after,
+                                    std::size_t limit) {
+    std::string start(prefix);
+    if (after >= prefix) {
+        start = after;
+        start.push_back('\0');  // the first text above `after`
+    }
+    const std::string end = end_of(prefix);
+    const std::size_t rows = std::min(limit, kMaxPage);
+    std::vector<ObjectRecord> objects;
+    const auto collect = [&objects](Query& query) {
+        while (query.next())
+            objects.push_back(object_of(query));
+    };
+    if (pool) {
+        Query query(db, kListPool, start, end, rows, *pool);
+        collect(query);
+    } else {
+        Query query(db, kList, start, end, rows);
+        collect(query);
+    }
+    return objects;
+}
+
+[[noreturn]] void refuse_move(const ObjectRecord& object, PoolId from) {
+    throw sqlite::Failure{
+        Error{ErrorKind::conflict,
+              fmt::format("catalog: {} is no longer in pool number {}, so it does not move",
+                          object.key, from)}};
+}
+
+}  // namespace
+
+Result<std::optional<ObjectRecord>> SqliteCatalog::find(std::string_view key) {
+    return read([key](sqlite::Connection& db) { return find_row(db, key); });
+}
+
+Adoption SqliteCatalog::adopt_one(Writing& writing, const ObjectRecord& object) {
+    const auto row = find_row(writing.db, object.key);
+    const Adoption result = judge(row, object);
+    if (result == Adoption::added) {
+        write_row(writing.db, kInsert, object);
+        add_image(writing.db, object);
+        writing.account(object, 1);
+    } else if (result == Adoption::changed) {
+        const ObjectRecord changed = merged(*row, object);
+        write_row(writing.db, kReplace, changed);
+        writing.account(*row, -1);
+        writing.account(changed, 1);
+    } else {
+        return result;
+    }
+    writing.note_change();
+    return result;
+}
+
+Result<std::vector<Adoption>> SqliteCatalog::adopt(std::span<const ObjectRecord> objects,
+                                                   const SaveScan& scan) {
+    return write([&](Writing& writing) {
+        std::vector<Adoption> results;
+        results.reserve(objects.size());
+        for (const ObjectRecord& object : objects)
+            results.push_back(adopt_one(writing, object));
+        if (scan) save_scan(writing, scan(results));
+        return results;
+    });
+}
+
+Result<std::vector<Adoption>> SqliteCatalog::would_adopt(std::span<const ObjectRecord> objects) {
+    return read([&](sqlite::Connection& db) {
+        std::vector<Adoption> results;
+        results.reserve(objects.size());
+        for (const ObjectRecord& object : objects)
+            results.push_back(judge(find_row(db, object.key), object));
+        return results;
+    });
+}
+
+Result<std::optional<ObjectRecord>> SqliteCatalog::put_object(const ObjectRecord& object) {
+    return write([&](Writing& writing) {
+        const auto row = find_row(writing.db, object.key);
+        write_row(writing.db, row ? kReplace : kInsert, object);
+        if (row) {
+            writing.account(*row, -1);
+            if (row->pool != object.pool) {
+                move_image(writing.db, object, object.pool, object.added_s);
+            }
+        }
+        add_image(writing.db, object);
+        writing.account(object, 1);
+        writing.note_change();
+        return row;
+    });
+}
+
+Result<bool> SqliteCatalog::remove_object(std::string_view key, PoolId pool) {
+    return write([&](Writing& writing) {
+        const auto row = find_row(writing.db, key);
+        if (!row || row->pool != pool) return false;
+        run(writing.db, kRemove, key);
+        if (row->image) run(writing.db, kRemoveImage, *row->image, key);
+        writing.account(*row, -1);
+        writing.note_change();
+        return true;
+    });
+}
+
+Result<void> SqliteCatalog::move_objects(std::span<const ObjectRecord> objects, PoolId from,
+                                         PoolId to, std::int64_t now_s) {
+    return write([&](Writing& writing) {
+        for (const ObjectRecord& object : objects) {
+            const auto row = find_row(writing.db, object.key);
+            if (!row || row->pool != from) refuse_move(object, from);
+            ObjectRecord moved = *row;
+            moved.pool = to;
+            moved.store_etag = object.store_etag;
+            moved.version_id = object.version_id;
+            write_row(writing.db, kReplace, moved);
+            move_image(writing.db, moved, to, now_s);
+            writing.account(*row, -1);
+            writing.account(moved, 1);
+        }
+        if (!objects.empty()) writing.note_change();
+    });
+}
+
+Result<std::vector<ObjectRecord>> SqliteCatalog::list(std::optional<PoolId> pool,
+                                                      std::string_view prefix,
+                                                      std::string_view after, std::size_t limit) {
+    return read([&](sqlite::Connection& db) { return list_rows(db, pool, prefix, after, limit); });
+}
+
+Result<std::vector<ObjectRecord>> SqliteCatalog::objects_of(const Uuid& image) {
+    return read([&](sqlite::Connection& db) {
+        std::vector<ObjectRecord> objects;
+        Query query(db, kFindImage, image);
+        if (!query.next()) return objects;
+        const std::string original = image_of(query).original;
+        if (auto row = find_row(db, original)) objects.push_back(std::move(*row));
+        if (const auto prefix = variants_prefix(original)) {
+            std::ranges::move(list_rows(db, std::nullopt, *prefix, {}, kMaxPage),
+                              std::back_inserter(objects));
+        }
+        return objects;
+    });
+}
+
+Result<std::optional<ImageRecord>> SqliteCatalog::find_image(const Uuid& image) {
+    return read([&](sqlite::Connection& db) -> std::optional<ImageRecord> {
+        Query query(db, kFindImage, image);
+        if (!query.next()) return std::nullopt;
+        return image_of(query);
+    });
+}
+
+Result<void> SqliteCatalog::put_image(const ImageRecord& image) {
+    return write([&](Writing& writing) { write_image(writing.db, kPutImage, image); });
+}
+
+Result<void> SqliteCatalog::put_backup(const BackupRecord& backup) {
+    return write([&](Writing& writing) {
+        {
+            Query query(writing.db, kFindBackup, backup.pool, backup.key);
+            if (query.next()) {
+                const BackupRecord old = backup_of(query);
+                writing.account(old.pool, Role::backup, -1, -static_cast<std::int64_t>(old.size));
+            }
+        }
+        run(writing.db, kPutBackup, backup.pool, backup.key, backup.original, backup.size,
+            backup.sha256, backup.store_etag, backup.version_id, backup.added_s);
+        writing.account(backup.pool, Role::backup, 1, static_cast<std::int64_t>(backup.size));
+    });
+}
+
+Result<bool> SqliteCatalog::remove_backup(PoolId pool, std::string_view key) {
+    return write([&](Writing& writing) {
+        std::optional<BackupRecord> old;
+        {
+            Query query(writing.db, kFindBackup, pool, key);
+            if (query.next()) old = backup_of(query);
+        }
+        if (!old) return false;
+        run(writing.db, kRemoveBackup, pool, key);
+        writing.account(pool, Role::backup, -1, -static_cast<std::int64_t>(old->size));
+        return true;
+    });
+}
+
+Result<std::vector<BackupRecord>> SqliteCatalog::backups_of(std::string_view original) {
+    return read([&](sqlite::Connection& db) {
+        std::vector<BackupRecord> backups;
+        Query query(db, kBackupsOf, original);
+        while (query.next())
+            backups.push_back(backup_of(query));
+        return backups;
+    });
+}
+
+}  // namespace tidepool::storage

@@ -1,0 +1,125 @@
+// What every kind of pool can do with its objects. Blocking calls, made on worker threads.
+#pragma once
+
+#include "conf/digest.h"
+#include "conf/error.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace tidepool::storage {
+
+// One stored object, as its store describes it.
+struct ObjectInfo {
+    std::string key{};
+    std::uint64_t size = 0;
+    std::int64_t modified_s = 0;  // seconds since 1970; 0 where the store does not say
+    std::string etag{};           // the store's own, without quotes; "" where it has none
+    std::string version_id{};     // "" where the store keeps no versions
+    std::string content_type{};   // "" where the store does not say, as in listings
+    std::optional<conf::Sha256Digest> sha256{};  // where it was stored with the object
+};
+
+// Content that is pulled, from its start and, for a retry, once more.
+class ByteSource {
+  public:
+    virtual ~ByteSource() = default;
+    // Fills the front of `into`; 0 is the end. Errors are those of whatever it reads.
+    virtual Result<std::size_t> read(std::span<char> into) = 0;
+    // Begins again at the start.
+    virtual Result<void> rewind() = 0;
+};
+
+// Content that is pushed.
+class ByteSink {
+  public:
+    virtual ~ByteSink() = default;
+    // Takes all of it. A failure ends the transfer and is its result.
+    virtual Result<void> write(std::span<const char> bytes) = 0;
+};
+
+struct PutOptions {
+    std::uint64_t size = 0;  // of the source, exactly; another length is ErrorKind::corrupt
+    std::optional<conf::Sha256Digest> sha256{};  // computed on the way where it is not known; where
+                                                 // it is and differs: corrupt, nothing stored
+    std::string content_type = "application/octet-stream";
+    std::string cache_control{};  // "" = the store's default, which for B2 forbids caching
+};
+
+// Part of an object; `length` nothing = to its end.
+struct GetRange {
+    std::uint64_t offset = 0;
+    std::optional<std::uint64_t> length{};
+};
+
+struct ListPage {
+    std::vector<ObjectInfo> objects{};  // by key, in the order of its bytes
+    std::string next{};                 // pass it to go on; "" = that was all
+};
+
+struct Space {
+    std::optional<std::uint64_t> free_bytes{};  // nothing: the store does not say, or has no end
+    std::optional<std::uint64_t> total_bytes{};
+};
+
+// The objects of one pool. Safe from any thread. Every error carries pool and key (StoreDetail).
+//
+// Kinds of errors: not_found; denied (rights); conflict (it is there already in another form);
+// capped (a budget or the store's own cap is used up); corrupt (what arrived or lies there is not
+// what it should be); misconfigured (bucket, region, keys, clock); and those for which
+// Error::may_retry() is true, which the driver has already retried within its own limits.
+class Driver {
+  public:
+    virtual ~Driver() = default;
+
+    virtual const std::string& pool() const = 0;
+
+    // Stores the object whole under its final name, or changes nothing that a reader sees; durable
+    // on return. Replaces what was there. The result has size, SHA-256 and version.
+    virtual Result<ObjectInfo> put(std::string_view key, ByteSource& source,
+                                   const PutOptions& options) = 0;
+
+    // Pushes the content, in order, and returns what the store said of the object. A body that
+    // breaks is resumed where it broke, if it is still the same version.
+    virtual Result<ObjectInfo> get(std::string_view key, const GetRange& range, ByteSink& sink) = 0;
+
+    virtual Result<ObjectInfo> head(std::string_view key) = 0;
+
+    // Removes it for good, with every version and marker that the store keeps; what is not there is
+    // removed already.
+    virtual Result<void> remove(std::string_view key) = 0;
+
+    // At most `limit` (1..1000) objects whose keys start with `prefix`, beginning where `next` of
+    // the page before says ("" = at the start). What is written meanwhile may or may not be seen;
+    // what was there throughout is, once.
+    virtual Result<ListPage> list(std::string_view prefix, const std::string& next,
+                                  std::size_t limit) = 0;
+
+    // Copies `key` of `from` to `to_key` here without the bytes passing through this machine;
+    // nothing (not an error) where these two stores cannot do that.
+    virtual Result<std::optional<ObjectInfo>> copy_within_store(Driver& from, std::string_view key,
+                                                                std::string_view to_key,
+                                                                const PutOptions& options) = 0;
+
+    // The less of what the store and the pool's max_size leave is for the caller to find: this is
+    // the store's word alone.
+    virtual Result<Space> space() = 0;
+
+    // Reachable, with these credentials, and writable where `for_writing`. Errors say what to mend.
+    virtual Result<void> check(bool for_writing) = 0;
+};
+
+// True and false, or the error that kept it from being found out.
+Result<bool> exists(Driver& driver, std::string_view key);
+
+// Copies an object from one pool to another, in the store where that is possible, else through this
+// machine with its SHA-256 computed and, where `options.sha256` is known, compared.
+Result<ObjectInfo> copy_object(Driver& from, std::string_view key, Driver& to,
+                               std::string_view to_key, const PutOptions& options);
+
+}  // namespace tidepool::storage

@@ -1,0 +1,198 @@
+// What is SQLite's own: files, versions, locks, and being killed.
+#include "storage/catalog_sqlite.h"
+
+#include "storage/catalog_schema.h"
+#include "tests/support/catalog_backends.h"
+
+#include <csignal>
+#include <filesystem>
+#include <random>
+#include <string>
+#include <vector>
+
+#include <catch2/catch.hpp>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+using namespace tidepool;
+using namespace tidepool::storage;
+using test::make_object;
+using test::make_pool;
+using test::value_of;
+
+namespace {
+
+Error error_of(const std::string& path) {
+    const auto opened = open_sqlite_catalog(path);
+    REQUIRE_FALSE(opened);
+    INFO(opened.error().text);
+    CHECK(opened.error().text.find(path) != std::string::npos);
+    return opened.error();
+}
+
+bool says(const Error& error, const std::string& text) {
+    return error.text.find(text) != std::string::npos;
+}
+
+sqlite::Connection raw(const std::string& path) {
+    return {path, {.writable = true, .cache_bytes = 1 << 20}};
+}
+
+}  // namespace
+
+TEST_CASE("catalog sqlite: the file is nobody else's to read", "[storage][catalog]") {
+    const test::SqliteBackend backend;
+    const auto catalog = backend.open();
+    make_pool(*catalog, "hot");
+    for (const std::string& path : {backend.path(), backend.path() + "-wal"}) {
+        struct stat status{};
+        REQUIRE(stat(path.c_str(), &status) == 0);
+        CHECK((status.st_mode & 0007) == 0);
+    }
+}
+
+TEST_CASE("catalog sqlite: what cannot be opened is named, with its path", "[storage][catalog]") {
+    const test::Folder folder;
+    CHECK(error_of(folder.path("absent/catalog.db")).kind == ErrorKind::misconfigured);
+    folder.make("folder");
+    CHECK(error_of(folder.path("folder")).kind == ErrorKind::misconfigured);
+    const Error text = error_of(folder.write("text", std::string(5000, 'x')));
+    CHECK(text.kind == ErrorKind::misconfigured);
+    CHECK(says(text, "no SQLite database"));
+    raw(folder.path("other")).execute("CREATE TABLE notes (note TEXT)");
+    const Error other = error_of(folder.path("other"));
+    CHECK(other.kind == ErrorKind::misconfigured);
+    CHECK(says(other, "another program"));
+    CHECK_FALSE(open_catalog("postgres://host/db"));
+    CHECK(open_catalog("sqlite:" + folder.path("new.db")));
+}
+
+TEST_CASE("catalog sqlite: one of a newer version is left alone", "[storage][catalog]") {
+    const test::SqliteBackend backend;
+    make_pool(*backend.open(), "hot");
+    raw(backend.path()).execute("INSERT INTO schema_versions VALUES (999, 0)");
+    const Error error = error_of(backend.path());
+    CHECK(error.kind == ErrorKind::misconfigured);
+    CHECK(says(error, "made by a newer tidepool"));
+    CHECK(says(error, "999"));
+}
+
+TEST_CASE("catalog sqlite: a damaged file is an error, not a crash", "[storage][catalog]") {
+    const test::SqliteBackend backend;
+    {
+        const auto catalog = backend.open();
+        const PoolId pool = make_pool(*catalog, "hot");
+        std::vector<ObjectRecord> objects;
+        for (int i = 0; i < 2000; ++i)
+            objects.push_back(make_object("uploads/" + std::to_string(i) + ".jpg", pool));
+        value_of(catalog->adopt(objects));
+    }
+    {
+        std::fstream file(backend.path(), std::ios::binary | std::ios::in | std::ios::out);
+        const auto size = std::filesystem::file_size(backend.path());
+        for (std::uint64_t at = 4096 * 40; at < size; at += 4096) {
+            file.seekp(static_cast<std::streamoff>(at));
+            file << std::string(4096, '\xA5');
+        }
+    }
+    const auto catalog = backend.open();
+    const auto counted = catalog->recount();
+    REQUIRE_FALSE(counted);
+    CHECK(counted.error().kind == ErrorKind::corrupt);
+}
+
+TEST_CASE(
+    "catalog sqlite: a lock that another process keeps is waited for, and no longer than told",
+    "[storage][catalog]") {
+    const test::SqliteBackend backend;
+    auto catalog =
+        value_of(open_sqlite_catalog(backend.path(), {.busy_wait = std::chrono::milliseconds(50)}));
+    const PoolId pool = make_pool(*catalog, "hot");
+    sqlite::Connection other = raw(backend.path());
+    {
+        const sqlite::Transaction transaction(other);
+        const auto refused = catalog->put_object(make_object("uploads/a.jpg", pool));
+        REQUIRE_FALSE(refused);
+        CHECK(refused.error().kind == ErrorKind::timed_out);
+        CHECK(refused.error().may_retry());
+        CHECK(says(refused.error(), backend.path()));
+        CHECK_FALSE(value_of(catalog->find("uploads/a.jpg")));  // readers do not wait
+    }
+    value_of(catalog->put_object(make_object("uploads/a.jpg", pool)));
+}
+
+TEST_CASE("catalog sqlite: the tables are made once, however many open it at first",
+          "[storage][catalog]") {
+    const test::SqliteBackend backend;
+    sqlite::Connection first = raw(backend.path());
+    sqlite::Connection second = raw(backend.path());
+    migrate_catalog(first);
+    migrate_catalog(second);
+    CHECK(second.number("SELECT count(*) FROM schema_versions") == catalog_schema_version());
+    CHECK(second.number("PRAGMA application_id") == kCatalogApplicationId);
+}
+
+namespace {
+
+std::string crash_key(int i) {
+    return "uploads/" + std::to_string(i) + ".jpg";
+}
+
+// Writes for ever and says so, one byte a commit; never returns.
+[[noreturn]] void write_until_killed(const std::string& path, int pipe, int start) {
+    auto catalog = open_sqlite_catalog(path);
+    if (!catalog) _exit(1);
+    const PoolId hot = (*catalog)->declare_pool("hot", "{}")->id;
+    const PoolId cold = (*catalog)->declare_pool("cold", "{}")->id;
+    for (int i = start;; ++i) {
+        const auto size = static_cast<std::uint64_t>(i);
+        if (!(*catalog)->put_object(make_object(crash_key(i), hot, size))) _exit(2);
+        if (write(pipe, "p", 1) != 1) _exit(3);
+        const std::vector moved{make_object(crash_key(i), cold)};
+        if (i % 3 == 0 && !(*catalog)->move_objects(moved, hot, cold, 1)) _exit(4);
+        std::vector<ObjectRecord> batch;
+        for (int k = 0; k < 20; ++k)
+            batch.push_back(make_object("batch/" + std::to_string(i % 5 * 20 + k), hot, size));
+        if (!(*catalog)->adopt(batch)) _exit(5);
+    }
+}
+
+}  // namespace
+
+TEST_CASE("catalog sqlite: invariants 1 and 5 hold after a writer was killed at any moment",
+          "[storage][catalog]") {
+    const test::SqliteBackend backend;
+    std::minstd_rand random(20'260'225);
+    int acknowledged = 0;
+    for (int round = 0; round < 25; ++round) {
+        int ends[2];
+        REQUIRE(pipe(ends) == 0);
+        const pid_t child = fork();
+        REQUIRE(child >= 0);
+        if (child == 0) write_until_killed(backend.path(), ends[1], acknowledged);
+        close(ends[1]);
+        const int commits = 1 + static_cast<int>(random() % 12);
+        char byte = 0;
+        int seen = 0;
+        while (seen < commits && read(ends[0], &byte, 1) == 1)
+            ++seen;
+        for (unsigned spin = random() % 2'000'000; spin > 0; --spin)
+            std::atomic_signal_fence(std::memory_order_seq_cst);
+        kill(child, SIGKILL);
+        int status = 0;
+        REQUIRE(waitpid(child, &status, 0) == child);
+        REQUIRE(WIFSIGNALED(status));
+        while (read(ends[0], &byte, 1) == 1)
+            ++seen;
+        close(ends[0]);
+        acknowledged += seen;
+
+        const auto catalog = backend.open();
+        test::check_accounts(*catalog);
+        for (int i = 0; i < acknowledged; ++i)
+            CHECK(value_of(catalog->find(crash_key(i))));
+        const auto batches = value_of(catalog->list(std::nullopt, "batch/", "", 1000));
+        CHECK(batches.size() % 20 == 0);
+    }
+}

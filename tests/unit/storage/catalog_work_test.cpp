@@ -1,0 +1,269 @@
+// The catalog's interface: pools, jobs, views, budgets and scans.
+#include "tests/support/catalog_backends.h"
+
+#include <atomic>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <catch2/catch.hpp>
+
+using namespace tidepool;
+using namespace tidepool::storage;
+using test::make_object;
+using test::make_pool;
+using test::value_of;
+using State = JobRecord::State;
+
+namespace {
+
+const std::vector<std::string> kAny;
+
+template <class T>
+ErrorKind error_of(const Result<T>& result) {
+    REQUIRE_FALSE(result);
+    return result.error().kind;
+}
+
+}  // namespace
+
+CATALOG_TEST("catalog: pools of the file are declared, and again when it changed", "[pools]") {
+    TestType backend;
+    const auto catalog = backend.open();
+    const auto first = value_of(catalog->declare_pool("hot", R"({"a":1})"));
+    CHECK(first.origin == PoolRecord::Origin::file);
+    CHECK(value_of(catalog->declare_pool("hot", R"({"a":1})")) == first);
+    const auto second = value_of(catalog->declare_pool("hot", R"({"a":2})"));
+    CHECK(second.id == first.id);
+    CHECK(value_of(catalog->pools()) == std::vector{second});
+}
+
+CATALOG_TEST("catalog: pools are made, changed, and removed only when empty", "[pools]") {
+    TestType backend;
+    const auto catalog = backend.open();
+    PoolRecord pool;
+    pool.name = "b2";
+    pool.settings = "{}";
+    pool.secrets = std::string("\0\xFF encrypted", 12);
+    pool.origin = PoolRecord::Origin::api;
+    pool = value_of(catalog->create_pool(pool));
+    CHECK(pool.id > 0);
+    CHECK(error_of(catalog->create_pool(pool)) == ErrorKind::conflict);
+    CHECK(error_of(catalog->declare_pool("b2", "{}")) == ErrorKind::conflict);
+    pool.state = PoolRecord::State::draining;
+    value_of(catalog->change_pool(pool));
+    CHECK(value_of(catalog->pools()) == std::vector{pool});
+    PoolRecord other = value_of(catalog->declare_pool("hot", "{}"));
+    other.name = "b2";
+    CHECK(error_of(catalog->change_pool(other)) == ErrorKind::conflict);
+
+    value_of(catalog->put_object(make_object("uploads/a.jpg", pool.id)));
+    CHECK(error_of(catalog->remove_pool(pool.id)) == ErrorKind::conflict);
+    value_of(catalog->remove_object("uploads/a.jpg", pool.id));
+    value_of(catalog->add_budget_use(pool.id, 1, {.class_a_calls = 1}));
+    value_of(catalog->remove_pool(pool.id));
+    CHECK(error_of(catalog->remove_pool(pool.id)) == ErrorKind::not_found);
+    CHECK(error_of(catalog->change_pool(pool)) == ErrorKind::not_found);
+    CHECK(value_of(catalog->declare_pool("next", "{}")).id > pool.id);
+}
+
+CATALOG_TEST("catalog: an object of a pool that is none is refused", "[pools]") {
+    TestType backend;
+    const auto catalog = backend.open();
+    CHECK(error_of(catalog->put_object(make_object("uploads/a.jpg", 77))) == ErrorKind::conflict);
+    CHECK_FALSE(value_of(catalog->find("uploads/a.jpg")));
+    test::check_accounts(*catalog);
+}
+
+CATALOG_TEST("catalog: a job is queued once while it is open", "[jobs]") {
+    TestType backend;
+    const auto catalog = backend.open();
+    const NewJob job{.type = "reconcile", .payload = R"({"key":"a"})", .dedup_key = "reconcile:a"};
+    const JobId id = value_of(catalog->queue_job(job, 100));
+    CHECK(value_of(catalog->queue_job(job, 101)) == id);
+    const auto taken = value_of(catalog->take_job(kAny, "one", 100, 30));
+    REQUIRE(taken);
+    CHECK(taken->id == id);
+    CHECK(taken->payload == job.payload);
+    CHECK(taken->attempts == 1);
+    CHECK(value_of(catalog->find_job(id)) == taken);
+    CHECK(value_of(catalog->queue_job(job, 102)) == id);
+    CHECK(value_of(catalog->finish_job(id, "one", 103)));
+    CHECK(value_of(catalog->queue_job(job, 104)) != id);
+    const NewJob any{.type = "scan", .payload = "{}"};
+    CHECK(value_of(catalog->queue_job(any, 1)) != value_of(catalog->queue_job(any, 1)));
+}
+
+CATALOG_TEST("catalog: jobs are taken by priority, then by time, when due and of a type",
+             "[jobs]") {
+    TestType backend;
+    const auto catalog = backend.open();
+    const auto queue = [&](const std::string& type, int priority, std::int64_t when_s) {
+        return value_of(catalog->queue_job(
+            {.type = type, .payload = "{}", .priority = priority, .not_before_s = when_s}, 10));
+    };
+    const JobId later = queue("move", 1, 1000);
+    const JobId low = queue("move", 200, 0);
+    const JobId second = queue("move", 100, 20);
+    const JobId first = queue("scan", 100, 15);
+    const auto take = [&](const std::vector<std::string>& types, std::int64_t now_s) {
+        const auto job = value_of(catalog->take_job(types, "me", now_s, 10'000));
+        return job ? job->id : 0;
+    };
+    CHECK(take(kAny, 9) == 0);
+    CHECK(take({"purge"}, 30) == 0);
+    CHECK(take({"purge", "move"}, 30) == second);
+    CHECK(take(kAny, 30) == first);
+    CHECK(take(kAny, 30) == low);
+    CHECK(take(kAny, 30) == 0);
+    CHECK(take(kAny, 1000) == later);
+}
+
+CATALOG_TEST("catalog: a lease that ran out is taken over, and its old owner told so", "[jobs]") {
+    TestType backend;
+    const auto catalog = backend.open();
+    const JobId id = value_of(catalog->queue_job({.type = "move", .payload = "{}"}, 0));
+    REQUIRE(value_of(catalog->take_job(kAny, "dead", 0, 30)));
+    CHECK(value_of(catalog->renew_job(id, "dead", 50, R"({"done":3})")));
+    CHECK_FALSE(value_of(catalog->take_job(kAny, "next", 49, 30)));
+    const auto taken = value_of(catalog->take_job(kAny, "next", 50, 30));
+    REQUIRE(taken);
+    CHECK(taken->attempts == 2);
+    CHECK(taken->progress == R"({"done":3})");
+    CHECK_FALSE(value_of(catalog->renew_job(id, "dead", 99, "")));
+    CHECK_FALSE(value_of(catalog->finish_job(id, "dead", 60)));
+    CHECK_FALSE(value_of(catalog->fail_job(id, "dead", {.error_class = "io", .text = "x"}, 60)));
+    CHECK(value_of(catalog->finish_job(id, "next", 60)));
+    CHECK_FALSE(value_of(catalog->finish_job(id, "next", 60)));
+    CHECK(value_of(catalog->find_job(id))->state == State::done);
+}
+
+CATALOG_TEST("catalog: a failed attempt comes again when it is due, or never", "[jobs]") {
+    TestType backend;
+    const auto catalog = backend.open();
+    const JobId id = value_of(catalog->queue_job({.type = "move", .payload = "{}"}, 0));
+    REQUIRE(value_of(catalog->take_job(kAny, "me", 0, 30)));
+    CHECK(value_of(catalog->fail_job(
+        id, "me", {.error_class = "io", .text = std::string(9000, 'x'), .retry_at_s = 500}, 1)));
+    const auto waiting = value_of(catalog->find_job(id));
+    CHECK(waiting->state == State::queued);
+    CHECK(waiting->next_run_s == 500);
+    CHECK(waiting->error_class == "io");
+    CHECK(waiting->error_text.size() == 4096);
+    CHECK_FALSE(value_of(catalog->take_job(kAny, "me", 499, 30)));
+    REQUIRE(value_of(catalog->take_job(kAny, "me", 500, 30)));
+    CHECK(value_of(catalog->fail_job(
+        id, "me", {.error_class = "denied", .text = "no", .retry_at_s = {}}, 501)));
+    CHECK(value_of(catalog->find_job(id))->state == State::failed);
+    CHECK_FALSE(value_of(catalog->take_job(kAny, "me", 9999, 30)));
+}
+
+CATALOG_TEST("catalog: jobs are paused, cancelled, retried, listed and forgotten", "[jobs]") {
+    TestType backend;
+    const auto catalog = backend.open();
+    const NewJob job{.type = "move", .payload = "{}", .dedup_key = "one"};
+    const JobId id = value_of(catalog->queue_job(job, 0));
+    REQUIRE(value_of(catalog->take_job(kAny, "me", 0, 30)));
+    CHECK(value_of(catalog->set_job_state(id, State::paused, 1)));
+    CHECK_FALSE(value_of(catalog->renew_job(id, "me", 99, "")));
+    CHECK_FALSE(value_of(catalog->take_job(kAny, "me", 999, 30)));
+    CHECK(value_of(catalog->set_job_state(id, State::queued, 2)));
+    CHECK(value_of(catalog->set_job_state(id, State::cancelled, 3)));
+    CHECK_FALSE(value_of(catalog->set_job_state(id, State::paused, 4)));
+    CHECK_FALSE(value_of(catalog->set_job_state(id, State::done, 4)));
+    const JobId next = value_of(catalog->queue_job(job, 5));
+    CHECK_FALSE(value_of(catalog->set_job_state(id, State::queued, 6)));  // its key is taken
+    CHECK(value_of(catalog->list_jobs({.type = "move", .state = State::queued}, 10)).size() == 1);
+    CHECK(value_of(catalog->list_jobs({}, 10)).size() == 2);
+    CHECK(value_of(catalog->list_jobs({.type = {}, .state = {}, .after = id}, 10))[0].id == next);
+    CHECK(value_of(catalog->list_jobs({.type = "scan"}, 10)).empty());
+    CHECK(value_of(catalog->forget_jobs(3)) == 0);
+    CHECK(value_of(catalog->forget_jobs(4)) == 1);
+    CHECK_FALSE(value_of(catalog->find_job(id)));
+    CHECK(value_of(catalog->find_job(next)));
+}
+
+CATALOG_TEST("catalog: invariant 4: workers of several processes never have one job twice",
+             "[jobs]") {
+    TestType backend;
+    const auto first = backend.open();
+    const auto second = backend.open();
+    constexpr int kJobs = 60;
+    for (int i = 0; i < kJobs; ++i)
+        value_of(first->queue_job({.type = "move", .payload = "{}"}, 0));
+    std::atomic<int> taken = 0;
+    std::atomic<int> wrong = 0;
+    const auto work = [&](Catalog& catalog, const std::string& owner) {
+        while (true) {
+            const auto job = catalog.take_job(kAny, owner, 0, 1000);
+            if (!job) ++wrong;
+            if (!job || !*job) return;
+            ++taken;
+            if ((*job)->attempts != 1) ++wrong;
+            const auto finished = catalog.finish_job((*job)->id, owner, 1);
+            if (!finished || !*finished) ++wrong;
+        }
+    };
+    {
+        std::vector<std::jthread> threads;
+        for (int i = 0; i < 4; ++i) {
+            threads.emplace_back(
+                [&, i] { work(i % 2 == 0 ? *first : *second, std::to_string(i)); });
+        }
+    }
+    CHECK(taken == kJobs);
+    CHECK(wrong == 0);
+}
+
+CATALOG_TEST("catalog: views add up and are worth half after a half-life", "[views]") {
+    TestType backend;
+    const auto catalog = backend.open();
+    const Uuid image{1, 2, 3};
+    CHECK_FALSE(value_of(catalog->find_views(image)));
+    value_of(
+        catalog->add_views(std::vector{ViewUpdate{image, 8, 1000}, ViewUpdate{{9}, 1, 1}}, 100));
+    value_of(catalog->add_views(std::vector{ViewUpdate{image, 2, 1000}}, 100));
+    CHECK(value_of(catalog->find_views(image))->score == Approx(10));
+    value_of(catalog->add_views(std::vector{ViewUpdate{image, 1, 1200}}, 100));
+    CHECK(value_of(catalog->find_views(image))->score == Approx(3.5));
+    value_of(catalog->add_views(std::vector{ViewUpdate{image, 1, 900}}, 100));  // a clock set back
+    CHECK(value_of(catalog->find_views(image))->score == Approx(4.5));
+    CHECK(value_of(catalog->find_views(image))->last_s == 1200);
+}
+
+CATALOG_TEST("catalog: a day's budget is summed over processes and restarts", "[budget]") {
+    TestType backend;
+    const DayUse use{1, 2, 3, 1ULL << 40};
+    PoolId pool = 0;
+    {
+        const auto first = backend.open();
+        const auto second = backend.open();
+        pool = make_pool(*first, "b2");
+        CHECK(value_of(first->add_budget_use(pool, 20'000, use)) == use);
+        value_of(second->add_budget_use(pool, 20'000, use));
+        CHECK(value_of(second->add_budget_use(pool, 20'001, {})) == DayUse{});
+    }
+    const auto again = backend.open();
+    CHECK(value_of(again->add_budget_use(pool, 20'000, {})) == DayUse{2, 4, 6, 1ULL << 41});
+    value_of(again->add_budget_use(pool, 20'000 + 1 + Catalog::kBudgetDays, {}));
+    CHECK(value_of(again->add_budget_use(pool, 20'000, {})) == DayUse{});
+}
+
+CATALOG_TEST("catalog: a scan's place is saved with its rows", "[scan]") {
+    TestType backend;
+    const auto catalog = backend.open();
+    const PoolId pool = make_pool(*catalog, "hot");
+    CHECK_FALSE(value_of(catalog->find_scan(pool)));
+    ScanRecord scan{
+        .pool = pool, .next = "n1", .last_key = "uploads/a.jpg", .counts = "{}", .started_s = 7};
+    value_of(catalog->adopt(std::vector{make_object("uploads/a.jpg", pool)},
+                            [&](auto) { return scan; }));
+    CHECK(value_of(catalog->find_scan(pool)) == scan);
+    scan.next = "n2";
+    CHECK_FALSE(
+        catalog->adopt(std::vector{make_object("uploads/b.jpg", 99)}, [&](auto) { return scan; }));
+    CHECK(value_of(catalog->find_scan(pool))->next == "n1");
+    CHECK_FALSE(value_of(catalog->find("uploads/b.jpg")));
+    value_of(catalog->end_scan(pool));
+    CHECK_FALSE(value_of(catalog->find_scan(pool)));
+}
