@@ -171,7 +171,7 @@ void Shelf::scan_folder(const std::string& folder) {
         struct stat status{};
         if (!name || stat(file.path().c_str(), &status) != 0) continue;
         if (static_cast<std::uint64_t>(status.st_size) != name->bytes()) {
-            unlink(file.path().c_str());
+            ::unlink(file.path().c_str());
             continue;
         }
         const Part part = status.st_atime > status.st_mtime ? again : once;

@@ -242,6 +242,12 @@ void Fetch::time_out() {
     fetcher_.wake_waiters();
 }
 
+void Fetch::cancel() {
+    if (ended_) return;
+    end(Error{ErrorKind::closed, "given up"});
+    fetcher_.wake_waiters();
+}
+
 void Fetch::end(std::optional<Error> error) {
     ended_ = true;
     error_ = std::move(error);

@@ -79,6 +79,9 @@ class Fetch {
     Fetch(const Fetch&) = delete;
     Fetch& operator=(const Fetch&) = delete;
 
+    // Ends it, failed with ErrorKind::closed; from the loop, not from a coroutine that awaits it.
+    void cancel();
+
     // The answer's head. timed_out, or io where the origin could not be reached or was not
     // understood.
     Task<Result<FetchedHead>> head();
