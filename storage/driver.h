@@ -110,8 +110,9 @@ class Driver {
     // the store's word alone.
     virtual Result<Space> space() = 0;
 
-    // Reachable, with these credentials, and writable where `for_writing`. Errors say what to mend.
-    virtual Result<void> check(bool for_writing) = 0;
+    // Reachable, with these credentials, and writable where `for_writing` (then something small is
+    // stored and removed). What was found, a line each, for people; errors say what to mend.
+    virtual Result<std::vector<std::string>> check(bool for_writing) = 0;
 };
 
 // True and false, or the error that kept it from being found out.
