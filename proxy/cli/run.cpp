@@ -34,10 +34,13 @@ int run(int argument_count, char** argument_values) {
         ->type_name("ADDR");
 
     std::string checked_config;
+    bool check_writing = false;
     CLI::App& checking = *app.add_subcommand("check", "Check a configuration and its pools");
     checking.add_option("-c,--config", checked_config, "configuration file")
         ->type_name("FILE")
         ->required();
+    checking.add_flag("--write", check_writing,
+                      "also store something small in each pool and remove it");
 
     try {
         app.parse(argument_count, argument_values);
@@ -47,7 +50,7 @@ int run(int argument_count, char** argument_values) {
     } catch (const CLI::ParseError& error) {
         return app.exit(error) == 0 ? 0 : 2;
     }
-    if (checking.parsed()) return check(checked_config);
+    if (checking.parsed()) return check(checked_config, check_writing);
     std::vector<std::string> arguments(argument_values, argument_values + argument_count);
     arguments.front() = program_path(arguments.front());
     return serve(options, arguments);
