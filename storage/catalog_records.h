@@ -136,12 +136,12 @@ struct ViewRecord {
 };
 
 // What a pool's store was asked for on one UTC day.
-struct BudgetUse {
+struct DayUse {
     std::int64_t class_a_calls = 0;
     std::int64_t class_b_calls = 0;
     std::int64_t class_c_calls = 0;
     std::uint64_t egress_bytes = 0;
-    bool operator==(const BudgetUse&) const = default;
+    bool operator==(const DayUse&) const = default;
 };
 
 // Where a scan of a pool stands, so that one that was killed goes on there.

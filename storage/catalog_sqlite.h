@@ -60,7 +60,7 @@ class SqliteCatalog final : public Catalog {
     Result<bool> remove_backup(PoolId pool, std::string_view key) override;
     Result<std::vector<BackupRecord>> backups_of(std::string_view original) override;
     Result<std::vector<Account>> accounts() override;
-    Result<std::vector<Account>> recount() override;
+    Result<Recount> recount() override;
 
     Result<std::vector<PoolRecord>> pools() override;
     Result<PoolRecord> declare_pool(std::string_view name, std::string_view settings) override;
@@ -84,7 +84,7 @@ class SqliteCatalog final : public Catalog {
 
     Result<void> add_views(std::span<const ViewUpdate> views, std::int64_t half_life_s) override;
     Result<std::optional<ViewRecord>> find_views(const Uuid& image) override;
-    Result<BudgetUse> add_budget_use(PoolId pool, std::int64_t day, const BudgetUse& use) override;
+    Result<DayUse> add_budget_use(PoolId pool, std::int64_t day, const DayUse& use) override;
     Result<std::optional<ScanRecord>> find_scan(PoolId pool) override;
     Result<void> end_scan(PoolId pool) override;
 

@@ -6,9 +6,7 @@
 
 namespace tidepool::cli {
 
-int check(const std::string& config) {
-    ServeOptions options;
-    options.config = config;
+int check(const ServeOptions& options) {
     const auto settings = load_settings(options);
     if (!settings) return 2;
     int status = 0;
@@ -22,7 +20,7 @@ int check(const std::string& config) {
             status = 1;
         }
     }
-    if (status == 0) fmt::print("{}: good\n", config);
+    if (status == 0) fmt::print("{}: good\n", options.config);
     return status;
 }
 

@@ -10,6 +10,8 @@ namespace tidepool::cli {
 struct ServeOptions {
     std::string config;  // -c FILE; "" = none
     std::string root;    // --root DIR: one local pool
+    std::string
+        state_dir;  // --state-dir DIR: where catalog and shelf are; "" = where the file says
     std::vector<std::string> listen;
     std::vector<std::string> admin_listen;
 };
@@ -20,6 +22,6 @@ struct ServeOptions {
 int serve(const ServeOptions& options, const std::vector<std::string>& arguments);
 
 // tidepool check: reads the configuration and looks at each pool.
-int check(const std::string& config);
+int check(const ServeOptions& options);
 
 }  // namespace tidepool::cli

@@ -233,7 +233,7 @@ CATALOG_TEST("catalog: views add up and are worth half after a half-life", "[vie
 
 CATALOG_TEST("catalog: a day's budget is summed over processes and restarts", "[budget]") {
     TestType backend;
-    const BudgetUse use{1, 2, 3, 1ULL << 40};
+    const DayUse use{1, 2, 3, 1ULL << 40};
     PoolId pool = 0;
     {
         const auto first = backend.open();
@@ -241,12 +241,12 @@ CATALOG_TEST("catalog: a day's budget is summed over processes and restarts", "[
         pool = make_pool(*first, "b2");
         CHECK(value_of(first->add_budget_use(pool, 20'000, use)) == use);
         value_of(second->add_budget_use(pool, 20'000, use));
-        CHECK(value_of(second->add_budget_use(pool, 20'001, {})) == BudgetUse{});
+        CHECK(value_of(second->add_budget_use(pool, 20'001, {})) == DayUse{});
     }
     const auto again = backend.open();
-    CHECK(value_of(again->add_budget_use(pool, 20'000, {})) == BudgetUse{2, 4, 6, 1ULL << 41});
+    CHECK(value_of(again->add_budget_use(pool, 20'000, {})) == DayUse{2, 4, 6, 1ULL << 41});
     value_of(again->add_budget_use(pool, 20'000 + 1 + Catalog::kBudgetDays, {}));
-    CHECK(value_of(again->add_budget_use(pool, 20'000, {})) == BudgetUse{});
+    CHECK(value_of(again->add_budget_use(pool, 20'000, {})) == DayUse{});
 }
 
 CATALOG_TEST("catalog: a scan's place is saved with its rows", "[scan]") {
