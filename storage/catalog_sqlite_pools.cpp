@@ -168,17 +168,16 @@ Result<void> SqliteCatalog::remove_pool(PoolId pool) {
     });
 }
 
-Result<DayUse> SqliteCatalog::add_budget_use(PoolId pool, std::int64_t day,
-                                                const DayUse& use) {
+Result<DayUse> SqliteCatalog::add_budget_use(PoolId pool, std::int64_t day, const DayUse& use) {
     return write([&](Writing& writing) {
         run(writing.db, kForgetUse, pool, day - kBudgetDays);
         Query query(writing.db, kAddUse, pool, day, use.class_a_calls, use.class_b_calls,
                     use.class_c_calls, use.egress_bytes);
         query.next();
         const DayUse sum{.class_a_calls = query.number(0),
-                            .class_b_calls = query.number(1),
-                            .class_c_calls = query.number(2),
-                            .egress_bytes = static_cast<std::uint64_t>(query.number(3))};
+                         .class_b_calls = query.number(1),
+                         .class_c_calls = query.number(2),
+                         .egress_bytes = static_cast<std::uint64_t>(query.number(3))};
         while (query.next()) {
         }
         return sum;

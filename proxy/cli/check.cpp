@@ -35,9 +35,7 @@ bool check_pool(const conf::PoolSettings& pool, const std::string& key_prefix, b
 
 }  // namespace
 
-int check(const std::string& config, bool write) {
-    ServeOptions options;
-    options.config = config;
+int check(const ServeOptions& options, bool write) {
     const auto settings = load_settings(options);
     if (!settings) return 2;
     std::signal(SIGPIPE, SIG_IGN);  // a store that closes is an error like others
@@ -45,7 +43,7 @@ int check(const std::string& config, bool write) {
     for (const conf::PoolSettings& pool : settings->pools) {
         if (!check_pool(pool, settings->server.url_prefix.substr(1), write)) status = 1;
     }
-    if (status == 0) fmt::print("{}: good\n", config);
+    if (status == 0) fmt::print("{}: good\n", options.config);
     return status;
 }
 
