@@ -3,27 +3,69 @@
 #include <cstdlib>
 
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 
 namespace tidepool::conf {
 
 namespace {
 
-// SHA-256 is always there; failure means memory is gone.
+// These digests are always there; failure means memory is gone.
 void require(bool done) {
     if (!done) std::abort();
 }
 
+int hex_value(char c) {
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+    return -1;
+}
+
 }  // namespace
 
-std::string hex(const Sha256Digest& digest) {
+std::string hex(std::span<const std::uint8_t> bytes) {
     static constexpr char kDigits[] = "0123456789abcdef";
     std::string text;
-    text.reserve(digest.size() * 2);
-    for (const std::uint8_t byte : digest) {
+    text.reserve(bytes.size() * 2);
+    for (const std::uint8_t byte : bytes) {
         text.push_back(kDigits[byte >> 4]);
         text.push_back(kDigits[byte & 15]);
     }
     return text;
+}
+
+std::optional<Sha256Digest> parse_sha256(std::string_view text) {
+    Sha256Digest digest{};
+    if (text.size() != digest.size() * 2) return std::nullopt;
+    for (std::size_t i = 0; i < digest.size(); ++i) {
+        const int high = hex_value(text[2 * i]);
+        const int low = hex_value(text[2 * i + 1]);
+        if (high < 0 || low < 0) return std::nullopt;
+        digest[i] = static_cast<std::uint8_t>(high * 16 + low);
+    }
+    return digest;
+}
+
+std::string base64(std::span<const std::uint8_t> bytes) {
+    std::string text((bytes.size() + 2) / 3 * 4 + 1, '\0');  // the library ends it with a zero
+    const int size = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()), bytes.data(),
+                                     static_cast<int>(bytes.size()));
+    text.resize(static_cast<std::size_t>(size));
+    return text;
+}
+
+Sha256Digest sha256(std::string_view bytes) {
+    Sha256 running;
+    running.update(bytes);
+    return running.finish();
+}
+
+Sha256Digest hmac_sha256(std::span<const std::uint8_t> key, std::string_view message) {
+    Sha256Digest digest{};
+    require(HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
+                 reinterpret_cast<const unsigned char*>(message.data()), message.size(),
+                 digest.data(), nullptr) != nullptr);
+    return digest;
 }
 
 Sha256::Sha256() : context_(EVP_MD_CTX_new()) {
@@ -42,6 +84,30 @@ Sha256Digest Sha256::finish() {
     Sha256Digest digest{};
     require(EVP_DigestFinal_ex(context_, digest.data(), nullptr) == 1);
     return digest;
+}
+
+Md5::Md5() : context_(EVP_MD_CTX_new()) {
+    require(context_ != nullptr && EVP_DigestInit_ex2(context_, EVP_md5(), nullptr) == 1);
+}
+
+Md5::~Md5() {
+    EVP_MD_CTX_free(context_);
+}
+
+void Md5::update(std::span<const char> bytes) {
+    require(EVP_DigestUpdate(context_, bytes.data(), bytes.size()) == 1);
+}
+
+Md5Digest Md5::finish() {
+    Md5Digest digest{};
+    require(EVP_DigestFinal_ex(context_, digest.data(), nullptr) == 1);
+    return digest;
+}
+
+Md5Digest md5(std::string_view bytes) {
+    Md5 running;
+    running.update(bytes);
+    return running.finish();
 }
 
 }  // namespace tidepool::conf

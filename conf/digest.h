@@ -1,20 +1,34 @@
-// SHA-256 of contents, in pieces or at once.
+// SHA-256 and MD5 of contents, in pieces or at once, HMAC-SHA256, and how digests are written.
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 
 struct evp_md_ctx_st;
 
 namespace tidepool::conf {
 
 using Sha256Digest = std::array<std::uint8_t, 32>;
+using Md5Digest = std::array<std::uint8_t, 16>;
 
-// Lower-case hex, 64 characters.
-std::string hex(const Sha256Digest& digest);
+// Lower-case hex, two characters a byte.
+std::string hex(std::span<const std::uint8_t> bytes);
+
+// The digest that 64 hex digits of either case stand for; nothing for any other text.
+std::optional<Sha256Digest> parse_sha256(std::string_view text);
+
+// The usual alphabet, padded (RFC 4648, 4), as in Content-MD5.
+std::string base64(std::span<const std::uint8_t> bytes);
+
+Sha256Digest sha256(std::string_view bytes);
+
+// RFC 2104.
+Sha256Digest hmac_sha256(std::span<const std::uint8_t> key, std::string_view message);
 
 // One running SHA-256 (FIPS 180-4). Not shared between threads.
 class Sha256 {
@@ -31,5 +45,24 @@ class Sha256 {
   private:
     evp_md_ctx_st* context_;
 };
+
+// One running MD5 (RFC 1321): what stores use as an ETag and in Content-MD5. It proves that bytes
+// arrived, not who wrote them. Not shared between threads.
+class Md5 {
+  public:
+    Md5();
+    ~Md5();
+    Md5(const Md5&) = delete;
+    Md5& operator=(const Md5&) = delete;
+
+    void update(std::span<const char> bytes);
+    // Ends the computation; the object may not be used afterwards.
+    Md5Digest finish();
+
+  private:
+    evp_md_ctx_st* context_;
+};
+
+Md5Digest md5(std::string_view bytes);
 
 }  // namespace tidepool::conf

@@ -29,11 +29,11 @@ enum class ErrorKind : std::uint8_t {
 
 // Which object of which store an error is about, and what the store itself said.
 struct StoreDetail {
-    std::string pool;
-    std::string key;                      // "" where it is about the store as a whole
+    std::string pool{};
+    std::string key{};                    // "" where it is about the store as a whole
     int status = 0;                       // of HTTP; 0 where there was no answer
-    std::string code;                     // the store's own word, "NoSuchKey"
-    std::string request_id;               // by which the store's people find the request
+    std::string code{};                   // the store's own word, "NoSuchKey"
+    std::string request_id{};             // by which the store's people find the request
     std::chrono::seconds retry_after{0};  // that the store asked for; 0 = it did not
 };
 

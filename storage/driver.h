@@ -16,13 +16,13 @@ namespace tidepool::storage {
 
 // One stored object, as its store describes it.
 struct ObjectInfo {
-    std::string key;
+    std::string key{};
     std::uint64_t size = 0;
     std::int64_t modified_s = 0;  // seconds since 1970; 0 where the store does not say
-    std::string etag;             // the store's own, without quotes; "" where it has none
-    std::string version_id;       // "" where the store keeps no versions
-    std::string content_type;     // "" where the store does not say, as in listings
-    std::optional<conf::Sha256Digest> sha256;  // where it was stored with the object
+    std::string etag{};           // the store's own, without quotes; "" where it has none
+    std::string version_id{};     // "" where the store keeps no versions
+    std::string content_type{};   // "" where the store does not say, as in listings
+    std::optional<conf::Sha256Digest> sha256{};  // where it was stored with the object
 };
 
 // Content that is pulled, from its start and, for a retry, once more.
@@ -45,26 +45,26 @@ class ByteSink {
 
 struct PutOptions {
     std::uint64_t size = 0;  // of the source, exactly; another length is ErrorKind::corrupt
-    std::optional<conf::Sha256Digest> sha256;  // computed on the way where it is not known; where
-                                               // it is and differs: corrupt, nothing stored
+    std::optional<conf::Sha256Digest> sha256{};  // computed on the way where it is not known; where
+                                                 // it is and differs: corrupt, nothing stored
     std::string content_type = "application/octet-stream";
-    std::string cache_control;  // "" = the store's default, which for B2 forbids caching
+    std::string cache_control{};  // "" = the store's default, which for B2 forbids caching
 };
 
 // Part of an object; `length` nothing = to its end.
 struct GetRange {
     std::uint64_t offset = 0;
-    std::optional<std::uint64_t> length;
+    std::optional<std::uint64_t> length{};
 };
 
 struct ListPage {
-    std::vector<ObjectInfo> objects;  // by key, in the order of its bytes
-    std::string next;                 // pass it to go on; "" = that was all
+    std::vector<ObjectInfo> objects{};  // by key, in the order of its bytes
+    std::string next{};                 // pass it to go on; "" = that was all
 };
 
 struct Space {
-    std::optional<std::uint64_t> free_bytes;  // nothing: the store does not say, or has no end
-    std::optional<std::uint64_t> total_bytes;
+    std::optional<std::uint64_t> free_bytes{};  // nothing: the store does not say, or has no end
+    std::optional<std::uint64_t> total_bytes{};
 };
 
 // The objects of one pool. Safe from any thread. Every error carries pool and key (StoreDetail).
@@ -110,8 +110,9 @@ class Driver {
     // the store's word alone.
     virtual Result<Space> space() = 0;
 
-    // Reachable, with these credentials, and writable where `for_writing`. Errors say what to mend.
-    virtual Result<void> check(bool for_writing) = 0;
+    // Reachable, with these credentials, and writable where `for_writing` (then something small is
+    // stored and removed). What was found, a line each, for people; errors say what to mend.
+    virtual Result<std::vector<std::string>> check(bool for_writing) = 0;
 };
 
 // True and false, or the error that kept it from being found out.

@@ -1,0 +1,53 @@
+#include "conf/digest.h"
+
+#include <string>
+
+#include <catch2/catch.hpp>
+
+using namespace tidepool::conf;
+
+namespace {
+
+std::span<const std::uint8_t> bytes(std::string_view text) {
+    return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
+}
+
+}  // namespace
+
+TEST_CASE("digest: known values of SHA-256 and MD5", "[conf][digest]") {
+    CHECK(hex(sha256("")) == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    CHECK(hex(sha256("abc")) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    CHECK(hex(md5("")) == "d41d8cd98f00b204e9800998ecf8427e");
+    CHECK(hex(md5("message digest")) == "f96b697d7cb7938d525a2f31aaf161d0");
+}
+
+TEST_CASE("digest: HMAC-SHA256 as RFC 4231 has it", "[conf][digest]") {
+    CHECK(hex(hmac_sha256(bytes("Jefe"), "what do ya want for nothing?")) ==
+          "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+    const std::string long_key(131, '\xAA');
+    CHECK(hex(hmac_sha256(bytes(long_key),
+                          "Test Using Larger Than Block-Size Key - Hash Key First")) ==
+          "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
+}
+
+TEST_CASE("digest: hex is read back in either case, and nothing else is", "[conf][digest]") {
+    const Sha256Digest digest = sha256("abc");
+    std::string text = hex(digest);
+    CHECK(parse_sha256(text) == digest);
+    for (char& c : text)
+        c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+    CHECK(parse_sha256(text) == digest);
+    CHECK_FALSE(parse_sha256(text.substr(1)));
+    CHECK_FALSE(parse_sha256(text + "0"));
+    text[7] = 'g';
+    CHECK_FALSE(parse_sha256(text));
+    CHECK_FALSE(parse_sha256(""));
+}
+
+TEST_CASE("digest: base64 of each remainder", "[conf][digest]") {
+    CHECK(base64(bytes("")) == "");
+    CHECK(base64(bytes("f")) == "Zg==");
+    CHECK(base64(bytes("fo")) == "Zm8=");
+    CHECK(base64(bytes("foo")) == "Zm9v");
+    CHECK(base64(md5("")) == "1B2M2Y8AsgTpgAmY7PhCfg==");
+}
