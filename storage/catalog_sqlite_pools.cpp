@@ -121,6 +121,13 @@ Result<std::vector<PoolRecord>> SqliteCatalog::pools() {
 }
 
 Result<PoolRecord> SqliteCatalog::declare_pool(std::string_view name, std::string_view settings) {
+    // Every command and every start declares, and nearly always there is nothing to write: then it
+    // should not wait for those who do.
+    auto same = read([&](sqlite::Connection& db) { return find_pool(db, name); });
+    if (!same) return std::unexpected(same.error());
+    if (*same && (*same)->origin == PoolRecord::Origin::file && (*same)->settings == settings) {
+        return std::move(**same);
+    }
     return write([&](Writing& writing) {
         auto known = find_pool(writing.db, name);
         if (known && known->origin == PoolRecord::Origin::api) refuse_name(name);
