@@ -28,6 +28,9 @@ Result<Descriptor> LocalPool::open_base() const {
 }
 
 Result<std::shared_ptr<OpenFile>> LocalPool::open(std::string_view key) const {
+    if (!key.starts_with(key_prefix_))
+        return fail(ErrorKind::not_found,
+                    fmt::format("pool {}: {} is not below {}", name_, key, key_prefix_));
     const std::string relative(key.substr(key_prefix_.size()));
     const auto base = open_base();
     if (!base) return std::unexpected(base.error());

@@ -6,8 +6,8 @@
 #include "proxy/cli/load_settings.h"
 #include "proxy/cli/output.h"
 #include "storage/catalog_sqlite.h"
-#include "storage/make_driver.h"
 #include "storage/key.h"
+#include "storage/make_driver.h"
 
 #include <algorithm>
 #include <ctime>

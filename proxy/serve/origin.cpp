@@ -90,7 +90,8 @@ Stretch Origin::ObjectReader::piece_at(std::uint64_t offset) const {
         const std::uint64_t start = *slice * origin_.slice_bytes_;
         return {start, std::min(origin_.slice_bytes_, object_->size - start)};
     }
-    if (object_->size <= origin_.slice_bytes_ && origin_.shelf_ != nullptr) return {0, object_->size};
+    if (object_->size <= origin_.slice_bytes_ && origin_.shelf_ != nullptr)
+        return {0, object_->size};
     return stretch_;
 }
 
@@ -100,7 +101,8 @@ loop::Task<> Origin::ObjectReader::open_piece(std::uint64_t offset) {
     piece_ = piece_at(offset);
     const bool found = co_await open_from_shelf(offset);
     if (!found) {
-        reader_ = origin_.join_or_start(place_, object_, piece_, slice_at(offset), offset, cdn_loop_);
+        reader_ =
+            origin_.join_or_start(place_, object_, piece_, slice_at(offset), offset, cdn_loop_);
         next_.reset();
     }
     fetch_ahead();
