@@ -9,6 +9,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/close_range.h>
 #include <spawn.h>
 #include <unistd.h>
 
@@ -61,6 +62,8 @@ Result<Successor> start_successor(const std::vector<std::string>& arguments,
                                   const std::vector<ListenSocket>& sockets) {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return fail_errno(errno, "pipe");
+    // Those that libraries open are not closed on exec, and would be one more in each generation.
+    close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
     // Duplicating a descriptor onto itself clears its close-on-exec flag in the child alone.
