@@ -165,6 +165,19 @@ class Faults(unittest.TestCase):
         self.stored_once()
         self.assertEqual(stored["version"], self.b2.versions("images", "a.jpg")[0].id)
 
+    def test_an_object_whose_every_answer_is_lost_is_there_all_the_same(self):
+        self.b2.fault("error_after_store", operation="PutObject", count=None)
+        stored = self.pool.having(tries=3).put("a.jpg", self.data)
+        self.assertEqual(stored["size"], len(self.data))
+        self.stored_once()
+
+    def test_many_at_once(self):
+        self.b2.fault("no_tomes", skip=20)
+        self.b2.fault("cut", operation="GetObject", skip=15, after=100_000, how="rst")
+        self.assertEqual(self.pool.run("storm", 8, 10, "storm/", 200_000), 80)
+        self.assertEqual(self.b2.keys("images"), [])
+        self.assertLess(self.b2.connections("s3")[0], 20)
+
     def test_an_upload_is_tried_again_whole(self):
         for kind, options in (("error", {"status": 500}), ("no_tomes", {}), ("slow_down", {}),
                               ("error", {"status": 400, "code": "IncompleteBody"})):
@@ -253,6 +266,15 @@ class Faults(unittest.TestCase):
         self.refused("denied", reader.put, "b.jpg", b"x")
         self.refused("denied", reader.run, "check_write")
         self.assertIn("its objects can be read", reader.run("check"))
+        key = self.b2.new_key(capabilities=("readFiles",))
+        reader = self.pool.having(key=key.id)
+        reader.secret = key.secret
+        self.assertRegex(reader.run("check")[0], "not listed")
+        self.refused("denied", reader.run, "check_write")
+        key = self.b2.new_key(capabilities=("writeFiles",))
+        writer = self.pool.having(key=key.id)
+        writer.secret = key.secret
+        self.refused("denied", writer.run, "check")
 
     # --- the command ---
 
