@@ -207,6 +207,8 @@ Result<std::optional<ObjectInfo>> S3Driver::copy_within_store(Driver& from, std:
 
 Result<std::vector<std::string>> S3Driver::check(bool for_writing) {
     const auto page = list("", "", 1);
+    if (!page && page.error().kind == ErrorKind::denied && !for_writing)
+        return check_reading_only(page.error());
     if (!page) return std::unexpected(with_advice(page.error()));
     std::vector<std::string> found{"the bucket can be listed"};
     if (!page->objects.empty()) {
@@ -220,6 +222,15 @@ Result<std::vector<std::string>> S3Driver::check(bool for_writing) {
     if (auto probed = probe_writing(found); !probed)
         return std::unexpected(with_advice(probed.error()));
     return found;
+}
+
+// A key for the serving path may read and nothing else. That it may, an absent object shows.
+Result<std::vector<std::string>> S3Driver::check_reading_only(const Error& listing) {
+    const auto absent = head(probe_key());
+    if (!absent && absent.error().kind != ErrorKind::not_found)
+        return std::unexpected(with_advice(listing));
+    return std::vector<std::string>{
+        "objects can be read, but not listed: enough to serve, not to scan, move or remove"};
 }
 
 Result<void> S3Driver::probe_writing(std::vector<std::string>& found) {

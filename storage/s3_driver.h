@@ -40,7 +40,7 @@ class S3Driver final : public Driver {
     // A bucket has no end that it knows of.
     Result<Space> space() override { return Space{}; }
     // Lists one object, which is what a wrong key, bucket, region or clock makes fail, each in its
-    // own way.
+    // own way. A key that may only read is enough unless `for_writing`.
     Result<std::vector<std::string>> check(bool for_writing) override;
 
     // Aborts uploads in parts that were begun before that: nobody continues them, and their parts
@@ -52,6 +52,7 @@ class S3Driver final : public Driver {
                                     std::string* md5);
     Result<ObjectInfo> verify(std::string_view key, const PutOptions& options,
                               std::string_view version_id, std::string_view md5);
+    Result<std::vector<std::string>> check_reading_only(const Error& listing);
     Result<void> probe_writing(std::vector<std::string>& found);
     std::unexpected<Error> failed(ErrorKind kind, std::string_view key, std::string_view why) const;
 

@@ -51,7 +51,13 @@ Result<Uploaded> S3Upload::at_once() {
         {.key = key_,
          .request = [&](std::int64_t now) { return client_.requests().put(key_, options_, now); },
          .exchange = {.upload = &checked, .upload_size = options_.size}});
-    if (!answer) return failed(std::move(answer.error()));
+    if (!answer) {
+        // Perhaps only the answers were lost. Then readers see the object, and it is not a failure.
+        const bool may_be_there = answer.error().may_retry();
+        const auto stored = may_be_there ? is_stored() : Result<bool>(false);
+        if (stored && *stored) return Uploaded{.repeated = true};
+        return failed(std::move(answer.error()));
+    }
     Uploaded uploaded{.version_id = std::string(answer->http.header("x-amz-version-id")),
                       .repeated = answer->tries > 1};
     const auto md5 = checked.md5();

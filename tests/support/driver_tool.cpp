@@ -11,17 +11,16 @@
 #include "storage/s3_driver.h"
 #include "storage/streams.h"
 
-#include <cerrno>
-#include <charconv>
+#include <atomic>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
-#include <functional>
 #include <map>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include <fcntl.h>
@@ -230,6 +229,31 @@ Result<std::string> many(Driver& driver, const Arguments& arguments) {
     return "[" + results + "]";
 }
 
+// storm THREADS TIMES PREFIX SIZE: each thread puts, gets and removes objects of its own; how many
+// came back right
+Result<std::string> storm(Driver& driver, const Arguments& arguments) {
+    const std::uint64_t times = std::stoull(arguments.at(1));
+    std::atomic<int> right = 0;
+    std::vector<std::thread> threads;
+    for (std::uint64_t thread = 0; thread < std::stoull(arguments.at(0)); ++thread) {
+        threads.emplace_back([&, thread] {
+            for (std::uint64_t i = 0; i < times; ++i) {
+                const std::string key = fmt::format("{}{}-{}", arguments.at(2), thread, i);
+                std::string content(std::stoull(arguments.at(3)), 'x');
+                content += key;
+                MemorySource source(content);
+                MemorySink sink(content.size());
+                const bool stored = driver.put(key, source, {.size = content.size()}).has_value();
+                const bool got = stored && driver.get(key, {}, sink).has_value();
+                if (driver.remove(key) && got && sink.content() == content) ++right;
+            }
+        });
+    }
+    for (std::thread& thread : threads)
+        thread.join();
+    return std::to_string(right);
+}
+
 Result<std::string> run(const Values& values, const std::string& command,
                         const Arguments& arguments) {
     const auto driver = make_driver(settings_of(values), "", nullptr, limits_of(values));
@@ -241,6 +265,7 @@ Result<std::string> run(const Values& values, const std::string& command,
     if (command == "check_write") return check(*driver, true);
     if (command == "strays") return strays(*driver, arguments);
     if (command == "many") return many(*driver, arguments);
+    if (command == "storm") return storm(*driver, arguments);
     if (command == "copy_out") return copy_out(*driver, arguments);
     if (command == "remove") {
         const auto removed = driver->remove(arguments.at(0));
