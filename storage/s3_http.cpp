@@ -82,6 +82,12 @@ std::string_view trimmed(std::string_view text) {
     return text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1);
 }
 
+std::int64_t time_of(std::string_view text) {
+    if (text.empty()) return 0;
+    const auto seconds = curl_getdate(std::string(text).c_str(), nullptr);
+    return seconds < 0 ? 0 : seconds;
+}
+
 void read_status(HttpAnswer& answer, std::string_view line) {
     answer = {};  // a 100 may have come before
     const std::size_t blank = line.find(' ');
@@ -100,7 +106,10 @@ std::size_t on_header(char* text, std::size_t size, std::size_t count, void* dat
         for (char& c : name) {
             if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
         }
-        answer.headers.push_back({std::move(name), std::string(trimmed(line.substr(colon + 1)))});
+        const std::string_view value = trimmed(line.substr(colon + 1));
+        if (name == "date") answer.date_s = time_of(value);
+        if (name == "last-modified") answer.modified_s = time_of(value);
+        answer.headers.push_back({std::move(name), std::string(value)});
     }
     return line.size();
 }
@@ -148,12 +157,6 @@ TransportFault fault_of(CURLcode code, const Transfer& transfer) {
         default:
             return TransportFault::other;
     }
-}
-
-std::int64_t time_of(std::string_view text) {
-    if (text.empty()) return 0;
-    const auto seconds = curl_getdate(std::string(text).c_str(), nullptr);
-    return seconds < 0 ? 0 : seconds;
 }
 
 void set_method(CURL* handle, const StoreRequest& request, const HttpExchange& exchange) {
@@ -271,11 +274,11 @@ std::expected<HttpAnswer, HttpFault> S3Http::perform(const StoreRequest& request
     curl_easy_setopt(handle, CURLOPT_HTTPHEADER, headers.get());
     curl_easy_setopt(handle, CURLOPT_ERRORBUFFER, reason.data());
     const CURLcode code = curl_easy_perform(handle);
-    give_back(handle);
-
     HttpAnswer& answer = transfer.answer;
-    answer.date_s = time_of(answer.header("date"));
-    answer.modified_s = time_of(answer.header("last-modified"));
+    // Behind this connection sits something that is full or broken; it is not used again.
+    const bool is_bad = answer.status >= 500 || answer.status == 408;
+    is_bad ? curl_easy_cleanup(handle) : give_back(handle);
+
     if (code == CURLE_OK) return std::move(answer);
     // An answer that came before all was sent: the store refuses, and says why.
     if (!transfer.ours && answer.status >= 300 && !answer.body.empty()) return std::move(answer);
