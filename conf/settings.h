@@ -22,6 +22,8 @@ struct ServerSettings {
     unsigned threads = 0;         // event loops; 0 = one per usable core. 0..256
     unsigned socket_mode = 0660;  // permissions of unix sockets, octal text "0660"
     unsigned backlog = 4096;      // connections the kernel queues per socket. 1..65535
+    bool defer_accept = true;     // TCP: connections are taken once they have sent something, or
+                                  // after a second
     std::string url_prefix =
         "/uploads/";  // the URL path under which images are served; starts and ends with "/"
     Milliseconds drain_timeout{30'000};  // on SIGTERM: longest time for what runs. 0..10min

@@ -75,6 +75,7 @@ std::vector<Field<ServerSettings>> server_fields() {
         field("threads", &S::threads, Count{0, 256}),
         field("socket_mode", &S::socket_mode, FileMode{}),
         field("backlog", &S::backlog, Count{1, 65'535}),
+        field("defer_accept", &S::defer_accept, Flag{}),
         field("url_prefix", &S::url_prefix, Text{wrong_in_url_prefix}),
         field("drain_timeout", &S::drain_timeout, Duration{0s, 10min}),
         field("drain_idle", &S::drain_idle, Duration{0s, 10min}),

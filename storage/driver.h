@@ -85,7 +85,8 @@ class Driver {
                                    const PutOptions& options) = 0;
 
     // Pushes the content, in order, and returns what the store said of the object. A body that
-    // breaks is resumed where it broke, if it is still the same version.
+    // breaks is resumed where it broke, if it is still the same version. A range that begins at or
+    // behind the end of an object that is not empty is ErrorKind::invalid.
     virtual Result<ObjectInfo> get(std::string_view key, const GetRange& range, ByteSink& sink) = 0;
 
     virtual Result<ObjectInfo> head(std::string_view key) = 0;

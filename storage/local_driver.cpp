@@ -318,7 +318,7 @@ Result<ObjectInfo> LocalDriver::get(std::string_view key, const GetRange& range,
     if (!file) return failed(file.error(), key);
     const OpenFile& opened = **file;
     const std::uint64_t size = opened.identity().size;
-    if (range.offset > size) {
+    if (range.offset > 0 && range.offset >= size) {
         return failed({ErrorKind::invalid, fmt::format("pool {}: get {}: it ends before {}", pool(),
                                                        key, range.offset)},
                       key);

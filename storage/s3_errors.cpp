@@ -205,12 +205,16 @@ StoreFailure failure_of(const StoreCall& call, const StoreAnswer& answer) {
                        said.code.ends_with("CapExceeded"))) {
         meaning = {answer.status, "", capped, never};
     }
+    const std::chrono::seconds retry_after = parse_retry_after(answer.retry_after);
+    // SlowDown in answer to a HEAD has no body to say so.
+    if (answer.status == 503 && said.code.empty() && retry_after.count() > 0)
+        meaning = {answer.status, "", overloaded, later};
     StoreDetail detail = detail_of(call);
     detail.status = answer.status;
     detail.code = conf::printable(std::string_view(said.code).substr(0, kMaxShownBytes));
     detail.request_id =
         shown(answer.request_id.empty() ? std::string_view(said.request_id) : answer.request_id);
-    detail.retry_after = parse_retry_after(answer.retry_after);
+    detail.retry_after = retry_after;
     std::string text = fmt::format("{}: {}", subject(call), answer.status);
     if (!detail.code.empty()) text += " " + detail.code;
     if (!said.message.empty()) text += fmt::format(" ({})", shown(said.message));

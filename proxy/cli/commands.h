@@ -21,7 +21,8 @@ struct ServeOptions {
 // the command line, for that successor.
 int serve(const ServeOptions& options, const std::vector<std::string>& arguments);
 
-// tidepool check: reads the configuration and looks at each pool.
-int check(const ServeOptions& options);
+// tidepool check: reads the configuration and looks at each pool; with `write` also stores and
+// removes something small in each.
+int check(const ServeOptions& options, bool write);
 
 }  // namespace tidepool::cli

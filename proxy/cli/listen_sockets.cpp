@@ -104,6 +104,8 @@ Result<int> open_one(const conf::ListenAddress& address, const SocketAddress& wh
         switch_on(fd, SOL_SOCKET, SO_REUSEADDR);
         switch_on(fd, SOL_SOCKET, SO_REUSEPORT);
         switch_on(fd, IPPROTO_TCP, TCP_NODELAY);  // accepted sockets inherit it
+        // Given in seconds: the least that there is.
+        if (settings.defer_accept) switch_on(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT);
         if (address.family == Family::inet6) switch_on(fd, IPPROTO_IPV6, IPV6_V6ONLY);
     }
     const bool listening =

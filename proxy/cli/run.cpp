@@ -5,13 +5,32 @@
 #include "proxy/cli/takeover.h"
 
 #include <array>
+#include <cerrno>
+#include <csignal>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 namespace tidepool::cli {
+
+namespace {
+
+// A store or a pipe that closes is an error like others, not a signal's death: `tidepool ls | head`
+// ends with status 1 once nobody reads on.
+int run_command(const Command& command) {
+    std::signal(SIGPIPE, SIG_IGN);
+    try {
+        return command.run();
+    } catch (const std::system_error& error) {  // fmt's, where standard output takes no more
+        if (error.code().value() != EPIPE) fmt::print(stderr, "tidepool: {}\n", error.what());
+        return 1;
+    }
+}
+
+}  // namespace
 
 int run(int argument_count, char** argument_values) {
     CLI::App app("The origin server for image hosts behind Cloudflare.", "tidepool");
@@ -37,10 +56,13 @@ int run(int argument_count, char** argument_values) {
     add_state_dir(serving, options.state_dir);
 
     ServeOptions checked;
+    bool check_writing = false;
     CLI::App& checking = *app.add_subcommand("check", "Check a configuration and its pools");
     checking.add_option("-c,--config", checked.config, "configuration file")
         ->type_name("FILE")
         ->required();
+    checking.add_flag("--write", check_writing,
+                      "also store something small in each pool and remove it");
     add_state_dir(checking, checked.state_dir);
 
     const std::array commands{add_scan(app), add_ls(app), add_stat(app), add_put(app),
@@ -54,9 +76,9 @@ int run(int argument_count, char** argument_values) {
     } catch (const CLI::ParseError& error) {
         return app.exit(error) == 0 ? 0 : 2;
     }
-    if (checking.parsed()) return check(checked);
+    if (checking.parsed()) return check(checked, check_writing);
     for (const Command& command : commands) {
-        if (command.parser->parsed()) return command.run();
+        if (command.parser->parsed()) return run_command(command);
     }
     std::vector<std::string> arguments(argument_values, argument_values + argument_count);
     arguments.front() = program_path(arguments.front());

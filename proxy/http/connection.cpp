@@ -295,6 +295,10 @@ loop::Task<> Connection::finish_sending(ResponseWriter::Step step) {
             case ResponseWriter::Step::unread:
                 go_on = co_await fill_chunk();
                 break;
+            case ResponseWriter::Step::starved:
+                window_open_ = false;  // that time is the origin's, not the reader's
+                go_on = co_await writer_.incoming().more(writer_.incoming_offset());
+                break;
             case ResponseWriter::Step::pause:
                 co_await server_.loop_.yield();
                 break;
@@ -325,10 +329,9 @@ void Connection::break_off() {
 
 // False: the disk failed.
 loop::Task<bool> Connection::fill_chunk() {
-    const FilePart& part = writer_.part();
-    const auto read = co_await loop::offload(server_.loop_, *part.readers, loop::Lane::bulk, [&] {
-        return part.file->read(writer_.chunk_offset(), writer_.chunk());
-    });
+    const auto read = co_await loop::offload(
+        server_.loop_, writer_.chunk_readers(), loop::Lane::bulk,
+        [&] { return writer_.chunk_file().read(writer_.chunk_offset(), writer_.chunk()); });
     if (read) writer_.chunk_filled();
     co_return read.has_value();
 }

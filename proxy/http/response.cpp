@@ -7,8 +7,8 @@
 namespace tidepool::http {
 
 std::string_view name(Source source) {
-    static constexpr std::array<std::string_view, kSources> kNames{"none", "memory", "file",
-                                                                   "disk", "absent", "internal"};
+    static constexpr std::array<std::string_view, kSources> kNames{
+        "none", "memory", "file", "disk", "shelf", "origin", "absent", "internal"};
     return kNames[static_cast<std::size_t>(source)];
 }
 
@@ -20,6 +20,8 @@ std::string status_line_text(int status) {
             return "204 No Content";
         case 206:
             return "206 Partial Content";
+        case 302:
+            return "302 Found";
         case 304:
             return "304 Not Modified";
         case 400:
@@ -44,10 +46,16 @@ std::string status_line_text(int status) {
             return "431 Request Header Fields Too Large";
         case 500:
             return "500 Internal Server Error";
+        case 502:
+            return "502 Bad Gateway";
         case 503:
             return "503 Service Unavailable";
+        case 504:
+            return "504 Gateway Timeout";
         case 505:
             return "505 HTTP Version Not Supported";
+        case 508:
+            return "508 Loop Detected";
         default:
             return fmt::format("{} ", status);
     }

@@ -1,6 +1,7 @@
 // An answer before it is sent.
 #pragma once
 
+#include "proxy/loop/task.h"
 #include "proxy/loop/worker_pool.h"
 #include "storage/open_file.h"
 
@@ -20,6 +21,8 @@ enum class Source : std::uint8_t {
     memory,    // a body held in memory
     file,      // a descriptor that was open already
     disk,      // opened for this request
+    shelf,     // an object of a bucket, from the disk cache
+    origin,    // fetched for this request, or for one that asked for it shortly before
     absent,    // known to be absent, or found to be
     internal,  // made here: metrics, health
 };
@@ -34,7 +37,34 @@ struct FilePart {
     std::uint64_t offset = 0;
     std::uint64_t length = 0;
 };
-using Part = std::variant<std::string, FilePart>;
+
+// A body that is still arriving from somewhere else. Belongs to one answer and its loop.
+class Incoming {
+  public:
+    virtual ~Incoming() = default;
+
+    // What can be sent now: `text`, or where that is empty a stretch of `file`; no bytes = nothing
+    // has come yet. Valid until the next call.
+    struct View {
+        std::uint64_t bytes = 0;
+        std::string_view text;
+        const storage::OpenFile* file = nullptr;
+        std::uint64_t file_offset = 0;
+        loop::WorkerPool* readers = nullptr;  // of the file, as in FilePart
+    };
+    // From `offset` on, which only grows from call to call: what lies before it is done with.
+    virtual View look(std::uint64_t offset) = 0;
+
+    // Waits until look() will give something. False: it broke, and no more will come.
+    virtual loop::Task<bool> more(std::uint64_t offset) = 0;
+};
+
+struct IncomingPart {
+    std::shared_ptr<Incoming> source;
+    std::uint64_t offset = 0;
+    std::uint64_t length = 0;
+};
+using Part = std::variant<std::string, FilePart, IncomingPart>;
 
 // The head is the status line and all fields but Date and Connection, each line with its CRLF;
 // these two and the empty line are added when it is sent. It is either `head` or, for answers that

@@ -47,6 +47,7 @@ void ResponseWriter::begin(const Response& response, std::string_view tail, bool
     parts_end_ = with_body ? response.parts.size() : 0;
     sent_ = 0;
     file_ = nullptr;
+    incoming_ = nullptr;
     sent_in_a_row_ = 0;
     just_checked_ = true;
     if (!chunk_.empty()) chunk_ = {};
@@ -84,6 +85,11 @@ ResponseWriter::Step ResponseWriter::push(std::uint64_t now_ms) {
             if (step != Step::done) return step;
             file_ = nullptr;
         }
+        if (incoming_ != nullptr) {
+            const Step step = push_incoming(now_ms);
+            if (step != Step::done) return step;
+            incoming_ = nullptr;
+        }
         if (!next_part()) return Step::done;
     }
 }
@@ -95,10 +101,14 @@ bool ResponseWriter::next_part() {
         first_piece_ = pieces_end_ = 0;
         add_piece(*text);
         more_follows_ = next_part_ < parts_end_;
-    } else {
-        file_ = &std::get<FilePart>(part);
+    } else if (const auto* file = std::get_if<FilePart>(&part)) {
+        file_ = file;
         offset_ = file_->offset;
         end_ = file_->offset + file_->length;
+    } else {
+        incoming_ = &std::get<IncomingPart>(part);
+        offset_ = incoming_->offset;
+        end_ = incoming_->offset + incoming_->length;
     }
     return true;
 }
@@ -126,6 +136,38 @@ ResponseWriter::Step ResponseWriter::push_pieces() {
     return Step::done;
 }
 
+void ResponseWriter::count_sent(std::uint64_t bytes) {
+    offset_ += bytes;
+    sent_ += bytes;
+    sent_in_a_row_ += bytes;
+}
+
+// Sends part of a file by one call of the kernel's; `done`: some of it has gone.
+ResponseWriter::Step ResponseWriter::push_stretch(const storage::OpenFile& file,
+                                                  std::uint64_t file_offset, std::uint64_t bytes,
+                                                  loop::WorkerPool* readers, std::uint64_t now_ms) {
+    if (!file.in_memory(file_offset, bytes, now_ms)) {
+        unread_file_ = &file;
+        unread_readers_ = readers;
+        unread_offset_ = file_offset;
+        chunk_.resize(std::min(bytes, kReadBytes));
+        return Step::unread;
+    }
+    while (true) {
+        auto at = static_cast<off_t>(file_offset);
+        const ssize_t sent = sendfile(fd_, file.fd(), &at, bytes);
+        if (sent < 0 && errno == EINTR) continue;
+        if (sent < 0 && errno == EAGAIN) {
+            sent_in_a_row_ = 0;
+            return Step::full;
+        }
+        if (sent < 0) return Step::failed;
+        if (sent == 0) return Step::spoilt;  // cut short
+        count_sent(static_cast<std::uint64_t>(sent));
+        return Step::done;
+    }
+}
+
 ResponseWriter::Step ResponseWriter::push_file(std::uint64_t now_ms) {
     const storage::OpenFile& file = *file_->file;
     while (offset_ < end_) {
@@ -137,22 +179,36 @@ ResponseWriter::Step ResponseWriter::push_file(std::uint64_t now_ms) {
         // as if it were whole.
         if (!std::exchange(just_checked_, false) && !file.unchanged()) return Step::spoilt;
         const std::uint64_t bytes = std::min(end_ - offset_, kSendFileBytes);
-        if (!file.in_memory(offset_, bytes, now_ms)) {
-            chunk_.resize(std::min(bytes, kReadBytes));
-            return Step::unread;
-        }
-        auto at = static_cast<off_t>(offset_);
-        const ssize_t sent = sendfile(fd_, file.fd(), &at, bytes);
-        if (sent < 0 && errno == EINTR) continue;
-        if (sent < 0 && errno == EAGAIN) {
+        const Step step = push_stretch(file, offset_, bytes, file_->readers, now_ms);
+        if (step != Step::done) return step;
+    }
+    return Step::done;
+}
+
+ResponseWriter::Step ResponseWriter::push_incoming(std::uint64_t now_ms) {
+    while (offset_ < end_) {
+        if (sent_in_a_row_ >= kTurnBytes) {
             sent_in_a_row_ = 0;
-            return Step::full;
+            return Step::pause;
         }
-        if (sent < 0) return Step::failed;
-        if (sent == 0) return Step::spoilt;  // cut short
-        offset_ += static_cast<std::uint64_t>(sent);
-        sent_ += static_cast<std::uint64_t>(sent);
-        sent_in_a_row_ += static_cast<std::uint64_t>(sent);
+        const Incoming::View view = incoming_->source->look(offset_);
+        if (view.bytes == 0) return Step::starved;
+        const std::uint64_t bytes = std::min({view.bytes, end_ - offset_, kSendFileBytes});
+        if (view.text.empty()) {
+            const Step step =
+                push_stretch(*view.file, view.file_offset, bytes, view.readers, now_ms);
+            if (step != Step::done) return step;
+            continue;
+        }
+        // Whether more will follow at once nobody knows, so nothing is held back for it.
+        const ssize_t sent =
+            syscall(SYS_sendto, fd_, view.text.data(), bytes, MSG_NOSIGNAL, nullptr, 0);
+        if (sent < 0 && errno == EINTR) continue;
+        if (sent < 0) {
+            sent_in_a_row_ = 0;
+            return errno == EAGAIN ? Step::full : Step::failed;
+        }
+        count_sent(static_cast<std::uint64_t>(sent));
     }
     return Step::done;
 }

@@ -28,20 +28,26 @@ class ResponseWriter {
 
     enum class Step : std::uint8_t {
         done,
-        full,    // the socket takes no more for now
-        unread,  // the file's next bytes are not in memory: fill chunk(), then call chunk_filled()
-        pause,   // there is more to do, after others had their turn
-        failed,  // the peer is gone
-        spoilt,  // the file is no longer the one whose sending was begun
+        full,     // the socket takes no more for now
+        unread,   // the file's next bytes are not in memory: fill chunk(), then call chunk_filled()
+        starved,  // the next bytes have not arrived: incoming().more(incoming_offset())
+        pause,    // there is more to do, after others had their turn
+        failed,   // the peer is gone
+        spoilt,   // the file is no longer the one whose sending was begun
     };
     // `now_ms` is the loop's clock.
     Step push(std::uint64_t now_ms);
 
     // After Step::unread: what to read, from where, and into what.
-    const FilePart& part() const { return *file_; }
-    std::uint64_t chunk_offset() const { return offset_; }
+    const storage::OpenFile& chunk_file() const { return *unread_file_; }
+    loop::WorkerPool& chunk_readers() const { return *unread_readers_; }
+    std::uint64_t chunk_offset() const { return unread_offset_; }
     std::span<char> chunk() { return chunk_; }
     void chunk_filled();
+
+    // After Step::starved.
+    Incoming& incoming() const { return *incoming_->source; }
+    std::uint64_t incoming_offset() const { return offset_; }
 
     // Of this answer; the kernel has taken them.
     std::uint64_t bytes_sent() const { return sent_; }
@@ -51,6 +57,10 @@ class ResponseWriter {
     void add_piece(std::string_view text);
     Step push_pieces();
     Step push_file(std::uint64_t now_ms);
+    Step push_incoming(std::uint64_t now_ms);
+    Step push_stretch(const storage::OpenFile& file, std::uint64_t file_offset, std::uint64_t bytes,
+                      loop::WorkerPool* readers, std::uint64_t now_ms);
+    void count_sent(std::uint64_t bytes);
     bool next_part();
 
     int fd_;
@@ -67,12 +77,17 @@ class ResponseWriter {
     bool more_follows_ = false;
     std::array<char, 1024> text_;  // the tail, and where there is room the head before it
 
-    // The file part that is being sent.
+    // The file, or what arrives, that is being sent; null: neither.
     const FilePart* file_ = nullptr;
+    const IncomingPart* incoming_ = nullptr;
     std::uint64_t offset_ = 0;
     std::uint64_t end_ = 0;
     std::uint64_t sent_in_a_row_ = 0;
     bool just_checked_ = false;  // that the file is unchanged, by whoever made the response
+    // What must be read.
+    const storage::OpenFile* unread_file_ = nullptr;
+    loop::WorkerPool* unread_readers_ = nullptr;
+    std::uint64_t unread_offset_ = 0;
     std::vector<char> chunk_;
 };
 

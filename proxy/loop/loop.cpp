@@ -91,6 +91,11 @@ void Loop::watch(int fd, std::uint32_t events, Watcher& watcher) {
     require(epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &wanted));
 }
 
+void Loop::rewatch(int fd, std::uint32_t events) {
+    epoll_event wanted{.events = events, .data = {.fd = fd}};
+    require(epoll_ctl(epoll_, EPOLL_CTL_MOD, fd, &wanted));
+}
+
 void Loop::unwatch(int fd) {
     forget(fd);
     require(epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, nullptr));

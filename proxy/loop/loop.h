@@ -52,6 +52,8 @@ class Loop {
 
     // Tells `watcher` of these events (epoll_ctl(2)) at `fd`, until one of the two below.
     void watch(int fd, std::uint32_t events, Watcher& watcher);
+    // Changes the events of a descriptor that is watched.
+    void rewatch(int fd, std::uint32_t events);
     // Before a descriptor is closed that nobody else holds: closing takes it out of the kernel's
     // set.
     void forget(int fd) { watchers_[static_cast<std::size_t>(fd)] = nullptr; }
@@ -105,6 +107,8 @@ class Loop {
 
     TimerWheel& wheel() { return wheel_; }
     TaskGroup& tasks() { return tasks_; }
+    // For the few whose waits are too short for the wheel (see PreciseTimer).
+    uv_loop_t& uv() { return loop_; }
 
   private:
     void iterate();

@@ -41,6 +41,15 @@ class Timeouts(tidepool.OwnServerCase):
             wire.send("GET /uploads/a.jpg HTT")
             self.assertEqual(wire.response().status, 408)
 
+    def test_a_connection_that_says_nothing_is_noticed_too(self):
+        for defer in (True, False):  # deferred: a second later
+            with self.subTest(defer_accept=defer):
+                server = self.serve({"server": {"defer_accept": defer}})
+                with server.connect() as wire:
+                    accepted = "tidepool_connections_accepted_total"
+                    tidepool.eventually(lambda server=server: server.metrics().sum(accepted) == 1, "it is accepted")
+                    self.assertEqual(wire.get("/uploads/none.jpg").status, 404)
+
     def test_a_connection_without_a_request_is_closed_without_a_word(self):
         server = self.serve({"timeouts": {"header": "200ms", "idle": "200ms"}})
         server.tree.image("a.jpg")

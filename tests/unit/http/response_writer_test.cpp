@@ -80,7 +80,7 @@ std::string push_all(ResponseWriter& writer, Pair& pair, Step& last) {
         if (last == Step::full) {
             got += pair.take();
         } else if (last == Step::unread) {
-            REQUIRE(writer.part().file->read(writer.chunk_offset(), writer.chunk()));
+            REQUIRE(writer.chunk_file().read(writer.chunk_offset(), writer.chunk()));
             writer.chunk_filled();
         } else if (last != Step::pause) {
             return got + pair.take();

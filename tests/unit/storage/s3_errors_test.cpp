@@ -154,6 +154,13 @@ TEST_CASE("s3 errors: only sensible Retry-After counts", "[storage][s3][errors]"
     CHECK(after("99999999999999999999") == 0);
 }
 
+TEST_CASE("s3 errors: a HEAD that is told when to come again was too fast",
+          "[storage][s3][errors]") {
+    const StoreFailure failure = failure_of(kCall, {.status = 503, .retry_after = "7"});
+    CHECK(failure.error.kind == ErrorKind::overloaded);
+    CHECK(failure.next == NextTry::later);
+}
+
 TEST_CASE("s3 errors: connections that fail", "[storage][s3][errors]") {
     struct Line {
         TransportFault fault;

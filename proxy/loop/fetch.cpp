@@ -1,0 +1,336 @@
+#include "proxy/loop/fetch.h"
+
+#include <algorithm>
+#include <cctype>
+#include <charconv>
+#include <cstdlib>
+
+#include <curl/curl.h>
+#include <fmt/format.h>
+#include <sys/epoll.h>
+
+namespace tidepool::loop {
+
+namespace {
+
+constexpr std::size_t kIdleHandles = 64;
+// libcurl's own buffer of a transfer, and so the largest piece it hands on.
+constexpr long kReceiveBytes = 64L * 1024;
+// An answer's head beyond this is nothing that a store sends.
+constexpr std::size_t kHeadBytes = 64UL * 1024;
+
+void require(CURLcode result) {
+    if (result != CURLE_OK)
+        std::abort();  // an option that this libcurl does not have, or no memory
+}
+void require(CURLMcode result) {
+    if (result != CURLM_OK) std::abort();
+}
+
+// Once per process; libcurl is never taken down, as nothing outlives it.
+void begin_libcurl() {
+    static const CURLcode done = curl_global_init(CURL_GLOBAL_DEFAULT);
+    require(done);
+}
+
+ErrorKind kind_of(CURLcode code) {
+    switch (code) {
+        case CURLE_OPERATION_TIMEDOUT:
+            return ErrorKind::timed_out;
+        case CURLE_URL_MALFORMAT:
+        case CURLE_UNSUPPORTED_PROTOCOL:
+        case CURLE_PEER_FAILED_VERIFICATION:
+        case CURLE_SSL_CACERT_BADFILE:
+            return ErrorKind::misconfigured;
+        default:
+            return ErrorKind::io;
+    }
+}
+
+std::uint32_t epoll_events(int what) {
+    switch (what) {
+        case CURL_POLL_IN:
+            return EPOLLIN;
+        case CURL_POLL_OUT:
+            return EPOLLOUT;
+        default:
+            return EPOLLIN | EPOLLOUT;
+    }
+}
+
+}  // namespace
+
+std::string_view FetchedHead::field(std::string_view name) const {
+    const auto found = std::ranges::find(fields, name, [](const auto& each) { return each.first; });
+    return found == fields.end() ? std::string_view() : std::string_view(found->second);
+}
+
+// ---- what a loop's fetches share
+
+struct Fetcher::SocketWatch final : Watcher {
+    SocketWatch(Fetcher& its_fetcher, int its_fd) : fetcher(its_fetcher), fd(its_fd) {}
+    void on_events(std::uint32_t events) override {
+        int happened = 0;
+        if ((events & EPOLLIN) != 0) happened |= CURL_CSELECT_IN;
+        if ((events & EPOLLOUT) != 0) happened |= CURL_CSELECT_OUT;
+        if ((events & (EPOLLERR | EPOLLHUP)) != 0) happened |= CURL_CSELECT_IN | CURL_CSELECT_ERR;
+        fetcher.act(fd, happened);
+    }
+    Fetcher& fetcher;
+    int fd;
+};
+
+struct Fetcher::Hooks {
+    static int socket(CURL*, curl_socket_t fd, int what, void* owner, void*) {
+        auto& fetcher = *static_cast<Fetcher*>(owner);
+        const auto found = fetcher.watched_.find(fd);
+        if (what == CURL_POLL_REMOVE) {
+            if (found == fetcher.watched_.end()) return 0;
+            fetcher.loop_.unwatch(fd);
+            fetcher.unwatched_.push_back(std::move(found->second));
+            fetcher.watched_.erase(found);
+        } else if (found != fetcher.watched_.end()) {
+            fetcher.loop_.rewatch(fd, epoll_events(what));
+        } else {
+            auto watch = std::make_unique<SocketWatch>(fetcher, fd);
+            fetcher.loop_.watch(fd, epoll_events(what), *watch);
+            fetcher.watched_.emplace(fd, std::move(watch));
+        }
+        return 0;
+    }
+    static int timer(CURLM*, long wait_ms, void* owner) {
+        static_cast<Fetcher*>(owner)->set_timer(wait_ms);
+        return 0;
+    }
+    static std::size_t line(char* text, std::size_t size, std::size_t count, void* owner) {
+        return static_cast<Fetch*>(owner)->take_line({text, size * count});
+    }
+    static std::size_t bytes(char* text, std::size_t size, std::size_t count, void* owner) {
+        return static_cast<Fetch*>(owner)->take_bytes({text, size * count});
+    }
+};
+
+Fetcher::Fetcher(Loop& loop, unsigned connections_per_host)
+    : loop_(loop),
+      multi_(nullptr),
+      timer_(
+          loop, [](void* self) { static_cast<Fetcher*>(self)->act(CURL_SOCKET_TIMEOUT, 0); },
+          this) {
+    begin_libcurl();
+    multi_ = curl_multi_init();
+    if (multi_ == nullptr) std::abort();
+    const auto limit = static_cast<long>(connections_per_host);
+    require(curl_multi_setopt(multi_, CURLMOPT_SOCKETFUNCTION, &Hooks::socket));
+    require(curl_multi_setopt(multi_, CURLMOPT_SOCKETDATA, this));
+    require(curl_multi_setopt(multi_, CURLMOPT_TIMERFUNCTION, &Hooks::timer));
+    require(curl_multi_setopt(multi_, CURLMOPT_TIMERDATA, this));
+    require(curl_multi_setopt(multi_, CURLMOPT_MAX_HOST_CONNECTIONS, limit));
+    require(curl_multi_setopt(multi_, CURLMOPT_MAXCONNECTS, limit));
+}
+
+Fetcher::~Fetcher() {
+    for (void* easy : idle_)
+        curl_easy_cleanup(easy);
+    curl_multi_cleanup(multi_);  // closes its connections, which unwatches them
+}
+
+void Fetcher::set_timer(long wait_ms) {
+    if (wait_ms < 0) {
+        timer_.stop();
+    } else {
+        timer_.start(static_cast<std::uint64_t>(wait_ms));
+    }
+}
+
+// Called by the loop, so from the bottom of the stack: waiters may be resumed.
+void Fetcher::act(int fd, int events) {
+    int running = 0;
+    curl_multi_socket_action(multi_, fd, events, &running);
+    take_finished();
+    wake_waiters();
+    unwatched_.clear();
+}
+
+void Fetcher::take_finished() {
+    int left = 0;
+    while (const CURLMsg* message = curl_multi_info_read(multi_, &left)) {
+        if (message->msg != CURLMSG_DONE) continue;
+        const CURLcode code = message->data.result;
+        char* owner = nullptr;
+        require(curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &owner));
+        auto& fetch = *reinterpret_cast<Fetch*>(owner);
+        if (code == CURLE_OK) {
+            fetch.end(std::nullopt);
+        } else {
+            fetch.end(Error{kind_of(code), curl_easy_strerror(code)});
+        }
+    }
+}
+
+// A waiter may begin, end and destroy fetches, also those that are on the list.
+void Fetcher::wake_waiters() {
+    while (!news_.empty()) {
+        Fetch& fetch = *news_.back();
+        news_.pop_back();
+        if (fetch.waiter_) std::exchange(fetch.waiter_, nullptr).resume();
+    }
+}
+
+// ---- one fetch
+
+Fetch::Fetch(Fetcher& fetcher, const FetchRequest& request, std::size_t buffer_bytes)
+    : fetcher_(fetcher),
+      easy_(nullptr),
+      field_list_(nullptr),
+      buffer_bytes_(buffer_bytes),
+      stall_timeout_(request.stall_timeout),
+      deadline_(
+          fetcher.loop_.wheel(), [](void* self) { static_cast<Fetch*>(self)->time_out(); }, this) {
+    if (fetcher_.idle_.empty()) {
+        easy_ = curl_easy_init();
+        if (easy_ == nullptr) std::abort();
+    } else {
+        easy_ = fetcher_.idle_.back();
+        fetcher_.idle_.pop_back();
+    }
+    curl_slist* list = nullptr;
+    for (const std::string& field : request.fields) {
+        list = curl_slist_append(list, field.c_str());
+        if (list == nullptr) std::abort();
+    }
+    field_list_ = list;
+    const auto set = [this](CURLoption option, auto value) {
+        require(curl_easy_setopt(easy_, option, value));
+    };
+    set(CURLOPT_URL, request.url.c_str());
+    set(CURLOPT_HTTPHEADER, list);
+    set(CURLOPT_PRIVATE, static_cast<void*>(this));
+    set(CURLOPT_HEADERFUNCTION, &Fetcher::Hooks::line);
+    set(CURLOPT_HEADERDATA, static_cast<void*>(this));
+    set(CURLOPT_WRITEFUNCTION, &Fetcher::Hooks::bytes);
+    set(CURLOPT_WRITEDATA, static_cast<void*>(this));
+    set(CURLOPT_NOSIGNAL, 1L);
+    set(CURLOPT_PATH_AS_IS, 1L);
+    set(CURLOPT_PROTOCOLS_STR, "http,https");
+    set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_2TLS));
+    set(CURLOPT_BUFFERSIZE, kReceiveBytes);
+    set(CURLOPT_TCP_KEEPALIVE, 1L);
+    set(CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(request.connect_timeout.count()));
+    set(CURLOPT_FRESH_CONNECT, request.fresh_connection ? 1L : 0L);
+    expect_within(request.connect_timeout + request.first_byte_timeout);
+    require(curl_multi_add_handle(fetcher_.multi_, easy_));
+}
+
+Fetch::~Fetch() {
+    waiter_ = nullptr;
+    if (!ended_) end(std::nullopt);
+    std::erase(fetcher_.news_, this);
+}
+
+void Fetch::tell() {
+    if (waiter_) fetcher_.news_.push_back(this);
+}
+
+void Fetch::expect_within(std::chrono::milliseconds wait) {
+    deadline_.set(fetcher_.loop_.now_ms() + static_cast<std::uint64_t>(wait.count()));
+}
+
+void Fetch::time_out() {
+    if (paused_) return;  // it is we who make it wait
+    end(Error{ErrorKind::timed_out,
+              head_complete_ ? "the body stalled" : "no answer within origin.first_byte_timeout"});
+    fetcher_.wake_waiters();
+}
+
+void Fetch::cancel() {
+    if (ended_) return;
+    end(Error{ErrorKind::closed, "given up"});
+    fetcher_.wake_waiters();
+}
+
+void Fetch::end(std::optional<Error> error) {
+    ended_ = true;
+    error_ = std::move(error);
+    deadline_.clear();
+    curl_multi_remove_handle(fetcher_.multi_, easy_);
+    curl_slist_free_all(static_cast<curl_slist*>(field_list_));
+    if (fetcher_.idle_.size() < kIdleHandles) {
+        curl_easy_reset(easy_);
+        fetcher_.idle_.push_back(easy_);
+    } else {
+        curl_easy_cleanup(easy_);
+    }
+    easy_ = nullptr;
+    tell();
+}
+
+// Each line of the head, with its line end; a new status line begins it anew (after a 100).
+std::size_t Fetch::take_line(std::string_view line) {
+    if (head_complete_) return line.size();  // trailers
+    std::string_view text = line;
+    while (text.ends_with('\n') || text.ends_with('\r'))
+        text.remove_suffix(1);
+    if (text.starts_with("HTTP/")) {
+        head_ = {};
+        const std::size_t blank = text.find(' ');
+        if (blank != text.npos)
+            std::from_chars(text.data() + blank + 1, text.data() + text.size(), head_.status);
+        return line.size();
+    }
+    if (text.empty()) {
+        if (head_.status >= 200) {
+            head_complete_ = true;
+            expect_within(stall_timeout_);
+            tell();
+        }
+        return line.size();
+    }
+    const std::size_t colon = text.find(':');
+    if (colon == text.npos) return line.size();
+    std::string name(text.substr(0, colon));
+    std::ranges::transform(name, name.begin(),
+                           [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    text.remove_prefix(colon + 1);
+    while (text.starts_with(' ') || text.starts_with('\t'))
+        text.remove_prefix(1);
+    head_.fields.emplace_back(std::move(name), text);
+    std::size_t held = 0;
+    for (const auto& [each_name, value] : head_.fields)
+        held += each_name.size() + value.size();
+    return held > kHeadBytes ? 0 : line.size();  // 0 ends the transfer as failed
+}
+
+std::size_t Fetch::take_bytes(std::string_view bytes) {
+    if (!buffer_.empty() && buffer_.size() + bytes.size() > buffer_bytes_) {
+        paused_ = true;
+        return CURL_WRITEFUNC_PAUSE;  // they come again
+    }
+    buffer_.append(bytes);
+    expect_within(stall_timeout_);
+    tell();
+    return bytes.size();
+}
+
+Task<Result<FetchedHead>> Fetch::head() {
+    while (!head_complete_ && !ended_)
+        co_await News{*this};
+    if (!head_complete_) {
+        co_return std::unexpected(
+            error_.value_or(Error{ErrorKind::io, "the answer ended before its head did"}));
+    }
+    co_return std::move(head_);
+}
+
+Task<Result<std::string>> Fetch::read() {
+    while (buffer_.empty() && !ended_)
+        co_await News{*this};
+    if (buffer_.empty() && error_) co_return std::unexpected(*error_);
+    std::string taken = std::exchange(buffer_, {});
+    if (std::exchange(paused_, false) && !ended_) {
+        expect_within(stall_timeout_);
+        curl_easy_pause(easy_, CURLPAUSE_CONT);  // may hand over bytes at once
+    }
+    co_return taken;
+}
+
+}  // namespace tidepool::loop

@@ -1,0 +1,561 @@
+#include "proxy/serve/fill.h"
+
+#include "conf/log.h"
+#include "storage/retry.h"
+
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+#include <random>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace tidepool::serve {
+
+namespace {
+
+using storage::NextTry;
+using storage::Outcome;
+using storage::StoreFailure;
+using storage::TransportFault;
+
+// While a client waits: short, for the edge gives up too (contracts: b2-s3.md 7).
+constexpr std::chrono::milliseconds kFirstRetryWait{100};
+constexpr std::chrono::milliseconds kMostRetryWait{2'000};
+constexpr std::chrono::milliseconds kRetryBudget{60'000};
+
+std::chrono::steady_clock::time_point now() {
+    return std::chrono::steady_clock::now();
+}
+
+double random_part() {
+    thread_local std::minstd_rand engine{std::random_device{}()};
+    return std::uniform_real_distribution<double>()(engine);
+}
+
+TransportFault fault_of(const Error& error, bool in_body) {
+    switch (error.kind) {
+        case ErrorKind::timed_out:
+            return in_body ? TransportFault::stalled : TransportFault::timed_out;
+        case ErrorKind::misconfigured:
+            return TransportFault::tls;
+        case ErrorKind::io:
+            return in_body ? TransportFault::cut : TransportFault::connect;
+        default:
+            return TransportFault::other;
+    }
+}
+
+std::string_view without_quotes(std::string_view etag) {
+    if (etag.size() >= 2 && etag.starts_with('"') && etag.ends_with('"'))
+        return etag.substr(1, etag.size() - 2);
+    return etag;
+}
+
+std::optional<std::uint64_t> read_number(std::string_view text) {
+    std::uint64_t number = 0;
+    const char* end = text.data() + text.size();
+    const auto [stop, error] = std::from_chars(text.data(), end, number);
+    if (text.empty() || error != std::errc() || stop != end) return std::nullopt;
+    return number;
+}
+
+// "bytes 0-9/100" (RFC 9110, 14.4) that says exactly this.
+bool is_content_range(std::string_view text, std::uint64_t first, std::uint64_t end,
+                      std::uint64_t size) {
+    return text == fmt::format("bytes {}-{}/{}", first, end - 1, size);
+}
+
+}  // namespace
+
+// Waits until the readers have taken something, or left.
+class Fill::Room {
+  public:
+    explicit Room(Fill& fill) : fill_(fill) {}
+    bool await_ready() const noexcept { return false; }
+    bool await_suspend(std::coroutine_handle<> waiter) {
+        const std::lock_guard lock(fill_.mutex_);
+        if (!fill_.must_wait_for_room()) return false;
+        fill_.room_waiter_ = waiter;
+        return true;
+    }
+    void await_resume() const noexcept {}
+
+  private:
+    Fill& fill_;
+};
+
+Fill::Fill(Means means, std::shared_ptr<const RemoteObject> object, Stretch stretch,
+           std::optional<std::uint64_t> slice, Ended ended)
+    : means_(std::move(means)),
+      object_(std::move(object)),
+      stretch_(stretch),
+      slice_(slice),
+      ended_(std::move(ended)) {}
+
+void Fill::launch() {
+    means_.loop.tasks().spawn(keep_alive(shared_from_this()));
+}
+
+loop::Task<> Fill::keep_alive(std::shared_ptr<Fill> self) {
+    co_await self->run();
+}
+
+storage::StoreCall Fill::call() const {
+    return {.pool = object_->pool->settings.name, .key = object_->key, .method = "GET"};
+}
+
+// ---- the fetch
+
+loop::Task<> Fill::run() {
+    storage::RetryPlan plan({.tries = means_.settings.tries,
+                             .first = kFirstRetryWait,
+                             .most = kMostRetryWait,
+                             .budget = kRetryBudget},
+                            random_part, now());
+    co_await begin_spool();
+    while (true) {
+        const Failure failure = co_await attempt();
+        if (!failure) break;
+        object_->pool->failures.fetch_add(1, std::memory_order_relaxed);
+        const bool is_spoilt = failure->error.kind == ErrorKind::corrupt;
+        if (is_spoilt) {
+            object_->pool->corrupt.fetch_add(1, std::memory_order_relaxed);
+            conf::log_error("not what the catalog says {}", failure->error.text);
+        }
+        const auto wait = plan.next(*failure, now());
+        // What readers have of a wrong content cannot be taken back.
+        if (!wait || is_given_up() || (is_spoilt && has_published())) {
+            co_await finish(failure->error);
+            co_return;
+        }
+        if (is_spoilt) co_await start_anew();
+        if (received_ > 0) object_->pool->resumed.fetch_add(1, std::memory_order_relaxed);
+        fresh_connection_ = failure->next == NextTry::fresh_connection;
+        if (wait->count() > 0)
+            co_await means_.loop.delay(static_cast<std::uint64_t>(wait->count()));
+    }
+    co_await finish(std::nullopt);
+}
+
+loop::Task<Fill::Failure> Fill::attempt() {
+    RemotePool& pool = *object_->pool;
+    const std::int64_t wall_s = means_.loop.wall_s();
+    // The budget first: a call that it refuses must not use up the breaker's probe.
+    const storage::BudgetVerdict verdict = pool.budget.take(storage::CallClass::b, wall_s);
+    if (verdict == storage::BudgetVerdict::capped) {
+        co_return StoreFailure{
+            .error = storage::budget_refusal(call(), storage::Budget::until_reset(wall_s))};
+    }
+    if (verdict == storage::BudgetVerdict::warn)
+        conf::log_warn("the day's budget is nearly used up pool={} item=class_b_calls",
+                       call().pool);
+    if (!pool.breaker.allow(now())) {
+        const auto retry_after =
+            std::chrono::ceil<std::chrono::seconds>(pool.breaker.retry_after(now()));
+        co_return StoreFailure{
+            .error = storage::breaker_refusal(call(), retry_after, pool.breaker.is_capped())};
+    }
+    pool.fetches.fetch_add(1, std::memory_order_relaxed);
+    loop::FetchRequest request = fetch_of(
+        *object_, stretch_.offset + received_, stretch_.length - received_,
+        received_ > 0 ? etag_seen_ : std::string(), means_.settings, means_.cdn_loop, wall_s);
+    request.fresh_connection = fresh_connection_;
+    loop::Fetch fetch(means_.fetcher, request, static_cast<std::size_t>(buffer_bytes()));
+    fetch_ = &fetch;
+    Failure failure = co_await exchange(fetch);
+    fetch_ = nullptr;
+    pool.breaker.report(failure ? failure->outcome : Outcome::answered, now());
+    co_return failure;
+}
+
+loop::Task<Fill::Failure> Fill::exchange(loop::Fetch& fetch) {
+    const auto head = co_await fetch.head();
+    if (!head)
+        co_return storage::failure_of(call(), fault_of(head.error(), false), head.error().text);
+    if (head->status != 200 && head->status != 206) {
+        Failure refusal = co_await read_refusal(fetch, *head);
+        co_return refusal;
+    }
+    if (Failure wrong = judge_head(*head)) co_return wrong;
+    Failure broken = co_await read_body(fetch);
+    co_return broken;
+}
+
+loop::Task<Fill::Failure> Fill::read_refusal(loop::Fetch& fetch, const loop::FetchedHead& head) {
+    std::string body;
+    while (body.size() < storage::kMaxErrorBytes) {
+        const auto bytes = co_await fetch.read();
+        if (!bytes || bytes->empty()) break;  // the status alone says enough
+        body += *bytes;
+    }
+    StoreFailure failure = storage::failure_of(
+        call(), storage::StoreAnswer{.status = head.status,
+                                     .body = body,
+                                     .request_id = head.field("x-amz-request-id"),
+                                     .retry_after = head.field("retry-after")});
+    if (failure.error.kind == ErrorKind::not_found)
+        object_->pool->missing.fetch_add(1, std::memory_order_relaxed);
+    co_return failure;
+}
+
+// What a good answer's head must say (contracts: b2-s3.md 2.1, 4.3).
+Fill::Failure Fill::judge_head(const loop::FetchedHead& head) {
+    const Stretch wanted{stretch_.offset + received_, stretch_.length - received_};
+    const bool whole = wanted.offset == 0 && wanted.length == object_->size;
+    if (!whole && head.status != 206) return corrupt("the whole object came for a part of it");
+    if (head.status == 206 &&
+        !is_content_range(head.field("content-range"), wanted.offset, wanted.end(), object_->size))
+        return corrupt(fmt::format("the part that came is \"{}\"", head.field("content-range")));
+    const auto length = read_number(head.field("content-length"));
+    if (length && *length != wanted.length)
+        return corrupt(fmt::format("{} bytes came instead of {}", *length, wanted.length));
+
+    const std::string_view etag = without_quotes(head.field("etag"));
+    if (!object_->store_etag.empty() && !etag.empty() && etag != object_->store_etag)
+        return corrupt(
+            fmt::format("its ETag is \"{}\" instead of \"{}\"", etag, object_->store_etag));
+    const std::string version =
+        fmt::format("{} {} {}", etag, head.field("x-amz-version-id"), head.field("x-bz-file-id"));
+    if (received_ > 0 && version != version_seen_)
+        return corrupt("its other part is of another version");
+    version_seen_ = version;
+    etag_seen_ = etag;
+    return std::nullopt;
+}
+
+loop::Task<Fill::Failure> Fill::read_body(loop::Fetch& fetch) {
+    while (true) {
+        auto bytes = co_await fetch.read();
+        if (!bytes)
+            co_return storage::failure_of(call(), fault_of(bytes.error(), true),
+                                          bytes.error().text);
+        if (bytes->empty()) break;
+        object_->pool->bytes.fetch_add(bytes->size(), std::memory_order_relaxed);
+        if (object_->pool->budget.add_egress(bytes->size(), means_.loop.wall_s()) ==
+            storage::BudgetVerdict::warn)
+            conf::log_warn("the day's budget is nearly used up pool={} item=egress", call().pool);
+        if (received_ + bytes->size() > stretch_.length)
+            co_return corrupt(fmt::format("more than {} bytes came", stretch_.length));
+        co_await keep(std::move(*bytes));
+        if (is_given_up() || nobody_wants_it())
+            co_return StoreFailure{.error = {ErrorKind::closed, "nobody waits for it any more"}};
+    }
+    if (received_ < stretch_.length)
+        co_return storage::failure_of(call(), TransportFault::cut, "the body ended early");
+    co_return judge_end();
+}
+
+// Everything is here: is it what it should be?
+Fill::Failure Fill::judge_end() {
+    if (!hash_) return std::nullopt;
+    sha256_ = hash_->finish();
+    hash_.reset();
+    if (object_->sha256 && *object_->sha256 != *sha256_) {
+        const std::string came = conf::hex(*sha256_);
+        sha256_.reset();
+        return corrupt(
+            fmt::format("its SHA-256 is {} instead of {}", came, conf::hex(*object_->sha256)));
+    }
+    return std::nullopt;
+}
+
+Fill::Failure Fill::corrupt(std::string text) {
+    return StoreFailure{.error = {ErrorKind::corrupt, fmt::format("pool={} key={} reason=\"{}\"",
+                                                                  call().pool, object_->key, text)},
+                        .next = NextTry::fresh_connection};
+}
+
+// ---- what has come
+
+std::uint64_t Fill::buffer_bytes() const {
+    return means_.settings.buffer_bytes;
+}
+
+loop::Task<> Fill::begin_spool() {
+    const bool is_whole = stretch_.length == object_->size;
+    if (is_whole) hash_.emplace();
+    if (means_.shelf == nullptr || (!is_whole && !slice_)) co_return;
+    const storage::ShelfName name(object_->pool->settings.name, object_->key, object_->version(),
+                                  slice_, stretch_.length);
+    auto begun = co_await loop::offload(means_.loop, *means_.shelf_workers, loop::Lane::quick,
+                                        [&] { return means_.shelf->begin(name); });
+    if (!begun) {
+        conf::log_debug("not put on the shelf key={} reason=\"{}\"", object_->key,
+                        begun.error().text);
+        co_return;
+    }
+    spool_ = std::move(*begun);
+    const std::lock_guard lock(mutex_);
+    spooling_ = true;
+    file_ = spool_->file();
+}
+
+// Removing a file may wait for a disk.
+loop::Task<> Fill::discard_spool() {
+    if (!spool_) co_return;
+    const auto discarded = co_await loop::offload(means_.loop, *means_.shelf_workers,
+                                                  loop::Lane::quick, [&]() -> Result<void> {
+                                                      spool_.reset();
+                                                      return {};
+                                                  });
+    if (!discarded) spool_.reset();  // the queue is full: better here than never
+}
+
+// Forgets what came, of which nobody has seen anything.
+loop::Task<> Fill::start_anew() {
+    const bool had_spool = spool_ != nullptr;
+    {
+        const std::lock_guard lock(mutex_);
+        window_.clear();
+        window_start_ = window_bytes_ = spooled_ = 0;
+        spooling_ = false;
+        file_.reset();
+    }
+    received_ = last_piece_ = 0;
+    version_seen_.clear();
+    etag_seen_.clear();
+    co_await discard_spool();
+    hash_.reset();
+    if (had_spool) {
+        co_await begin_spool();
+    } else if (stretch_.length == object_->size) {
+        hash_.emplace();
+    }
+}
+
+loop::Task<> Fill::keep(std::string bytes) {
+    if (hash_) hash_->update(bytes);
+    received_ += bytes.size();
+    last_piece_ = bytes.size();
+    if (is_spooling()) {
+        const auto written =
+            co_await loop::offload(means_.loop, *means_.shelf_workers, loop::Lane::bulk,
+                                   [&] { return spool_->append(bytes); });
+        if (written) {
+            const std::lock_guard lock(mutex_);
+            spooled_ += bytes.size();
+        } else {
+            conf::log_warn("not put on the shelf key={} reason=\"{}\"", object_->key,
+                           written.error().text);
+            const std::lock_guard lock(mutex_);
+            spooling_ = false;
+            window_start_ = spooled_;
+        }
+    }
+    if (!is_spooling()) {
+        const std::lock_guard lock(mutex_);
+        window_bytes_ += bytes.size();
+        window_.push_back(std::make_shared<const std::string>(std::move(bytes)));
+    }
+    publish();
+    while (make_room_now())
+        co_await Room(*this);
+}
+
+// Lets the readers have what they may.
+void Fill::publish() {
+    if (stretch_.length <= buffer_bytes()) return;  // only when it is known to be good
+    const std::uint64_t ready = received_ - (received_ == stretch_.length ? last_piece_ : 0);
+    std::vector<Waiter> ready_waiters;
+    {
+        const std::lock_guard lock(mutex_);
+        available_ = std::max(available_, ready);
+        const auto goes_on = [this](const Waiter& each) { return each.beyond < available_; };
+        std::ranges::copy_if(waiters_, std::back_inserter(ready_waiters), goes_on);
+        std::erase_if(waiters_, goes_on);
+    }
+    for (const Waiter& waiter : ready_waiters)
+        waiter.loop->post(waiter.handle);
+}
+
+// Drops what every reader has; where one reader has all that there is, also what slower ones have
+// not. True: the origin must wait.
+bool Fill::make_room_now() {
+    const std::lock_guard lock(mutex_);
+    while (must_wait_for_room()) {
+        std::uint64_t least = UINT64_MAX;
+        bool somebody_starves = false;
+        for (const FillReader* reader : readers_) {
+            least = std::min(least, reader->position_);
+            somebody_starves = somebody_starves || reader->starved_;
+        }
+        const std::uint64_t first_bytes = window_.front()->size();
+        if (window_start_ + first_bytes > least && !somebody_starves) return true;
+        window_.pop_front();
+        window_start_ += first_bytes;
+        window_bytes_ -= first_bytes;
+    }
+    return false;
+}
+
+// The lock is held.
+bool Fill::must_wait_for_room() const {
+    return window_bytes_ >= buffer_bytes() && received_ < stretch_.length && !given_up_ &&
+           !readers_.empty();
+}
+
+bool Fill::is_spooling() {
+    const std::lock_guard lock(mutex_);
+    return spooling_;
+}
+
+bool Fill::is_given_up() {
+    const std::lock_guard lock(mutex_);
+    return given_up_;
+}
+
+bool Fill::has_published() {
+    const std::lock_guard lock(mutex_);
+    return available_ > 0;
+}
+
+bool Fill::nobody_wants_it() {
+    const std::lock_guard lock(mutex_);
+    return readers_.empty() && !spooling_;
+}
+
+loop::Task<> Fill::finish(std::optional<Error> error) {
+    FillEnd end{.error = error, .sha256 = sha256_, .body = {}};
+    if (!error && is_spooling()) {
+        const auto committed =
+            co_await loop::offload(means_.loop, *means_.shelf_workers, loop::Lane::quick,
+                                   [&] { return spool_->commit(); });
+        if (!committed)
+            conf::log_warn("not put on the shelf key={} reason=\"{}\"", object_->key,
+                           committed.error().text);
+    }
+    std::vector<Waiter> waiters;
+    {
+        const std::lock_guard lock(mutex_);
+        ended_already_ = true;
+        if (error) {
+            error_ = std::move(error);
+        } else {
+            available_ = stretch_.length;
+            if (file_ == nullptr && window_start_ == 0 && stretch_.length == object_->size) {
+                end.body.emplace();
+                for (const auto& piece : window_)
+                    *end.body += *piece;
+            }
+        }
+        waiters.swap(waiters_);
+    }
+    // Whoever asks from here on finds the shelf or begins anew.
+    ended_(std::move(end));
+    for (const Waiter& waiter : waiters)
+        waiter.loop->post(waiter.handle);
+    co_await discard_spool();
+}
+
+void Fill::give_up() {
+    means_.loop.post([self = shared_from_this()] {
+        std::coroutine_handle<> room;
+        {
+            const std::lock_guard lock(self->mutex_);
+            self->given_up_ = true;
+            room = std::exchange(self->room_waiter_, nullptr);
+        }
+        if (self->fetch_ != nullptr) self->fetch_->cancel();
+        if (room) room.resume();
+    });
+}
+
+// ---- readers
+
+std::shared_ptr<FillReader> Fill::join(loop::Loop& loop, std::uint64_t offset) {
+    const std::lock_guard lock(mutex_);
+    const std::uint64_t position = offset - stretch_.offset;
+    const bool too_late =
+        ended_already_ || given_up_ || (position >= spooled_ && position < window_start_);
+    if (too_late) return nullptr;
+    auto reader = std::make_shared<FillReader>(loop, shared_from_this(), position);
+    readers_.push_back(reader.get());
+    return reader;
+}
+
+// Waits for a byte at a place, or for the end.
+class FillReader::Arrival {
+  public:
+    Arrival(FillReader& reader, std::uint64_t position) : reader_(reader), position_(position) {}
+    bool await_ready() const noexcept { return false; }
+    bool await_suspend(std::coroutine_handle<> waiter) {
+        Fill& fill = *reader_.fill_;
+        std::coroutine_handle<> room;
+        {
+            const std::lock_guard lock(fill.mutex_);
+            if (position_ < fill.available_ || fill.ended_already_) return false;
+            reader_.starved_ = true;
+            reader_.position_ = position_;
+            fill.waiters_.push_back({&reader_.loop_, waiter, position_});
+            room = std::exchange(fill.room_waiter_, nullptr);
+        }
+        if (room) fill.means_.loop.post(room);
+        return true;
+    }
+    void await_resume() const {
+        const std::lock_guard lock(reader_.fill_->mutex_);
+        reader_.starved_ = false;
+    }
+
+  private:
+    FillReader& reader_;
+    std::uint64_t position_;
+};
+
+FillReader::~FillReader() {
+    std::coroutine_handle<> room;
+    {
+        const std::lock_guard lock(fill_->mutex_);
+        std::erase(fill_->readers_, this);
+        room = std::exchange(fill_->room_waiter_, nullptr);
+    }
+    if (room) fill_->means_.loop.post(room);
+}
+
+http::Incoming::View FillReader::look(std::uint64_t offset) {
+    View view;
+    std::coroutine_handle<> room;
+    {
+        const std::lock_guard lock(fill_->mutex_);
+        position_ = offset - fill_->stretch_.offset;
+        room = std::exchange(fill_->room_waiter_, nullptr);
+        const std::uint64_t available = fill_->available_;
+        if (position_ >= available) {
+        } else if (position_ < fill_->spooled_) {
+            view.bytes = std::min(available, fill_->spooled_) - position_;
+            view.file = fill_->file_.get();
+            view.file_offset = position_;
+            view.readers = fill_->means_.shelf_workers;
+        } else if (position_ >= fill_->window_start_) {
+            std::uint64_t start = fill_->window_start_;
+            auto piece = fill_->window_.begin();
+            while (start + (*piece)->size() <= position_)
+                start += (*piece++)->size();
+            held_ = *piece;
+            const std::uint64_t end = std::min(start + held_->size(), available);
+            view.text = std::string_view(*held_).substr(position_ - start, end - position_);
+            view.bytes = view.text.size();
+        }
+    }
+    if (room) fill_->means_.loop.post(room);
+    return view;
+}
+
+loop::Task<bool> FillReader::more(std::uint64_t offset) {
+    const std::optional<Error> error = co_await wait(offset);
+    co_return !error;
+}
+
+loop::Task<std::optional<Error>> FillReader::wait(std::uint64_t offset) {
+    const std::uint64_t position = offset - fill_->stretch_.offset;
+    co_await Arrival(*this, position);
+    const std::lock_guard lock(fill_->mutex_);
+    if (fill_->error_ && position >= fill_->available_) co_return fill_->error_;
+    if (position >= fill_->spooled_ && position < fill_->window_start_)
+        co_return Error{ErrorKind::overloaded, "left behind by faster readers"};
+    co_return std::nullopt;
+}
+
+}  // namespace tidepool::serve

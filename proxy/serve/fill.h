@@ -1,0 +1,178 @@
+// One fetch from a bucket, however many wait for it: the bytes arrive once, on one loop, and are
+// read by answers on any.
+#pragma once
+
+#include "conf/digest.h"
+#include "conf/error.h"
+#include "proxy/http/response.h"
+#include "proxy/loop/fetch.h"
+#include "proxy/loop/loop.h"
+#include "proxy/loop/task.h"
+#include "proxy/loop/worker_pool.h"
+#include "proxy/serve/remote_pool.h"
+#include "storage/s3_errors.h"
+#include "storage/shelf.h"
+
+#include <coroutine>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace tidepool::serve {
+
+class FillReader;
+
+// How a fill ended.
+struct FillEnd {
+    std::optional<Error> error;                // nothing: all of it came, and is good
+    std::optional<conf::Sha256Digest> sha256;  // of the content, where it was the whole object
+    std::optional<std::string> body;           // that, where it is in memory
+};
+
+// Bytes [offset, offset + length) of an object.
+struct Stretch {
+    std::uint64_t offset = 0;
+    std::uint64_t length = 0;
+    std::uint64_t end() const { return offset + length; }
+};
+
+// Where the bytes are kept depends on the shelf. With it they go into a file as they come, which
+// the answers read; the fetch does not wait for slow readers, and goes on when all have left.
+// Without, or where the disk is full, they stay in memory until the readers have them: at most
+// origin.buffer, then the origin is made to wait for the slowest reader; but where another reader
+// has used up what there is, the slowest is left behind, to fetch the rest on its own.
+//
+// No reader gets the last bytes before they are known to be the last and, of a whole object, the
+// content has the digest that the catalog says (invariant 3). An object that fits origin.buffer is
+// known as a whole before its first byte goes out, so that a wrong one costs a try and no answer.
+//
+// Owned by those who read it and by its own task.
+class Fill : public std::enable_shared_from_this<Fill> {
+  public:
+    // What a fetch works with; all of it outlives the fill.
+    struct Means {
+        loop::Loop& loop;
+        loop::Fetcher& fetcher;  // of this loop
+        const conf::OriginSettings& settings;
+        storage::Shelf* shelf = nullptr;  // null = none
+        loop::WorkerPool* shelf_workers = nullptr;
+        std::string cdn_loop{};  // of the request that it began for
+    };
+    // Told once, on the fill's loop, when it has ended.
+    using Ended = std::move_only_function<void(FillEnd end)>;
+
+    // `slice` names it on the shelf; nothing: it is the whole object, or goes to no shelf.
+    Fill(Means means, std::shared_ptr<const RemoteObject> object, Stretch stretch,
+         std::optional<std::uint64_t> slice, Ended ended);
+
+    // Begins, on the loop of its means. Once, after its first reader has joined.
+    void launch();
+
+    // A reader that begins at `offset`, for an answer on `loop`; null where it is too late to join.
+    // Any thread.
+    std::shared_ptr<FillReader> join(loop::Loop& loop, std::uint64_t offset);
+
+    // Ends it as soon as it can be, failed. Any thread.
+    void give_up();
+
+    const RemoteObject& object() const { return *object_; }
+
+  private:
+    friend class FillReader;
+    class Room;
+    using Failure = std::optional<storage::StoreFailure>;
+
+    static loop::Task<> keep_alive(std::shared_ptr<Fill> self);
+    loop::Task<> run();
+    loop::Task<Failure> attempt();
+    loop::Task<Failure> exchange(loop::Fetch& fetch);
+    loop::Task<Failure> read_refusal(loop::Fetch& fetch, const loop::FetchedHead& head);
+    loop::Task<Failure> read_body(loop::Fetch& fetch);
+    Failure judge_head(const loop::FetchedHead& head);
+    Failure judge_end();
+    Failure corrupt(std::string text);
+    storage::StoreCall call() const;
+
+    loop::Task<> begin_spool();
+    loop::Task<> discard_spool();
+    loop::Task<> start_anew();
+    loop::Task<> keep(std::string bytes);
+    loop::Task<> finish(std::optional<Error> error);
+    void publish();
+    bool make_room_now();
+    bool must_wait_for_room() const;
+    bool is_spooling();
+    bool is_given_up();
+    bool has_published();
+    bool nobody_wants_it();
+    std::uint64_t buffer_bytes() const;
+
+    Means means_;
+    const std::shared_ptr<const RemoteObject> object_;
+    const Stretch stretch_;
+    const std::optional<std::uint64_t> slice_;
+    Ended ended_;
+
+    // Of the fill's loop.
+    loop::Fetch* fetch_ = nullptr;
+    std::unique_ptr<storage::Shelf::Filling> spool_;
+    std::optional<conf::Sha256> hash_;
+    std::string version_seen_;  // that the origin named first
+    std::string etag_seen_;     // the same, without quotes
+    bool fresh_connection_ = false;
+    std::uint64_t received_ = 0;  // bytes, from the stretch's start
+    std::uint64_t last_piece_ = 0;
+    std::optional<conf::Sha256Digest> sha256_;
+
+    std::mutex mutex_;
+    bool given_up_ = false;
+    bool ended_already_ = false;
+    bool spooling_ = false;
+    std::optional<Error> error_;
+    std::uint64_t available_ = 0;                            // bytes that readers may have
+    std::uint64_t spooled_ = 0;                              // of these, in the file
+    std::shared_ptr<const storage::OpenFile> file_;          // what was spooled
+    std::deque<std::shared_ptr<const std::string>> window_;  // what follows
+    std::uint64_t window_start_ = 0;
+    std::uint64_t window_bytes_ = 0;
+    std::vector<FillReader*> readers_;
+    std::coroutine_handle<> room_waiter_;
+    struct Waiter {
+        loop::Loop* loop;
+        std::coroutine_handle<> handle;
+        std::uint64_t beyond;  // needs a byte at this place
+    };
+    std::vector<Waiter> waiters_;
+};
+
+// One answer's way through a fill. Offsets are the object's. Loop thread of the answer.
+class FillReader final : public http::Incoming {
+  public:
+    FillReader(loop::Loop& loop, std::shared_ptr<Fill> fill, std::uint64_t position)
+        : loop_(loop), fill_(std::move(fill)), position_(position) {}
+    ~FillReader() override;
+
+    View look(std::uint64_t offset) override;
+    loop::Task<bool> more(std::uint64_t offset) override;
+
+    // As more(), and says why not. ErrorKind::overloaded with nothing in `store` where it was left
+    // behind, which the caller can mend by a fetch from `offset` on.
+    loop::Task<std::optional<Error>> wait(std::uint64_t offset);
+
+  private:
+    friend class tidepool::serve::Fill;
+    class Arrival;
+
+    loop::Loop& loop_;
+    std::shared_ptr<Fill> fill_;
+    std::uint64_t position_;                   // from the stretch's start; under the fill's mutex
+    bool starved_ = false;                     // it has all that there is; the same
+    std::shared_ptr<const std::string> held_;  // what the last view shows
+};
+
+}  // namespace tidepool::serve

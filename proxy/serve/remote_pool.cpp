@@ -1,0 +1,40 @@
+#include "proxy/serve/remote_pool.h"
+
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace tidepool::serve {
+
+std::string RemoteObject::version() const {
+    if (sha256) return conf::hex(*sha256);
+    if (!version_id.empty()) return version_id;
+    return fmt::format("{}-{}", store_etag, size);
+}
+
+loop::FetchRequest fetch_of(const RemoteObject& object, std::uint64_t offset, std::uint64_t length,
+                            std::string_view if_match, const conf::OriginSettings& settings,
+                            std::string_view cdn_loop, std::int64_t now) {
+    storage::ReadOptions options;
+    options.version_id = object.version_id;
+    options.if_match = if_match;
+    if (offset > 0 || length < object.size) options.range = storage::GetRange{offset, length};
+
+    const RemotePool& pool = *object.pool;
+    storage::StoreRequest request = pool.settings.origin == conf::PoolSettings::Origin::s3
+                                        ? pool.requests.get(object.key, options, now)
+                                        : pool.requests.friendly_get(object.key, options, {});
+    loop::FetchRequest fetch;
+    fetch.url = std::move(request.url);
+    for (const storage::NamedValue& header : request.headers)
+        fetch.fields.push_back(header.name + ": " + header.value);
+    fetch.fields.push_back(cdn_loop.empty()
+                               ? "CDN-Loop: " + settings.loop_id
+                               : fmt::format("CDN-Loop: {}, {}", cdn_loop, settings.loop_id));
+    fetch.connect_timeout = settings.connect_timeout;
+    fetch.first_byte_timeout = settings.first_byte_timeout;
+    fetch.stall_timeout = settings.stall_timeout;
+    return fetch;
+}
+
+}  // namespace tidepool::serve

@@ -1,0 +1,60 @@
+// A bucket as the server reads from it: its requests, and what guards it.
+#pragma once
+
+#include "conf/digest.h"
+#include "conf/settings.h"
+#include "proxy/loop/fetch.h"
+#include "storage/breaker.h"
+#include "storage/budget.h"
+#include "storage/s3_request.h"
+
+#include <atomic>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace tidepool::serve {
+
+// Shared by all loops.
+struct RemotePool {
+    explicit RemotePool(const conf::PoolSettings& its_settings)
+        : settings(its_settings), requests(its_settings), budget(its_settings) {}
+
+    const conf::PoolSettings settings;
+    const storage::S3Requests requests;
+    storage::Breaker breaker;
+    storage::Budget budget;
+
+    // For metrics.
+    std::atomic<std::uint64_t> fetches{0};   // requests made
+    std::atomic<std::uint64_t> failures{0};  // of these, the ones that did not give what was asked
+    std::atomic<std::uint64_t> resumed{0};   // bodies that broke and were gone on with
+    std::atomic<std::uint64_t> corrupt{0};   // contents that were not what the catalog says
+    std::atomic<std::uint64_t> missing{0};   // objects that are not there, against the catalog
+    std::atomic<std::uint64_t> bytes{0};     // of bodies
+};
+
+// One version of an object in a bucket, as the catalog knows it. Never changes.
+struct RemoteObject {
+    RemotePool* pool = nullptr;  // outlives it
+    std::string key;
+    std::uint64_t size = 0;
+    std::optional<conf::Sha256Digest> sha256;
+    std::string store_etag;  // "" = not known
+    std::string version_id;  // "" = not known
+
+    // Tells its content from any other that the key ever had.
+    std::string version() const;
+    bool same_content(const RemoteObject& other) const {
+        return pool == other.pool && size == other.size && version() == other.version();
+    }
+};
+
+// A read of bytes [offset, offset + length) of an object; `if_match` is an ETag or "". `now` is in
+// seconds since 1970. Headers of clients are never passed on but CDN-Loop, with our name appended.
+loop::FetchRequest fetch_of(const RemoteObject& object, std::uint64_t offset, std::uint64_t length,
+                            std::string_view if_match, const conf::OriginSettings& settings,
+                            std::string_view cdn_loop, std::int64_t now);
+
+}  // namespace tidepool::serve

@@ -1,0 +1,407 @@
+#include "storage/shelf.h"
+
+#include "conf/digest.h"
+#include "conf/log.h"
+#include "conf/small_file.h"
+
+#include <algorithm>
+#include <charconv>
+#include <csignal>
+#include <ctime>
+#include <filesystem>
+#include <fstream>
+#include <utility>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+namespace tidepool::storage {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+// The part for what was wanted more than once takes at most so much of the shelf.
+constexpr std::uint64_t kAgainShare = 80;  // percent
+// An access time is written at most this often: it only has to tell old from new after a restart.
+constexpr std::int64_t kTouchEveryS = 600;
+// Names of what is being filled: PID-NUMBER.part, in the folder "partial".
+constexpr std::string_view kPartial = "partial";
+constexpr std::string_view kInUse = "in-use";
+
+std::int64_t wall_clock_s() {
+    return std::time(nullptr);
+}
+
+std::string boot_id() {
+    std::ifstream file("/proc/sys/kernel/random/boot_id");
+    std::string id;
+    std::getline(file, id);
+    return id;
+}
+
+// Access time without the modification time, which answers that are being sent watch.
+void set_access_time(int fd, std::int64_t at_s) {
+    const timespec times[2] = {{.tv_sec = at_s, .tv_nsec = 0},
+                               {.tv_sec = 0, .tv_nsec = UTIME_OMIT}};
+    futimens(fd, times);  // only an order of eviction is lost where it fails
+}
+
+bool is_alive(pid_t pid) {
+    return kill(pid, 0) == 0 || errno == EPERM;
+}
+
+}  // namespace
+
+// ---- names
+
+ShelfName::ShelfName(std::string_view pool, std::string_view key, std::string_view version,
+                     std::optional<std::uint64_t> slice, std::uint64_t bytes)
+    : id_{}, bytes_(bytes) {
+    conf::Sha256 sha256;
+    for (const std::string_view part : {pool, key, version}) {
+        sha256.update(part);
+        sha256.update(std::string_view("\0", 1));
+    }
+    const conf::Sha256Digest digest = sha256.finish();
+    for (std::size_t i = 0; i < 16; ++i)
+        id_[i / 8] = id_[i / 8] << 8 | digest[i];
+    id_[2] = slice ? *slice + 1 : 0;
+}
+
+std::string ShelfName::file_name() const {
+    return fmt::format("{:02x}/{:016x}{:016x}-{:x}-{:x}", id_[0] >> 56, id_[0], id_[1], id_[2],
+                       bytes_);
+}
+
+// The name without its folder.
+std::optional<ShelfName> ShelfName::parse(std::string_view file_name) {
+    constexpr std::size_t kHalf = 16;
+    Id id{};
+    std::uint64_t bytes = 0;
+    const auto read = [](std::string_view text, std::uint64_t& into) {
+        const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), into, 16);
+        return error == std::errc() && end == text.data() + text.size() && !text.empty();
+    };
+    if (file_name.size() < 2 * kHalf + 4 || file_name[2 * kHalf] != '-') return std::nullopt;
+    const std::string_view rest = file_name.substr(2 * kHalf + 1);
+    const std::size_t dash = rest.find('-');
+    if (dash == rest.npos || !read(file_name.substr(0, kHalf), id[0]) ||
+        !read(file_name.substr(kHalf, kHalf), id[1]) || !read(rest.substr(0, dash), id[2]) ||
+        !read(rest.substr(dash + 1), bytes))
+        return std::nullopt;
+    return ShelfName(id, bytes);
+}
+
+// ---- opening
+
+Result<std::unique_ptr<Shelf>> Shelf::open(const conf::ShelfSettings& settings) {
+    std::unique_ptr<Shelf> shelf(new Shelf(settings));
+    std::error_code error;
+    fs::create_directories(fs::path(settings.path) / kPartial, error);
+    for (unsigned i = 0; i < 256 && !error; ++i)
+        fs::create_directory(fs::path(settings.path) / fmt::format("{:02x}", i), error);
+    if (error) return fail_errno(error.value(), "shelf.path " + settings.path);
+
+    const fs::path in_use = fs::path(settings.path) / kInUse;
+    const auto last_use = conf::read_small_file(in_use, 4096);
+    // Left behind by a process that did not end well. Where the machine did not end with it, what
+    // was written is still whole.
+    const bool after_crash = last_use && !last_use->starts_with(boot_id());
+    std::ofstream mark(in_use, std::ios::trunc);
+    mark << boot_id() << ' ' << getpid() << '\n';
+    mark.close();
+    if (!mark)
+        return fail(ErrorKind::io, fmt::format("shelf.path {}: cannot be written", settings.path));
+    shelf->clean_up(after_crash);
+    return shelf;
+}
+
+Shelf::~Shelf() {
+    const fs::path in_use = fs::path(settings_.path) / kInUse;
+    const auto mark = conf::read_small_file(in_use, 4096);
+    const bool is_mine = mark && *mark == fmt::format("{} {}\n", boot_id(), getpid());
+    std::error_code ignored;  // then the next start takes it for a crash, which costs slices
+    if (is_mine) fs::remove(in_use, ignored);
+}
+
+void Shelf::clean_up(bool after_crash) {
+    std::error_code ignored;  // what cannot be listed or removed is met again when it is used
+    for (const auto& file : fs::directory_iterator(fs::path(settings_.path) / kPartial, ignored)) {
+        const std::string name = file.path().filename();
+        pid_t pid = 0;
+        std::from_chars(name.data(), name.data() + name.size(), pid);
+        if (pid == getpid() || pid <= 0 || !is_alive(pid)) fs::remove(file.path(), ignored);
+    }
+    if (!after_crash) return;
+    std::uint64_t removed = 0;
+    for (unsigned i = 0; i < 256; ++i) {
+        const fs::path folder = fs::path(settings_.path) / fmt::format("{:02x}", i);
+        for (const auto& file : fs::directory_iterator(folder, ignored)) {
+            const auto name = ShelfName::parse(file.path().filename().string());
+            if (name && name->id_[2] != 0 && fs::remove(file.path(), ignored)) ++removed;
+        }
+    }
+    conf::log_warn("the machine did not end well: slices are taken off the shelf count={}",
+                   removed);
+}
+
+void Shelf::scan() {
+    for (unsigned i = 0; i < 256; ++i) {
+        if (stopping_.load(std::memory_order_relaxed)) return;
+        scan_folder(fmt::format("{}/{:02x}", settings_.path, i));
+    }
+    const std::lock_guard lock(mutex_);
+    scanned_ = true;
+}
+
+void Shelf::scan_folder(const std::string& folder) {
+    struct Found {
+        ShelfName name;
+        std::int64_t used_s;
+        Part part;
+    };
+    std::vector<Found> all;
+    std::error_code ignored;  // a folder that cannot be listed holds nothing that could be evicted
+    for (const auto& file : fs::directory_iterator(folder, ignored)) {
+        const auto name = ShelfName::parse(file.path().filename().string());
+        struct stat status{};
+        if (!name || stat(file.path().c_str(), &status) != 0) continue;
+        if (static_cast<std::uint64_t>(status.st_size) != name->bytes()) {
+            ::unlink(file.path().c_str());
+            continue;
+        }
+        const Part part = status.st_atime > status.st_mtime ? again : once;
+        all.push_back({*name, status.st_atime, part});
+    }
+    std::ranges::sort(all, {}, &Found::used_s);
+    for (const Found& found : all) {
+        const std::lock_guard lock(mutex_);
+        if (!index_.contains(found.name.id_)) add(found.name, found.part, found.used_s);
+    }
+    // What is over the limit, as after it was lowered, goes once everything is known.
+}
+
+// ---- the order of use; the lock is held
+
+void Shelf::link(Node& node, Part part) {
+    Order& order = orders_[part];
+    node.second.part = part;
+    node.second.older = order.newest;
+    node.second.newer = nullptr;
+    if (order.newest != nullptr) order.newest->second.newer = &node;
+    order.newest = &node;
+    if (order.oldest == nullptr) order.oldest = &node;
+    order.bytes += node.second.bytes;
+}
+
+void Shelf::unlink(Node& node) {
+    Order& order = orders_[node.second.part];
+    Entry& entry = node.second;
+    (entry.newer != nullptr ? entry.newer->second.older : order.newest) = entry.older;
+    (entry.older != nullptr ? entry.older->second.newer : order.oldest) = entry.newer;
+    order.bytes -= entry.bytes;
+}
+
+void Shelf::use(Node& node) {
+    unlink(node);
+    link(node, again);
+    Order& kept = orders_[again];
+    while (kept.bytes > settings_.size_bytes / 100 * kAgainShare && kept.oldest != &node) {
+        Node& oldest = *kept.oldest;
+        unlink(oldest);
+        link(oldest, once);
+    }
+}
+
+void Shelf::add(const ShelfName& name, Part part, std::int64_t used_s) {
+    const auto [place, is_new] = index_.try_emplace(name.id_);
+    if (!is_new) unlink(*place);
+    place->second.bytes = name.bytes();
+    place->second.touched_s = used_s;
+    link(*place, part);
+}
+
+void Shelf::forget(const ShelfName& name) {
+    const auto found = index_.find(name.id_);
+    if (found == index_.end()) return;
+    unlink(*found);
+    index_.erase(found);
+}
+
+// ---- using
+
+std::string Shelf::path_of(const ShelfName& name) const {
+    return settings_.path + '/' + name.file_name();
+}
+
+bool Shelf::holds(const ShelfName& name) const {
+    const std::lock_guard lock(mutex_);
+    return index_.contains(name.id_);
+}
+
+Result<std::shared_ptr<OpenFile>> Shelf::find(const ShelfName& name) {
+    const std::string path = path_of(name);
+    // Our own reading must not look like a use of whoever wrote it.
+    const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NOATIME);
+    const int error = errno;
+    struct stat status{};
+    const bool is_whole = fd >= 0 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode) &&
+                          static_cast<std::uint64_t>(status.st_size) == name.bytes();
+    const std::int64_t now_s = wall_clock_s();
+    bool touch = false;
+    {
+        const std::lock_guard lock(mutex_);
+        if (!is_whole) {
+            forget(name);
+        } else {
+            const auto found = index_.find(name.id_);
+            if (found == index_.end()) {
+                add(name, once, now_s);  // the scan has not come to it yet
+            } else {
+                use(*found);
+                touch = now_s - found->second.touched_s >= kTouchEveryS ||
+                        found->second.touched_s <= status.st_mtime;
+                if (touch) found->second.touched_s = now_s;
+            }
+        }
+    }
+    if (fd < 0) return fail_errno(error, "shelf " + path);
+    if (!is_whole) {
+        close(fd);
+        ::unlink(path.c_str());
+        return fail(ErrorKind::not_found, "shelf " + path + ": cut short");
+    }
+    // Later than it was written is what tells the two parts apart after a restart.
+    if (touch) set_access_time(fd, std::max<std::int64_t>(now_s, status.st_mtime + 1));
+    return std::make_shared<OpenFile>(fd, FileIdentity::of(status), 0);
+}
+
+void Shelf::drop(const ShelfName& name) {
+    {
+        const std::lock_guard lock(mutex_);
+        forget(name);
+    }
+    ::unlink(path_of(name).c_str());
+}
+
+bool Shelf::disk_has_room(std::uint64_t bytes) const {
+    struct statvfs space{};
+    if (statvfs(settings_.path.c_str(), &space) != 0) return false;
+    return space.f_bavail * space.f_frsize >= bytes + settings_.min_free_bytes;
+}
+
+// Takes the room for something that is being filled, evicting for it what is needed.
+Result<void> Shelf::make_room(std::uint64_t bytes) {
+    if (bytes > settings_.size_bytes / 4)
+        return fail(ErrorKind::overloaded, "it is larger than a quarter of shelf.size");
+    while (true) {
+        const bool disk_is_full = !disk_has_room(bytes);
+        std::vector<std::string> victims;
+        {
+            const std::lock_guard lock(mutex_);
+            std::uint64_t used = orders_[once].bytes + orders_[again].bytes + filling_bytes_;
+            std::uint64_t freed = 0;
+            while (used + bytes > settings_.size_bytes || (disk_is_full && freed < bytes)) {
+                Node* victim =
+                    orders_[once].oldest != nullptr ? orders_[once].oldest : orders_[again].oldest;
+                if (victim == nullptr) break;
+                used -= victim->second.bytes;
+                freed += victim->second.bytes;
+                ++evictions_;
+                evicted_bytes_ += victim->second.bytes;
+                const ShelfName name(victim->first, victim->second.bytes);
+                victims.push_back(path_of(name));
+                forget(name);
+            }
+            const bool fits = used + bytes <= settings_.size_bytes;
+            if (fits && !disk_is_full) filling_bytes_ += bytes;
+            if (victims.empty() && (!fits || disk_is_full))
+                return fail(ErrorKind::overloaded,
+                            disk_is_full ? "the disk of the shelf is full"
+                                         : "the shelf is full of what is being fetched");
+        }
+        for (const std::string& path : victims)
+            ::unlink(path.c_str());
+        if (!disk_is_full) return {};
+    }
+}
+
+void Shelf::release(std::uint64_t bytes) {
+    const std::lock_guard lock(mutex_);
+    filling_bytes_ -= bytes;
+}
+
+Shelf::Usage Shelf::usage() const {
+    const std::lock_guard lock(mutex_);
+    return {.bytes = orders_[once].bytes + orders_[again].bytes + filling_bytes_,
+            .entries = index_.size(),
+            .evictions = evictions_,
+            .evicted_bytes = evicted_bytes_,
+            .scanned = scanned_};
+}
+
+// ---- filling
+
+Result<std::unique_ptr<Shelf::Filling>> Shelf::begin(const ShelfName& name) {
+    if (auto room = make_room(name.bytes()); !room) return std::unexpected(std::move(room.error()));
+    std::string path;
+    {
+        const std::lock_guard lock(mutex_);
+        path = fmt::format("{}/{}/{}-{}.part", settings_.path, kPartial, getpid(), ++next_filling_);
+    }
+    const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOATIME, 0640);
+    struct stat status{};
+    if (fd < 0 || fstat(fd, &status) != 0) {
+        const int error = errno;
+        if (fd >= 0) close(fd);
+        release(name.bytes());
+        return fail_errno(error, "shelf " + path);
+    }
+    FileIdentity identity = FileIdentity::of(status);
+    identity.size = name.bytes();
+    auto file = std::make_shared<OpenFile>(fd, identity, 0);
+    return std::unique_ptr<Filling>(new Filling(*this, name, std::move(path), std::move(file), fd));
+}
+
+Shelf::Filling::Filling(Shelf& shelf, const ShelfName& name, std::string path,
+                        std::shared_ptr<OpenFile> file, int fd)
+    : shelf_(shelf), name_(name), path_(std::move(path)), file_(std::move(file)), fd_(fd) {}
+
+Shelf::Filling::~Filling() {
+    shelf_.release(name_.bytes());
+    if (!path_.empty()) ::unlink(path_.c_str());
+}
+
+Result<void> Shelf::Filling::append(std::span<const char> bytes) {
+    while (!bytes.empty()) {
+        const ssize_t put = pwrite(fd_, bytes.data(), bytes.size(), static_cast<off_t>(written_));
+        if (put < 0 && errno == EINTR) continue;
+        if (put < 0 && (errno == ENOSPC || errno == EDQUOT))
+            return fail(ErrorKind::overloaded, "the disk of the shelf is full");
+        if (put < 0) return fail_errno(errno, "shelf " + path_);
+        written_ += static_cast<std::uint64_t>(put);
+        bytes = bytes.subspan(static_cast<std::size_t>(put));
+    }
+    return {};
+}
+
+Result<void> Shelf::Filling::commit() {
+    if (written_ != name_.bytes())
+        return fail(ErrorKind::invalid,
+                    fmt::format("shelf: {} of {} bytes", written_, name_.bytes()));
+    struct stat status{};
+    // Used and written at the same time: not wanted again yet.
+    if (fstat(fd_, &status) == 0) set_access_time(fd_, status.st_mtime);
+    if (rename(path_.c_str(), shelf_.path_of(name_).c_str()) != 0)
+        return fail_errno(errno, "shelf " + path_);
+    path_.clear();
+    const std::lock_guard lock(shelf_.mutex_);
+    shelf_.add(name_, once, wall_clock_s());
+    return {};
+}
+
+}  // namespace tidepool::storage
