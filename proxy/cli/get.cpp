@@ -47,7 +47,7 @@ Result<storage::Driver*> find_driver(Workspace& workspace, const std::string& ke
     if (*pool == nullptr) {
         return fail(ErrorKind::not_found, key + ": no pool is known to have it");
     }
-    return workspace.driver(**pool);
+    return &workspace.driver(**pool);
 }
 
 // A body that is not what the catalog says is not given a name (invariant 3).

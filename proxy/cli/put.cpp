@@ -67,15 +67,14 @@ Result<ObjectRecord> store(Workspace& workspace, const NamedPool& pool, const st
     if (auto target = check_target(workspace, pool, source.size()); !target) {
         return std::unexpected(target.error());
     }
-    const auto driver = workspace.driver(pool);
-    if (!driver) return std::unexpected(driver.error());
+    storage::Driver& driver = workspace.driver(pool);
     const auto look = source.look();
     if (!look) return std::unexpected(look.error());
 
     storage::PutOptions options;
     options.size = source.size();
     options.content_type = transform::served_type(*look, key);
-    const auto info = (*driver)->put(key, source, options);
+    const auto info = driver.put(key, source, options);
     if (!info) return std::unexpected(info.error());
 
     ObjectRecord object = storage::object_record(key, pool.id);
@@ -92,7 +91,7 @@ Result<ObjectRecord> store(Workspace& workspace, const NamedPool& pool, const st
     if (*known) {
         text += fmt::format("; the new content is in pool {} and `tidepool scan {}` will find it",
                             pool.settings.name, pool.settings.name);
-    } else if (const auto removed = (*driver)->remove(key); !removed) {
+    } else if (const auto removed = driver.remove(key); !removed) {
         text +=
             fmt::format("; and the stored object could not be removed: {}", removed.error().text);
     }

@@ -38,9 +38,8 @@ Result<std::string> remove(Workspace& workspace, const std::string& key) {
     const auto pool = workspace.find_on_disks(key);
     if (!pool) return std::unexpected(pool.error());
     if (*pool == nullptr) return std::string();
-    const auto driver = workspace.driver(**pool);
-    if (!driver) return std::unexpected(driver.error());
-    if (auto removed = (*driver)->remove(key); !removed) return std::unexpected(removed.error());
+    if (auto removed = workspace.driver(**pool).remove(key); !removed)
+        return std::unexpected(removed.error());
     return (*pool)->settings.name;
 }
 

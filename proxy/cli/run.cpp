@@ -5,13 +5,32 @@
 #include "proxy/cli/takeover.h"
 
 #include <array>
+#include <cerrno>
+#include <csignal>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 namespace tidepool::cli {
+
+namespace {
+
+// A store or a pipe that closes is an error like others, not a signal's death: `tidepool ls | head`
+// ends with status 1 once nobody reads on.
+int run_command(const Command& command) {
+    std::signal(SIGPIPE, SIG_IGN);
+    try {
+        return command.run();
+    } catch (const std::system_error& error) {  // fmt's, where standard output takes no more
+        if (error.code().value() != EPIPE) fmt::print(stderr, "tidepool: {}\n", error.what());
+        return 1;
+    }
+}
+
+}  // namespace
 
 int run(int argument_count, char** argument_values) {
     CLI::App app("The origin server for image hosts behind Cloudflare.", "tidepool");
@@ -59,7 +78,7 @@ int run(int argument_count, char** argument_values) {
     }
     if (checking.parsed()) return check(checked, check_writing);
     for (const Command& command : commands) {
-        if (command.parser->parsed()) return command.run();
+        if (command.parser->parsed()) return run_command(command);
     }
     std::vector<std::string> arguments(argument_values, argument_values + argument_count);
     arguments.front() = program_path(arguments.front());

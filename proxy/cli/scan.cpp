@@ -88,8 +88,7 @@ void print_counts(const std::string& pool, const ScanResult& result, bool dry_ru
 
 Result<ScanResult> scan_one(Workspace& workspace, const NamedPool& pool,
                             const ScanArguments& arguments) {
-    const auto driver = workspace.driver(pool);
-    if (!driver) return std::unexpected(driver.error());
+    storage::Driver& driver = workspace.driver(pool);
     const auto accounts = workspace.catalog().accounts();
     if (!accounts) return std::unexpected(accounts.error());
     std::uint64_t known = 0;  // before: the best guess of how many there are
@@ -103,14 +102,14 @@ Result<ScanResult> scan_one(Workspace& workspace, const NamedPool& pool,
     options.dry_run = arguments.dry_run;
     options.now_s = now_s();
     options.describe = [&](ObjectRecord& object, const ObjectRecord* row) {
-        return arguments.hash ? look_at_content(**driver, object, row) : look_at_name(object);
+        return arguments.hash ? look_at_content(driver, object, row) : look_at_name(object);
     };
     options.report = [&](const ScanCounts& counts) {
         progress.update(counts.seen, known > counts.seen ? std::optional(known) : std::nullopt,
                         " objects");
         return true;
     };
-    return storage::scan_pool(**driver, workspace.catalog(), pool.id, options);
+    return storage::scan_pool(driver, workspace.catalog(), pool.id, options);
 }
 
 int scan(const ScanArguments& arguments) {

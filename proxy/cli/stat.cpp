@@ -91,10 +91,8 @@ Result<Report> look(Workspace& workspace, const std::string& key, bool offline) 
     const auto pool = workspace.find_on_disks(key);
     if (!pool) return std::unexpected(pool.error());
     if (*pool == nullptr) return report;
-    const auto driver = workspace.driver(**pool);
-    if (!driver) return std::unexpected(driver.error());
     report.pool = (*pool)->settings.name;
-    report.store = (*driver)->head(key);
+    report.store = workspace.driver(**pool).head(key);
     return report;
 }
 

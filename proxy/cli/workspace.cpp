@@ -80,15 +80,16 @@ std::string Workspace::pool_name(PoolId id) const {
     return found == names_.end() ? "?" : found->second;
 }
 
-Result<storage::Driver*> Workspace::driver(const NamedPool& pool) {
+storage::Driver& Workspace::driver(const NamedPool& pool) {
     std::unique_ptr<storage::Driver>& driver = drivers_[pool.id];
-    if (!driver)
+    if (!driver) {
         driver = storage::make_driver(pool.settings, settings_.server.url_prefix.substr(1));
-    return driver.get();
+    }
+    return *driver;
 }
 
 Result<storage::Driver*> Workspace::driver_of(const storage::ObjectRecord& object) {
-    if (const NamedPool* pool = find_pool(object.pool)) return driver(*pool);
+    if (const NamedPool* pool = find_pool(object.pool)) return &driver(*pool);
     return fail(ErrorKind::misconfigured,
                 fmt::format("{} is in pool {}, which the configuration does not name", object.key,
                             pool_name(object.pool)));
@@ -97,9 +98,7 @@ Result<storage::Driver*> Workspace::driver_of(const storage::ObjectRecord& objec
 Result<const NamedPool*> Workspace::find_on_disks(std::string_view key) {
     for (const NamedPool& pool : pools_) {
         if (pool.settings.storage_type == conf::PoolSettings::Type::s3) continue;
-        const auto disk = driver(pool);
-        if (!disk) return std::unexpected(disk.error());
-        const auto there = (*disk)->head(key);
+        const auto there = driver(pool).head(key);
         if (there) return &pool;
         if (there.error().kind != ErrorKind::not_found) return std::unexpected(there.error());
     }

@@ -38,7 +38,7 @@ class Workspace {
     std::string pool_name(storage::PoolId id) const;
 
     // Made at its first use and kept. Blocks at most to read settings: no store is asked.
-    Result<storage::Driver*> driver(const NamedPool& pool);
+    storage::Driver& driver(const NamedPool& pool);
 
     // The driver of the pool that a row names, misconfigured where the file has none of that name.
     Result<storage::Driver*> driver_of(const storage::ObjectRecord& object);
