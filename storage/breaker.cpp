@@ -38,6 +38,11 @@ void Breaker::report(Outcome outcome, Time now) {
     // Open: a call that began before says nothing about the store now.
 }
 
+void Breaker::abandon() {
+    const std::lock_guard lock(mutex_);
+    probe_until_ = {};
+}
+
 void Breaker::open(milliseconds duration, Time now) {
     if (state_ != State::open) ++times_opened_;
     state_ = State::open;

@@ -39,6 +39,9 @@ class Breaker {
     // call at a time.
     bool allow(Time now);
     void report(Outcome outcome, Time now);
+    // Instead of report(), where the call was not made after all or failed for a reason of ours: a
+    // probe may be sent by another.
+    void abandon();
 
     State state(Time now) const;
     // Until the next probe; 0 where calls are allowed.

@@ -89,8 +89,13 @@ class Catalog {
 
     // By pool, then role; what holds nothing may be left out.
     virtual Result<std::vector<Account>> accounts() = 0;
-    // The same, counted from the rows. Slow.
-    virtual Result<std::vector<Account>> recount() = 0;
+    // The same beside what the rows sum up to, both of one moment. Reads every row.
+    struct Recount {
+        std::vector<Account> accounts;
+        std::vector<Account> rows;
+        bool balanced() const { return accounts == rows; }
+    };
+    virtual Result<Recount> recount() = 0;
 
     // --- pools ----------------------------------------------------------------------------------
 
@@ -139,8 +144,7 @@ class Catalog {
 
     // Adds to what is known of this UTC day (days since 1970) and gives the sum, to which every
     // process adds. Days of more than kBudgetDays before are forgotten.
-    virtual Result<DayUse> add_budget_use(PoolId pool, std::int64_t day,
-                                             const DayUse& use) = 0;
+    virtual Result<DayUse> add_budget_use(PoolId pool, std::int64_t day, const DayUse& use) = 0;
     static constexpr std::int64_t kBudgetDays = 400;
 
     virtual Result<std::optional<ScanRecord>> find_scan(PoolId pool) = 0;

@@ -162,8 +162,12 @@ Result<std::vector<Account>> SqliteCatalog::accounts() {
     return read([](sqlite::Connection& db) { return read_accounts(db, kAccounts); });
 }
 
-Result<std::vector<Account>> SqliteCatalog::recount() {
-    return read([](sqlite::Connection& db) { return read_accounts(db, kRecount); });
+Result<Catalog::Recount> SqliteCatalog::recount() {
+    return read([](sqlite::Connection& db) {
+        const sqlite::Snapshot snapshot(db);
+        return Recount{.accounts = read_accounts(db, kAccounts),
+                       .rows = read_accounts(db, kRecount)};
+    });
 }
 
 }  // namespace tidepool::storage

@@ -60,7 +60,7 @@ class SqliteCatalog final : public Catalog {
     Result<bool> remove_backup(PoolId pool, std::string_view key) override;
     Result<std::vector<BackupRecord>> backups_of(std::string_view original) override;
     Result<std::vector<Account>> accounts() override;
-    Result<std::vector<Account>> recount() override;
+    Result<Recount> recount() override;
 
     Result<std::vector<PoolRecord>> pools() override;
     Result<PoolRecord> declare_pool(std::string_view name, std::string_view settings) override;

@@ -121,6 +121,13 @@ Result<std::vector<PoolRecord>> SqliteCatalog::pools() {
 }
 
 Result<PoolRecord> SqliteCatalog::declare_pool(std::string_view name, std::string_view settings) {
+    // Every command and every start declares, and nearly always there is nothing to write: then it
+    // should not wait for those who do.
+    auto same = read([&](sqlite::Connection& db) { return find_pool(db, name); });
+    if (!same) return std::unexpected(same.error());
+    if (*same && (*same)->origin == PoolRecord::Origin::file && (*same)->settings == settings) {
+        return std::move(**same);
+    }
     return write([&](Writing& writing) {
         auto known = find_pool(writing.db, name);
         if (known && known->origin == PoolRecord::Origin::api) refuse_name(name);
@@ -168,17 +175,16 @@ Result<void> SqliteCatalog::remove_pool(PoolId pool) {
     });
 }
 
-Result<DayUse> SqliteCatalog::add_budget_use(PoolId pool, std::int64_t day,
-                                                const DayUse& use) {
+Result<DayUse> SqliteCatalog::add_budget_use(PoolId pool, std::int64_t day, const DayUse& use) {
     return write([&](Writing& writing) {
         run(writing.db, kForgetUse, pool, day - kBudgetDays);
         Query query(writing.db, kAddUse, pool, day, use.class_a_calls, use.class_b_calls,
                     use.class_c_calls, use.egress_bytes);
         query.next();
         const DayUse sum{.class_a_calls = query.number(0),
-                            .class_b_calls = query.number(1),
-                            .class_c_calls = query.number(2),
-                            .egress_bytes = static_cast<std::uint64_t>(query.number(3))};
+                         .class_b_calls = query.number(1),
+                         .class_c_calls = query.number(2),
+                         .egress_bytes = static_cast<std::uint64_t>(query.number(3))};
         while (query.next()) {
         }
         return sum;

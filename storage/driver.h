@@ -85,7 +85,8 @@ class Driver {
                                    const PutOptions& options) = 0;
 
     // Pushes the content, in order, and returns what the store said of the object. A body that
-    // breaks is resumed where it broke, if it is still the same version.
+    // breaks is resumed where it broke, if it is still the same version. A range that begins at or
+    // behind the end of an object that is not empty is ErrorKind::invalid.
     virtual Result<ObjectInfo> get(std::string_view key, const GetRange& range, ByteSink& sink) = 0;
 
     virtual Result<ObjectInfo> head(std::string_view key) = 0;
@@ -110,8 +111,9 @@ class Driver {
     // the store's word alone.
     virtual Result<Space> space() = 0;
 
-    // Reachable, with these credentials, and writable where `for_writing`. Errors say what to mend.
-    virtual Result<void> check(bool for_writing) = 0;
+    // Reachable, with these credentials, and writable where `for_writing` (then something small is
+    // stored and removed). What was found, a line each, for people; errors say what to mend.
+    virtual Result<std::vector<std::string>> check(bool for_writing) = 0;
 };
 
 // True and false, or the error that kept it from being found out.

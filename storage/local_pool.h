@@ -4,6 +4,7 @@
 
 #include "conf/error.h"
 #include "conf/settings.h"
+#include "storage/beneath.h"
 #include "storage/open_file.h"
 
 #include <memory>
@@ -27,11 +28,14 @@ class LocalPool {
     // The base path exists, is a folder and can be read.
     Result<void> check() const;
 
+    // The base path, opened to look things up in it. Its absence is the disk's fault (io).
+    Result<Descriptor> open_base() const;
+
     const std::string& name() const { return name_; }
+    const std::string& base_path() const { return base_path_; }
+    const std::string& key_prefix() const { return key_prefix_; }
 
   private:
-    Result<int> open_base() const;
-
     std::string name_;
     std::string base_path_;
     std::string key_prefix_;

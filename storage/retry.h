@@ -37,9 +37,9 @@ class RetryPlan {
   private:
     bool may_try(NextTry next);
 
-    const RetryLimits limits_;
-    const Random random_;
-    const Time start_;
+    RetryLimits limits_;
+    Random random_;
+    Time start_;
     unsigned tries_ = 1;
     bool clock_corrected_ = false;
     bool token_renewed_ = false;

@@ -168,7 +168,7 @@ StoreRequest S3Requests::copy(std::string_view source, std::string_view to_key,
     return signed_request(std::move(draft), now);
 }
 
-StoreRequest S3Requests::list_objects(std::string_view prefix, std::string_view token,
+StoreRequest S3Requests::list_objects(std::string_view prefix, const ObjectMarker& after,
                                       std::size_t limit, std::int64_t now) const {
     Draft draft{.method = "GET",
                 .path = bucket_path_ + "/",
@@ -177,7 +177,8 @@ StoreRequest S3Requests::list_objects(std::string_view prefix, std::string_view 
                                {"encoding-type", "url"},
                                {"prefix", stored_name(prefix)}},
                 .call_class = CallClass::c};
-    if (!token.empty()) draft.parameters.push_back({"continuation-token", std::string(token)});
+    if (!after.name.empty()) draft.parameters.push_back({"start-after", after.name});
+    if (!after.token.empty()) draft.parameters.push_back({"continuation-token", after.token});
     return signed_request(std::move(draft), now);
 }
 

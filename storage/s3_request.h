@@ -33,7 +33,11 @@ struct ReadOptions {
     std::string if_match{};           // an ETag without quotes; "" = none
 };
 
-// Where a list goes on; all empty at its start.
+// Where a list goes on; all empty at its start. Names are the store's.
+struct ObjectMarker {
+    std::string name{};   // behind this one, or
+    std::string token{};  // where the store's own word says
+};
 struct VersionMarker {
     std::string key{};  // as the store has it
     std::string version_id{};
@@ -62,8 +66,8 @@ class S3Requests {
     // The value of x-amz-copy-source: "/bucket/key", encoded.
     std::string copy_source(std::string_view key, std::string_view version_id) const;
 
-    // A bucket's objects by key. `token` is the page's before, "" at the start.
-    StoreRequest list_objects(std::string_view prefix, std::string_view token, std::size_t limit,
+    // A bucket's objects by key.
+    StoreRequest list_objects(std::string_view prefix, const ObjectMarker& after, std::size_t limit,
                               std::int64_t now) const;
     StoreRequest list_versions(std::string_view prefix, const VersionMarker& after,
                                std::size_t limit, std::int64_t now) const;

@@ -124,10 +124,11 @@ Result<ObjectListing> parse_object_listing(std::string_view body) {
                                    .modified_s = parse_iso_time(node.child_value("LastModified")),
                                    .etag = unquoted(text_of(node, "ETag"))});
     }
-    if (!flag_of(root, "IsTruncated")) return listing;
+    listing.is_truncated = flag_of(root, "IsTruncated");
     listing.next_token = text_of(root, "NextContinuationToken");
     // Taken for the end, this would hide objects.
-    if (listing.next_token.empty()) return unexpected_answer("list with a token to go on");
+    if (listing.is_truncated && listing.next_token.empty())
+        return unexpected_answer("list with a token to go on");
     return listing;
 }
 

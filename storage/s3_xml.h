@@ -34,7 +34,8 @@ struct ListedObject {
 };
 struct ObjectListing {
     std::vector<ListedObject> objects{};
-    std::string next_token{};  // "" = that was all
+    bool is_truncated = false;
+    std::string next_token{};
 };
 // Of ListObjectsV2 with encoding-type=url. All parse functions: ErrorKind::io for what is not the
 // expected document, as a cut or foreign answer may be whole when it is asked for again.

@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <sqlite3.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace tidepool::storage::sqlite {
@@ -59,7 +60,10 @@ std::string explain(int code) {
 
 // Made by us and not by SQLite, whose files everybody may read: the catalog holds hashes of API
 // keys and encrypted secrets. The journal gets the same rights.
+// The last folder on the way is made too, so that a state folder need only be named.
 void make_private(const std::string& path) {
+    const std::string folder = path.substr(0, path.rfind('/') + 1);
+    if (!folder.empty()) ::mkdir(folder.c_str(), 0750);  // the open below says what is wrong
     const int fd = ::open(path.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0640);
     if (fd >= 0) {
         ::close(fd);
@@ -139,8 +143,9 @@ std::int64_t Connection::last_id() const {
     return sqlite3_last_insert_rowid(handle_);
 }
 
-bool Connection::in_transaction() const {
-    return sqlite3_get_autocommit(handle_) == 0;
+void Connection::roll_back() noexcept {
+    if (sqlite3_get_autocommit(handle_) != 0) return;  // SQLite did so itself, as for a full disk
+    sqlite3_exec(handle_, "ROLLBACK", nullptr, nullptr, nullptr);
 }
 
 sqlite3_stmt* Connection::prepared(const char* sql) {
@@ -231,15 +236,19 @@ Transaction::Transaction(Connection& connection) : connection_(connection) {
 }
 
 Transaction::~Transaction() {
-    if (!connection_.in_transaction()) return;
-    try {
-        connection_.execute("ROLLBACK");
-    } catch (const Failure&) {  // SQLite has rolled back by itself, as after a full disk
-    }
+    connection_.roll_back();
 }
 
 void Transaction::commit() {
     connection_.execute("COMMIT");
+}
+
+Snapshot::Snapshot(Connection& connection) : connection_(connection) {
+    connection_.execute("BEGIN");
+}
+
+Snapshot::~Snapshot() {
+    connection_.roll_back();
 }
 
 }  // namespace tidepool::storage::sqlite

@@ -48,7 +48,8 @@ class Connection {
     // Rows that the last statement changed.
     std::size_t changes() const;
     std::int64_t last_id() const;
-    bool in_transaction() const;
+    // Ends a transaction that is open, if one is, without what it changed.
+    void roll_back() noexcept;
 
     const std::string& path() const { return path_; }
 
@@ -137,6 +138,18 @@ class Transaction {
     Transaction(const Transaction&) = delete;
     Transaction& operator=(const Transaction&) = delete;
     void commit();
+
+  private:
+    Connection& connection_;
+};
+
+// Several reads that see one moment.
+class Snapshot {
+  public:
+    explicit Snapshot(Connection& connection);
+    ~Snapshot();
+    Snapshot(const Snapshot&) = delete;
+    Snapshot& operator=(const Snapshot&) = delete;
 
   private:
     Connection& connection_;

@@ -130,6 +130,7 @@ void add_cache(Gatherer& out, const MetricSources& sources) {
     out.value(static_cast<double>(usage.memory_entries), {{"kind", "memory"}});
     out.value(static_cast<double>(usage.open_files), {{"kind", "file"}});
     out.value(static_cast<double>(usage.absent_entries), {{"kind", "absent"}});
+    out.value(static_cast<double>(usage.remote_entries), {{"kind", "remote"}});
     out.value(static_cast<double>(sources.finder->remembered_digests()), {{"kind", "digest"}});
     out.gauge("tidepool_cache_memory_bytes",
               "Memory held by bodies in the cache, bookkeeping included.",

@@ -10,6 +10,8 @@ namespace tidepool::cli {
 struct ServeOptions {
     std::string config;  // -c FILE; "" = none
     std::string root;    // --root DIR: one local pool
+    std::string
+        state_dir;  // --state-dir DIR: where catalog and shelf are; "" = where the file says
     std::vector<std::string> listen;
     std::vector<std::string> admin_listen;
 };
@@ -19,7 +21,8 @@ struct ServeOptions {
 // the command line, for that successor.
 int serve(const ServeOptions& options, const std::vector<std::string>& arguments);
 
-// tidepool check: reads the configuration and looks at each pool.
-int check(const std::string& config);
+// tidepool check: reads the configuration and looks at each pool; with `write` also stores and
+// removes something small in each.
+int check(const ServeOptions& options, bool write);
 
 }  // namespace tidepool::cli

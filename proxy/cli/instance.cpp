@@ -19,9 +19,17 @@ http::Server::Rules server_rules(const conf::Settings& settings) {
     return {settings.limits, settings.timeouts, settings.edge.trusted_ranges};
 }
 
-serve::HandlerRules handler_rules(const conf::Settings& settings,
-                                  std::shared_ptr<const serve::ServeRules> rules) {
-    return {settings.server.url_prefix, settings.limits.ranges, std::move(rules)};
+// Mode B, the friendly URLs of the buckets that are served, and variant 2 of the keys, those below
+// images/ (contracts: pixelfox.md, Keys, paths and URLs).
+std::vector<serve::UrlShape> more_shapes(const conf::Settings& settings) {
+    std::vector<serve::UrlShape> shapes;
+    for (const conf::PoolSettings& pool : settings.pools) {
+        if (pool.storage_type != conf::PoolSettings::Type::s3 || !pool.is_active) continue;
+        const std::string prefix = fmt::format("/file/{}/", pool.bucket);
+        shapes.push_back({prefix, prefix.size() - 1});
+    }
+    if (!shapes.empty()) shapes.push_back({"/images/", 0});
+    return shapes;
 }
 
 }  // namespace
@@ -33,22 +41,33 @@ std::shared_ptr<const serve::ServeRules> serve_rules(const conf::Settings& setti
 
 struct Instance::LoopThread {
     loop::Loop loop;
+    loop::Fetcher fetcher;
     serve::FileHandler handler;
     http::Server server;
     std::thread thread;
 
     LoopThread(Instance& instance, const conf::Settings& settings,
                const std::shared_ptr<const serve::ServeRules>& rules, serve::AccessLogWriter* log)
-        : handler(loop, instance.finder_, handler_rules(settings, rules), log),
+        : fetcher(loop, settings.origin.connections),
+          handler(loop, instance.finder_, instance.origin_, fetcher,
+                  instance.handler_rules(settings, rules), log),
           server(loop, handler, instance.counts_, server_rules(settings)) {}
 };
 
-Instance::Instance(const conf::Settings& settings, std::unique_ptr<serve::AccessLog> log,
-                   unsigned loops, int done_fd)
+Instance::Instance(const conf::Settings& settings, std::unique_ptr<serve::Stores> stores,
+                   std::unique_ptr<serve::AccessLog> log, unsigned loops, int done_fd)
     : url_prefix_(settings.server.url_prefix),
-      finder_(settings, serve_rules(settings)),
+      more_shapes_(more_shapes(settings)),
+      loop_id_(settings.origin.loop_id),
+      stores_(std::move(stores)),
+      finder_(settings, serve_rules(settings), *stores_),
+      origin_(settings.origin, settings.shelf.slice_bytes, stores_->shelf(),
+              stores_->shelf_workers()),
       log_(std::move(log)),
       done_fd_(done_fd) {
+    origin_.on_filled([this](const serve::RemoteObject& object, serve::FillEnd end) {
+        on_filled(object, std::move(end));
+    });
     const auto rules = serve_rules(settings);
     api::MetricSources sources;
     sources.finder = &finder_;
@@ -70,6 +89,22 @@ Instance::~Instance() {
         if (loop->thread.joinable()) loop->thread.join();
     }
     admin_.reset();  // before the loop it lives on
+}
+
+serve::HandlerRules Instance::handler_rules(const conf::Settings& settings,
+                                            std::shared_ptr<const serve::ServeRules> rules) const {
+    return {.url_prefix = url_prefix_,
+            .range_limit = settings.limits.ranges,
+            .loop_id = loop_id_,
+            .more_shapes = more_shapes_,
+            .serve = std::move(rules)};
+}
+
+// On the loop that fetched it. What was only known to be in a bucket is looked for anew: it is on
+// the shelf now, or its content goes into memory.
+void Instance::on_filled(const serve::RemoteObject& object, serve::FillEnd end) {
+    if (end.error) return;
+    finder_.filled(object, std::move(end));
 }
 
 void Instance::listen_on(const std::vector<ListenSocket>& sockets) {
@@ -152,6 +187,7 @@ void Instance::abort() {
             if (&loop == loops_.front().get()) admin_->abort_all();
         });
     }
+    origin_.give_up_all();
 }
 
 }  // namespace tidepool::cli

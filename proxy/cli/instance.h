@@ -8,6 +8,8 @@
 #include "proxy/http/server.h"
 #include "proxy/serve/access_log.h"
 #include "proxy/serve/handler.h"
+#include "proxy/serve/origin.h"
+#include "proxy/serve/stores.h"
 
 #include <atomic>
 #include <chrono>
@@ -22,8 +24,8 @@ namespace tidepool::cli {
 class Instance {
   public:
     // `log` may be null. `done_fd` is an eventfd that is written when every loop has ended.
-    Instance(const conf::Settings& settings, std::unique_ptr<serve::AccessLog> log, unsigned loops,
-             int done_fd);
+    Instance(const conf::Settings& settings, std::unique_ptr<serve::Stores> stores,
+             std::unique_ptr<serve::AccessLog> log, unsigned loops, int done_fd);
     // The loops must have ended.
     ~Instance();
     Instance(const Instance&) = delete;
@@ -51,10 +53,17 @@ class Instance {
     struct LoopThread;
 
     void listen_on(const std::vector<ListenSocket>& sockets);
+    serve::HandlerRules handler_rules(const conf::Settings& settings,
+                                      std::shared_ptr<const serve::ServeRules> rules) const;
+    void on_filled(const serve::RemoteObject& object, serve::FillEnd end);
     static loop::Task<> finish_admin(Instance& instance, LoopThread& first, bool at_once);
 
     std::string url_prefix_;  // keys and pools hang on it, so a reload leaves it
+    std::vector<serve::UrlShape> more_shapes_;
+    std::string loop_id_;
+    std::unique_ptr<serve::Stores> stores_;
     serve::FileFinder finder_;
+    serve::Origin origin_;
     http::ConnectionCounts counts_;
     http::ConnectionCounts admin_counts_;
     std::unique_ptr<serve::AccessLog> log_;

@@ -39,6 +39,20 @@ conf::PoolSettings pool_of_root(const std::string& root) {
     return pool;
 }
 
+// All local state in one folder, for trying things out and for several servers on one machine.
+// Without a file and without such a folder nothing is written anywhere.
+void place_state(const ServeOptions& options, conf::Settings& settings) {
+    if (!options.state_dir.empty()) {
+        const std::string folder =
+            std::filesystem::absolute(options.state_dir).lexically_normal().string();
+        settings.catalog.url = "sqlite:" + folder + "/catalog.db";
+        settings.shelf.path = folder + "/shelf";
+    } else if (!options.root.empty()) {
+        settings.catalog.url.clear();
+        settings.shelf.path.clear();
+    }
+}
+
 }  // namespace
 
 std::optional<conf::Settings> load_settings(const ServeOptions& options) {
@@ -50,6 +64,7 @@ std::optional<conf::Settings> load_settings(const ServeOptions& options) {
         settings = std::move(read.settings);
     }
     if (!options.root.empty()) settings.pools = {pool_of_root(options.root)};
+    place_state(options, settings);
     if (!override_addresses(options.listen, "--listen", settings.server.listen) ||
         !override_addresses(options.admin_listen, "--admin-listen", settings.admin.listen)) {
         return std::nullopt;

@@ -1,8 +1,10 @@
 #include "proxy/cli/run.h"
 
+#include "proxy/cli/command.h"
 #include "proxy/cli/commands.h"
 #include "proxy/cli/takeover.h"
 
+#include <array>
 #include <string>
 #include <vector>
 
@@ -32,12 +34,20 @@ int run(int argument_count, char** argument_values) {
         .add_option("--admin-listen", options.admin_listen,
                     "address instead of admin.listen; may be repeated")
         ->type_name("ADDR");
+    add_state_dir(serving, options.state_dir);
 
-    std::string checked_config;
+    ServeOptions checked;
+    bool check_writing = false;
     CLI::App& checking = *app.add_subcommand("check", "Check a configuration and its pools");
-    checking.add_option("-c,--config", checked_config, "configuration file")
+    checking.add_option("-c,--config", checked.config, "configuration file")
         ->type_name("FILE")
         ->required();
+    checking.add_flag("--write", check_writing,
+                      "also store something small in each pool and remove it");
+    add_state_dir(checking, checked.state_dir);
+
+    const std::array commands{add_scan(app), add_ls(app), add_stat(app), add_put(app),
+                              add_get(app),  add_rm(app), add_stats(app)};
 
     try {
         app.parse(argument_count, argument_values);
@@ -47,7 +57,10 @@ int run(int argument_count, char** argument_values) {
     } catch (const CLI::ParseError& error) {
         return app.exit(error) == 0 ? 0 : 2;
     }
-    if (checking.parsed()) return check(checked_config);
+    if (checking.parsed()) return check(checked, check_writing);
+    for (const Command& command : commands) {
+        if (command.parser->parsed()) return command.run();
+    }
     std::vector<std::string> arguments(argument_values, argument_values + argument_count);
     arguments.front() = program_path(arguments.front());
     return serve(options, arguments);

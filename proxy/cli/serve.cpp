@@ -4,6 +4,7 @@
 #include "proxy/cli/instance.h"
 #include "proxy/cli/listen_sockets.h"
 #include "proxy/cli/load_settings.h"
+#include "proxy/cli/open_stores.h"
 #include "proxy/cli/takeover.h"
 
 #include <algorithm>
@@ -83,6 +84,9 @@ std::vector<std::string> changes_needing_restart(const conf::Settings& old,
     if (old.edge.client_address_header != changed.edge.client_address_header) {
         names.emplace_back("edge.client_address_header");
     }
+    if (!(old.catalog == changed.catalog)) names.emplace_back("catalog");
+    if (!(old.shelf == changed.shelf)) names.emplace_back("shelf");
+    if (!(old.origin == changed.origin)) names.emplace_back("origin");
     if (!(old.pools == changed.pools)) names.emplace_back("pool");
     return names;
 }
@@ -151,8 +155,13 @@ bool Supervisor::start() {
         }
         log = std::move(*opened);
     }
-    instance_ =
-        std::make_unique<Instance>(fit_to_descriptors(settings_), std::move(log), loops, done_fd_);
+    auto stores = open_stores(settings_);
+    if (!stores) {
+        conf::log_error("cannot serve: {}", stores.error().text);
+        return false;
+    }
+    instance_ = std::make_unique<Instance>(fit_to_descriptors(settings_), std::move(*stores),
+                                           std::move(log), loops, done_fd_);
     for (const auto& pool : instance_->finder().pools()) {
         // Not fatal: an NFS server that is away now will come back, and other pools can serve
         // meanwhile.

@@ -86,6 +86,7 @@ std::optional<Known> known_field(std::string_view name) {
             return is("referer", Known::referer);
         case 8:
             if (auto field = is("if-match", Known::if_match)) return field;
+            if (auto field = is("cdn-loop", Known::cdn_loop)) return field;
             return is("if-range", Known::if_range);
         case 10:
             if (auto field = is("connection", Known::connection)) return field;

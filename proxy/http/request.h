@@ -39,8 +39,9 @@ enum class Known : std::uint8_t {
     referer,
     user_agent,
     cf_ray,
+    cdn_loop,
 };
-inline constexpr std::size_t kKnownFields = static_cast<std::size_t>(Known::cf_ray) + 1;
+inline constexpr std::size_t kKnownFields = static_cast<std::size_t>(Known::cdn_loop) + 1;
 
 // All views point into the buffer that was scanned.
 struct RequestHead {

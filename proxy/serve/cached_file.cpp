@@ -9,11 +9,24 @@
 
 namespace tidepool::serve {
 
-void describe(CachedFile& file, std::string_view key, const conf::Sha256Digest& sha256,
-              const CachePolicy& policy, std::int64_t now) {
-    file.etag = '"' + conf::hex(sha256) + '"';
+std::string etag_of(const conf::Sha256Digest& sha256) {
+    return '"' + conf::hex(sha256) + '"';
+}
+
+std::string etag_of(const RemoteObject& object) {
+    if (object.sha256) return etag_of(*object.sha256);
+    conf::Sha256 sha256;
+    sha256.update(object.version());
+    return "\"s-" + conf::hex(sha256.finish()).substr(0, 32) + '"';
+}
+
+void describe(CachedFile& file, std::string_view key, std::string etag, const CachePolicy& policy,
+              std::int64_t now) {
+    file.etag = std::move(etag);
     file.last_modified = std::clamp<std::int64_t>(file.identity.modified_s(), 0, now);
-    const std::string_view cache_status = file.in_memory() ? kStatusMemory : kStatusFile;
+    const std::string_view cache_status = file.in_memory()                         ? kStatusMemory
+                                          : file.held == CachedFile::Held::in_file ? kStatusFile
+                                                                                   : kStatusOrigin;
     // A browser that opens such a file by itself must neither run it nor let it reach the site (it
     // is somebody's upload).
     const std::string_view active_fields =

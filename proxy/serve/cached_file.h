@@ -2,7 +2,9 @@
 #pragma once
 
 #include "conf/digest.h"
+#include "proxy/loop/worker_pool.h"
 #include "proxy/serve/cache_policy.h"
+#include "proxy/serve/remote_pool.h"
 #include "storage/open_file.h"
 
 #include <cstddef>
@@ -15,15 +17,20 @@ namespace tidepool::serve {
 
 // Never changes once made; shared by the cache and the answers being sent.
 struct CachedFile {
-    storage::FileIdentity identity;
-    std::size_t pool = 0;  // which of the finder's pools has it
-    // Exactly one of the two holds the content: small files are held in memory, so that rewriting
-    // them in place cannot reach an answer; of others the descriptor is kept, so that an answer
-    // goes on from the version it began with.
+    // Where the content is. Small files are held in memory, so that rewriting them in place cannot
+    // reach an answer; of others the descriptor is kept, so that an answer goes on from the version
+    // it began with. Of an object that is only in a bucket nothing but its description is here.
+    enum class Held : std::uint8_t { in_memory, in_file, remote };
+    Held held = Held::in_memory;
+    storage::FileIdentity identity;              // of a remote object its size and time alone
+    std::size_t pool = 0;                        // which of the finder's local pools has it
+    std::shared_ptr<const RemoteObject> remote;  // of a bucket's object, wherever its bytes are
     std::shared_ptr<const storage::OpenFile> file;
+    loop::WorkerPool* readers = nullptr;  // of `file`
     std::string body;
+    std::string location;  // where visitors are sent instead; "" = nowhere
 
-    std::string_view content_type;
+    std::string content_type;
     std::string etag;  // with its quotes: the content's SHA-256 in hex
     std::int64_t last_modified = 0;
     std::string fields;    // header lines that 200, 206 and 304 share
@@ -31,21 +38,28 @@ struct CachedFile {
                            // the cache
     std::string head_304;
 
-    bool in_memory() const { return file == nullptr; }
+    bool in_memory() const { return held == Held::in_memory; }
     // What it takes in the cache's memory, bookkeeping included.
     std::size_t cost() const {
         return body.size() + fields.size() + head_200.size() + head_304.size() + 512;
     }
 };
 
-// Fills in what follows from identity, content, type and key. `sha256` is of the whole content;
-// `now` in seconds bounds Last-Modified, which may not lie ahead (RFC 9110, 8.8.2.1).
-void describe(CachedFile& file, std::string_view key, const conf::Sha256Digest& sha256,
-              const CachePolicy& policy, std::int64_t now);
+// The ETag of a content: its SHA-256. Of an object whose bytes nobody has read yet: one that
+// follows from what its store says, so that it is another for another content.
+std::string etag_of(const conf::Sha256Digest& sha256);
+std::string etag_of(const RemoteObject& object);
+
+// Fills in what follows from identity, content, type and key. `now` in seconds bounds
+// Last-Modified, which may not lie ahead (RFC 9110, 8.8.2.1).
+void describe(CachedFile& file, std::string_view key, std::string etag, const CachePolicy& policy,
+              std::int64_t now);
 
 // Cache-Status lines (RFC 9211).
 inline constexpr std::string_view kStatusMemory = "Cache-Status: tidepool; hit; detail=memory\r\n";
 inline constexpr std::string_view kStatusFile = "Cache-Status: tidepool; hit; detail=file\r\n";
+inline constexpr std::string_view kStatusOrigin =
+    "Cache-Status: tidepool; fwd=uri-miss; detail=origin\r\n";
 inline constexpr std::string_view kStatusMiss =
     "Cache-Status: tidepool; fwd=uri-miss; stored; detail=disk\r\n";
 inline constexpr std::string_view kStatusAbsent = "Cache-Status: tidepool; hit; detail=absent\r\n";

@@ -18,7 +18,7 @@ std::size_t share(std::uint64_t limit, std::size_t shards) {
 
 FileCache::FileCache(const conf::CacheSettings& settings)
     : shard_limits_{share(settings.memory_bytes, kShards), share(settings.files, kShards),
-                    share(settings.absent, kShards)},
+                    share(settings.absent, kShards), share(settings.absent, kShards)},
       memory_object_bytes_(settings.memory_object_bytes),
       freshness_ms_(static_cast<std::uint64_t>(settings.freshness.count())) {}
 
@@ -90,6 +90,27 @@ void FileCache::give_up_check(std::string_view key) {
     if (found != shard.index.end()) found->second->being_checked = false;
 }
 
+void FileCache::replace(std::string_view key, const std::shared_ptr<const CachedFile>& known,
+                        std::shared_ptr<const CachedFile> file) {
+    std::uint64_t looked_ms = 0;
+    {
+        Shard& shard = shard_of(key);
+        const std::lock_guard lock(shard.mutex);
+        const auto found = shard.index.find(key);
+        if (found == shard.index.end() || found->second->file != known) return;
+        looked_ms = found->second->looked_ms;
+    }
+    put(key, std::move(file), looked_ms, generation());
+}
+
+void FileCache::forget(std::string_view key) {
+    std::vector<Entry> removed;
+    Shard& shard = shard_of(key);
+    const std::lock_guard lock(shard.mutex);
+    const auto found = shard.index.find(key);
+    if (found != shard.index.end()) remove(shard, found->second, removed);
+}
+
 bool FileCache::holds_in_memory(std::uint64_t bytes) const {
     return bytes <= memory_object_bytes_ && bytes <= shard_limits_[memory] / 2;
 }
@@ -113,6 +134,7 @@ FileCache::Usage FileCache::usage() const {
         usage.memory_bytes += shard.used[memory];
         usage.open_files += shard.orders[open_file].size();
         usage.absent_entries += shard.orders[absent].size();
+        usage.remote_entries += shard.orders[remote].size();
         usage.evictions += shard.evictions;
     }
     return usage;

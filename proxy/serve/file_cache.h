@@ -46,6 +46,12 @@ class FileCache {
     // The check that `ageing` asked for did not come to an end; somebody else may try.
     void give_up_check(std::string_view key);
 
+    // Puts `file` where `known` is, and leaves what was learnt otherwise meanwhile.
+    void replace(std::string_view key, const std::shared_ptr<const CachedFile>& known,
+                 std::shared_ptr<const CachedFile> file);
+    // Forgets what is known of the key, as it has just been changed from here.
+    void forget(std::string_view key);
+
     // Whether a body of this size is held in memory at all.
     bool holds_in_memory(std::uint64_t bytes) const;
 
@@ -57,13 +63,14 @@ class FileCache {
         std::size_t memory_bytes = 0;
         std::size_t open_files = 0;
         std::size_t absent_entries = 0;
+        std::size_t remote_entries = 0;
         std::uint64_t evictions = 0;
     };
     Usage usage() const;
 
   private:
-    enum Kind : std::uint8_t { memory, open_file, absent };
-    static constexpr std::size_t kKinds = 3;
+    enum Kind : std::uint8_t { memory, open_file, absent, remote };
+    static constexpr std::size_t kKinds = 4;
     static constexpr std::size_t kShards = 16;
 
     struct Entry {
@@ -73,7 +80,11 @@ class FileCache {
         std::uint64_t moved_ms = 0;  // to the front of its order
         bool being_checked = false;
 
-        Kind kind() const { return !file ? absent : file->in_memory() ? memory : open_file; }
+        Kind kind() const {
+            if (!file) return absent;
+            if (file->in_memory()) return memory;
+            return file->held == CachedFile::Held::in_file ? open_file : remote;
+        }
         std::size_t cost() const {
             return file && file->in_memory() ? key.size() + file->cost() : 1;
         }

@@ -78,8 +78,10 @@ class FileFinder::Join {
     std::shared_ptr<Flight> flight_;
 };
 
-FileFinder::FileFinder(const conf::Settings& settings, std::shared_ptr<const ServeRules> rules)
-    : cache_(settings.cache),
+FileFinder::FileFinder(const conf::Settings& settings, std::shared_ptr<const ServeRules> rules,
+                       Stores& stores)
+    : stores_(stores),
+      cache_(settings.cache),
       digests_(settings.cache.digests),
       patience_ms_(static_cast<std::uint64_t>(settings.cache.freshness.count())),
       rules_(std::move(rules)) {
@@ -156,19 +158,51 @@ void FileFinder::land(const std::string& key, const std::shared_ptr<Flight>& fli
         waiter.loop.post(waiter.handle);
 }
 
+// What was on a disk a moment ago is looked for there first: it is asked for again every few
+// seconds as long as it is hot, and the catalog could only say the same.
+loop::Task<FileFinder::Found> FileFinder::look(loop::Loop& loop, const std::string& key,
+                                               const Known& known) {
+    if (known && !known->remote) {
+        Found found = co_await look_on_disks(loop, key, known, std::nullopt);
+        if (found.file || found.error) co_return found;
+    }
+    std::optional<storage::ObjectRecord> row;
+    if (storage::Catalog* catalog = stores_.catalog()) {
+        auto asked = co_await loop::offload(loop, stores_.catalog_workers(), loop::Lane::quick,
+                                            [&] { return catalog->find(key); });
+        if (!asked) {
+            conf::log_warn("catalog not asked key={} reason=\"{}\"", key, asked.error().text);
+            // What only the catalog knows cannot be called absent; what is on a disk can be served.
+            Found found = co_await look_on_disks(loop, key, known, std::nullopt);
+            if (!found.file && !found.error) found.error = std::move(asked.error());
+            co_return found;
+        }
+        row = std::move(*asked);
+    }
+    if (row) {
+        if (RemotePool* pool = stores_.remote(row->pool)) {
+            Found found = co_await look_on_shelf(loop, key, known, *row, *pool);
+            co_return found;
+        }
+    }
+    Found found = co_await look_on_disks(loop, key, known, row);
+    co_return found;
+}
+
 // Asks one pool after the other. A pool that fails does not hide what another one has, but without
 // a find its failure is the answer: nobody may be told "absent" because a disk is ill.
-loop::Task<FileFinder::Found> FileFinder::look(loop::Loop& loop, const std::string& key,
-                                               const std::shared_ptr<const CachedFile>& known) {
+loop::Task<FileFinder::Found> FileFinder::look_on_disks(
+    loop::Loop& loop, const std::string& key, const Known& known,
+    const std::optional<storage::ObjectRecord>& row) {
     std::optional<Error> failure;
     for (std::size_t i = 0; i < pools_.size(); ++i) {
-        const bool known_here = known && known->pool == i;
+        const bool known_here = known && !known->remote && known->pool == i;
         Result<Content> content =
             co_await load(loop, pools_[i], key, known_here ? known.get() : nullptr);
         if (content) {
             if (known_here && content->file->identity() == known->identity)
                 co_return Found{known, std::nullopt};
-            co_return describe_content(i, key, std::move(*content));
+            co_return describe_content(i, key, std::move(*content), row);
         }
         if (content.error().kind == ErrorKind::not_found) continue;
         if (content.error().kind == ErrorKind::denied) {
@@ -183,6 +217,100 @@ loop::Task<FileFinder::Found> FileFinder::look(loop::Loop& loop, const std::stri
     }
     if (failure) conf::log_warn("lookup failed key={} reason=\"{}\"", key, failure->text);
     co_return Found{nullptr, std::move(failure)};
+}
+
+// An object in a bucket: its description, and its bytes where they are on the shelf and good.
+loop::Task<FileFinder::Found> FileFinder::look_on_shelf(loop::Loop& loop, const std::string& key,
+                                                        const Known& known,
+                                                        const storage::ObjectRecord& row,
+                                                        RemotePool& pool) {
+    const std::shared_ptr<const ServeRules> rules = this->rules();
+    std::shared_ptr<CachedFile> file = describe_remote(*rules, key, row, pool);
+    if (!file) co_return Found{};
+    const std::int64_t now_s = wall_clock_ns() / 1'000'000'000;
+    const RemoteObject& object = *file->remote;
+    const storage::ShelfName name(pool.settings.name, key, object.version(), std::nullopt,
+                                  object.size);
+    const bool is_shelved = stores_.shelf() != nullptr && file->location.empty();
+    if (known && known->remote && known->remote->same_content(object) &&
+        known->content_type == file->content_type && known->location == file->location) {
+        const bool is_best =
+            known->in_memory() || !is_shelved ||
+            stores_.shelf()->holds(name) == (known->held == CachedFile::Held::in_file);
+        if (is_best) co_return Found{known, std::nullopt};
+    }
+    if (is_shelved) {
+        Result<Content> content = co_await load_shelved(loop, name, object);
+        if (content) {
+            file->held = cache_.holds_in_memory(object.size) ? CachedFile::Held::in_memory
+                                                             : CachedFile::Held::in_file;
+            if (file->in_memory()) {
+                file->body = std::move(content->body);
+            } else {
+                file->file = std::move(content->file);
+                file->readers = stores_.shelf_workers();
+            }
+        }
+    }
+    describe(*file, key, etag_of(object), rules->policy, now_s);
+    co_return Found{std::move(file), std::nullopt};
+}
+
+loop::Task<Result<FileFinder::Content>> FileFinder::load_shelved(loop::Loop& loop,
+                                                                 const storage::ShelfName& name,
+                                                                 const RemoteObject& object) {
+    auto content = co_await loop::offload(loop, *stores_.shelf_workers(), loop::Lane::bulk,
+                                          [&] { return read_shelved(name, object); });
+    if (!content && content.error().kind == ErrorKind::corrupt) {
+        object.pool->corrupt.fetch_add(1, std::memory_order_relaxed);
+        conf::log_error("taken off the shelf key={} reason=\"{}\"", object.key,
+                        content.error().text);
+    }
+    co_return content;
+}
+
+// On a worker. What is on the shelf may have been damaged since it was put there, so it is only
+// served once it has been seen to be what the catalog says.
+Result<FileFinder::Content> FileFinder::read_shelved(const storage::ShelfName& name,
+                                                     const RemoteObject& object) {
+    auto file = stores_.shelf()->find(name);
+    if (!file) return std::unexpected(std::move(file.error()));
+    Content content{.file = *file};
+    if (auto read = read_whole(**file, cache_.holds_in_memory(object.size), content); !read)
+        return std::unexpected(std::move(read.error()));
+    if (object.sha256 && content.sha256 != *object.sha256) {
+        stores_.shelf()->drop(name);
+        return fail(ErrorKind::corrupt, "its SHA-256 is " + conf::hex(content.sha256) +
+                                            " instead of " + conf::hex(*object.sha256));
+    }
+    return content;
+}
+
+// The row as it is served; null where its type may not be.
+std::shared_ptr<CachedFile> FileFinder::describe_remote(const ServeRules& rules,
+                                                        const std::string& key,
+                                                        const storage::ObjectRecord& row,
+                                                        RemotePool& pool) {
+    std::string_view type = row.content_type;
+    if (type.empty()) type = transform::content_type_by_name(key);
+    if (type.empty()) type = "application/octet-stream";
+    if (!is_allowed(rules, key, type)) return nullptr;
+    auto object = std::make_shared<RemoteObject>();
+    object->pool = &pool;
+    object->key = key;
+    object->size = row.size;
+    object->sha256 = row.sha256;
+    object->store_etag = row.store_etag;
+    object->version_id = row.version_id;
+    auto file = std::make_shared<CachedFile>();
+    file->held = CachedFile::Held::remote;
+    file->identity.size = row.size;
+    file->identity.modified_ns = row.modified_s * 1'000'000'000;
+    file->content_type = type;
+    if (pool.settings.serve == conf::PoolSettings::Serve::redirect)
+        file->location = pool.settings.public_base_url + '/' + storage::encode_path(key);
+    file->remote = std::move(object);
+    return file;
 }
 
 // Opens and, unless it is the version that is known already, reads the file. Comes back to a file
@@ -222,46 +350,87 @@ Result<FileFinder::Content> FileFinder::read_content(
     if (writers == storage::OpenFile::Writers::some)
         return fail(ErrorKind::busy, "open for writing");
     Content content{.file = file};
-    const bool to_memory = cache_.holds_in_memory(identity.size);
-    const auto remembered = digests_.find(identity);
-    if (remembered) {
-        content.sha256 = remembered->sha256;
-        content.look = remembered->look;
-    }
-    if (to_memory || !remembered) {
-        conf::Sha256 sha256;
-        std::string chunk(
-            std::min<std::uint64_t>(identity.size, to_memory ? identity.size : kReadBytes), '\0');
-        for (std::uint64_t offset = 0; offset < identity.size; offset += chunk.size()) {
-            if (identity.size - offset < chunk.size()) chunk.resize(identity.size - offset);
-            if (auto read = file->read(offset, chunk); !read)
-                return std::unexpected(std::move(read.error()));
-            if (offset == 0) content.look = transform::look_at(chunk);
-            if (!remembered) sha256.update(chunk);
-        }
-        if (!remembered) content.sha256 = sha256.finish();
-        if (to_memory) content.body = std::move(chunk);
-    }
+    if (auto read = read_whole(*file, cache_.holds_in_memory(identity.size), content); !read)
+        return std::unexpected(std::move(read.error()));
     if (!file->unchanged()) return fail(ErrorKind::busy, "changed while it was read");
-    digests_.put(identity, {content.sha256, content.look});
     content.settled =
         writers == storage::OpenFile::Writers::none ||
         wall_clock_ns() - std::max(identity.modified_ns, identity.changed_ns) >= kSettleNs;
     return content;
 }
 
-FileFinder::Found FileFinder::describe_content(std::size_t pool, const std::string& key,
-                                               Content content) {
-    const std::shared_ptr<const ServeRules> rules = this->rules();
-    const std::string_view type = transform::served_type(content.look, key);
-    const bool allowed = std::ranges::any_of(rules->allowed_types, [&](const std::string& pattern) {
+void FileFinder::filled(const RemoteObject& object, FillEnd end) {
+    const FileCache::Lookup known = cache_.find(object.key, 0);
+    // Its digest was not known before: now it is the same wherever the object goes.
+    if (end.sha256 && !object.sha256) {
+        if (const auto id = stores_.id_of(object.pool->settings.name)) {
+            storage::ObjectRecord row = storage::object_record(object.key, *id);
+            row.size = object.size;
+            row.sha256 = end.sha256;
+            row.store_etag = object.store_etag;
+            row.version_id = object.version_id;
+            row.modified_s = known.file ? known.file->identity.modified_s() : 0;
+            if (known.file) row.content_type = known.file->content_type;
+            stores_.adopt(std::move(row));
+        }
+    }
+    const bool is_current =
+        known.file && known.file->remote && known.file->remote->same_content(object);
+    if (!is_current) return;
+    if (!end.body || !cache_.holds_in_memory(object.size)) {
+        cache_.forget(object.key);
+        return;
+    }
+    auto file = std::make_shared<CachedFile>(*known.file);
+    file->held = CachedFile::Held::in_memory;
+    file->body = std::move(*end.body);
+    describe(*file, object.key, known.file->etag, rules()->policy, wall_clock_ns() / 1'000'000'000);
+    cache_.replace(object.key, known.file, std::move(file));
+}
+
+// Fills in digest, look and, where it goes into memory, the body.
+Result<void> FileFinder::read_whole(const storage::OpenFile& file, bool to_memory,
+                                    Content& content) {
+    const storage::FileIdentity& identity = file.identity();
+    const auto remembered = digests_.find(identity);
+    if (remembered) {
+        content.sha256 = remembered->sha256;
+        content.look = remembered->look;
+        if (!to_memory) return {};
+    }
+    conf::Sha256 sha256;
+    std::string chunk(
+        std::min<std::uint64_t>(identity.size, to_memory ? identity.size : kReadBytes), '\0');
+    for (std::uint64_t offset = 0; offset < identity.size; offset += chunk.size()) {
+        if (identity.size - offset < chunk.size()) chunk.resize(identity.size - offset);
+        if (auto read = file.read(offset, chunk); !read) return read;
+        if (offset == 0) content.look = transform::look_at(chunk);
+        if (!remembered) sha256.update(chunk);
+    }
+    if (!remembered) content.sha256 = sha256.finish();
+    if (to_memory) content.body = std::move(chunk);
+    if (!file.unchanged()) return fail(ErrorKind::busy, "changed while it was read");
+    if (!remembered) digests_.put(identity, {content.sha256, content.look});
+    return {};
+}
+
+bool FileFinder::is_allowed(const ServeRules& rules, std::string_view key, std::string_view type) {
+    const bool allowed = std::ranges::any_of(rules.allowed_types, [&](const std::string& pattern) {
         return transform::type_matches(type, pattern);
     });
     if (!allowed) {
         refused_types_.fetch_add(1, std::memory_order_relaxed);
         conf::log_debug("not served key={} reason=\"type {} is not in types.allowed\"", key, type);
-        return {};
     }
+    return allowed;
+}
+
+FileFinder::Found FileFinder::describe_content(std::size_t pool, const std::string& key,
+                                               Content content,
+                                               const std::optional<storage::ObjectRecord>& row) {
+    const std::shared_ptr<const ServeRules> rules = this->rules();
+    const std::string_view type = transform::served_type(content.look, key);
+    if (!is_allowed(*rules, key, type)) return {};
     const std::string_view claimed = transform::content_type_by_name(key);
     if (!claimed.empty() && claimed != type)
         mismatched_names_.fetch_add(1, std::memory_order_relaxed);
@@ -273,10 +442,32 @@ FileFinder::Found FileFinder::describe_content(std::size_t pool, const std::stri
     if (cache_.holds_in_memory(file->identity.size)) {
         file->body = std::move(content.body);
     } else {
+        file->held = CachedFile::Held::in_file;
         file->file = std::move(content.file);
+        file->readers = pools_[pool].workers.get();
     }
-    describe(*file, key, content.sha256, rules->policy, wall_clock_ns() / 1'000'000'000);
+    describe(*file, key, etag_of(content.sha256), rules->policy, wall_clock_ns() / 1'000'000'000);
+    adopt(key, pool, *file, content.sha256, row);
     return {std::move(file), std::nullopt};
+}
+
+// Invariant 11: what another program put here is written down when it is first asked for.
+void FileFinder::adopt(const std::string& key, std::size_t pool, const CachedFile& file,
+                       const conf::Sha256Digest& sha256,
+                       const std::optional<storage::ObjectRecord>& row) {
+    const auto id = stores_.id_of(pools_[pool].store.name());
+    if (!id) return;
+    const std::int64_t modified_s = file.identity.modified_s();
+    if (row && row->pool == *id && row->size == file.identity.size && row->sha256 == sha256 &&
+        row->modified_s == modified_s)
+        return;
+    storage::ObjectRecord object = storage::object_record(key, *id);
+    object.size = file.identity.size;
+    object.sha256 = sha256;
+    object.content_type = file.content_type;
+    object.modified_s = modified_s;
+    object.added_s = wall_clock_ns() / 1'000'000'000;
+    stores_.adopt(std::move(object));
 }
 
 }  // namespace tidepool::serve

@@ -143,7 +143,7 @@ loop::Task<Fill::Failure> Fill::attempt() {
     RemotePool& pool = *object_->pool;
     const std::int64_t wall_s = means_.loop.wall_s();
     // The budget first: a call that it refuses must not use up the breaker's probe.
-    const storage::BudgetVerdict verdict = pool.budget.take(storage::CallClass::b, wall_s);
+    const storage::BudgetVerdict verdict = pool.gate.budget.take(storage::CallClass::b, wall_s);
     if (verdict == storage::BudgetVerdict::capped) {
         co_return StoreFailure{
             .error = storage::budget_refusal(call(), storage::Budget::until_reset(wall_s))};
@@ -151,11 +151,11 @@ loop::Task<Fill::Failure> Fill::attempt() {
     if (verdict == storage::BudgetVerdict::warn)
         conf::log_warn("the day's budget is nearly used up pool={} item=class_b_calls",
                        call().pool);
-    if (!pool.breaker.allow(now())) {
+    if (!pool.gate.reads.allow(now())) {
         const auto retry_after =
-            std::chrono::ceil<std::chrono::seconds>(pool.breaker.retry_after(now()));
+            std::chrono::ceil<std::chrono::seconds>(pool.gate.reads.retry_after(now()));
         co_return StoreFailure{
-            .error = storage::breaker_refusal(call(), retry_after, pool.breaker.is_capped())};
+            .error = storage::breaker_refusal(call(), retry_after, pool.gate.reads.is_capped())};
     }
     pool.fetches.fetch_add(1, std::memory_order_relaxed);
     loop::FetchRequest request = fetch_of(
@@ -166,7 +166,7 @@ loop::Task<Fill::Failure> Fill::attempt() {
     fetch_ = &fetch;
     Failure failure = co_await exchange(fetch);
     fetch_ = nullptr;
-    pool.breaker.report(failure ? failure->outcome : Outcome::answered, now());
+    pool.gate.reads.report(failure ? failure->outcome : Outcome::answered, now());
     co_return failure;
 }
 
@@ -233,7 +233,7 @@ loop::Task<Fill::Failure> Fill::read_body(loop::Fetch& fetch) {
                                           bytes.error().text);
         if (bytes->empty()) break;
         object_->pool->bytes.fetch_add(bytes->size(), std::memory_order_relaxed);
-        if (object_->pool->budget.add_egress(bytes->size(), means_.loop.wall_s()) ==
+        if (object_->pool->gate.budget.add_egress(bytes->size(), means_.loop.wall_s()) ==
             storage::BudgetVerdict::warn)
             conf::log_warn("the day's budget is nearly used up pool={} item=egress", call().pool);
         if (received_ + bytes->size() > stretch_.length)

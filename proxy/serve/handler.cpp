@@ -4,6 +4,7 @@
 #include "proxy/http/range.h"
 #include "storage/key.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <fmt/format.h>
@@ -13,6 +14,8 @@ namespace tidepool::serve {
 namespace {
 
 constexpr std::string_view kAllow = "Allow: GET, HEAD, OPTIONS\r\n";
+// The longest that a client is told to wait; a budget may be used up for the rest of the day.
+constexpr std::int64_t kMostRetryS = 3600;
 
 bool is_conditional(const http::RequestHead& head) {
     using http::Known;
@@ -49,16 +52,36 @@ bool is_ranged(const http::RequestHead& head, const CachedFile& file, std::int64
 
 }  // namespace
 
-FileHandler::FileHandler(loop::Loop& loop, FileFinder& finder, HandlerRules rules,
-                         AccessLogWriter* log)
-    : loop_(loop), finder_(finder), rules_(std::move(rules)), log_(log) {}
+FileHandler::FileHandler(loop::Loop& loop, FileFinder& finder, Origin& origin,
+                         loop::Fetcher& fetcher, HandlerRules rules, AccessLogWriter* log)
+    : loop_(loop),
+      finder_(finder),
+      origin_(origin),
+      fetcher_(fetcher),
+      rules_(std::move(rules)),
+      log_(log) {}
+
+// The key that a path names in one of the shapes that are understood (contracts: pixelfox.md, Keys,
+// paths and URLs): /uploads/... as it is, and B2's own /file/BUCKET/KEY.
+storage::KeyVerdict FileHandler::key_of(std::string_view path, std::string& key) const {
+    storage::KeyVerdict verdict = storage::key_from_path(path, rules_.url_prefix, key);
+    if (verdict != storage::KeyVerdict::absent) return verdict;
+    for (const UrlShape& shape : rules_.more_shapes) {
+        verdict = storage::key_from_path(path, shape.prefix, key);
+        if (verdict != storage::KeyVerdict::good) continue;
+        key.erase(0, shape.stripped);
+        return verdict;
+    }
+    return storage::KeyVerdict::absent;
+}
 
 std::optional<http::Response> FileHandler::respond_now(const http::RequestHead& head,
                                                        const http::Peer&) {
     if (head.method == http::Method::options) return options();
     if (head.method == http::Method::other) return problem(405, {}, "method not allowed", kAllow);
+    if (head.count(http::Known::cdn_loop) > 0 && is_own_loop(head)) return loop_detected();
 
-    const storage::KeyVerdict verdict = storage::key_from_path(head.path, rules_.url_prefix, key_);
+    const storage::KeyVerdict verdict = key_of(head.path, key_);
     if (verdict == storage::KeyVerdict::malformed) return problem(400, {}, "malformed path");
     if (verdict == storage::KeyVerdict::absent) return absent({}, {});
 
@@ -67,22 +90,93 @@ std::optional<http::Response> FileHandler::respond_now(const http::RequestHead& 
     if (known.state == FileCache::State::unknown || known.state == FileCache::State::stale) {
         return std::nullopt;
     }
+    if (!known.file) return absent(key_, kStatusAbsent);
+    if (!known.file->location.empty()) return redirect(*known.file, key_);
     // Somebody rewrites it in place: no answer may begin with the old version's head. Content in
     // memory may be served until it is stale, as it is whole.
-    if (known.file && !known.file->in_memory() && !known.file->file->unchanged())
+    if (known.file->held == CachedFile::Held::in_file && !known.file->file->unchanged())
         return std::nullopt;
-    return known.file ? present(head, std::move(known.file), true) : absent(key_, kStatusAbsent);
+    const Choice choice = choose(head, *known.file);
+    if (known.file->held == CachedFile::Held::remote && choice.needs_body(head))
+        return std::nullopt;
+    return present(head, choice, std::move(known.file), true);
 }
 
 loop::Task<http::Response> FileHandler::respond(const http::RequestHead& head, const http::Peer&) {
     std::string key;
-    storage::key_from_path(head.path, rules_.url_prefix, key);
-    const FileCache::Lookup known = finder_.cache().find(key, loop_.now_ms());
-    FileFinder::Found found = co_await finder_.find(loop_, key);
+    key_of(head.path, key);
+    FileCache::Lookup known = finder_.cache().find(key, loop_.now_ms());
+    const bool is_known = known.state != FileCache::State::unknown &&
+                          known.state != FileCache::State::stale && known.file &&
+                          known.file->held == CachedFile::Held::remote;
+    FileFinder::Found found{known.file, std::nullopt};
+    if (!is_known) found = co_await finder_.find(loop_, key);
     if (found.error) co_return failed(key, *found.error);
     if (!found.file) co_return absent(key, kStatusAbsentMiss);
+    if (!found.file->location.empty()) co_return redirect(*found.file, key);
+    const Choice choice = choose(head, *found.file);
+    if (found.file->held == CachedFile::Held::remote && choice.needs_body(head)) {
+        http::Response response =
+            co_await respond_remote(head, std::move(key), std::move(found.file), choice);
+        co_return response;
+    }
     const bool was_cached = found.file == known.file;
-    co_return present(head, std::move(found.file), was_cached);
+    co_return present(head, choice, std::move(found.file), was_cached);
+}
+
+// The body comes from a bucket. Its head is sent once the first bytes are here, so that whatever is
+// wrong with the bucket by then has a status of its own.
+loop::Task<http::Response> FileHandler::respond_remote(const http::RequestHead& head,
+                                                       std::string key,
+                                                       std::shared_ptr<const CachedFile> file,
+                                                       const Choice& choice) {
+    std::vector<Stretch> stretches;
+    for (const http::ByteRange& range : choice.ranges)
+        stretches.push_back({range.first, range.length});
+    if (stretches.empty() && file->identity.size > 0) stretches.push_back({0, file->identity.size});
+    std::string joined;
+    const std::string cdn_loop(head.list(http::Known::cdn_loop, joined));
+    Bodies bodies;
+    for (const Stretch stretch : stretches) {
+        auto body = co_await origin_.open({loop_, fetcher_}, file->remote, stretch, cdn_loop);
+        if (!body) {
+            if (body.error().kind == ErrorKind::not_found) {
+                finder_.stores().report_inconsistency(key, file->remote->pool->settings.name,
+                                                      body.error().text);
+                co_return absent(key, kStatusAbsentMiss);
+            }
+            co_return failed(key, body.error());
+        }
+        bodies.push_back(std::move(*body));
+    }
+    co_return present(head, choice, std::move(file), false, bodies);
+}
+
+// Our own name in CDN-Loop: the request was here before, and would come again (RFC 8586).
+bool FileHandler::is_own_loop(const http::RequestHead& head) const {
+    std::string joined;
+    std::string_view list = head.list(http::Known::cdn_loop, joined);
+    while (!list.empty()) {
+        const std::size_t comma = std::min(list.find(','), list.size());
+        std::string_view id = list.substr(0, comma);
+        list.remove_prefix(std::min(comma + 1, list.size()));
+        id = id.substr(0, id.find(';'));
+        const std::size_t first = id.find_first_not_of(" \t");
+        if (first == id.npos) continue;
+        id = id.substr(first, id.find_last_not_of(" \t") - first + 1);
+        if (id == rules_.loop_id) return true;
+    }
+    return false;
+}
+
+http::Response FileHandler::loop_detected() {
+    return http::text_response(508, "text/plain; charset=utf-8", "", "Cache-Control: no-store\r\n");
+}
+
+http::Response FileHandler::redirect(const CachedFile& file, std::string_view key) {
+    http::Response response = problem(302, key, "", fmt::format("Location: {}\r\n", file.location));
+    response.source = http::Source::origin;
+    return response;
 }
 
 loop::Task<> FileHandler::check(std::string key) {
@@ -90,53 +184,67 @@ loop::Task<> FileHandler::check(std::string key) {
         loop_, std::move(key));  // a failure is logged there, and found again by who needs the file
 }
 
-http::Response FileHandler::present(const http::RequestHead& head,
-                                    std::shared_ptr<const CachedFile> file, bool was_cached) {
-    const bool in_memory = file->in_memory();
-    const std::string_view cache_status = !was_cached ? kStatusMiss
-                                          : in_memory ? kStatusMemory
-                                                      : kStatusFile;
+FileHandler::Choice FileHandler::choose(const http::RequestHead& head,
+                                        const CachedFile& file) const {
     const std::int64_t now = loop_.wall_s();
-    http::Response response;
     if (is_conditional(head)) {
-        const http::ConditionVerdict verdict = judge(head, *file, now);
-        if (verdict == http::ConditionVerdict::precondition_failed) {
+        const http::ConditionVerdict verdict = judge(head, file, now);
+        if (verdict == http::ConditionVerdict::precondition_failed) return {412, {}};
+        if (verdict == http::ConditionVerdict::not_modified) return {304, {}};
+    }
+    if (!is_ranged(head, file, now)) return {200, {}};
+    http::RangeChoice choice = http::choose_ranges(head.single(http::Known::range),
+                                                   file.identity.size, rules_.range_limit);
+    if (choice.kind == http::RangeChoice::Kind::unsatisfiable) return {416, {}};
+    if (choice.kind == http::RangeChoice::Kind::partial) return {206, std::move(choice.ranges)};
+    return {200, {}};
+}
+
+http::Response FileHandler::present(const http::RequestHead& head, const Choice& choice,
+                                    std::shared_ptr<const CachedFile> file, bool was_cached,
+                                    const Bodies& bodies) {
+    const bool in_memory = file->in_memory();
+    const bool is_remote = file->held == CachedFile::Held::remote;
+    const std::string_view prepared_status = in_memory   ? kStatusMemory
+                                             : is_remote ? kStatusOrigin
+                                                         : kStatusFile;
+    const std::string_view cache_status = was_cached || is_remote ? prepared_status : kStatusMiss;
+    http::Response response;
+    switch (choice.status) {
+        case 412:
             return problem(412, {}, "precondition failed", fmt::format("ETag: {}\r\n", file->etag));
-        }
-        if (verdict == http::ConditionVerdict::not_modified) {
+        case 416:
+            response = problem(416, {}, "",
+                               fmt::format("Content-Range: bytes */{}\r\n", file->identity.size));
+            break;
+        case 304:
             response.status = 304;
             response.has_body = false;
             response.shared_head = file->head_304;
-        }
+            break;
+        case 206:
+            response = partial(choice.ranges, file, cache_status, bodies);
+            break;
+        default:
+            response.shared_head = file->head_200;
+            response.body_bytes = file->identity.size;
+            if (in_memory) {
+                response.shared_body = file->body;
+            } else if (head.method == http::Method::get && file->identity.size > 0) {
+                response.parts.push_back(slice(file, 0, file->identity.size, bodies, 0));
+            }
     }
-    http::RangeChoice choice;
-    if (response.status == 200 && is_ranged(head, *file, now))
-        choice = http::choose_ranges(head.single(http::Known::range), file->identity.size,
-                                     rules_.range_limit);
-    if (choice.kind == http::RangeChoice::Kind::unsatisfiable) {
-        response =
-            problem(416, {}, "", fmt::format("Content-Range: bytes */{}\r\n", file->identity.size));
-    } else if (choice.kind == http::RangeChoice::Kind::partial) {
-        response = partial(choice.ranges, file, cache_status);
-    } else if (response.status == 200) {
-        response.shared_head = file->head_200;
-        response.body_bytes = file->identity.size;
-        if (in_memory) {
-            response.shared_body = file->body;
-        } else if (head.method == http::Method::get) {
-            response.parts.push_back(slice(file, 0, file->identity.size));
-        }
-    }
-    if (!was_cached && !response.shared_head.empty()) {
+    if (cache_status != prepared_status && !response.shared_head.empty()) {
         // The prepared head says that it came from the cache; this answer did not.
-        const std::string_view prepared_status = in_memory ? kStatusMemory : kStatusFile;
         response.head =
             response.shared_head.substr(0, response.shared_head.size() - prepared_status.size());
         response.head += cache_status;
     }
-    response.source = !was_cached ? http::Source::disk
-                      : in_memory ? http::Source::memory
-                                  : http::Source::file;
+    response.source = is_remote                 ? http::Source::origin
+                      : in_memory && was_cached ? http::Source::memory
+                      : file->remote            ? http::Source::shelf
+                      : was_cached              ? http::Source::file
+                                                : http::Source::disk;
     response.owner = std::move(file);
     return response;
 }
@@ -144,7 +252,7 @@ http::Response FileHandler::present(const http::RequestHead& head,
 // RFC 9110, 15.3.7.
 http::Response FileHandler::partial(const std::vector<http::ByteRange>& ranges,
                                     const std::shared_ptr<const CachedFile>& file,
-                                    std::string_view cache_status) {
+                                    std::string_view cache_status, const Bodies& bodies) {
     const std::uint64_t size = file->identity.size;
     http::Response response;
     response.status = 206;
@@ -159,7 +267,7 @@ http::Response FileHandler::partial(const std::vector<http::ByteRange>& ranges,
     if (ranges.size() == 1) {
         const http::ByteRange& range = ranges.front();
         response.body_bytes = range.length;
-        response.parts.push_back(slice(file, range.first, range.length));
+        response.parts.push_back(slice(file, range.first, range.length, bodies, 0));
         head += file->content_type;
         head += "\r\nContent-Range: bytes ";
         number(range.first);
@@ -171,13 +279,14 @@ http::Response FileHandler::partial(const std::vector<http::ByteRange>& ranges,
         // Content cannot be made to contain its own digest, so no file holds its own boundary.
         const std::string boundary = "tidepool-" + file->etag.substr(1, 32);
         head += "multipart/byteranges; boundary=" + boundary;
-        for (const http::ByteRange& range : ranges) {
+        for (std::size_t index = 0; index < ranges.size(); ++index) {
+            const http::ByteRange& range = ranges[index];
             std::string text =
                 fmt::format("\r\n--{}\r\nContent-Type: {}\r\nContent-Range: bytes {}-{}/{}\r\n\r\n",
                             boundary, file->content_type, range.first, range.end() - 1, size);
             response.body_bytes += text.size() + range.length;
             response.parts.emplace_back(std::move(text));
-            response.parts.push_back(slice(file, range.first, range.length));
+            response.parts.push_back(slice(file, range.first, range.length, bodies, index));
         }
         std::string end = fmt::format("\r\n--{}--\r\n", boundary);
         response.body_bytes += end.size();
@@ -191,10 +300,14 @@ http::Response FileHandler::partial(const std::vector<http::ByteRange>& ranges,
     return response;
 }
 
+// A HEAD of a bucket's object has no bodies, and none of its parts is sent.
 http::Part FileHandler::slice(const std::shared_ptr<const CachedFile>& file, std::uint64_t offset,
-                              std::uint64_t length) {
+                              std::uint64_t length, const Bodies& bodies, std::size_t number) {
     if (file->in_memory()) return file->body.substr(offset, length);
-    return http::FilePart{file->file, &finder_.workers_of(file->pool), offset, length};
+    if (file->held == CachedFile::Held::in_file)
+        return http::FilePart{file->file, file->readers, offset, length};
+    if (number >= bodies.size()) return std::string();
+    return http::IncomingPart{bodies[number], offset, length};
 }
 
 http::Response FileHandler::options() {
@@ -223,8 +336,17 @@ http::Response FileHandler::absent(std::string_view key, std::string_view cache_
 
 // It is there or not, but we cannot tell or read it now (invariant 8: nobody keeps this answer).
 http::Response FileHandler::failed(std::string_view key, const Error& error) {
-    const int retry_s = error.kind == ErrorKind::busy ? 1 : 5;
-    return problem(503, key, "temporarily unavailable",
+    int status = 503;
+    std::int64_t retry_s = error.kind == ErrorKind::busy ? 1 : 5;
+    if (error.store) {
+        // A store: 504 where it did not answer in time, 503 where it or its guards say when to come
+        // again, 502 for whatever else it did.
+        const bool comes_again =
+            error.kind == ErrorKind::capped || error.kind == ErrorKind::overloaded;
+        status = error.kind == ErrorKind::timed_out ? 504 : comes_again ? 503 : 502;
+        retry_s = std::clamp<std::int64_t>(error.store->retry_after.count(), retry_s, kMostRetryS);
+    }
+    return problem(status, key, "temporarily unavailable",
                    fmt::format("Retry-After: {}\r\n", retry_s));
 }
 

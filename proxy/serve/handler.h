@@ -7,6 +7,8 @@
 #include "proxy/loop/loop.h"
 #include "proxy/serve/access_log.h"
 #include "proxy/serve/file_finder.h"
+#include "proxy/serve/origin.h"
+#include "storage/key.h"
 
 #include <memory>
 #include <optional>
@@ -15,10 +17,19 @@
 
 namespace tidepool::serve {
 
+// A path that names a key beside server.url_prefix: what it starts with, and how much of the path
+// without its first slash is not part of the key.
+struct UrlShape {
+    std::string prefix;
+    std::size_t stripped = 0;
+};
+
 // What a handler takes from the configuration; replaced by a reload.
 struct HandlerRules {
     std::string url_prefix;
     unsigned range_limit = 0;
+    std::string loop_id;  // our name in CDN-Loop
+    std::vector<UrlShape> more_shapes;
     std::shared_ptr<const ServeRules> serve;
 };
 
@@ -26,7 +37,8 @@ struct HandlerRules {
 class FileHandler final : public http::Handler {
   public:
     // `log` may be null: no access log.
-    FileHandler(loop::Loop& loop, FileFinder& finder, HandlerRules rules, AccessLogWriter* log);
+    FileHandler(loop::Loop& loop, FileFinder& finder, Origin& origin, loop::Fetcher& fetcher,
+                HandlerRules rules, AccessLogWriter* log);
 
     std::optional<http::Response> respond_now(const http::RequestHead& head,
                                               const http::Peer& peer) override;
@@ -38,22 +50,44 @@ class FileHandler final : public http::Handler {
     void change_rules(HandlerRules rules) { rules_ = std::move(rules); }
 
   private:
+    // What a request makes of a file: the status, and for 206 the parts.
+    struct Choice {
+        int status = 200;
+        std::vector<http::ByteRange> ranges;
+        bool needs_body(const http::RequestHead& head) const {
+            return head.method == http::Method::get && (status == 200 || status == 206);
+        }
+    };
+    // The bodies of a bucket's object, for each range or for all of it.
+    using Bodies = std::vector<std::shared_ptr<http::Incoming>>;
+
+    Choice choose(const http::RequestHead& head, const CachedFile& file) const;
+    loop::Task<http::Response> respond_remote(const http::RequestHead& head, std::string key,
+                                              std::shared_ptr<const CachedFile> file,
+                                              const Choice& choice);
+    http::Response loop_detected();
+    http::Response redirect(const CachedFile& file, std::string_view key);
     http::Response problem(int status, std::string_view key, std::string_view text,
                            std::string_view fields = {});
     http::Response absent(std::string_view key, std::string_view cache_status);
     http::Response failed(std::string_view key, const Error& error);
     http::Response options();
-    http::Response present(const http::RequestHead& head, std::shared_ptr<const CachedFile> file,
-                           bool was_cached);
+    http::Response present(const http::RequestHead& head, const Choice& choice,
+                           std::shared_ptr<const CachedFile> file, bool was_cached,
+                           const Bodies& bodies = {});
     http::Response partial(const std::vector<http::ByteRange>& ranges,
                            const std::shared_ptr<const CachedFile>& file,
-                           std::string_view cache_status);
-    http::Part slice(const std::shared_ptr<const CachedFile>& file, std::uint64_t offset,
-                     std::uint64_t length);
+                           std::string_view cache_status, const Bodies& bodies);
+    static http::Part slice(const std::shared_ptr<const CachedFile>& file, std::uint64_t offset,
+                            std::uint64_t length, const Bodies& bodies, std::size_t number);
+    bool is_own_loop(const http::RequestHead& head) const;
+    storage::KeyVerdict key_of(std::string_view path, std::string& key) const;
     loop::Task<> check(std::string key);
 
     loop::Loop& loop_;
     FileFinder& finder_;
+    Origin& origin_;
+    loop::Fetcher& fetcher_;
     HandlerRules rules_;
     AccessLogWriter* log_;
     std::string key_;  // scratch: of the request that respond_now() was last asked for

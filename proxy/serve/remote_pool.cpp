@@ -7,9 +7,9 @@
 namespace tidepool::serve {
 
 std::string RemoteObject::version() const {
-    if (sha256) return conf::hex(*sha256);
     if (!version_id.empty()) return version_id;
-    return fmt::format("{}-{}", store_etag, size);
+    if (!store_etag.empty() || !sha256) return fmt::format("{}-{}", store_etag, size);
+    return conf::hex(*sha256);
 }
 
 loop::FetchRequest fetch_of(const RemoteObject& object, std::uint64_t offset, std::uint64_t length,

@@ -4,9 +4,8 @@
 #include "conf/digest.h"
 #include "conf/settings.h"
 #include "proxy/loop/fetch.h"
-#include "storage/breaker.h"
-#include "storage/budget.h"
 #include "storage/s3_request.h"
+#include "storage/store_gate.h"
 
 #include <atomic>
 #include <cstdint>
@@ -19,12 +18,11 @@ namespace tidepool::serve {
 // Shared by all loops.
 struct RemotePool {
     explicit RemotePool(const conf::PoolSettings& its_settings)
-        : settings(its_settings), requests(its_settings), budget(its_settings) {}
+        : settings(its_settings), requests(its_settings), gate(its_settings) {}
 
     const conf::PoolSettings settings;
     const storage::S3Requests requests;
-    storage::Breaker breaker;
-    storage::Budget budget;
+    storage::StoreGate gate;
 
     // For metrics.
     std::atomic<std::uint64_t> fetches{0};   // requests made
@@ -44,7 +42,8 @@ struct RemoteObject {
     std::string store_etag;  // "" = not known
     std::string version_id;  // "" = not known
 
-    // Tells its content from any other that the key ever had.
+    // Tells its content from any other that the key ever had. The store's word for it where there
+    // is one, as that does not change when the digest becomes known.
     std::string version() const;
     bool same_content(const RemoteObject& other) const {
         return pool == other.pool && size == other.size && version() == other.version();

@@ -155,9 +155,9 @@ class FakeDriver : public storage::Driver {
         if (auto error = fault(Call::space, "")) return std::unexpected(*error);
         return storage::Space{};
     }
-    Result<void> check(bool) override {
+    Result<std::vector<std::string>> check(bool) override {
         if (auto error = fault(Call::check, "")) return std::unexpected(*error);
-        return {};
+        return std::vector<std::string>{};
     }
 
   private:

@@ -411,6 +411,13 @@ class Process:
         os.kill(self.pid, number)
 
 
+def bucket_pool(store, bucket, name="cold", **settings):
+    """The settings of a pool over a bucket of a store: something with s3_url, key and region (see tests/sim/b2.py)."""
+    return {"name": name, "storage_type": "s3", "storage_tier": "cold", "bucket": bucket, "region": store.region,
+            "endpoint_url": store.s3_url, "access_key_id": store.key.id,
+            "secret_access_key": "env:TIDEPOOL_TEST_S3_SECRET", **settings}
+
+
 def wait_exit(pid, child=None, patience_s=PATIENCE_S):
     """The exit status of a process that is or will become our child (negative: ended by that signal)."""
     if child is not None and child.pid == pid:
@@ -459,6 +466,10 @@ class Server(Process):
             else:
                 sections.setdefault(name, {}).update(settings)
         pools = self.pools or [{"name": "hot", "base_path": self.tree.path}]
+        has_buckets = any(pool.get("storage_type") == "s3" for pool in pools)
+        sections.setdefault("catalog", {"url": f"sqlite:{self.folder}/catalog.db" if has_buckets else ""})
+        if has_buckets:
+            sections.setdefault("shelf", {"path": self.folder / "shelf", "min_free": "0B"})
         text = "".join(toml_section(f"[{name}]", settings) for name, settings in sections.items())
         text += extra + "\n" + "".join(toml_section("[[pool]]", pool) for pool in pools)
         self.config_file.write_text(text)

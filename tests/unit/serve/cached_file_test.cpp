@@ -21,7 +21,8 @@ CachedFile described(std::string_view content_type, std::int64_t modified_s = 78
     file.content_type = content_type;
     conf::Sha256 sha;
     sha.update(file.body);
-    describe(file, "uploads/a.jpg", sha.finish(), CachePolicy(conf::default_cache_control()), kNow);
+    describe(file, "uploads/a.jpg", etag_of(sha.finish()),
+             CachePolicy(conf::default_cache_control()), kNow);
     return file;
 }
 
@@ -63,6 +64,27 @@ TEST_CASE("cached file: what a browser would run goes out in a sandbox", "[serve
         CHECK_THAT(described(type).head_200, !Catch::Contains("Content-Disposition"));
         CHECK_THAT(described(type).head_200, !Catch::Contains("Content-Security-Policy"));
     }
+}
+
+TEST_CASE(
+    "cached file: the ETag of an object that nobody has read follows from what its store says",
+    "[serve][cached_file]") {
+    RemoteObject object;
+    object.key = "uploads/a.jpg";
+    object.size = 5;
+    object.store_etag = "5d41402abc4b2a76b9719d911017c592";
+    const std::string first = etag_of(object);
+    CHECK_THAT(first, Catch::StartsWith("\"s-") && Catch::EndsWith("\""));
+    CHECK(first.size() == 36);
+    CHECK(etag_of(object) == first);
+    object.size = 6;
+    CHECK(etag_of(object) != first);
+    object.version_id = "4_z";
+    CHECK(etag_of(object) != first);
+    conf::Sha256 sha;
+    sha.update(std::string_view("hello"));
+    object.sha256 = sha.finish();
+    CHECK(etag_of(object) == kEtag);
 }
 
 TEST_CASE("cached file: Last-Modified lies neither ahead nor before 1970", "[serve][cached_file]") {

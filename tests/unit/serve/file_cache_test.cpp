@@ -33,6 +33,7 @@ std::shared_ptr<const CachedFile> in_memory(std::size_t bytes) {
 
 std::shared_ptr<const CachedFile> on_disk() {
     auto file = std::make_shared<CachedFile>();
+    file->held = CachedFile::Held::in_file;
     file->file = std::make_shared<storage::OpenFile>(open("/dev/null", O_RDONLY | O_CLOEXEC),
                                                      storage::FileIdentity{}, 0);
     return file;

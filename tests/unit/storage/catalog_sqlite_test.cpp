@@ -54,7 +54,7 @@ TEST_CASE("catalog sqlite: the file is nobody else's to read", "[storage][catalo
 
 TEST_CASE("catalog sqlite: what cannot be opened is named, with its path", "[storage][catalog]") {
     const test::Folder folder;
-    CHECK(error_of(folder.path("absent/catalog.db")).kind == ErrorKind::misconfigured);
+    CHECK(error_of(folder.path("absent/deeper/catalog.db")).kind == ErrorKind::misconfigured);
     folder.make("folder");
     CHECK(error_of(folder.path("folder")).kind == ErrorKind::misconfigured);
     const Error text = error_of(folder.write("text", std::string(5000, 'x')));
@@ -65,7 +65,7 @@ TEST_CASE("catalog sqlite: what cannot be opened is named, with its path", "[sto
     CHECK(other.kind == ErrorKind::misconfigured);
     CHECK(says(other, "another program"));
     CHECK_FALSE(open_catalog("postgres://host/db"));
-    CHECK(open_catalog("sqlite:" + folder.path("new.db")));
+    CHECK(open_catalog("sqlite:" + folder.path("new/catalog.db")));
 }
 
 TEST_CASE("catalog sqlite: one of a newer version is left alone", "[storage][catalog]") {

@@ -49,6 +49,12 @@ std::string content_of(const OpenFile& file) {
 
 }  // namespace
 
+TEST_CASE("local pool: what is not below its prefix is not there", "[storage][pool]") {
+    const World world;
+    for (const char* key : {"images/a.jpg", "uploadsa.jpg", "xxxxxxx/a.jpg", "upload", ""})
+        CHECK(world.error_of(key) == ErrorKind::not_found);
+}
+
 TEST_CASE("local pool: regular files are opened, at any depth", "[storage][pool]") {
     World world;
     world.folder.make("pool/2026/02");

@@ -116,7 +116,7 @@ TEST_CASE("s3 request: price classes as B2 has them", "[storage][s3]") {
     CHECK(requests.create_upload("a", options, kNow).call_class == CallClass::a);
     CHECK(requests.abort_upload("a", "u", kNow).call_class == CallClass::a);
     CHECK(requests.copy("/b/c", "a", options, kNow).call_class == CallClass::c);
-    CHECK(requests.list_objects("", "", 1, kNow).call_class == CallClass::c);
+    CHECK(requests.list_objects("", {}, 1, kNow).call_class == CallClass::c);
     CHECK(requests.list_versions("", {}, 1, kNow).call_class == CallClass::c);
     CHECK(requests.list_parts("a", "u", 0, kNow).call_class == CallClass::c);
     CHECK(requests.list_uploads("", {}, kNow).call_class == CallClass::c);
@@ -128,9 +128,9 @@ TEST_CASE("s3 request: lists", "[storage][s3]") {
     settings.path_prefix = "site one/";
     const S3Requests requests(settings);
     const std::string base = "https://s3.us-west-001.backblazeb2.com/pixelfox-dev/?";
-    CHECK(requests.list_objects("uploads/", "", 1000, kNow).url ==
+    CHECK(requests.list_objects("uploads/", {}, 1000, kNow).url ==
           base + "encoding-type=url&list-type=2&max-keys=1000&prefix=site%20one%2Fuploads%2F");
-    CHECK(requests.list_objects("", "t+/=", 2, kNow).url ==
+    CHECK(requests.list_objects("", {.token = "t+/="}, 2, kNow).url ==
           base +
               "continuation-token=t%2B%2F%3D&encoding-type=url&list-type=2&max-keys=2&"
               "prefix=site%20one%2F");

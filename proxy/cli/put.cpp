@@ -1,0 +1,134 @@
+// tidepool put: a file into a pool.
+#include "proxy/cli/command.h"
+#include "proxy/cli/file_transfer.h"
+#include "proxy/cli/output.h"
+#include "proxy/cli/workspace.h"
+#include "transform/content_type.h"
+
+#include <memory>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+namespace tidepool::cli {
+
+namespace {
+
+using storage::ObjectRecord;
+
+struct PutArguments : CommonOptions {
+    std::string file;
+    std::string key;
+    std::string pool;
+};
+
+Result<void> check_target(Workspace& workspace, const NamedPool& pool, std::uint64_t size) {
+    const std::string& name = pool.settings.name;
+    if (!pool.settings.is_active) {
+        return fail(ErrorKind::misconfigured,
+                    fmt::format("pool {} is not active and takes nothing", name));
+    }
+    if (pool.settings.is_backup_target) {
+        return fail(ErrorKind::misconfigured,
+                    fmt::format("pool {} is for backups, which are made by the server", name));
+    }
+    if (pool.settings.max_size_bytes == 0) return {};
+    const auto accounts = workspace.catalog().accounts();
+    if (!accounts) return std::unexpected(accounts.error());
+    std::uint64_t used = 0;
+    for (const storage::Account& account : *accounts) {
+        if (account.pool == pool.id) used += account.bytes;
+    }
+    if (used + size <= pool.settings.max_size_bytes) return {};
+    return fail(
+        ErrorKind::capped,
+        fmt::format("pool {} is full: {} of {} are used, and this is {}", name, human_size(used),
+                    human_size(pool.settings.max_size_bytes), human_size(size)));
+}
+
+// One home: what another pool has is moved or removed first.
+Result<void> check_home(Workspace& workspace, const NamedPool& pool,
+                        const std::optional<ObjectRecord>& row) {
+    if (!row || row->pool == pool.id) return {};
+    return fail(ErrorKind::conflict,
+                fmt::format("{} is in pool {} already; remove it there first, or put it there",
+                            row->key, workspace.pool_name(row->pool)));
+}
+
+// Stores the bytes durably, then the row (invariant 1). Where the row cannot be written, the bytes
+// go again, unless they replaced others: those are gone, and a scan finds the new ones.
+Result<ObjectRecord> store(Workspace& workspace, const NamedPool& pool, const std::string& key,
+                           FileSource& source) {
+    const auto known = workspace.catalog().find(key);
+    if (!known) return std::unexpected(known.error());
+    if (auto home = check_home(workspace, pool, *known); !home) {
+        return std::unexpected(home.error());
+    }
+    if (auto target = check_target(workspace, pool, source.size()); !target) {
+        return std::unexpected(target.error());
+    }
+    const auto driver = workspace.driver(pool);
+    if (!driver) return std::unexpected(driver.error());
+    const auto look = source.look();
+    if (!look) return std::unexpected(look.error());
+
+    storage::PutOptions options;
+    options.size = source.size();
+    options.content_type = transform::served_type(*look, key);
+    const auto info = (*driver)->put(key, source, options);
+    if (!info) return std::unexpected(info.error());
+
+    ObjectRecord object = storage::object_record(key, pool.id);
+    object.size = info->size;
+    object.sha256 = info->sha256;
+    object.content_type = options.content_type;
+    object.modified_s = info->modified_s != 0 ? info->modified_s : now_s();
+    object.store_etag = info->etag;
+    object.version_id = info->version_id;
+    object.added_s = now_s();
+    const auto put = workspace.catalog().put_object(object);
+    if (put) return object;
+    std::string text = put.error().text;
+    if (*known) {
+        text += fmt::format("; the new content is in pool {} and `tidepool scan {}` will find it",
+                            pool.settings.name, pool.settings.name);
+    } else if (const auto removed = (*driver)->remove(key); !removed) {
+        text +=
+            fmt::format("; and the stored object could not be removed: {}", removed.error().text);
+    }
+    return fail(put.error().kind, std::move(text));
+}
+
+int put(const PutArguments& arguments) {
+    const auto key = read_key(arguments.key);
+    if (!key) return failed(key.error(), arguments.json) + 1;  // wrong usage
+    auto workspace = Workspace::open(arguments);
+    if (!workspace) return workspace.error();
+    const auto pool = workspace->find_pool(arguments.pool);
+    if (!pool) return failed(pool.error(), arguments.json) + 1;  // wrong usage
+    auto source = FileSource::open(arguments.file);
+    if (!source) return failed(source.error(), arguments.json);
+    const auto object = store(*workspace, **pool, *key, *source);
+    if (!object) return failed(object.error(), arguments.json);
+    if (arguments.json) {
+        print_json(object_json(*object, arguments.pool));
+    } else {
+        fmt::print("{}: {} bytes in pool {}, {}\n", object->key, object->size, arguments.pool,
+                   object->content_type);
+    }
+    return 0;
+}
+
+}  // namespace
+
+Command add_put(CLI::App& program) {
+    auto arguments = std::make_shared<PutArguments>();
+    CLI::App& parser = *program.add_subcommand("put", "Store a file in a pool under a key");
+    add_common(parser, *arguments);
+    parser.add_option("FILE", arguments->file, "what to store")->required();
+    parser.add_option("KEY", arguments->key, "key, or path of its URL")->required();
+    parser.add_option("--pool", arguments->pool, "where to")->type_name("POOL")->required();
+    return {&parser, [arguments] { return put(*arguments); }};
+}
+
+}  // namespace tidepool::cli

@@ -1,0 +1,136 @@
+#include "proxy/cli/workspace.h"
+
+#include "conf/nearest_name.h"
+#include "conf/quote.h"
+#include "proxy/api/pool_json.h"
+#include "proxy/cli/load_settings.h"
+#include "proxy/cli/output.h"
+#include "storage/catalog_sqlite.h"
+#include "storage/key.h"
+#include "storage/make_driver.h"
+
+#include <algorithm>
+#include <ctime>
+
+#include <fmt/format.h>
+
+namespace tidepool::cli {
+
+using storage::PoolId;
+
+std::expected<Workspace, int> Workspace::open(const CommonOptions& options) {
+    ServeOptions files;
+    files.config = options.config;
+    files.state_dir = options.state_dir;
+    auto settings = load_settings(files);
+    if (!settings) return std::unexpected(2);
+    if (settings->catalog.url.empty()) {
+        failed({ErrorKind::invalid, options.config + ": catalog.url is \"\", so there is no "
+                                                     "catalog; set it or use --state-dir DIR"},
+               options.json);
+        return std::unexpected(2);
+    }
+    auto catalog = storage::open_catalog(settings->catalog.url);
+    if (!catalog) return std::unexpected(failed(catalog.error(), options.json));
+    Workspace workspace;
+    workspace.settings_ = std::move(*settings);
+    workspace.catalog_ = std::move(*catalog);
+    if (const auto declared = workspace.declare_pools(); !declared) {
+        return std::unexpected(failed(declared.error(), options.json));
+    }
+    return workspace;
+}
+
+Result<void> Workspace::declare_pools() {
+    for (const conf::PoolSettings& pool : settings_.pools) {
+        const auto row = catalog_->declare_pool(pool.name, api::pool_json(pool));
+        if (!row) return std::unexpected(row.error());
+        pools_.push_back({pool, row->id});
+    }
+    const auto rows = catalog_->pools();
+    if (!rows) return std::unexpected(rows.error());
+    for (const storage::PoolRecord& row : *rows)
+        names_[row.id] = row.name;
+    return {};
+}
+
+Result<const NamedPool*> Workspace::find_pool(std::string_view name) const {
+    std::vector<std::string_view> names;
+    for (const NamedPool& pool : pools_) {
+        if (pool.settings.name == name) return &pool;
+        names.push_back(pool.settings.name);
+    }
+    std::string text = fmt::format("there is no pool {}", conf::quote(name));
+    if (const auto nearest = conf::nearest_name(name, names)) {
+        text += fmt::format("; did you mean {}?", conf::quote(*nearest));
+    } else {
+        text += fmt::format("; there are: {}", fmt::join(names, ", "));
+    }
+    return fail(ErrorKind::invalid, std::move(text));
+}
+
+const NamedPool* Workspace::find_pool(PoolId id) const {
+    const auto found =
+        std::ranges::find_if(pools_, [id](const NamedPool& pool) { return pool.id == id; });
+    return found == pools_.end() ? nullptr : &*found;
+}
+
+std::string Workspace::pool_name(PoolId id) const {
+    const auto found = names_.find(id);
+    return found == names_.end() ? "?" : found->second;
+}
+
+Result<storage::Driver*> Workspace::driver(const NamedPool& pool) {
+    std::unique_ptr<storage::Driver>& driver = drivers_[pool.id];
+    if (!driver)
+        driver = storage::make_driver(pool.settings, settings_.server.url_prefix.substr(1));
+    return driver.get();
+}
+
+Result<storage::Driver*> Workspace::driver_of(const storage::ObjectRecord& object) {
+    if (const NamedPool* pool = find_pool(object.pool)) return driver(*pool);
+    return fail(ErrorKind::misconfigured,
+                fmt::format("{} is in pool {}, which the configuration does not name", object.key,
+                            pool_name(object.pool)));
+}
+
+Result<const NamedPool*> Workspace::find_on_disks(std::string_view key) {
+    for (const NamedPool& pool : pools_) {
+        if (pool.settings.storage_type == conf::PoolSettings::Type::s3) continue;
+        const auto disk = driver(pool);
+        if (!disk) return std::unexpected(disk.error());
+        const auto there = (*disk)->head(key);
+        if (there) return &pool;
+        if (there.error().kind != ErrorKind::not_found) return std::unexpected(there.error());
+    }
+    return nullptr;
+}
+
+Result<std::string> read_key(const std::string& text) {
+    std::string path = text.starts_with('/') ? "" : "/";
+    for (const char c : text)
+        c == '%' ? path += "%25" : path += c;
+    std::string key;
+    if (storage::key_from_path(path, "/", key) == storage::KeyVerdict::good) return key;
+    return fail(ErrorKind::invalid,
+                fmt::format("{} is no key: it must be the path of a URL like "
+                            "\"uploads/original/2026/02/25/UUID.jpg\", not that of a folder, of a "
+                            "hidden or of a temporary file",
+                            conf::quote(text)));
+}
+
+int failed(const Error& error) {
+    fmt::print(stderr, "tidepool: {}\n", conf::printable(error.text));
+    return 1;
+}
+
+int failed(const Error& error, bool json) {
+    if (json) print_json({{"error", name_of(error.kind)}, {"message", error.text}});
+    return failed(error);
+}
+
+std::int64_t now_s() {
+    return std::time(nullptr);
+}
+
+}  // namespace tidepool::cli

@@ -1,0 +1,71 @@
+// What a command works with: settings, the catalog, the pools and their drivers.
+#pragma once
+
+#include "conf/settings.h"
+#include "proxy/cli/command.h"
+#include "storage/catalog.h"
+#include "storage/driver.h"
+
+#include <expected>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace tidepool::cli {
+
+// A pool that is in the configuration file, and its row.
+struct NamedPool {
+    conf::PoolSettings settings;
+    storage::PoolId id = 0;
+};
+
+class Workspace {
+  public:
+    // Reads the file, opens the catalog and declares the file's pools there. What is wrong was
+    // written to standard error; the error is the exit status: 2 for the configuration, 1 else.
+    static std::expected<Workspace, int> open(const CommonOptions& options);
+
+    storage::Catalog& catalog() { return *catalog_; }
+    const std::vector<NamedPool>& pools() const { return pools_; }
+
+    // By name; an error names the nearest one there is.
+    Result<const NamedPool*> find_pool(std::string_view name) const;
+    const NamedPool* find_pool(storage::PoolId id) const;
+    // Of any pool in the catalog, also of one that the file does not name.
+    std::string pool_name(storage::PoolId id) const;
+
+    // Made at its first use and kept. Blocks at most to read settings: no store is asked.
+    Result<storage::Driver*> driver(const NamedPool& pool);
+
+    // The driver of the pool that a row names, misconfigured where the file has none of that name.
+    Result<storage::Driver*> driver_of(const storage::ObjectRecord& object);
+
+    // The first local pool that has this key although the catalog may not know it yet (invariant
+    // 11); null where none has.
+    Result<const NamedPool*> find_on_disks(std::string_view key);
+
+  private:
+    Workspace() = default;
+    Result<void> declare_pools();
+
+    conf::Settings settings_;
+    std::unique_ptr<storage::Catalog> catalog_;
+    std::vector<NamedPool> pools_;
+    std::map<storage::PoolId, std::string> names_;
+    std::map<storage::PoolId, std::unique_ptr<storage::Driver>> drivers_;
+};
+
+// "uploads/a.jpg" of "uploads/a.jpg" or "/uploads/a.jpg"; invalid for what no URL can name.
+Result<std::string> read_key(const std::string& text);
+
+// Writes "tidepool: TEXT" to standard error; 1.
+int failed(const Error& error);
+// The same, as JSON for programs: {"error": KIND, "message": TEXT}, on standard output.
+int failed(const Error& error, bool json);
+
+std::int64_t now_s();
+
+}  // namespace tidepool::cli

@@ -1,0 +1,124 @@
+#include "proxy/serve/stores.h"
+
+#include "conf/log.h"
+
+#include <ctime>
+#include <iterator>
+#include <utility>
+
+#include <fmt/format.h>
+#include <pthread.h>
+
+namespace tidepool::serve {
+
+namespace {
+
+constexpr std::size_t kAdoptQueue = 10'000;
+constexpr std::size_t kAdoptBatch = 500;
+
+}  // namespace
+
+Stores::Stores(const conf::Settings& settings, std::unique_ptr<storage::Catalog> catalog,
+               std::map<std::string, storage::PoolId> ids, std::unique_ptr<storage::Shelf> shelf)
+    : catalog_(std::move(catalog)), ids_(std::move(ids)), shelf_(std::move(shelf)) {
+    for (const conf::PoolSettings& pool : settings.pools) {
+        const bool is_served = pool.storage_type == conf::PoolSettings::Type::s3 &&
+                               pool.is_active && !pool.is_backup_target;
+        if (!is_served) continue;
+        remotes_.push_back(std::make_unique<RemotePool>(pool));
+        if (const auto id = ids_.find(pool.name); id != ids_.end())
+            remote_by_id_.emplace(id->second, remotes_.back().get());
+    }
+    const conf::WorkerSettings& workers = settings.workers;
+    if (catalog_) {
+        catalog_workers_ =
+            std::make_unique<loop::WorkerPool>("catalog", workers.threads_per_pool, workers.queue);
+    }
+    if (shelf_) {
+        shelf_workers_ =
+            std::make_unique<loop::WorkerPool>("shelf", workers.threads_per_pool, workers.queue);
+        shelf_scan_ = std::thread([this] { shelf_->scan(); });
+        pthread_setname_np(shelf_scan_.native_handle(), "shelf scan");
+    }
+}
+
+Stores::~Stores() {
+    if (shelf_) shelf_->stop_scan();
+    if (shelf_scan_.joinable()) shelf_scan_.join();
+}
+
+RemotePool* Stores::remote(storage::PoolId id) const {
+    const auto found = remote_by_id_.find(id);
+    return found == remote_by_id_.end() ? nullptr : found->second;
+}
+
+std::optional<storage::PoolId> Stores::id_of(const std::string& pool) const {
+    const auto found = ids_.find(pool);
+    if (found == ids_.end()) return std::nullopt;
+    return found->second;
+}
+
+void Stores::adopt(storage::ObjectRecord object) {
+    if (!catalog_) return;
+    {
+        const std::lock_guard lock(adopt_mutex_);
+        if (to_adopt_.size() >= kAdoptQueue) {
+            not_adopted_.fetch_add(1, std::memory_order_relaxed);
+            return;
+        }
+        to_adopt_.push_back(std::move(object));
+        if (std::exchange(adopting_, true)) return;
+    }
+    if (catalog_workers_->submit(loop::Lane::bulk, [this] { write_adopted(); })) return;
+    const std::lock_guard lock(adopt_mutex_);
+    adopting_ = false;  // whoever comes next tries again
+}
+
+// On a worker, one at a time.
+void Stores::write_adopted() {
+    std::vector<storage::ObjectRecord> batch;
+    while (true) {
+        batch.clear();
+        {
+            const std::lock_guard lock(adopt_mutex_);
+            const std::size_t count = std::min(kAdoptBatch, to_adopt_.size());
+            adopting_ = count > 0;
+            if (count == 0) return;
+            const auto end = to_adopt_.begin() + static_cast<std::ptrdiff_t>(count);
+            std::move(to_adopt_.begin(), end, std::back_inserter(batch));
+            to_adopt_.erase(to_adopt_.begin(), end);
+        }
+        const auto results = catalog_->adopt(batch);
+        if (results) {
+            adopted_.fetch_add(batch.size(), std::memory_order_relaxed);
+        } else {
+            not_adopted_.fetch_add(batch.size(), std::memory_order_relaxed);
+            conf::log_warn("not written down count={} reason=\"{}\"", batch.size(),
+                           results.error().text);
+        }
+    }
+}
+
+void Stores::report_inconsistency(const std::string& key, const std::string& pool,
+                                  const std::string& what) {
+    inconsistencies_.fetch_add(1, std::memory_order_relaxed);
+    conf::log_error("catalog and store disagree pool={} key={} reason=\"{}\"", pool, key, what);
+    if (!catalog_) return;
+    // Keys hold no quotes or control characters that a URL could bring (see
+    // storage::key_from_path), but for those that JSON wants escaped.
+    std::string escaped;
+    for (const char c : key) {
+        if (c == '"' || c == '\\') escaped.push_back('\\');
+        escaped.push_back(c);
+    }
+    storage::NewJob job{.type = "reconcile",
+                        .payload = fmt::format(R"({{"key":"{}","pool":"{}"}})", escaped, pool),
+                        .dedup_key = fmt::format("reconcile {} {}", pool, key)};
+    const bool taken = catalog_workers_->submit(loop::Lane::bulk, [this, job = std::move(job)] {
+        const auto queued = catalog_->queue_job(job, std::time(nullptr));
+        if (!queued) conf::log_warn("job not queued reason=\"{}\"", queued.error().text);
+    });
+    if (!taken) conf::log_warn("job not queued reason=\"too many wait\"");
+}
+
+}  // namespace tidepool::serve

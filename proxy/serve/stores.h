@@ -1,0 +1,82 @@
+// What the server knows of its pools beside their folders: the catalog, the buckets, the shelf.
+#pragma once
+
+#include "conf/settings.h"
+#include "proxy/loop/worker_pool.h"
+#include "proxy/serve/remote_pool.h"
+#include "storage/catalog.h"
+#include "storage/shelf.h"
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace tidepool::serve {
+
+// Shared by all loops; outlives them. Made by the main thread before they start.
+class Stores {
+  public:
+    // None of both: then only local pools are served, and what is in them is not written down.
+    Stores() = default;
+    // `ids` are the catalog's of the pools, by name. `catalog` and `shelf` may be null.
+    Stores(const conf::Settings& settings, std::unique_ptr<storage::Catalog> catalog,
+           std::map<std::string, storage::PoolId> ids, std::unique_ptr<storage::Shelf> shelf);
+    ~Stores();
+    Stores(const Stores&) = delete;
+    Stores& operator=(const Stores&) = delete;
+
+    storage::Catalog* catalog() const { return catalog_.get(); }
+    loop::WorkerPool& catalog_workers() { return *catalog_workers_; }
+    storage::Shelf* shelf() const { return shelf_.get(); }
+    loop::WorkerPool* shelf_workers() { return shelf_workers_.get(); }
+
+    // The bucket that a row names; null where that is none which is served.
+    RemotePool* remote(storage::PoolId id) const;
+    const std::vector<std::unique_ptr<RemotePool>>& remotes() const { return remotes_; }
+    // Nothing where there is no catalog.
+    std::optional<storage::PoolId> id_of(const std::string& pool) const;
+
+    // Writes down what was found in a pool, soon: those that come while others are being written
+    // are written together. Any thread; never blocks. Where too many wait, it is dropped, as it is
+    // found again later.
+    void adopt(storage::ObjectRecord object);
+    // Notes that the catalog and a store disagree on this key, for a job to look at. As adopt().
+    void report_inconsistency(const std::string& key, const std::string& pool,
+                              const std::string& what);
+
+    std::uint64_t adopted() const { return adopted_.load(std::memory_order_relaxed); }
+    std::uint64_t not_adopted() const { return not_adopted_.load(std::memory_order_relaxed); }
+    std::uint64_t inconsistencies() const {
+        return inconsistencies_.load(std::memory_order_relaxed);
+    }
+
+  private:
+    void write_adopted();
+
+    std::unique_ptr<storage::Catalog> catalog_;
+    std::map<std::string, storage::PoolId> ids_;
+    std::unique_ptr<storage::Shelf> shelf_;
+    std::vector<std::unique_ptr<RemotePool>> remotes_;
+    std::map<storage::PoolId, RemotePool*> remote_by_id_;
+
+    std::atomic<std::uint64_t> adopted_ = 0;
+    std::atomic<std::uint64_t> not_adopted_ = 0;
+    std::atomic<std::uint64_t> inconsistencies_ = 0;
+    std::mutex adopt_mutex_;
+    std::vector<storage::ObjectRecord> to_adopt_;
+    bool adopting_ = false;
+
+    // Last, so that they end first: their work uses all of the above.
+    std::unique_ptr<loop::WorkerPool> catalog_workers_;
+    std::unique_ptr<loop::WorkerPool> shelf_workers_;
+    std::thread shelf_scan_;
+};
+
+}  // namespace tidepool::serve

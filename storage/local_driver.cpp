@@ -1,0 +1,480 @@
+#include "storage/local_driver.h"
+
+#include "storage/key.h"
+#include "storage/local_walk.h"
+#include "storage/streams.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdint>
+#include <ctime>
+#include <optional>
+#include <random>
+#include <utility>
+#include <vector>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+namespace tidepool::storage {
+
+namespace {
+
+constexpr std::size_t kBufferBytes = 256ULL * 1024;
+constexpr mode_t kFileMode = 0644;
+constexpr mode_t kFolderMode = 0755;
+
+// Our temporary names: hidden, and with an ending that is_temporary_name() knows, so that neither
+// this server nor another program serves them.
+constexpr std::string_view kTemporaryStart = ".tidepool-";
+constexpr std::string_view kTemporaryEnd = ".tmp";
+
+std::string new_temporary_name() {
+    // Of the system: two processes or nodes that share the folder never agree.
+    std::random_device random;
+    const std::uint64_t high = random();
+    return fmt::format("{}{:016x}{}", kTemporaryStart, high << 32 | random(), kTemporaryEnd);
+}
+
+bool is_our_temporary(std::string_view name) {
+    constexpr std::size_t kDigits = 16;
+    if (name.size() != kTemporaryStart.size() + kDigits + kTemporaryEnd.size()) return false;
+    return name.starts_with(kTemporaryStart) && name.ends_with(kTemporaryEnd);
+}
+
+bool is_servable(std::string_view name) {
+    return !name.empty() && name.front() != '.' && name.size() <= kMaxSegmentBytes &&
+           !is_temporary_name(name);
+}
+
+Error with_kind(Error error, ErrorKind kind) {
+    error.kind = kind;
+    return error;
+}
+
+Error error_of(int error_number, const std::string& what) {
+    Error error = fail_errno(error_number, what).error();
+    switch (error_number) {
+        case ENOSPC:
+        case EDQUOT:
+        case EFBIG:
+            return with_kind(std::move(error), ErrorKind::capped);
+        case ENOTDIR:
+        case EISDIR:
+        case EEXIST:
+        case ENOTEMPTY:
+            return with_kind(std::move(error), ErrorKind::conflict);
+        default:
+            return error;
+    }
+}
+
+// A file with a temporary name that goes away unless it is kept.
+class Temporary {
+  public:
+    explicit Temporary(int folder) : folder_(folder), name_(new_temporary_name()) {
+        file_ = open_beneath(folder, name_, O_RDWR | O_CREAT | O_EXCL, kFileMode);
+    }
+    ~Temporary() {
+        const int kept = errno;
+        if (file_ && !renamed_) unlinkat(folder_, name_.c_str(), 0);
+        errno = kept;
+    }
+    Temporary(const Temporary&) = delete;
+    Temporary& operator=(const Temporary&) = delete;
+
+    explicit operator bool() const { return static_cast<bool>(file_); }
+    int fd() const { return file_.get(); }
+    // The file's bytes are on the disk before its name is, the name before this returns.
+    bool keep_as(const std::string& name) {
+        if (fchmod(fd(), kFileMode) != 0) return false;  // whatever the umask is
+        if (fsync(fd()) != 0) return false;
+        if (renameat(folder_, name_.c_str(), folder_, name.c_str()) != 0) return false;
+        renamed_ = true;
+        return fsync(folder_) == 0;
+    }
+
+  private:
+    int folder_;
+    std::string name_;
+    Descriptor file_;
+    bool renamed_ = false;
+};
+
+Result<void> write_all(int fd, std::span<const char> bytes) {
+    while (!bytes.empty()) {
+        const ssize_t written = ::write(fd, bytes.data(), bytes.size());
+        if (written < 0 && errno == EINTR) continue;
+        if (written < 0) return std::unexpected(error_of(errno, "write"));
+        bytes = bytes.subspan(static_cast<std::size_t>(written));
+    }
+    return {};
+}
+
+// Copies the source and hashes on the way. A source longer than `size` is found out before the
+// disk is full of it.
+Result<conf::Sha256Digest> fill_from(ByteSource& source, int fd, std::uint64_t size) {
+    std::vector<char> buffer(kBufferBytes);
+    conf::Sha256 hash;
+    std::uint64_t total = 0;
+    while (true) {
+        const auto got = source.read(buffer);
+        if (!got) return std::unexpected(got.error());
+        if (*got == 0) break;
+        total += *got;
+        if (total > size) return fail(ErrorKind::corrupt, "the source is longer than was said");
+        const std::span<const char> bytes(buffer.data(), *got);
+        hash.update(bytes);
+        if (auto written = write_all(fd, bytes); !written) return std::unexpected(written.error());
+    }
+    if (total != size) return fail(ErrorKind::corrupt, "the source is shorter than was said");
+    return hash.finish();
+}
+
+// True where the kernel copied all, by sharing extents or by the server's own means; false where
+// it cannot between these two.
+Result<bool> copy_in_kernel(int from, int to, std::uint64_t size) {
+    if (ioctl(to, FICLONE, from) == 0) return true;
+    std::uint64_t copied = 0;
+    while (copied < size) {
+        const ssize_t more = copy_file_range(from, nullptr, to, nullptr, size - copied, 0);
+        if (more < 0 && errno == EINTR) continue;
+        if (more < 0 && copied == 0 && errno != ENOSPC && errno != EDQUOT && errno != EIO)
+            return false;
+        if (more < 0) return std::unexpected(error_of(errno, "copy"));
+        if (more == 0) return fail(ErrorKind::busy, "the source became shorter");
+        copied += static_cast<std::uint64_t>(more);
+    }
+    return true;
+}
+
+Result<conf::Sha256Digest> hash_of(int fd, std::uint64_t size) {
+    std::vector<char> buffer(kBufferBytes);
+    conf::Sha256 hash;
+    std::uint64_t offset = 0;
+    while (true) {
+        const ssize_t got = pread(fd, buffer.data(), buffer.size(), static_cast<off_t>(offset));
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return fail_errno(errno, "read back");
+        if (got == 0) break;
+        hash.update({buffer.data(), static_cast<std::size_t>(got)});
+        offset += static_cast<std::uint64_t>(got);
+    }
+    if (offset != size) return fail(ErrorKind::corrupt, "the copy has another size");
+    return hash.finish();
+}
+
+}  // namespace
+
+// A file's folder, open, and its name there.
+struct LocalDriver::Place {
+    Descriptor folder;
+    std::string name;
+};
+
+LocalDriver::LocalDriver(const conf::PoolSettings& settings, std::string key_prefix)
+    : files_(settings, std::move(key_prefix)) {}
+
+std::unexpected<Error> LocalDriver::failed(Error error, std::string_view key) const {
+    StoreDetail detail;
+    detail.pool = pool();
+    detail.key = key;
+    error.store = std::make_shared<const StoreDetail>(std::move(detail));
+    return std::unexpected(std::move(error));
+}
+
+std::unexpected<Error> LocalDriver::failed(int error_number, std::string_view what,
+                                           std::string_view key) const {
+    return failed(error_of(error_number, fmt::format("pool {}: {} {}", pool(), what, key)), key);
+}
+
+Result<std::string> LocalDriver::relative_of(std::string_view key) const {
+    const std::string& prefix = files_.key_prefix();
+    if (!key.starts_with(prefix) || key.size() == prefix.size() || key.size() > kMaxKeyBytes ||
+        key.find('\0') != key.npos) {
+        return failed(
+            {ErrorKind::invalid, fmt::format("pool {}: {} is no key of this pool", pool(), key)},
+            key);
+    }
+    return std::string(key.substr(prefix.size()));
+}
+
+Result<void> LocalDriver::require_servable(std::string_view key) const {
+    const auto relative = relative_of(key);
+    if (!relative) return std::unexpected(relative.error());
+    for (std::size_t start = 0; start <= relative->size();) {
+        const std::size_t end = std::min(relative->find('/', start), relative->size());
+        if (!is_servable(std::string_view(*relative).substr(start, end - start))) {
+            return failed(
+                {ErrorKind::invalid,
+                 fmt::format("pool {}: put {}: such a name is never served", pool(), key)},
+                key);
+        }
+        start = end + 1;
+    }
+    return {};
+}
+
+Result<LocalDriver::Place> LocalDriver::place_of(std::string_view key, bool make) const {
+    const auto relative = relative_of(key);
+    if (!relative) return std::unexpected(relative.error());
+    const auto base = files_.open_base();
+    if (!base) return failed(base.error(), key);
+    const std::size_t slash = relative->rfind('/');
+    const std::string folder = slash == relative->npos ? "." : relative->substr(0, slash);
+    Descriptor opened = open_beneath(base->get(), folder, O_RDONLY | O_DIRECTORY);
+    if (!opened && errno == ENOENT && make) {
+        auto made = make_folders(base->get(), folder);
+        if (!made) return failed(made.error(), key);
+        opened = std::move(*made);
+    }
+    if (!opened) {
+        // For a put a file in a folder's place is in the way, for others it is an absence.
+        if (make) return failed(errno, "open folder of", key);
+        return failed(
+            open_failed(errno, fmt::format("pool {}: open folder of {}", pool(), key)).error(),
+            key);
+    }
+    return Place{std::move(opened), relative->substr(slash + 1)};  // npos + 1 is 0
+}
+
+Result<Descriptor> LocalDriver::make_folders(int base, const std::string& folder) const {
+    Descriptor at = open_beneath(base, ".", O_RDONLY | O_DIRECTORY);
+    std::size_t start = 0;
+    while (at && start < folder.size()) {
+        const std::size_t end = std::min(folder.find('/', start), folder.size());
+        const std::string name = folder.substr(start, end - start);
+        if (mkdirat(at.get(), name.c_str(), kFolderMode) == 0) {
+            // Before anything inside it is said to be durable, it has to be so itself.
+            if (fsync(at.get()) != 0) break;
+        } else if (errno != EEXIST) {
+            break;
+        }
+        Descriptor next = open_beneath(at.get(), name, O_RDONLY | O_DIRECTORY);
+        if (!next) break;
+        at = std::move(next);
+        start = end + 1;
+    }
+    if (at && start >= folder.size()) return at;
+    return std::unexpected(error_of(errno, fmt::format("pool {}: make folder {}", pool(), folder)));
+}
+
+ObjectInfo LocalDriver::info_of(std::string_view key, const struct stat& status) const {
+    return {.key = std::string(key),
+            .size = static_cast<std::uint64_t>(status.st_size),
+            .modified_s = status.st_mtim.tv_sec};
+}
+
+Result<std::optional<ObjectInfo>> LocalDriver::write_beside(std::string_view key,
+                                                            const PutOptions& options,
+                                                            const Fill& fill) const {
+    if (auto good = require_servable(key); !good) return std::unexpected(good.error());
+    const auto place = place_of(key, true);
+    if (!place) return std::unexpected(place.error());
+    Temporary file(place->folder.get());
+    if (!file) return failed(errno, "create a temporary file for", key);
+    const auto sha256 = fill(file.fd());
+    if (!sha256) {
+        Error error = sha256.error();
+        error.text = fmt::format("pool {}: put {}: {}", pool(), key, error.text);
+        return failed(std::move(error), key);
+    }
+    if (!*sha256) return std::optional<ObjectInfo>();
+    if (options.sha256 && *options.sha256 != **sha256) {
+        return failed(
+            {ErrorKind::corrupt, fmt::format("pool {}: put {}: SHA-256 is {}, not {}", pool(), key,
+                                             conf::hex(**sha256), conf::hex(*options.sha256))},
+            key);
+    }
+    if (!file.keep_as(place->name)) return failed(errno, "put", key);
+    struct stat status{};
+    if (fstat(file.fd(), &status) != 0) return failed(errno, "stat", key);
+    ObjectInfo info = info_of(key, status);
+    info.sha256 = **sha256;
+    return info;
+}
+
+Result<ObjectInfo> LocalDriver::put(std::string_view key, ByteSource& source,
+                                    const PutOptions& options) {
+    auto info =
+        write_beside(key, options, [&](int fd) -> Result<std::optional<conf::Sha256Digest>> {
+            const auto sha256 = fill_from(source, fd, options.size);
+            if (!sha256) return std::unexpected(sha256.error());
+            return *sha256;
+        });
+    if (!info) return std::unexpected(info.error());
+    return std::move(**info);
+}
+
+Result<ObjectInfo> LocalDriver::get(std::string_view key, const GetRange& range, ByteSink& sink) {
+    if (const auto relative = relative_of(key); !relative) return std::unexpected(relative.error());
+    const auto file = files_.open(key);
+    if (!file) return failed(file.error(), key);
+    const OpenFile& opened = **file;
+    const std::uint64_t size = opened.identity().size;
+    if (range.offset > 0 && range.offset >= size) {
+        return failed({ErrorKind::invalid, fmt::format("pool {}: get {}: it ends before {}", pool(),
+                                                       key, range.offset)},
+                      key);
+    }
+    std::uint64_t offset = range.offset;
+    const std::uint64_t end = offset + std::min(range.length.value_or(size), size - offset);
+    std::vector<char> buffer(static_cast<std::size_t>(std::min<std::uint64_t>(kBufferBytes, size)));
+    while (offset < end) {
+        const auto part = std::span(buffer).first(
+            static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), end - offset)));
+        if (auto done = opened.read(offset, part); !done) return failed(done.error(), key);
+        if (!opened.unchanged()) {
+            return failed({ErrorKind::busy,
+                           fmt::format("pool {}: get {}: it is being rewritten", pool(), key)},
+                          key);
+        }
+        if (auto done = sink.write(part); !done) return std::unexpected(done.error());
+        offset += part.size();
+    }
+    return ObjectInfo{
+        .key = std::string(key), .size = size, .modified_s = opened.identity().modified_s()};
+}
+
+Result<ObjectInfo> LocalDriver::head(std::string_view key) {
+    if (const auto relative = relative_of(key); !relative) return std::unexpected(relative.error());
+    const auto file = files_.open(key);
+    if (!file) return failed(file.error(), key);
+    return ObjectInfo{.key = std::string(key),
+                      .size = (*file)->identity().size,
+                      .modified_s = (*file)->identity().modified_s()};
+}
+
+Result<void> LocalDriver::remove(std::string_view key) {
+    const auto place = place_of(key, false);
+    if (!place) {
+        if (place.error().kind == ErrorKind::not_found) return {};
+        return std::unexpected(place.error());
+    }
+    struct stat status{};
+    const char* name = place->name.c_str();
+    if (fstatat(place->folder.get(), name, &status, AT_SYMLINK_NOFOLLOW) != 0) {
+        if (errno == ENOENT || errno == ENAMETOOLONG) return {};
+        return failed(errno, "stat", key);
+    }
+    if (S_ISDIR(status.st_mode)) return {};  // no object has this name
+    if (!S_ISREG(status.st_mode)) {
+        return failed(
+            {ErrorKind::denied, fmt::format("pool {}: remove {}: not a regular file", pool(), key)},
+            key);
+    }
+    if (unlinkat(place->folder.get(), name, 0) != 0 && errno != ENOENT)
+        return failed(errno, "remove", key);
+    if (fsync(place->folder.get()) != 0) return failed(errno, "sync the folder of", key);
+    return {};
+}
+
+Result<ListPage> LocalDriver::list(std::string_view prefix, const std::string& next,
+                                   std::size_t limit) {
+    const std::string& before = files_.key_prefix();
+    ListPage page;
+    if (!prefix.starts_with(before) && !before.starts_with(prefix)) return page;
+    WalkRange range;
+    if (prefix.size() > before.size()) range.prefix = prefix.substr(before.size());
+    if (next.size() > before.size()) range.after = next.substr(before.size());
+    const auto base = files_.open_base();
+    if (!base) return failed(base.error(), prefix);
+    bool has_more = false;
+    const auto visit = [&](int folder, const std::string& path, const std::string& name) {
+        if (page.objects.size() == limit) {
+            has_more = true;
+            return false;
+        }
+        struct stat status{};
+        const bool is_there = fstatat(folder, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+                              S_ISREG(status.st_mode);
+        if (is_there) page.objects.push_back(info_of(before + path, status));
+        return true;
+    };
+    if (auto walked = walk_files(base->get(), range, is_servable, visit); !walked) {
+        Error error = walked.error();
+        error.text = fmt::format("pool {}: list {}: {}", pool(), prefix, error.text);
+        // A folder that may not be read, or has gone as a whole, is no empty list.
+        if (error.kind == ErrorKind::not_found) error.kind = ErrorKind::io;
+        return failed(std::move(error), prefix);
+    }
+    if (has_more) page.next = page.objects.back().key;
+    return page;
+}
+
+Result<std::optional<ObjectInfo>> LocalDriver::copy_within_store(Driver& from, std::string_view key,
+                                                                 std::string_view to_key,
+                                                                 const PutOptions& options) {
+    auto* other = dynamic_cast<LocalDriver*>(&from);
+    if (other == nullptr) return std::optional<ObjectInfo>();
+    if (auto good = other->relative_of(key); !good) return std::unexpected(good.error());
+    const auto source = other->files_.open(key);
+    if (!source) return other->failed(source.error(), key);
+    const std::uint64_t size = (*source)->identity().size;
+    if (size != options.size) {
+        return other->failed(
+            {ErrorKind::corrupt, fmt::format("pool {}: copy {}: it has {} bytes, not {}",
+                                             other->pool(), key, size, options.size)},
+            key);
+    }
+    return write_beside(to_key, options, [&](int fd) -> Result<std::optional<conf::Sha256Digest>> {
+        const auto copied = copy_in_kernel((*source)->fd(), fd, size);
+        if (!copied) return std::unexpected(copied.error());
+        if (!*copied) return std::nullopt;
+        const auto sha256 = hash_of(fd, size);
+        if (!sha256) return std::unexpected(sha256.error());
+        if (!(*source)->unchanged()) return fail(ErrorKind::busy, "the source is being rewritten");
+        return *sha256;
+    });
+}
+
+Result<Space> LocalDriver::space() {
+    struct statvfs status{};
+    if (statvfs(files_.base_path().c_str(), &status) != 0)
+        return failed(errno, "space of", files_.base_path());
+    return Space{.free_bytes = static_cast<std::uint64_t>(status.f_bavail) * status.f_frsize,
+                 .total_bytes = static_cast<std::uint64_t>(status.f_blocks) * status.f_frsize};
+}
+
+Result<std::vector<std::string>> LocalDriver::check(bool for_writing) {
+    if (auto readable = files_.check(); !readable) return failed(readable.error(), "");
+    std::vector<std::string> found{files_.base_path() + " is readable"};
+    const auto left = space();
+    if (left && left->free_bytes)
+        found.push_back(fmt::format("{} MiB are free", *left->free_bytes >> 20));
+    if (!for_writing) return found;
+    const Descriptor base(::open(files_.base_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!base) return failed(errno, "open", files_.base_path());
+    const Temporary probe(base.get());
+    if (!probe) return failed(errno, "create a file in", files_.base_path());
+    if (auto written = write_all(probe.fd(), std::string_view("probe")); !written)
+        return failed(written.error(), "");
+    if (fsync(probe.fd()) != 0) return failed(errno, "fsync a file in", files_.base_path());
+    found.push_back("a file was written and removed");
+    return found;
+}
+
+Result<std::size_t> LocalDriver::sweep_temporaries(std::chrono::seconds older_than) {
+    const auto base = files_.open_base();
+    if (!base) return failed(base.error(), "");
+    const std::int64_t oldest = std::time(nullptr) - older_than.count();
+    std::size_t removed = 0;
+    const auto visit = [&](int folder, const std::string&, const std::string& name) {
+        struct stat status{};
+        const bool is_stray = fstatat(folder, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+                              S_ISREG(status.st_mode) && status.st_mtim.tv_sec <= oldest;
+        if (is_stray && unlinkat(folder, name.c_str(), 0) == 0) ++removed;
+        return true;
+    };
+    if (auto walked = walk_files(base->get(), {}, is_our_temporary, visit); !walked)
+        return failed(walked.error(), "");
+    return removed;
+}
+
+}  // namespace tidepool::storage

@@ -1,0 +1,289 @@
+#include "storage/local_driver.h"
+
+#include "storage/streams.h"
+#include "tests/support/folder.h"
+
+#include <string>
+#include <vector>
+
+#include <catch2/catch.hpp>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+using namespace tidepool;
+using namespace tidepool::storage;
+
+namespace {
+
+conf::PoolSettings at(const std::string& base_path) {
+    conf::PoolSettings settings;
+    settings.name = "hot";
+    settings.base_path = base_path;
+    return settings;
+}
+
+struct World {
+    World() { folder.make("pool"); }
+    Result<ObjectInfo> put(const std::string& key, std::string_view content,
+                           PutOptions options = {}) {
+        MemorySource source(content);
+        if (options.size == 0) options.size = content.size();
+        return driver.put(key, source, options);
+    }
+    std::string get(const std::string& key, GetRange range = {}) {
+        MemorySink sink(1 << 20);
+        const auto got = driver.get(key, range, sink);
+        return got ? sink.content() : "error: " + got.error().text;
+    }
+    std::vector<std::string> keys(std::string_view prefix, std::size_t limit) {
+        std::vector<std::string> all;
+        std::string next;
+        do {
+            const auto page = driver.list(prefix, next, limit);
+            REQUIRE(page);
+            CHECK(page->objects.size() <= limit);
+            for (const ObjectInfo& object : page->objects)
+                all.push_back(object.key);
+            next = page->next;
+        } while (!next.empty());
+        return all;
+    }
+    std::vector<std::string> names_in(const std::string& name) const {
+        std::vector<std::string> names;
+        for (const auto& entry : std::filesystem::directory_iterator(folder.path(name)))
+            names.push_back(entry.path().filename());
+        return names;
+    }
+    test::Folder folder;
+    LocalDriver driver{at(folder.path("pool")), "uploads/"};
+};
+
+// Says less, or more, than it gives, or breaks in the middle.
+class BrokenSource final : public ByteSource {
+  public:
+    Result<std::size_t> read(std::span<char> into) override {
+        if (given_) return fail(ErrorKind::io, "the upload broke");
+        given_ = true;
+        into[0] = 'x';
+        return 1;
+    }
+    Result<void> rewind() override { return {}; }
+
+  private:
+    bool given_ = false;
+};
+
+}  // namespace
+
+TEST_CASE("local driver: what is put is there, whole and readable by others", "[storage][driver]") {
+    World world;
+    const mode_t before = umask(0077);
+    const auto stored = world.put("uploads/2026/02/25/a.jpg", "a picture");
+    umask(before);
+    REQUIRE(stored);
+    CHECK(stored->key == "uploads/2026/02/25/a.jpg");
+    CHECK(stored->size == 9);
+    CHECK(stored->sha256 == conf::sha256("a picture"));
+    CHECK(world.folder.read("pool/2026/02/25/a.jpg") == "a picture");
+    struct stat status{};
+    REQUIRE(stat(world.folder.path("pool/2026/02/25/a.jpg").c_str(), &status) == 0);
+    CHECK((status.st_mode & 07777) == 0644);
+    CHECK(world.names_in("pool/2026/02/25").size() == 1);
+    CHECK(world.driver.head("uploads/2026/02/25/a.jpg")->size == 9);
+}
+
+TEST_CASE("local driver: replacing leaves old readers their version", "[storage][driver]") {
+    World world;
+    REQUIRE(world.put("uploads/a", "old"));
+    const int old = open(world.folder.path("pool/a").c_str(), O_RDONLY);
+    REQUIRE(world.put("uploads/a", "new"));
+    char bytes[3];
+    REQUIRE(read(old, bytes, 3) == 3);
+    close(old);
+    CHECK(std::string(bytes, 3) == "old");
+    CHECK(world.get("uploads/a") == "new");
+}
+
+TEST_CASE("local driver: a put that fails leaves nothing behind", "[storage][driver]") {
+    World world;
+    REQUIRE(world.put("uploads/a", "old"));
+    CHECK(world.put("uploads/a", "new", {.size = 4}).error().kind == ErrorKind::corrupt);
+    CHECK(world.put("uploads/a", "new", {.size = 2}).error().kind == ErrorKind::corrupt);
+    CHECK(
+        world.put("uploads/a", "new", {.size = 3, .sha256 = conf::sha256("other")}).error().kind ==
+        ErrorKind::corrupt);
+    BrokenSource broken;
+    const auto failed = world.driver.put("uploads/a", broken, {.size = 5});
+    REQUIRE_FALSE(failed);
+    CHECK(failed.error().kind == ErrorKind::io);
+    REQUIRE(failed.error().store);
+    CHECK(failed.error().store->pool == "hot");
+    CHECK(failed.error().store->key == "uploads/a");
+    CHECK(world.get("uploads/a") == "old");
+    CHECK(world.names_in("pool") == std::vector<std::string>{"a"});
+}
+
+// Invariant 9.
+TEST_CASE("local driver: nothing is written, read or removed outside", "[storage][driver]") {
+    World world;
+    world.folder.make("outside");
+    world.folder.write("outside/b.jpg", "secret");
+    world.folder.link("pool/link", world.folder.path("outside"));
+    world.folder.link("pool/file.jpg", world.folder.path("outside/b.jpg"));
+    for (const std::string key :
+         {"uploads/link/b.jpg", "uploads/../outside/b.jpg", "uploads/x/../../outside/b.jpg",
+          "uploads//outside/b.jpg", "b.jpg", "uploads/", "", "uploads/.hidden", "uploads/a.tmp",
+          "uploads/a/", "uploads/./a"}) {
+        INFO(key);
+        CHECK_FALSE(world.put(key, "x"));
+        CHECK_FALSE(world.driver.head(key));
+        world.driver.remove(key);
+    }
+    CHECK_FALSE(world.driver.remove("uploads/file.jpg"));
+    CHECK(world.folder.read("outside/b.jpg") == "secret");
+    CHECK(world.names_in("outside").size() == 1);
+    // A link in the file's own place is replaced, not followed.
+    CHECK(world.put("uploads/file.jpg", "mine"));
+    CHECK(world.folder.read("outside/b.jpg") == "secret");
+    CHECK(world.get("uploads/file.jpg") == "mine");
+}
+
+TEST_CASE("local driver: folders and files in each other's way", "[storage][driver]") {
+    World world;
+    REQUIRE(world.put("uploads/a/b", "x"));
+    CHECK(world.put("uploads/a", "x").error().kind == ErrorKind::conflict);
+    CHECK(world.put("uploads/a/b/c", "x").error().kind == ErrorKind::conflict);
+    CHECK(world.driver.head("uploads/a").error().kind == ErrorKind::not_found);
+    CHECK(world.driver.remove("uploads/a"));
+    CHECK(world.get("uploads/a/b") == "x");
+}
+
+TEST_CASE("local driver: ranges", "[storage][driver]") {
+    World world;
+    REQUIRE(world.put("uploads/a", "0123456789"));
+    CHECK(world.get("uploads/a", {2, 3}) == "234");
+    CHECK(world.get("uploads/a", {8, {}}) == "89");
+    CHECK(world.get("uploads/a", {8, 100}) == "89");
+    MemorySink sink(10);
+    CHECK(world.driver.get("uploads/a", {10, {}}, sink).error().kind == ErrorKind::invalid);
+    REQUIRE(world.put("uploads/empty", ""));
+    CHECK(world.get("uploads/empty") == "");
+}
+
+TEST_CASE("local driver: a sink that fails is the result", "[storage][driver]") {
+    World world;
+    REQUIRE(world.put("uploads/a", "0123456789"));
+    MemorySink sink(5);
+    const auto got = world.driver.get("uploads/a", {}, sink);
+    REQUIRE_FALSE(got);
+    CHECK(got.error().kind == ErrorKind::overloaded);
+}
+
+TEST_CASE("local driver: removing twice is as good as once", "[storage][driver]") {
+    World world;
+    REQUIRE(world.put("uploads/x/a", "1"));
+    CHECK(world.driver.remove("uploads/x/a"));
+    CHECK(world.driver.remove("uploads/x/a"));
+    CHECK(world.driver.remove("uploads/never/was/there"));
+    CHECK(world.driver.head("uploads/x/a").error().kind == ErrorKind::not_found);
+}
+
+TEST_CASE("local driver: lists are in the order of bytes, however they are cut",
+          "[storage][driver]") {
+    World world;
+    // "a-b" stands before "a.b" before "a/b" before "a0": not the order of a tree.
+    const std::vector<std::string> keys{
+        "uploads/a-b/x", "uploads/a.b", "uploads/a/b",      "uploads/a/c/d", "uploads/a/d",
+        "uploads/a0",    "uploads/b",   "uploads/b0/c/d/e", "uploads/c",     "uploads/\xC3\xA4",
+    };
+    for (const std::string& key : keys)
+        REQUIRE(world.put(key, "x"));
+    world.folder.make("pool/empty/inside");
+    world.folder.make("pool/.hidden");
+    world.folder.write("pool/.hidden/a", "x");
+    world.folder.write("pool/.profile", "x");
+    world.folder.write("pool/b.tmp", "x");
+    world.folder.link("pool/bb", "b");
+    world.folder.link("pool/linked", "a");
+    REQUIRE(mkfifo(world.folder.path("pool/pipe").c_str(), 0600) == 0);
+    for (const std::size_t limit : {1UL, 2UL, 3UL, 7UL, 10UL, 1000UL}) {
+        CHECK(world.keys("", limit) == keys);
+        CHECK(world.keys("uploads/", limit) == keys);
+        CHECK(world.keys("upl", limit) == keys);
+        CHECK(world.keys("uploads/a/", limit) ==
+              std::vector<std::string>{"uploads/a/b", "uploads/a/c/d", "uploads/a/d"});
+        CHECK(world.keys("uploads/b", limit) ==
+              std::vector<std::string>{"uploads/b", "uploads/b0/c/d/e"});
+    }
+    CHECK(world.keys("other/", 10).empty());
+    CHECK(world.keys("uploads/a/c/d/e", 10).empty());
+    CHECK(world.driver.list("", "", 1)->objects[0].size == 1);
+}
+
+TEST_CASE("local driver: a base path that is gone is no empty pool", "[storage][driver]") {
+    World world;
+    LocalDriver gone(at(world.folder.path("nowhere")), "uploads/");
+    const auto page = gone.list("", "", 10);
+    REQUIRE_FALSE(page);
+    CHECK(page.error().kind == ErrorKind::io);
+    CHECK_FALSE(gone.remove("uploads/a"));
+    CHECK(gone.head("uploads/a").error().kind == ErrorKind::io);
+    CHECK_FALSE(gone.check(false));
+    CHECK_FALSE(gone.space());
+}
+
+TEST_CASE("local driver: only our own old temporaries are swept", "[storage][driver]") {
+    World world;
+    const std::string ours = ".tidepool-0123456789abcdef.tmp";
+    world.folder.make("pool/2026/02");
+    world.folder.write("pool/2026/02/" + ours, "x");
+    world.folder.write("pool/.tidepool-fedcba9876543210.tmp", "fresh");
+    world.folder.write("pool/2026/upload.tmp", "another's");
+    world.folder.write("pool/.tidepool-notes", "another's");
+    const timeval old[2]{{1'000'000, 0}, {1'000'000, 0}};
+    for (const std::string& name :
+         {"2026/02/" + ours, std::string("2026/upload.tmp"), std::string(".tidepool-notes")}) {
+        REQUIRE(utimes(world.folder.path("pool/" + name).c_str(), old) == 0);
+    }
+    CHECK(world.driver.sweep_temporaries(std::chrono::hours(1)) == 1);
+    CHECK(world.names_in("pool/2026/02").empty());
+    CHECK(world.names_in("pool").size() == 3);
+    CHECK(world.names_in("pool/2026").size() == 2);
+    CHECK(world.driver.sweep_temporaries(std::chrono::seconds(0)) == 1);
+}
+
+TEST_CASE("local driver: copies between pools on one machine", "[storage][driver]") {
+    World world;
+    world.folder.make("other");
+    LocalDriver other(at(world.folder.path("other")), "uploads/");
+    const std::string content(3 * 1024 * 1024 + 7, 'c');
+    REQUIRE(world.put("uploads/a", content));
+    PutOptions options{.size = content.size(), .sha256 = conf::sha256(content)};
+    const auto copied = other.copy_within_store(world.driver, "uploads/a", "uploads/x/b", options);
+    REQUIRE(copied);
+    if (*copied) {  // nothing where this file system cannot
+        CHECK((*copied)->sha256 == options.sha256);
+        CHECK(world.folder.read("other/x/b") == content);
+    }
+    options.sha256 = conf::sha256("other");
+    const auto differs = other.copy_within_store(world.driver, "uploads/a", "uploads/c", options);
+    CHECK((!differs || !*differs));
+    CHECK_FALSE(other.head("uploads/c"));
+    CHECK_FALSE(other.copy_within_store(world.driver, "uploads/none", "uploads/c", options));
+    CHECK_FALSE(other.copy_within_store(world.driver, "uploads/a", "uploads/c", {.size = 1}));
+    CHECK_FALSE(other.copy_within_store(world.driver, "a", "uploads/c", options));
+}
+
+TEST_CASE("local driver: checks say what was found and clean up", "[storage][driver]") {
+    World world;
+    const auto read_only = world.driver.check(false);
+    REQUIRE(read_only);
+    CHECK(read_only->at(0) == world.folder.path("pool") + " is readable");
+    CHECK(world.driver.check(true)->size() == read_only->size() + 1);
+    CHECK(world.names_in("pool").empty());
+    const auto space = world.driver.space();
+    REQUIRE(space);
+    CHECK(*space->free_bytes <= *space->total_bytes);
+}
