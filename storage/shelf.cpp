@@ -5,6 +5,7 @@
 #include "conf/small_file.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <csignal>
 #include <ctime>
@@ -50,6 +51,16 @@ void set_access_time(int fd, std::int64_t at_s) {
     futimens(fd, times);  // only an order of eviction is lost where it fails
 }
 
+// What there is to list: a folder that is gone or cannot be read to its end is no reason to stop.
+std::vector<fs::path> files_in(const fs::path& folder) {
+    std::vector<fs::path> files;
+    std::error_code error;
+    for (fs::directory_iterator file(folder, error), end; !error && file != end;
+         file.increment(error))
+        files.push_back(file->path());
+    return files;
+}
+
 bool is_alive(pid_t pid) {
     return kill(pid, 0) == 0 || errno == EPERM;
 }
@@ -60,7 +71,7 @@ bool is_alive(pid_t pid) {
 
 ShelfName::ShelfName(std::string_view pool, std::string_view key, std::string_view version,
                      std::optional<std::uint64_t> slice, std::uint64_t bytes)
-    : id_{}, bytes_(bytes) {
+    : id_{} {
     conf::Sha256 sha256;
     for (const std::string_view part : {pool, key, version}) {
         sha256.update(part);
@@ -70,18 +81,18 @@ ShelfName::ShelfName(std::string_view pool, std::string_view key, std::string_vi
     for (std::size_t i = 0; i < 16; ++i)
         id_[i / 8] = id_[i / 8] << 8 | digest[i];
     id_[2] = slice ? *slice + 1 : 0;
+    id_[3] = bytes;
 }
 
 std::string ShelfName::file_name() const {
     return fmt::format("{:02x}/{:016x}{:016x}-{:x}-{:x}", id_[0] >> 56, id_[0], id_[1], id_[2],
-                       bytes_);
+                       id_[3]);
 }
 
 // The name without its folder.
 std::optional<ShelfName> ShelfName::parse(std::string_view file_name) {
     constexpr std::size_t kHalf = 16;
     Id id{};
-    std::uint64_t bytes = 0;
     const auto read = [](std::string_view text, std::uint64_t& into) {
         const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), into, 16);
         return error == std::errc() && end == text.data() + text.size() && !text.empty();
@@ -91,9 +102,9 @@ std::optional<ShelfName> ShelfName::parse(std::string_view file_name) {
     const std::size_t dash = rest.find('-');
     if (dash == rest.npos || !read(file_name.substr(0, kHalf), id[0]) ||
         !read(file_name.substr(kHalf, kHalf), id[1]) || !read(rest.substr(0, dash), id[2]) ||
-        !read(rest.substr(dash + 1), bytes))
+        !read(rest.substr(dash + 1), id[3]))
         return std::nullopt;
-    return ShelfName(id, bytes);
+    return ShelfName(id);
 }
 
 // ---- opening
@@ -102,8 +113,6 @@ Result<std::unique_ptr<Shelf>> Shelf::open(const conf::ShelfSettings& settings) 
     std::unique_ptr<Shelf> shelf(new Shelf(settings));
     std::error_code error;
     fs::create_directories(fs::path(settings.path) / kPartial, error);
-    for (unsigned i = 0; i < 256 && !error; ++i)
-        fs::create_directory(fs::path(settings.path) / fmt::format("{:02x}", i), error);
     if (error) return fail_errno(error.value(), "shelf.path " + settings.path);
 
     const fs::path in_use = fs::path(settings.path) / kInUse;
@@ -129,73 +138,92 @@ Shelf::~Shelf() {
 }
 
 void Shelf::clean_up(bool after_crash) {
-    std::error_code ignored;  // what cannot be listed or removed is met again when it is used
-    for (const auto& file : fs::directory_iterator(fs::path(settings_.path) / kPartial, ignored)) {
-        const std::string name = file.path().filename();
+    std::error_code ignored;  // what cannot be removed is met again when it is used
+    for (const fs::path& file : files_in(fs::path(settings_.path) / kPartial)) {
+        const std::string name = file.filename();
         pid_t pid = 0;
         std::from_chars(name.data(), name.data() + name.size(), pid);
-        if (pid == getpid() || pid <= 0 || !is_alive(pid)) fs::remove(file.path(), ignored);
+        if (pid == getpid() || pid <= 0 || !is_alive(pid)) fs::remove(file, ignored);
     }
     if (!after_crash) return;
     std::uint64_t removed = 0;
     for (unsigned i = 0; i < 256; ++i) {
         const fs::path folder = fs::path(settings_.path) / fmt::format("{:02x}", i);
-        for (const auto& file : fs::directory_iterator(folder, ignored)) {
-            const auto name = ShelfName::parse(file.path().filename().string());
-            if (name && name->id_[2] != 0 && fs::remove(file.path(), ignored)) ++removed;
+        for (const fs::path& file : files_in(folder)) {
+            const auto name = ShelfName::parse(file.filename().string());
+            if (name && name->id_[2] != 0 && fs::remove(file, ignored)) ++removed;
         }
     }
     conf::log_warn("the machine did not end well: slices are taken off the shelf count={}",
                    removed);
 }
 
+struct Shelf::Found {
+    ShelfName name;
+    std::int64_t used_s;
+    Part part;
+};
+
 void Shelf::scan() {
+    std::vector<Found> all;
     for (unsigned i = 0; i < 256; ++i) {
         if (stopping_.load(std::memory_order_relaxed)) return;
-        scan_folder(fmt::format("{}/{:02x}", settings_.path, i));
+        list_folder(fmt::format("{}/{:02x}", settings_.path, i), all);
     }
-    const std::lock_guard lock(mutex_);
-    scanned_ = true;
-}
-
-void Shelf::scan_folder(const std::string& folder) {
-    struct Found {
-        ShelfName name;
-        std::int64_t used_s;
-        Part part;
-    };
-    std::vector<Found> all;
-    std::error_code ignored;  // a folder that cannot be listed holds nothing that could be evicted
-    for (const auto& file : fs::directory_iterator(folder, ignored)) {
-        const auto name = ShelfName::parse(file.path().filename().string());
-        struct stat status{};
-        if (!name || stat(file.path().c_str(), &status) != 0) continue;
-        if (static_cast<std::uint64_t>(status.st_size) != name->bytes()) {
-            ::unlink(file.path().c_str());
-            continue;
-        }
-        const Part part = status.st_atime > status.st_mtime ? again : once;
-        all.push_back({*name, status.st_atime, part});
-    }
-    std::ranges::sort(all, {}, &Found::used_s);
+    // What is known already was used since the start, so that all the rest is older.
+    std::ranges::sort(all, std::ranges::greater(), &Found::used_s);
     for (const Found& found : all) {
         const std::lock_guard lock(mutex_);
-        if (!index_.contains(found.name.id_)) add(found.name, found.part, found.used_s);
+        const auto [place, is_new] = index_.try_emplace(found.name.id_);
+        if (!is_new) continue;
+        place->second.touched_s = found.used_s;
+        link_oldest(*place, found.part);
     }
-    // What is over the limit, as after it was lowered, goes once everything is known.
+    {
+        const std::lock_guard lock(mutex_);
+        scanned_ = true;
+    }
+    // What is over the limit, as after that was lowered, goes now that everything is known.
+    if (const auto room = make_room(0); !room)
+        conf::log_warn("the shelf cannot be kept below its limits reason=\"{}\"",
+                       room.error().text);
+}
+
+void Shelf::list_folder(const std::string& folder, std::vector<Found>& into) const {
+    for (const fs::path& file : files_in(folder)) {
+        const auto name = ShelfName::parse(file.filename().string());
+        struct stat status{};
+        const bool is_ours = name && path_of(*name) == file && lstat(file.c_str(), &status) == 0 &&
+                             S_ISREG(status.st_mode);
+        if (!is_ours) continue;
+        if (static_cast<std::uint64_t>(status.st_size) != name->bytes()) {
+            ::unlink(file.c_str());
+            continue;
+        }
+        into.push_back({*name, status.st_atime, status.st_atime > status.st_mtime ? again : once});
+    }
 }
 
 // ---- the order of use; the lock is held
 
-void Shelf::link(Node& node, Part part) {
+void Shelf::link_newest(Node& node, Part part) {
     Order& order = orders_[part];
     node.second.part = part;
     node.second.older = order.newest;
     node.second.newer = nullptr;
-    if (order.newest != nullptr) order.newest->second.newer = &node;
+    (order.newest != nullptr ? order.newest->second.newer : order.oldest) = &node;
     order.newest = &node;
-    if (order.oldest == nullptr) order.oldest = &node;
-    order.bytes += node.second.bytes;
+    order.bytes += bytes_of(node);
+}
+
+void Shelf::link_oldest(Node& node, Part part) {
+    Order& order = orders_[part];
+    node.second.part = part;
+    node.second.newer = order.oldest;
+    node.second.older = nullptr;
+    (order.oldest != nullptr ? order.oldest->second.older : order.newest) = &node;
+    order.oldest = &node;
+    order.bytes += bytes_of(node);
 }
 
 void Shelf::unlink(Node& node) {
@@ -203,26 +231,27 @@ void Shelf::unlink(Node& node) {
     Entry& entry = node.second;
     (entry.newer != nullptr ? entry.newer->second.older : order.newest) = entry.older;
     (entry.older != nullptr ? entry.older->second.newer : order.oldest) = entry.newer;
-    order.bytes -= entry.bytes;
+    order.bytes -= bytes_of(node);
 }
 
 void Shelf::use(Node& node) {
     unlink(node);
-    link(node, again);
+    link_newest(node, again);
     Order& kept = orders_[again];
     while (kept.bytes > settings_.size_bytes / 100 * kAgainShare && kept.oldest != &node) {
         Node& oldest = *kept.oldest;
         unlink(oldest);
-        link(oldest, once);
+        link_newest(oldest, once);
     }
 }
 
-void Shelf::add(const ShelfName& name, Part part, std::int64_t used_s) {
+// As wanted once.
+Shelf::Node& Shelf::add(const ShelfName& name, std::int64_t used_s) {
     const auto [place, is_new] = index_.try_emplace(name.id_);
     if (!is_new) unlink(*place);
-    place->second.bytes = name.bytes();
     place->second.touched_s = used_s;
-    link(*place, part);
+    link_newest(*place, once);
+    return *place;
 }
 
 void Shelf::forget(const ShelfName& name) {
@@ -255,18 +284,16 @@ Result<std::shared_ptr<OpenFile>> Shelf::find(const ShelfName& name) {
     bool touch = false;
     {
         const std::lock_guard lock(mutex_);
-        if (!is_whole) {
-            forget(name);
-        } else {
-            const auto found = index_.find(name.id_);
-            if (found == index_.end()) {
-                add(name, once, now_s);  // the scan has not come to it yet
-            } else {
-                use(*found);
-                touch = now_s - found->second.touched_s >= kTouchEveryS ||
-                        found->second.touched_s <= status.st_mtime;
-                if (touch) found->second.touched_s = now_s;
-            }
+        if (is_whole) {
+            const auto known = index_.find(name.id_);
+            // Not known: the scan has not come to it yet.
+            Node& node = known != index_.end() ? *known : add(name, status.st_atime);
+            use(node);
+            touch = now_s - node.second.touched_s >= kTouchEveryS ||
+                    node.second.touched_s <= status.st_mtime;
+            if (touch) node.second.touched_s = now_s;
+        } else if (fd >= 0 || error == ENOENT) {
+            forget(name);  // otherwise it is still there, as where descriptors have run out
         }
     }
     if (fd < 0) return fail_errno(error, "shelf " + path);
@@ -290,7 +317,7 @@ void Shelf::drop(const ShelfName& name) {
 
 bool Shelf::disk_has_room(std::uint64_t bytes) const {
     struct statvfs space{};
-    if (statvfs(settings_.path.c_str(), &space) != 0) return false;
+    if (statvfs(settings_.path.c_str(), &space) != 0) return errno == ENOENT;  // made anew
     return space.f_bavail * space.f_frsize >= bytes + settings_.min_free_bytes;
 }
 
@@ -303,30 +330,26 @@ Result<void> Shelf::make_room(std::uint64_t bytes) {
         std::vector<std::string> victims;
         {
             const std::lock_guard lock(mutex_);
-            std::uint64_t used = orders_[once].bytes + orders_[again].bytes + filling_bytes_;
+            if (filling_bytes_ + bytes > settings_.size_bytes)
+                return fail(ErrorKind::overloaded, "the shelf is full of what is being fetched");
             std::uint64_t freed = 0;
-            while (used + bytes > settings_.size_bytes || (disk_is_full && freed < bytes)) {
-                Node* victim =
+            while (used_bytes() + bytes > settings_.size_bytes || (disk_is_full && freed < bytes)) {
+                const Node* victim =
                     orders_[once].oldest != nullptr ? orders_[once].oldest : orders_[again].oldest;
                 if (victim == nullptr) break;
-                used -= victim->second.bytes;
-                freed += victim->second.bytes;
+                const ShelfName name(victim->first);
+                freed += name.bytes();
                 ++evictions_;
-                evicted_bytes_ += victim->second.bytes;
-                const ShelfName name(victim->first, victim->second.bytes);
+                evicted_bytes_ += name.bytes();
                 victims.push_back(path_of(name));
                 forget(name);
             }
-            const bool fits = used + bytes <= settings_.size_bytes;
-            if (fits && !disk_is_full) filling_bytes_ += bytes;
-            if (victims.empty() && (!fits || disk_is_full))
-                return fail(ErrorKind::overloaded,
-                            disk_is_full ? "the disk of the shelf is full"
-                                         : "the shelf is full of what is being fetched");
+            if (!disk_is_full) filling_bytes_ += bytes;
         }
         for (const std::string& path : victims)
             ::unlink(path.c_str());
         if (!disk_is_full) return {};
+        if (victims.empty()) return fail(ErrorKind::overloaded, "the disk of the shelf is full");
     }
 }
 
@@ -337,7 +360,7 @@ void Shelf::release(std::uint64_t bytes) {
 
 Shelf::Usage Shelf::usage() const {
     const std::lock_guard lock(mutex_);
-    return {.bytes = orders_[once].bytes + orders_[again].bytes + filling_bytes_,
+    return {.bytes = used_bytes(),
             .entries = index_.size(),
             .evictions = evictions_,
             .evicted_bytes = evicted_bytes_,
@@ -353,7 +376,13 @@ Result<std::unique_ptr<Shelf::Filling>> Shelf::begin(const ShelfName& name) {
         const std::lock_guard lock(mutex_);
         path = fmt::format("{}/{}/{}-{}.part", settings_.path, kPartial, getpid(), ++next_filling_);
     }
-    const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOATIME, 0640);
+    const int flags = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOATIME;
+    int fd = ::open(path.c_str(), flags, 0640);
+    if (fd < 0 && errno == ENOENT) {  // somebody emptied the shelf, folders and all
+        std::error_code ignored;      // then the second open fails as well
+        fs::create_directories(fs::path(path).parent_path(), ignored);
+        fd = ::open(path.c_str(), flags, 0640);
+    }
     struct stat status{};
     if (fd < 0 || fstat(fd, &status) != 0) {
         const int error = errno;
@@ -372,8 +401,9 @@ Shelf::Filling::Filling(Shelf& shelf, const ShelfName& name, std::string path,
     : shelf_(shelf), name_(name), path_(std::move(path)), file_(std::move(file)), fd_(fd) {}
 
 Shelf::Filling::~Filling() {
+    if (path_.empty()) return;
     shelf_.release(name_.bytes());
-    if (!path_.empty()) ::unlink(path_.c_str());
+    ::unlink(path_.c_str());
 }
 
 Result<void> Shelf::Filling::append(std::span<const char> bytes) {
@@ -396,11 +426,18 @@ Result<void> Shelf::Filling::commit() {
     struct stat status{};
     // Used and written at the same time: not wanted again yet.
     if (fstat(fd_, &status) == 0) set_access_time(fd_, status.st_mtime);
-    if (rename(path_.c_str(), shelf_.path_of(name_).c_str()) != 0)
-        return fail_errno(errno, "shelf " + path_);
+    const std::string path = shelf_.path_of(name_);
+    int renamed = rename(path_.c_str(), path.c_str());
+    if (renamed != 0 && errno == ENOENT) {  // the first in its folder
+        std::error_code ignored;            // then the second rename fails as well
+        fs::create_directory(fs::path(path).parent_path(), ignored);
+        renamed = rename(path_.c_str(), path.c_str());
+    }
+    if (renamed != 0) return fail_errno(errno, "shelf " + path_);
     path_.clear();
     const std::lock_guard lock(shelf_.mutex_);
-    shelf_.add(name_, once, wall_clock_s());
+    shelf_.filling_bytes_ -= name_.bytes();
+    shelf_.add(name_, wall_clock_s());
     return {};
 }
 

@@ -28,18 +28,19 @@ class ShelfName {
     ShelfName(std::string_view pool, std::string_view key, std::string_view version,
               std::optional<std::uint64_t> slice, std::uint64_t bytes);
 
-    std::uint64_t bytes() const { return bytes_; }
+    std::uint64_t bytes() const { return id_[3]; }
 
   private:
     friend class Shelf;
-    using Id = std::array<std::uint64_t, 3>;  // 128 bits of a digest, and the slice + 1
+    // 128 bits of a digest, the slice + 1 or 0, the size. The size too, as slices of one number
+    // have another after the setting was changed.
+    using Id = std::array<std::uint64_t, 4>;
 
-    ShelfName(const Id& id, std::uint64_t bytes) : id_(id), bytes_(bytes) {}
+    explicit ShelfName(const Id& id) : id_(id) {}
     static std::optional<ShelfName> parse(std::string_view file_name);
     std::string file_name() const;
 
     Id id_;
-    std::uint64_t bytes_;
 };
 
 // Files in a folder, found by their names alone, so that a restart needs no rebuilding: what is
@@ -125,7 +126,6 @@ class Shelf {
     using Index = std::unordered_map<ShelfName::Id, Entry, IdHash>;
     using Node = std::pair<const ShelfName::Id, Entry>;
     struct Entry {
-        std::uint64_t bytes = 0;
         std::int64_t touched_s = 0;  // when its access time was last written
         Node* newer = nullptr;
         Node* older = nullptr;
@@ -139,16 +139,22 @@ class Shelf {
 
     explicit Shelf(const conf::ShelfSettings& settings) : settings_(settings) {}
 
+    static std::uint64_t bytes_of(const Node& node) { return node.first[3]; }
+    std::uint64_t used_bytes() const {
+        return orders_[once].bytes + orders_[again].bytes + filling_bytes_;
+    }
     std::string path_of(const ShelfName& name) const;
-    void link(Node& node, Part part);
+    void link_newest(Node& node, Part part);
+    void link_oldest(Node& node, Part part);
     void unlink(Node& node);
     void use(Node& node);
-    void add(const ShelfName& name, Part part, std::int64_t used_s);
+    Node& add(const ShelfName& name, std::int64_t used_s);
     void forget(const ShelfName& name);
     Result<void> make_room(std::uint64_t bytes);
     bool disk_has_room(std::uint64_t bytes) const;
     void release(std::uint64_t bytes);
-    void scan_folder(const std::string& folder);
+    struct Found;
+    void list_folder(const std::string& folder, std::vector<Found>& into) const;
     void clean_up(bool after_crash);
 
     conf::ShelfSettings settings_;

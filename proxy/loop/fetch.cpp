@@ -16,7 +16,7 @@ namespace {
 constexpr std::size_t kIdleHandles = 64;
 // libcurl's own buffer of a transfer, and so the largest piece it hands on.
 constexpr long kReceiveBytes = 64L * 1024;
-// An answer's head beyond this is nothing that a store sends.
+// An answer's head beyond this, with those before it (100, 103), is nothing that a store sends.
 constexpr std::size_t kHeadBytes = 64UL * 1024;
 
 void require(CURLcode result) {
@@ -31,6 +31,10 @@ void require(CURLMcode result) {
 void begin_libcurl() {
     static const CURLcode done = curl_global_init(CURL_GLOBAL_DEFAULT);
     require(done);
+}
+
+bool is_blank(char each) {
+    return each == ' ' || each == '\t' || each == '\r' || each == '\n';
 }
 
 ErrorKind kind_of(CURLcode code) {
@@ -160,7 +164,7 @@ void Fetcher::take_finished() {
         require(curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &owner));
         auto& fetch = *reinterpret_cast<Fetch*>(owner);
         if (code == CURLE_OK) {
-            fetch.end(std::nullopt);
+            fetch.end(std::nullopt, true);
         } else {
             fetch.end(Error{kind_of(code), curl_easy_strerror(code)});
         }
@@ -210,6 +214,7 @@ Fetch::Fetch(Fetcher& fetcher, const FetchRequest& request, std::size_t buffer_b
     set(CURLOPT_WRITEFUNCTION, &Fetcher::Hooks::bytes);
     set(CURLOPT_WRITEDATA, static_cast<void*>(this));
     set(CURLOPT_NOSIGNAL, 1L);
+    set(CURLOPT_PROXY, "");  // whatever the environment says: only settings count
     set(CURLOPT_PATH_AS_IS, 1L);
     set(CURLOPT_PROTOCOLS_STR, "http,https");
     set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_2TLS));
@@ -248,13 +253,15 @@ void Fetch::cancel() {
     fetcher_.wake_waiters();
 }
 
-void Fetch::end(std::optional<Error> error) {
+// `is_complete`: libcurl says that it is through. A handle that was taken from it earlier keeps
+// what it held then, and does not take all options again.
+void Fetch::end(std::optional<Error> error, bool is_complete) {
     ended_ = true;
-    error_ = std::move(error);
+    if (!error_) error_ = std::move(error);
     deadline_.clear();
     curl_multi_remove_handle(fetcher_.multi_, easy_);
     curl_slist_free_all(static_cast<curl_slist*>(field_list_));
-    if (fetcher_.idle_.size() < kIdleHandles) {
+    if (is_complete && fetcher_.idle_.size() < kIdleHandles) {
         curl_easy_reset(easy_);
         fetcher_.idle_.push_back(easy_);
     } else {
@@ -267,8 +274,13 @@ void Fetch::end(std::optional<Error> error) {
 // Each line of the head, with its line end; a new status line begins it anew (after a 100).
 std::size_t Fetch::take_line(std::string_view line) {
     if (head_complete_) return line.size();  // trailers
+    head_bytes_ += line.size();
+    if (head_bytes_ > kHeadBytes) {
+        error_ = Error{ErrorKind::io, "the answer's head is too large"};
+        return 0;  // ends the transfer as failed
+    }
     std::string_view text = line;
-    while (text.ends_with('\n') || text.ends_with('\r'))
+    while (!text.empty() && is_blank(text.back()))
         text.remove_suffix(1);
     if (text.starts_with("HTTP/")) {
         head_ = {};
@@ -291,13 +303,10 @@ std::size_t Fetch::take_line(std::string_view line) {
     std::ranges::transform(name, name.begin(),
                            [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
     text.remove_prefix(colon + 1);
-    while (text.starts_with(' ') || text.starts_with('\t'))
+    while (!text.empty() && is_blank(text.front()))
         text.remove_prefix(1);
     head_.fields.emplace_back(std::move(name), text);
-    std::size_t held = 0;
-    for (const auto& [each_name, value] : head_.fields)
-        held += each_name.size() + value.size();
-    return held > kHeadBytes ? 0 : line.size();  // 0 ends the transfer as failed
+    return line.size();
 }
 
 std::size_t Fetch::take_bytes(std::string_view bytes) {

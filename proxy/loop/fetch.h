@@ -20,8 +20,8 @@
 namespace tidepool::loop {
 
 struct FetchRequest {
-    std::string url;                  // sent as it is: nothing is normalised, redirects are answers
-    std::vector<std::string> fields;  // "Name: value"
+    std::string url;  // sent as it is: nothing is normalised, redirects are answers
+    std::vector<std::string> fields{};  // "Name: value"
     std::chrono::milliseconds connect_timeout{5'000};
     // From the request to the answer's head, beside connect_timeout.
     std::chrono::milliseconds first_byte_timeout{15'000};
@@ -104,7 +104,7 @@ class Fetch {
     void tell();
     void expect_within(std::chrono::milliseconds wait);
     void time_out();
-    void end(std::optional<Error> error);
+    void end(std::optional<Error> error, bool is_complete = false);
     std::size_t take_line(std::string_view line);
     std::size_t take_bytes(std::string_view bytes);
 
@@ -114,6 +114,7 @@ class Fetch {
     std::size_t buffer_bytes_;
     std::chrono::milliseconds stall_timeout_;
     FetchedHead head_;
+    std::size_t head_bytes_ = 0;  // of all that came before the body
     std::string buffer_;
     bool head_complete_ = false;
     bool paused_ = false;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstdlib>
 #include <ctime>
 #include <utility>
@@ -93,12 +94,14 @@ void Loop::watch(int fd, std::uint32_t events, Watcher& watcher) {
 
 void Loop::rewatch(int fd, std::uint32_t events) {
     epoll_event wanted{.events = events, .data = {.fd = fd}};
-    require(epoll_ctl(epoll_, EPOLL_CTL_MOD, fd, &wanted));
+    if (epoll_ctl(epoll_, EPOLL_CTL_MOD, fd, &wanted) == 0) return;
+    require(errno == ENOENT ? epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &wanted) : -errno);
 }
 
 void Loop::unwatch(int fd) {
     forget(fd);
-    require(epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, nullptr));
+    if (epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, nullptr) == 0) return;
+    require(errno == ENOENT || errno == EBADF ? 0 : -errno);
 }
 
 void Loop::stop() {

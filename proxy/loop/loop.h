@@ -52,12 +52,14 @@ class Loop {
 
     // Tells `watcher` of these events (epoll_ctl(2)) at `fd`, until one of the two below.
     void watch(int fd, std::uint32_t events, Watcher& watcher);
-    // Changes the events of a descriptor that is watched.
+    // Changes the events of a descriptor that is watched, even if it was closed and its number
+    // given to another one since.
     void rewatch(int fd, std::uint32_t events);
     // Before a descriptor is closed that nobody else holds: closing takes it out of the kernel's
     // set.
     void forget(int fd) { watchers_[static_cast<std::size_t>(fd)] = nullptr; }
-    // For one that other processes may go on holding.
+    // For one that other processes may go on holding, or that may be closed already: libcurl closes
+    // the sockets of connections that were not made yet before it says so.
     void unwatch(int fd);
 
     // When this iteration began: monotonic, nanoseconds.

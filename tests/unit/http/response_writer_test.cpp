@@ -6,7 +6,9 @@
 #include <fstream>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include <catch2/catch.hpp>
 #include <fcntl.h>
@@ -194,4 +196,175 @@ TEST_CASE("response writer: others get their turn between large files' stretches
     }
     CHECK(step == Step::pause);
     CHECK(writer.bytes_sent() < 6'000'000);
+}
+
+// ---- bodies that are still arriving
+
+namespace {
+
+// Shows what it was given, up to where it has come.
+class Arriving final : public Incoming {
+  public:
+    struct Piece {
+        std::string text;
+        std::shared_ptr<const storage::OpenFile> file;  // or these bytes of it
+        std::uint64_t file_offset = 0;
+        std::uint64_t bytes = 0;
+    };
+    void add(std::string text) {
+        const std::uint64_t bytes = text.size();
+        pieces_.push_back({std::move(text), nullptr, 0, bytes});
+    }
+    void add(std::shared_ptr<const storage::OpenFile> file, std::uint64_t offset,
+             std::uint64_t bytes) {
+        pieces_.push_back({"", std::move(file), offset, bytes});
+    }
+
+    View look(std::uint64_t offset) override {
+        REQUIRE(offset >= last_offset_);
+        last_offset_ = offset;
+        for (const Piece& piece : pieces_) {
+            if (offset < piece.bytes) {
+                const std::uint64_t left = piece.bytes - offset;
+                if (piece.file == nullptr)
+                    return {.bytes = left, .text = std::string_view(piece.text).substr(offset)};
+                return {.bytes = left,
+                        .text = {},
+                        .file = piece.file.get(),
+                        .file_offset = piece.file_offset + offset};
+            }
+            offset -= piece.bytes;
+        }
+        return {};
+    }
+    loop::Task<bool> more(std::uint64_t) override { co_return false; }
+
+  private:
+    std::vector<Piece> pieces_;
+    std::uint64_t last_offset_ = 0;
+};
+
+}  // namespace
+
+TEST_CASE("response writer: a body that arrives in pieces goes out as it comes", "[http][writer]") {
+    const std::string content = pattern(3'000'000);
+    const TemporaryFile file(content);
+    for (const std::uint64_t delay_ms : {0U, 1U}) {  // by sendfile, and read by a worker
+        CAPTURE(delay_ms);
+        Pair pair;
+        ResponseWriter writer(pair.ends[0]);
+        const auto open = file.open(delay_ms);
+        const auto source = std::make_shared<Arriving>();
+        Response response = with_head("head;");
+        response.body_bytes = content.size();
+        response.parts.emplace_back(IncomingPart{source, 0, content.size()});
+        response.parts.emplace_back("end");
+        writer.begin(response, "", true);
+        Step last{};
+        std::string got = push_all(writer, pair, last);
+        CHECK(got == "head;");  // is not kept back for a body that may take long
+        REQUIRE(last == Step::starved);
+        CHECK(&writer.incoming() == source.get());
+        CHECK(writer.incoming_offset() == 0);
+
+        source->add(content.substr(0, 10));
+        got += push_all(writer, pair, last);
+        CHECK(got == "head;" + content.substr(0, 10));
+        REQUIRE(last == Step::starved);
+        CHECK(writer.incoming_offset() == 10);
+        CHECK(writer.body_bytes_sent() == 10);
+
+        source->add(content.substr(10, 500'000));
+        source->add(open, 500'010, 1'499'990);
+        got += push_all(writer, pair, last);
+        CHECK((got == "head;" + content.substr(0, 2'000'000)));
+        REQUIRE(last == Step::starved);
+        CHECK(writer.incoming_offset() == 2'000'000);
+        CHECK(writer.push(1000) == Step::starved);  // asking again changes nothing
+
+        source->add(open, 2'000'000, 1);
+        source->add(content.substr(2'000'001));
+        got += push_all(writer, pair, last);
+        CHECK((got == "head;" + content + "end"));
+        CHECK(last == Step::done);
+        CHECK(writer.body_bytes_sent() == content.size() + 3);
+    }
+}
+
+TEST_CASE("response writer: of what arrives only the stretch that is asked for goes out",
+          "[http][writer]") {
+    const std::string content = pattern(300'000);
+    const TemporaryFile file(content);
+    for (const bool in_file : {false, true}) {
+        for (const std::uint64_t delay_ms : {0U, 1U}) {
+            CAPTURE(in_file, delay_ms);
+            Pair pair;
+            ResponseWriter writer(pair.ends[0]);
+            const auto source = std::make_shared<Arriving>();
+            if (in_file) {
+                source->add(file.open(delay_ms), 0, content.size());
+            } else {
+                source->add(content);
+            }
+            Response response = with_head("head;");
+            response.parts.emplace_back(IncomingPart{source, 5, 200'000});
+            response.parts.emplace_back(";");
+            response.parts.emplace_back(IncomingPart{source, 250'000, 1});
+            response.parts.emplace_back(IncomingPart{source, 260'000, 0});
+            writer.begin(response, "", true);
+            Step last{};
+            CHECK((push_all(writer, pair, last) ==
+                   "head;" + content.substr(5, 200'000) + ";" + content.substr(250'000, 1)));
+            CHECK(last == Step::done);
+
+            writer.begin(response, "", false);  // HEAD
+            CHECK(push_all(writer, pair, last) == "head;");
+            CHECK(last == Step::done);
+        }
+    }
+}
+
+TEST_CASE("response writer: what arrives goes no faster than the peer reads", "[http][writer]") {
+    const std::string content = pattern(8'000'000);
+    Pair pair;
+    ResponseWriter writer(pair.ends[0]);
+    const auto source = std::make_shared<Arriving>();
+    source->add(content);
+    Response response = with_head("head;");
+    response.parts.emplace_back(IncomingPart{source, 0, content.size()});
+    writer.begin(response, "", true);
+    REQUIRE(writer.push(1000) == Step::full);
+    CHECK(writer.push(1000) == Step::full);
+    CHECK(writer.body_bytes_sent() < content.size());
+    Step last{};
+    CHECK((push_all(writer, pair, last) == "head;" + content));
+    CHECK(last == Step::done);
+}
+
+TEST_CASE("response writer: what broke while it arrived is not ended as if it were whole",
+          "[http][writer]") {
+    const std::string content = pattern(1000);
+    const TemporaryFile file(content);
+    Pair pair;
+    ResponseWriter writer(pair.ends[0]);
+    const auto source = std::make_shared<Arriving>();
+    source->add(file.open(), 0, 1000);
+    Response response = with_head("head;");
+    response.parts.emplace_back(IncomingPart{source, 0, 1000});
+    writer.begin(response, "", true);
+    REQUIRE(truncate(file.path().c_str(), 400) == 0);
+    Step last{};
+    CHECK(push_all(writer, pair, last) == "head;" + content.substr(0, 400));
+    CHECK(last == Step::spoilt);
+
+    const auto absent = std::make_shared<Arriving>();
+    response.parts.assign(1, IncomingPart{absent, 0, 1000});
+    writer.begin(response, "", true);
+    CHECK(push_all(writer, pair, last) == "head;");
+    CHECK(last == Step::starved);  // and more() says that nothing will come
+    CHECK(writer.body_bytes_sent() == 0);
+
+    close(std::exchange(pair.ends[1], -1));
+    absent->add(content);
+    CHECK(writer.push(1000) == Step::failed);
 }
