@@ -1,5 +1,8 @@
 #include "proxy/api/metrics.h"
 
+#include <array>
+#include <chrono>
+#include <ctime>
 #include <fstream>
 #include <initializer_list>
 #include <utility>
@@ -145,17 +148,100 @@ void add_cache(Gatherer& out, const MetricSources& sources) {
                 static_cast<double>(sources.finder->mismatched_names()));
 }
 
-void add_background(Gatherer& out, const MetricSources& sources) {
-    out.family("tidepool_worker_queue", "Disk calls that wait for a worker, by pool.",
+// The workers of the local pools, and those of the catalog and the shelf.
+std::vector<const loop::WorkerPool*> worker_pools(const MetricSources& sources) {
+    std::vector<const loop::WorkerPool*> all;
+    for (const auto& pool : sources.finder->pools())
+        all.push_back(&pool.workers);
+    serve::Stores& stores = sources.finder->stores();
+    if (stores.catalog() != nullptr) all.push_back(&stores.catalog_workers());
+    if (stores.shelf() != nullptr) all.push_back(stores.shelf_workers());
+    return all;
+}
+
+template <class Value>
+void add_by_bucket(Gatherer& out, const MetricSources& sources, std::string name, std::string help,
+                   MetricType type, Value value) {
+    const auto& remotes = sources.finder->stores().remotes();
+    if (remotes.empty()) return;
+    out.family(std::move(name), std::move(help), type);
+    for (const auto& pool : remotes)
+        out.value(static_cast<double>(value(*pool)), {{"pool", pool->settings.name}});
+}
+
+void add_buckets(Gatherer& out, const MetricSources& sources) {
+    using serve::RemotePool;
+    const auto counter = [&](std::string name, std::string help, auto member) {
+        add_by_bucket(out, sources, std::move(name), std::move(help), MetricType::Counter,
+                      [member](const RemotePool& pool) { return (pool.*member).load(); });
+    };
+    counter("tidepool_origin_fetches_total", "Requests made to a bucket for clients.",
+            &RemotePool::fetches);
+    counter("tidepool_origin_failures_total",
+            "Of these, the ones that did not give what was asked.", &RemotePool::failures);
+    counter("tidepool_origin_resumed_total", "Bodies that broke and were gone on with.",
+            &RemotePool::resumed);
+    counter("tidepool_origin_corrupt_total", "Contents that were not what the catalog says.",
+            &RemotePool::corrupt);
+    counter("tidepool_origin_missing_total", "Objects that a bucket has not, against the catalog.",
+            &RemotePool::missing);
+    counter("tidepool_origin_bytes_total", "Bytes of bodies that came from a bucket.",
+            &RemotePool::bytes);
+    add_by_bucket(out, sources, "tidepool_origin_breaker_open",
+                  "1 while a bucket is not asked because it fails or is capped.", MetricType::Gauge,
+                  [](const RemotePool& pool) {
+                      const auto now = std::chrono::steady_clock::now();
+                      return pool.gate.reads.state(now) == storage::Breaker::State::open ? 1 : 0;
+                  });
+    const auto& remotes = sources.finder->stores().remotes();
+    if (remotes.empty()) return;
+    out.family("tidepool_budget_used", "What a bucket was used for since midnight UTC, by item.",
                MetricType::Gauge);
-    for (const auto& pool : sources.finder->pools()) {
-        out.value(static_cast<double>(pool.workers.queued()), {{"pool", pool.pool.name()}});
+    static constexpr std::array<const char*, storage::kBudgetItems> kItems{
+        "class_a_calls", "class_b_calls", "class_c_calls", "egress_bytes"};
+    for (const auto& pool : remotes) {
+        const storage::BudgetUse use = pool->gate.budget.use(std::time(nullptr));
+        for (std::size_t item = 0; item < kItems.size(); ++item)
+            out.value(static_cast<double>(use.used[item]),
+                      {{"pool", pool->settings.name}, {"item", kItems[item]}});
     }
+}
+
+void add_stores(Gatherer& out, const MetricSources& sources) {
+    const serve::Stores& stores = sources.finder->stores();
+    if (stores.catalog() != nullptr) {
+        out.counter("tidepool_catalog_adopted_total",
+                    "Objects found in a pool and written into the catalog.",
+                    static_cast<double>(stores.adopted()));
+        out.counter("tidepool_catalog_not_adopted_total",
+                    "Of these, the ones that could not be written and are found again later.",
+                    static_cast<double>(stores.not_adopted()));
+        out.counter("tidepool_catalog_inconsistencies_total",
+                    "Times the catalog and a store disagreed on an object.",
+                    static_cast<double>(stores.inconsistencies()));
+    }
+    if (const storage::Shelf* shelf = stores.shelf()) {
+        const storage::Shelf::Usage usage = shelf->usage();
+        out.gauge("tidepool_shelf_bytes", "Bytes on the shelf.", static_cast<double>(usage.bytes));
+        out.gauge("tidepool_shelf_entries", "Objects and slices on the shelf.",
+                  static_cast<double>(usage.entries));
+        out.counter("tidepool_shelf_evictions_total", "Of these, taken off to make room.",
+                    static_cast<double>(usage.evictions));
+        out.counter("tidepool_shelf_evicted_bytes_total", "Their bytes.",
+                    static_cast<double>(usage.evicted_bytes));
+    }
+}
+
+void add_background(Gatherer& out, const MetricSources& sources) {
+    const std::vector<const loop::WorkerPool*> pools = worker_pools(sources);
+    out.family("tidepool_worker_queue", "Blocking calls that wait for a worker, by pool.",
+               MetricType::Gauge);
+    for (const loop::WorkerPool* pool : pools)
+        out.value(static_cast<double>(pool->queued()), {{"pool", pool->name()}});
     out.family("tidepool_worker_rejected_total",
-               "Disk calls refused because the queue was full, by pool.", MetricType::Counter);
-    for (const auto& pool : sources.finder->pools()) {
-        out.value(static_cast<double>(pool.workers.rejected()), {{"pool", pool.pool.name()}});
-    }
+               "Blocking calls refused because the queue was full, by pool.", MetricType::Counter);
+    for (const loop::WorkerPool* pool : pools)
+        out.value(static_cast<double>(pool->rejected()), {{"pool", pool->name()}});
     out.family("tidepool_loop_lag_seconds",
                "Longest delay of each loop's clock since the last scrape.", MetricType::Gauge);
     for (std::size_t i = 0; i < sources.loops.size(); ++i) {
@@ -181,6 +267,8 @@ std::string gather_metrics(const MetricSources& sources) {
     add_requests(out, sources);
     add_connections(out, sources);
     add_cache(out, sources);
+    add_buckets(out, sources);
+    add_stores(out, sources);
     add_background(out, sources);
     return out.text();
 }
