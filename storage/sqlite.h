@@ -58,6 +58,9 @@ class Connection {
     // `sql` must live for ever: its address is the name of the prepared statement.
     sqlite3_stmt* prepared(const char* sql);
     [[noreturn]] void fail(int code) const;
+    // Where two make a new file at once, both have read it and want to write: SQLite then does not
+    // wait, lest they wait for each other, so it is done here.
+    void begin_journal(std::int64_t busy_wait_ms);
 
     std::string path_;
     sqlite3* handle_ = nullptr;
