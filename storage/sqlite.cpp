@@ -103,9 +103,7 @@ Connection::Connection(std::string path, const OpenOptions& options) : path_(std
         execute("PRAGMA foreign_keys = ON");
         if (options.writable) {
             begin_journal(options.busy_wait_ms);
-            // A commit is on the disk when it returns: after it a move deletes the other copy
-            // (invariant 1). NORMAL would lose the last commits with the power.
-            execute("PRAGMA synchronous = FULL");
+            set_durability(Durability::on_return);
             execute("PRAGMA journal_size_limit = " + std::to_string(options.wal_limit_bytes));
         } else {
             execute("PRAGMA query_only = ON");
@@ -120,6 +118,16 @@ Connection::~Connection() {
     for (const auto& [sql, statement] : statements_)
         sqlite3_finalize(statement);
     sqlite3_close_v2(handle_);
+}
+
+void Connection::set_durability(Durability durability) {
+    if (durability == durability_) return;
+    // FULL: a commit is on the disk when it returns, since after it a move deletes the other copy
+    // (invariant 1). NORMAL writes the journal to the disk with the next FULL commit, or before it
+    // is copied into the file.
+    execute(durability == Durability::on_return ? "PRAGMA synchronous = FULL"
+                                                : "PRAGMA synchronous = NORMAL");
+    durability_ = durability;
 }
 
 void Connection::begin_journal(std::int64_t busy_wait_ms) {
