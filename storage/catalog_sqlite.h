@@ -137,9 +137,11 @@ class SqliteCatalog final : public Catalog {
 
     // Runs `work(writing)` in a transaction and commits it, unless it throws.
     template <class Work>
-    auto write(Work work) -> Result<std::invoke_result_t<Work, Writing&>> {
+    auto write(Work work, sqlite::Durability durability = sqlite::Durability::on_return)
+        -> Result<std::invoke_result_t<Work, Writing&>> {
         try {
             const std::unique_lock lock = lock_writer();
+            writer_->set_durability(durability);
             sqlite::Transaction transaction(*writer_);
             Writing writing(*writer_);
             if constexpr (std::is_void_v<std::invoke_result_t<Work, Writing&>>) {

@@ -246,14 +246,15 @@ Adoption SqliteCatalog::adopt_one(Writing& writing, const ObjectRecord& object) 
 
 Result<std::vector<Adoption>> SqliteCatalog::adopt(std::span<const ObjectRecord> objects,
                                                    const SaveScan& scan) {
-    return write([&](Writing& writing) {
+    const auto work = [&](Writing& writing) {
         std::vector<Adoption> results;
         results.reserve(objects.size());
         for (const ObjectRecord& object : objects)
             results.push_back(adopt_one(writing, object));
         if (scan) save_scan(writing, scan(results));
         return results;
-    });
+    };
+    return write(work, sqlite::Durability::soon);
 }
 
 Result<std::vector<Adoption>> SqliteCatalog::would_adopt(std::span<const ObjectRecord> objects) {

@@ -64,11 +64,14 @@ std::string explain(int code) {
 void make_private(const std::string& path) {
     const std::string folder = path.substr(0, path.rfind('/') + 1);
     if (!folder.empty()) ::mkdir(folder.c_str(), 0750);  // the open below says what is wrong
-    const int fd = ::open(path.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0640);
+    // Never one that is there: closing any descriptor of a file drops the locks that this process's
+    // other connections hold on it (fcntl(2)).
+    const int fd = ::open(path.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0640);
     if (fd >= 0) {
         ::close(fd);
         return;
     }
+    if (errno == EEXIST) return;
     Error error = fail_errno(errno, "catalog " + path).error();
     if (error.kind == ErrorKind::denied || error.kind == ErrorKind::not_found) {
         error.kind = ErrorKind::misconfigured;
@@ -99,10 +102,8 @@ Connection::Connection(std::string path, const OpenOptions& options) : path_(std
         execute("PRAGMA temp_store = MEMORY");
         execute("PRAGMA foreign_keys = ON");
         if (options.writable) {
-            execute("PRAGMA journal_mode = WAL");
-            // A commit is on the disk when it returns: after it a move deletes the other copy
-            // (invariant 1). NORMAL would lose the last commits with the power.
-            execute("PRAGMA synchronous = FULL");
+            begin_journal(options.busy_wait_ms);
+            set_durability(Durability::on_return);
             execute("PRAGMA journal_size_limit = " + std::to_string(options.wal_limit_bytes));
         } else {
             execute("PRAGMA query_only = ON");
@@ -117,6 +118,29 @@ Connection::~Connection() {
     for (const auto& [sql, statement] : statements_)
         sqlite3_finalize(statement);
     sqlite3_close_v2(handle_);
+}
+
+void Connection::set_durability(Durability durability) {
+    if (durability == durability_) return;
+    // FULL: a commit is on the disk when it returns, since after it a move deletes the other copy
+    // (invariant 1). NORMAL writes the journal to the disk with the next FULL commit, or before it
+    // is copied into the file.
+    execute(durability == Durability::on_return ? "PRAGMA synchronous = FULL"
+                                                : "PRAGMA synchronous = NORMAL");
+    durability_ = durability;
+}
+
+void Connection::begin_journal(std::int64_t busy_wait_ms) {
+    constexpr int kPauseMs = 5;
+    for (std::int64_t waited_ms = 0;; waited_ms += kPauseMs) {
+        try {
+            execute("PRAGMA journal_mode = WAL");
+            return;
+        } catch (const Failure& failure) {
+            if (failure.error.kind != ErrorKind::timed_out || waited_ms >= busy_wait_ms) throw;
+        }
+        sqlite3_sleep(kPauseMs);
+    }
 }
 
 void Connection::execute(const std::string& sql) {

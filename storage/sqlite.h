@@ -33,6 +33,12 @@ struct OpenOptions {
     std::int64_t wal_limit_bytes = 0;  // what the journal is cut to once it was written back
 };
 
+// What a commit has reached when it returns. Never is one lost whose successor is kept.
+enum class Durability : std::uint8_t {
+    on_return,  // the disk
+    soon,       // the kernel: kept if we are killed; with the power the last ones may be lost
+};
+
 // One connection and its prepared statements. Used by one thread at a time.
 class Connection {
   public:
@@ -41,6 +47,8 @@ class Connection {
     Connection(const Connection&) = delete;
     Connection& operator=(const Connection&) = delete;
 
+    // Of the commits from here on; a writable connection begins with on_return.
+    void set_durability(Durability durability);
     // Runs SQL without values and drops its rows; for set-up and migrations.
     void execute(const std::string& sql);
     // The first column of the first row of `sql`, 0 where there is none.
@@ -58,9 +66,13 @@ class Connection {
     // `sql` must live for ever: its address is the name of the prepared statement.
     sqlite3_stmt* prepared(const char* sql);
     [[noreturn]] void fail(int code) const;
+    // Where two make a new file at once, both have read it and want to write: SQLite then does not
+    // wait, lest they wait for each other, so it is done here.
+    void begin_journal(std::int64_t busy_wait_ms);
 
     std::string path_;
     sqlite3* handle_ = nullptr;
+    Durability durability_ = Durability::soon;
     std::unordered_map<const char*, sqlite3_stmt*> statements_;
 };
 

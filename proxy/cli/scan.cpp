@@ -105,6 +105,7 @@ Result<ScanResult> scan_one(Workspace& workspace, const NamedPool& pool,
         return arguments.hash ? look_at_content(driver, object, row) : look_at_name(object);
     };
     options.report = [&](const ScanCounts& counts) {
+        workspace.save_budgets();
         progress.update(counts.seen, known > counts.seen ? std::optional(known) : std::nullopt,
                         " objects");
         return true;

@@ -82,10 +82,21 @@ std::string Workspace::pool_name(PoolId id) const {
 
 storage::Driver& Workspace::driver(const NamedPool& pool) {
     std::unique_ptr<storage::Driver>& driver = drivers_[pool.id];
-    if (!driver) {
-        driver = storage::make_driver(pool.settings, settings_.server.url_prefix.substr(1));
+    if (driver) return *driver;
+    auto gate = std::make_shared<storage::StoreGate>(pool.settings);
+    if (pool.settings.storage_type == conf::PoolSettings::Type::s3) {
+        budgets_.push_back(std::make_unique<storage::SavedBudget>(*catalog_, pool.id, gate));
     }
+    driver = storage::make_driver(pool.settings, settings_.server.url_prefix.substr(1), gate);
+    save_budgets();  // takes in what was used of it today
     return *driver;
+}
+
+void Workspace::save_budgets() {
+    for (const auto& budget : budgets_) {
+        // Not worth failing for: it is made up for the next time, or the day is counted too low.
+        if (const auto saved = budget->exchange(now_s()); !saved) failed(saved.error());
+    }
 }
 
 Result<storage::Driver*> Workspace::driver_of(const storage::ObjectRecord& object) {

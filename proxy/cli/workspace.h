@@ -5,6 +5,7 @@
 #include "proxy/cli/command.h"
 #include "storage/catalog.h"
 #include "storage/driver.h"
+#include "storage/saved_budget.h"
 
 #include <expected>
 #include <map>
@@ -40,12 +41,19 @@ class Workspace {
     // Made at its first use and kept. Blocks at most to read settings: no store is asked.
     storage::Driver& driver(const NamedPool& pool);
 
+    // Writes what the drivers used of their pools' budgets; done at the end by itself.
+    void save_budgets();
+
     // The driver of the pool that a row names, misconfigured where the file has none of that name.
     Result<storage::Driver*> driver_of(const storage::ObjectRecord& object);
 
     // The first local pool that has this key although the catalog may not know it yet (invariant
     // 11); null where none has.
     Result<const NamedPool*> find_on_disks(std::string_view key);
+
+    ~Workspace() { save_budgets(); }
+    Workspace(Workspace&&) = default;
+    Workspace& operator=(Workspace&&) = delete;
 
   private:
     Workspace() = default;
@@ -56,6 +64,7 @@ class Workspace {
     std::vector<NamedPool> pools_;
     std::map<storage::PoolId, std::string> names_;
     std::map<storage::PoolId, std::unique_ptr<storage::Driver>> drivers_;
+    std::vector<std::unique_ptr<storage::SavedBudget>> budgets_;  // of the s3 pools among these
 };
 
 // "uploads/a.jpg" of "uploads/a.jpg" or "/uploads/a.jpg"; invalid for what no URL can name.

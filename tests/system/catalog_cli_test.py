@@ -13,6 +13,8 @@ import tempfile
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "sim"))
+import b2  # noqa: E402
 import tidepool  # noqa: E402
 
 UUID = "0b1f6c2e-9a7d-4c55-8a3e-1234567890ab"
@@ -249,6 +251,80 @@ class Objects(CommandCase):
         self.assertEqual(keys, [f"uploads/{i:04}.jpg" for i in range(1_200)])
         self.assertEqual(len(self.json("ls", "--limit", "1001")), 1_001)
         self.assertEqual(len(self.good("ls", "uploads/00").splitlines()), 100)
+
+
+class Buckets(CommandCase):
+    """The same commands on a bucket of B2's kind."""
+
+    def setUp(self):
+        super().setUp()
+        self.b2 = b2.B2()
+        self.addCleanup(self.b2.stop)
+        self.b2.bucket("images-test")
+        self.write_config()
+
+    def write_config(self, hot="", cold=""):
+        super().write_config(hot)
+        if not hasattr(self, "b2"):
+            return
+        secret = self.folder / "secret"
+        secret.write_text(self.b2.key.secret)
+        self.config.write_text(self.config.read_text() + f"""
+[[pool]]
+name = "cold"
+storage_type = "s3"
+storage_tier = "cold"
+bucket = "images-test"
+region = "{self.b2.region}"
+endpoint_url = "{self.b2.s3_url}"
+access_key_id = "{self.b2.key.id}"
+secret_access_key = "file:{secret}"
+{cold}
+""")
+
+    def test_put_stat_get_rm(self):
+        content = tidepool.make_image(size=200_000)
+        put = self.json("put", self.file(content), ORIGINAL, "--pool", "cold")
+        self.assertEqual((put["pool"], put["size"], put["sha256"]),
+                         ("cold", len(content), hashlib.sha256(content).hexdigest()))
+        self.assertEqual(self.b2.get("images-test", ORIGINAL), content)
+        self.assertEqual(self.json("stat", ORIGINAL)["store"]["agrees"], True)
+        target = self.folder / "got.jpg"
+        self.good("get", ORIGINAL, str(target))
+        self.assertEqual(target.read_bytes(), content)
+        self.b2.fault("error", count=100, method="DELETE")
+        self.b2.fault("error", count=100, method="POST")
+        self.bad(1, "rm", ORIGINAL)
+        self.assertEqual(self.json("stat", "--offline", ORIGINAL)["pool"], "cold")  # the row says where the rest is
+        self.b2.clear_faults()
+        self.assertEqual(self.json("rm", ORIGINAL)["pool"], "cold")
+        self.assertEqual(self.b2.versions("images-test", ORIGINAL), [])
+        self.assertEqual(self.json("ls"), [])
+
+    def test_scan_takes_a_bucket_in(self):
+        for i in range(1_203):
+            self.b2.put("images-test", f"uploads/original/2026/01/{i % 28 + 1:02}/{i:05}.jpg", b"x" * i)
+        counts = self.scan_counts("cold")["cold"]
+        self.assertEqual((counts["added"], counts["bytes"]), (1_203, sum(range(1_203))))
+        self.b2.put("images-test", "uploads/original/2026/01/01/00000.jpg", b"changed")
+        again = self.scan_counts("cold")["cold"]
+        self.assertEqual((again["changed"], again["unchanged"]), (1, 1_202))
+        self.assertTrue(self.json("stats", "--recount")["balanced"])
+
+    def test_the_days_budget_holds_over_commands(self):
+        self.write_config(cold="daily_class_a_calls = 2\nbudget_warning_percent = 100")
+        file = self.file(tidepool.make_image())
+        self.assertEqual(self.run_tool("put", file, "uploads/a.jpg", "--pool", "cold")[0], 0)
+        self.run_tool("put", file, "uploads/b.jpg", "--pool", "cold")
+        self.bad(1, "put", file, "uploads/c.jpg", "--pool", "cold")
+        self.assertIsNone(self.b2.get("images-test", "uploads/c.jpg"))
+
+    def test_no_secret_is_kept_or_shown(self):
+        """Invariant 10."""
+        self.good("put", self.file(tidepool.make_image()), ORIGINAL, "--pool", "cold")
+        kept = b"".join(path.read_bytes() for path in (self.folder / "state").iterdir())
+        self.assertIn(b"images-test", kept)
+        self.assertNotIn(self.b2.key.secret.encode(), kept)
 
 
 class Place(CommandCase):

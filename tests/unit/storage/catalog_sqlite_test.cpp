@@ -160,6 +160,29 @@ std::string crash_key(int i) {
 
 }  // namespace
 
+TEST_CASE("catalog sqlite: processes that make one catalog at the same moment all get it",
+          "[storage][catalog]") {
+    for (int round = 0; round < 15; ++round) {
+        const test::SqliteBackend backend;
+        std::vector<pid_t> children;
+        for (int i = 0; i < 4; ++i) {
+            const pid_t child = fork();
+            REQUIRE(child >= 0);
+            if (child == 0) {
+                const auto catalog = open_sqlite_catalog(backend.path());
+                _exit(catalog && (*catalog)->declare_pool("hot", "{}") ? 0 : 1);
+            }
+            children.push_back(child);
+        }
+        for (const pid_t child : children) {
+            int status = -1;
+            REQUIRE(waitpid(child, &status, 0) == child);
+            CHECK(status == 0);
+        }
+        CHECK(value_of(backend.open()->pools()).size() == 1);
+    }
+}
+
 TEST_CASE("catalog sqlite: invariants 1 and 5 hold after a writer was killed at any moment",
           "[storage][catalog]") {
     const test::SqliteBackend backend;
