@@ -1,9 +1,11 @@
 """What the benchmarks share: files, servers pinned to a core, wrk, and what the machine was."""
 
 import contextlib
+import datetime
 import http.client
 import os
 import pathlib
+import platform
 import random
 import re
 import select
@@ -18,6 +20,7 @@ import uuid
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CONNECTIONS = 64
+TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 def fail(message):
@@ -142,13 +145,15 @@ def pool(name, path, **settings):
     return f'[[pool]]\nname = "{name}"\nbase_path = "{path}"\n{more}'
 
 
-def start_tidepool(stack, core, binary, config, access_log=False):
-    """A tidepool with this text after the settings above; its access log, where wanted, goes to a temporary file."""
+def start_tidepool(stack, core, binary, config, access_log=False, state=None):
+    """A tidepool with this text after the settings above; its access log, where wanted, goes to a temporary file, and
+    its catalog and shelf below the folder `state`, else a temporary one."""
     folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-tidepool-")))
     log = f'[access_log]\npath = "{folder}/access.log"\n' if access_log else ""
     file = folder / "tidepool.toml"
     file.write_text(TIDEPOOL_CONFIG + log + config)
-    process = start(stack, core, [binary, "serve", "-c", file], stderr=subprocess.PIPE)
+    command = [binary, "serve", "-c", file, "--state-dir", state or folder / "state"]
+    process = start(stack, core, command, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 15
     seen = b""
     while not (match := re.search(rb"listening address=127\.0\.0\.1:(\d+) listener=public", seen)):
@@ -224,3 +229,61 @@ def output_of(*command):
         done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
         return (done.stdout + done.stderr).strip()
     return ""
+
+
+def head_bytes(port, request):
+    """The size of an answer's head, as sent to wrk."""
+    with socket.create_connection(("127.0.0.1", port), 30) as connection:
+        connection.sendall(request.encode())
+        seen = b""
+        while b"\r\n\r\n" not in seen:
+            chunk = connection.recv(65536)
+            if not chunk:
+                fail(f"port {port} closed within the head of an answer to {request!r}")
+            seen += chunk
+    return seen.index(b"\r\n\r\n") + 4
+
+
+def measure_server(core, name, server, port, script, seconds, answer_bytes):
+    """One round: what wrk counted and how much CPU time the server took meanwhile. Fails on any wrong answer."""
+    before = server.cpu_ticks()
+    counted = wrk(core, port, script, seconds)
+    cpu = (server.cpu_ticks() - before) / TICKS_PER_SECOND
+    wrong = {key: counted[key] for key in ("connect", "read", "write", "timeout", "status") if counted[key]}
+    if wrong:
+        fail(f"{name}: wrk saw errors: {wrong}")
+    if not counted["requests"] or not cpu:
+        fail(f"{name}: no work was done: {counted}, {cpu} s of CPU")
+    # The mean size tells a wrong answer from a right one; at the end some answers are only half read.
+    size = counted["bytes"] / counted["requests"]
+    slack = 2 * CONNECTIONS / counted["requests"] + 0.02
+    if not answer_bytes * (1 - slack) <= size <= answer_bytes * (1 + slack):
+        fail(f"{name}: answers of {size:.0f} bytes on average, expected {answer_bytes}")
+    return {
+        "requests": counted["requests"],
+        "requests_per_s": counted["requests"] * 1e6 / counted["duration_us"],
+        "requests_per_cpu_s": counted["requests"] / cpu,
+        "cpu_s": cpu,
+        "cpu_share": cpu * 1e6 / counted["duration_us"],
+        "p99_us": counted["p99_us"],
+    }
+
+
+def circumstances(options, cores):
+    cpu = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
+    commit = output_of("git", "rev-parse", "--short", "HEAD")
+    dirty = "+changes" if output_of("git", "status", "--porcelain", "--untracked-files=no") else ""
+    return {
+        "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+        "commit": (commit if re.fullmatch("[0-9a-f]+", commit) else "none") + dirty,
+        "cpu": cpu[1] if cpu else platform.machine(),
+        "kernel": platform.release(),
+        "nginx": output_of("nginx", "-v").rpartition("/")[2],
+        "wrk": (output_of("wrk", "-v").split() + ["", ""])[1],
+        "cores": f"servers on {cores[0]}, wrk on {cores[1]}",
+        "load": f"{CONNECTIONS} connections, {options.rounds} interleaved rounds of {options.seconds} s a server",
+    }
+
+
+def number(value):
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"

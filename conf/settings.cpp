@@ -30,6 +30,7 @@ std::vector<CacheControlRule> default_cache_control() {
         rule({"5xx"}, "no-store"),
         uuid_rule(),
         rule({"200"}, "public, max-age=300"),
+        rule({"302"}, "public, max-age=300"),
         rule({"404", "410"}, "public, max-age=60"),
         rule({}, "no-store"),
     };

@@ -7,18 +7,15 @@ load generator and not the server is the limit. See bench/README.md.
 
 import argparse
 import contextlib
-import datetime
 import hashlib
 import json
 import os
 import pathlib
-import platform
 import random
 import re
 import resource
 import shutil
 import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -26,10 +23,10 @@ import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
-from harness import (CONNECTIONS, ROOT, Server, fail, fetch, free_ports, make_files, note,  # noqa: E402
-                     output_of, pool, request_text, start, start_tidepool, wait_until_open, write_script, wrk)
+from harness import (ROOT, Server, circumstances, fail, fetch, free_ports, head_bytes, make_files,  # noqa: E402
+                     measure_server, note, number, pool, request_text, start, start_tidepool, wait_until_open,
+                     write_script, wrk)
 
-TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 RANGE = (1024 * 1024, 1024 * 1024 + 64 * 1024 - 1)  # the middle of a 2 MiB file
 
 # Files made for the run: class, size in bytes, how many.
@@ -106,19 +103,6 @@ def etags(port, paths):
     return found
 
 
-def head_bytes(port, request):
-    """The size of an answer's head, as sent to wrk."""
-    with socket.create_connection(("127.0.0.1", port), 30) as connection:
-        connection.sendall(request.encode())
-        seen = b""
-        while b"\r\n\r\n" not in seen:
-            chunk = connection.recv(65536)
-            if not chunk:
-                fail(f"port {port} closed within the head of an answer to {request!r}")
-            seen += chunk
-    return seen.index(b"\r\n\r\n") + 4
-
-
 def check_same(scenario, root, sides, paths):
     """Every side answers the same status, type and bytes, and these are the file's."""
     for path in paths:
@@ -143,29 +127,9 @@ def check_same(scenario, root, sides, paths):
 
 
 def measure(core, side, seconds):
-    """One round: what wrk counted and how much CPU time the server took meanwhile. Fails on any wrong answer."""
-    before = side["server"].cpu_ticks()
-    counted = wrk(core, side["port"], side["script"], seconds)
-    cpu = (side["server"].cpu_ticks() - before) / TICKS_PER_SECOND
-    name = f"{side['scenario'].name}: {side['server'].name}"
-    wrong = {key: counted[key] for key in ("connect", "read", "write", "timeout", "status") if counted[key]}
-    if wrong:
-        fail(f"{name}: wrk saw errors: {wrong}")
-    if not counted["requests"] or not cpu:
-        fail(f"{name}: no work was done: {counted}, {cpu} s of CPU")
-    # The mean size tells a wrong answer from a right one; at the end some answers are only half read.
-    size = counted["bytes"] / counted["requests"]
-    slack = 2 * CONNECTIONS / counted["requests"] + 0.02
-    if not side["answer_bytes"] * (1 - slack) <= size <= side["answer_bytes"] * (1 + slack):
-        fail(f"{name}: answers of {size:.0f} bytes on average, expected {side['answer_bytes']}")
-    return {
-        "requests": counted["requests"],
-        "requests_per_s": counted["requests"] * 1e6 / counted["duration_us"],
-        "requests_per_cpu_s": counted["requests"] / cpu,
-        "cpu_s": cpu,
-        "cpu_share": cpu * 1e6 / counted["duration_us"],
-        "p99_us": counted["p99_us"],
-    }
+    """One round of a side."""
+    return measure_server(core, f"{side['scenario'].name}: {side['server'].name}", side["server"], side["port"],
+                          side["script"], seconds, side["answer_bytes"])
 
 
 def make_side(folder, scenario, server, paths, nopush=False):
@@ -273,26 +237,6 @@ def soak(options, folder, core, server, paths):
 
 
 # --- report ----------------------------------------------------------------------------------------------------------
-
-
-def circumstances(options, cores):
-    cpu = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
-    commit = output_of("git", "rev-parse", "--short", "HEAD")
-    dirty = "+changes" if output_of("git", "status", "--porcelain", "--untracked-files=no") else ""
-    return {
-        "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
-        "commit": (commit if re.fullmatch("[0-9a-f]+", commit) else "none") + dirty,
-        "cpu": cpu[1] if cpu else platform.machine(),
-        "kernel": platform.release(),
-        "nginx": output_of("nginx", "-v").rpartition("/")[2],
-        "wrk": (output_of("wrk", "-v").split() + ["", ""])[1],
-        "cores": f"servers on {cores[0]}, wrk on {cores[1]}",
-        "load": f"{CONNECTIONS} connections, {options.rounds} interleaved rounds of {options.seconds} s a server",
-    }
-
-
-def number(value):
-    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
 def print_table(name, results):

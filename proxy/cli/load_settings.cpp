@@ -40,13 +40,15 @@ conf::PoolSettings pool_of_root(const std::string& root) {
 }
 
 // All local state in one folder, for trying things out and for several servers on one machine.
-// Without a file and without such a folder nothing is written anywhere.
+// Without a file and without such a folder nothing is written anywhere. What the file says there
+// shall be none of, there is none of.
 void place_state(const ServeOptions& options, conf::Settings& settings) {
     if (!options.state_dir.empty()) {
         const std::string folder =
             std::filesystem::absolute(options.state_dir).lexically_normal().string();
-        settings.catalog.url = "sqlite:" + folder + "/catalog.db";
-        settings.shelf.path = folder + "/shelf";
+        if (!settings.catalog.url.empty())
+            settings.catalog.url = "sqlite:" + folder + "/catalog.db";
+        if (!settings.shelf.path.empty()) settings.shelf.path = folder + "/shelf";
     } else if (!options.root.empty()) {
         settings.catalog.url.clear();
         settings.shelf.path.clear();

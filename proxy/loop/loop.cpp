@@ -52,6 +52,7 @@ Loop::~Loop() {
 }
 
 void Loop::run() {
+    thread_.store(std::this_thread::get_id(), std::memory_order_relaxed);
     read_clocks();
     last_tick_ms_ = now_ms();
     while (!stopping_ || tasks_.running() > 0)
@@ -70,7 +71,8 @@ void Loop::read_clocks() {
 
 void Loop::iterate() {
     std::array<epoll_event, kEventBatch> events;  // NOLINT(*-member-init): the kernel fills it
-    const int count = epoll_wait(epoll_, events.data(), kEventBatch, uv_backend_timeout(&loop_));
+    const int patience_ms = posted_here_.empty() ? uv_backend_timeout(&loop_) : 0;
+    const int count = epoll_wait(epoll_, events.data(), kEventBatch, patience_ms);
     read_clocks();
     bool uv_ready = uv_backend_timeout(&loop_) == 0;  // a timer is due
     for (int i = 0; i < count; ++i) {
@@ -82,6 +84,7 @@ void Loop::iterate() {
         }
     }
     if (uv_ready) uv_run(&loop_, UV_RUN_NOWAIT);
+    run_posted_here();
 }
 
 void Loop::watch(int fd, std::uint32_t events, Watcher& watcher) {
@@ -109,6 +112,10 @@ void Loop::stop() {
 }
 
 void Loop::post(std::move_only_function<void()> work) {
+    if (std::this_thread::get_id() == thread_.load(std::memory_order_relaxed)) {
+        posted_here_.push_back(std::move(work));
+        return;
+    }
     bool first = false;
     {
         const std::lock_guard lock(posted_mutex_);
@@ -124,6 +131,14 @@ void Loop::run_posted() {
         const std::lock_guard lock(posted_mutex_);
         batch.swap(posted_);
     }
+    for (auto& work : batch)
+        work();
+}
+
+// One batch: what it posts in turn waits until sockets had theirs.
+void Loop::run_posted_here() {
+    std::vector<std::move_only_function<void()>> batch;
+    batch.swap(posted_here_);
     for (auto& work : batch)
         work();
 }

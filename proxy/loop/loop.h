@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <functional>
 #include <mutex>
+#include <thread>
 #include <vector>
 
 #include <uv.h>
@@ -44,7 +45,8 @@ class Loop {
     // Lets run() return as soon as the tasks are done.
     void stop();
 
-    // Runs `work` on the loop's thread, soon. Any thread; the loop must be alive.
+    // Runs `work` on the loop's thread, soon, but not from here. Any thread, and cheap from the
+    // loop's own; the loop must be alive.
     void post(std::move_only_function<void()> work);
     void post(std::coroutine_handle<> handle) {
         post([handle] { handle.resume(); });
@@ -116,6 +118,7 @@ class Loop {
     void iterate();
     void read_clocks();
     void run_posted();
+    void run_posted_here();
     void tick();
 
     uv_loop_t loop_{};
@@ -131,8 +134,10 @@ class Loop {
     std::uint64_t last_tick_ms_ = 0;
     std::atomic<std::uint64_t> worst_lag_ms_ = 0;
 
+    std::atomic<std::thread::id> thread_;                       // that runs it
+    std::vector<std::move_only_function<void()>> posted_here_;  // by that thread
     std::mutex posted_mutex_;
-    std::vector<std::move_only_function<void()>> posted_;
+    std::vector<std::move_only_function<void()>> posted_;  // by others
 };
 
 }  // namespace tidepool::loop

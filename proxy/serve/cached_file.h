@@ -28,7 +28,8 @@ struct CachedFile {
     std::shared_ptr<const storage::OpenFile> file;
     loop::WorkerPool* readers = nullptr;  // of `file`
     std::string body;
-    std::string location;  // where visitors are sent instead; "" = nowhere
+    std::string location;             // where visitors are sent instead; "" = nowhere
+    std::uint64_t catalog_state = 0;  // Stores::catalog_state() from before the row was read
 
     std::string content_type;
     std::string etag;  // with its quotes: the content's SHA-256 in hex

@@ -166,6 +166,10 @@ loop::Task<FileFinder::Found> FileFinder::look(loop::Loop& loop, const std::stri
         Found found = co_await look_on_disks(loop, key, known, std::nullopt);
         if (found.file || found.error) co_return found;
     }
+    // Of a bucket's object nothing can have changed but where its bytes are.
+    const std::uint64_t catalog_state = stores_.catalog_state();
+    if (known && known->remote && known->catalog_state == catalog_state && is_best(*known))
+        co_return Found{known, std::nullopt};
     std::optional<storage::ObjectRecord> row;
     if (storage::Catalog* catalog = stores_.catalog()) {
         auto asked = co_await loop::offload(loop, stores_.catalog_workers(), loop::Lane::quick,
@@ -181,7 +185,7 @@ loop::Task<FileFinder::Found> FileFinder::look(loop::Loop& loop, const std::stri
     }
     if (row) {
         if (RemotePool* pool = stores_.remote(row->pool)) {
-            Found found = co_await look_on_shelf(loop, key, known, *row, *pool);
+            Found found = co_await look_on_shelf(loop, key, *row, *pool, catalog_state);
             co_return found;
         }
     }
@@ -221,24 +225,17 @@ loop::Task<FileFinder::Found> FileFinder::look_on_disks(
 
 // An object in a bucket: its description, and its bytes where they are on the shelf and good.
 loop::Task<FileFinder::Found> FileFinder::look_on_shelf(loop::Loop& loop, const std::string& key,
-                                                        const Known& known,
                                                         const storage::ObjectRecord& row,
-                                                        RemotePool& pool) {
+                                                        RemotePool& pool,
+                                                        std::uint64_t catalog_state) {
     const std::shared_ptr<const ServeRules> rules = this->rules();
     std::shared_ptr<CachedFile> file = describe_remote(*rules, key, row, pool);
     if (!file) co_return Found{};
+    file->catalog_state = catalog_state;
     const std::int64_t now_s = wall_clock_ns() / 1'000'000'000;
     const RemoteObject& object = *file->remote;
-    const storage::ShelfName name(pool.settings.name, key, object.version(), std::nullopt,
-                                  object.size);
+    const storage::ShelfName name = shelf_name(object);
     const bool is_shelved = stores_.shelf() != nullptr && file->location.empty();
-    if (known && known->remote && known->remote->same_content(object) &&
-        known->content_type == file->content_type && known->location == file->location) {
-        const bool is_best =
-            known->in_memory() || !is_shelved ||
-            stores_.shelf()->holds(name) == (known->held == CachedFile::Held::in_file);
-        if (is_best) co_return Found{known, std::nullopt};
-    }
     if (is_shelved) {
         Result<Content> content = co_await load_shelved(loop, name, object);
         if (content) {
@@ -254,6 +251,17 @@ loop::Task<FileFinder::Found> FileFinder::look_on_shelf(loop::Loop& loop, const 
     }
     describe(*file, key, etag_of(object), rules->policy, now_s);
     co_return Found{std::move(file), std::nullopt};
+}
+
+storage::ShelfName FileFinder::shelf_name(const RemoteObject& object) {
+    return {object.pool->settings.name, object.key, object.version(), std::nullopt, object.size};
+}
+
+// The bytes are where they are served from best.
+bool FileFinder::is_best(const CachedFile& file) const {
+    if (file.in_memory() || !file.location.empty() || stores_.shelf() == nullptr) return true;
+    return stores_.shelf()->holds(shelf_name(*file.remote)) ==
+           (file.held == CachedFile::Held::in_file);
 }
 
 loop::Task<Result<FileFinder::Content>> FileFinder::load_shelved(loop::Loop& loop,
@@ -360,32 +368,42 @@ Result<FileFinder::Content> FileFinder::read_content(
 }
 
 void FileFinder::filled(const RemoteObject& object, FillEnd end) {
-    const FileCache::Lookup known = cache_.find(object.key, 0);
-    // Its digest was not known before: now it is the same wherever the object goes.
-    if (end.sha256 && !object.sha256) {
-        if (const auto id = stores_.id_of(object.pool->settings.name)) {
-            storage::ObjectRecord row = storage::object_record(object.key, *id);
-            row.size = object.size;
-            row.sha256 = end.sha256;
-            row.store_etag = object.store_etag;
-            row.version_id = object.version_id;
-            row.modified_s = known.file ? known.file->identity.modified_s() : 0;
-            if (known.file) row.content_type = known.file->content_type;
-            stores_.adopt(std::move(row));
-        }
-    }
-    const bool is_current =
-        known.file && known.file->remote && known.file->remote->same_content(object);
+    const std::shared_ptr<const CachedFile> known = cache_.find(object.key, 0).file;
+    const bool is_current = known && known->remote && known->remote->same_content(object);
     if (!is_current) return;
-    if (!end.body || !cache_.holds_in_memory(object.size)) {
-        cache_.forget(object.key);
-        return;
+    auto file = std::make_shared<CachedFile>(*known);
+    if (end.sha256 && !known->remote->sha256) {
+        // From now on its digest is known, and stays the same wherever the object goes.
+        auto learnt = std::make_shared<RemoteObject>(*known->remote);
+        learnt->sha256 = end.sha256;
+        file->remote = std::move(learnt);
+        adopt_digest(*file);
     }
-    auto file = std::make_shared<CachedFile>(*known.file);
-    file->held = CachedFile::Held::in_memory;
-    file->body = std::move(*end.body);
-    describe(*file, object.key, known.file->etag, rules()->policy, wall_clock_ns() / 1'000'000'000);
-    cache_.replace(object.key, known.file, std::move(file));
+    const bool to_memory = end.body && cache_.holds_in_memory(object.size);
+    if (!to_memory && stores_.shelf() != nullptr) return cache_.forget(object.key);
+    if (!to_memory && file->remote == known->remote) return;  // nothing is known better
+    if (to_memory) {
+        file->held = CachedFile::Held::in_memory;
+        file->body = std::move(*end.body);
+    }
+    describe(*file, object.key, etag_of(*file->remote), rules()->policy,
+             wall_clock_ns() / 1'000'000'000);
+    cache_.replace(object.key, known, std::move(file));
+}
+
+void FileFinder::adopt_digest(const CachedFile& file) {
+    const RemoteObject& object = *file.remote;
+    const auto id = stores_.id_of(object.pool->settings.name);
+    if (!id) return;
+    storage::ObjectRecord row = storage::object_record(object.key, *id);
+    row.size = object.size;
+    row.sha256 = object.sha256;
+    row.content_type = file.content_type;
+    row.modified_s = file.identity.modified_s();
+    row.store_etag = object.store_etag;
+    row.version_id = object.version_id;
+    row.added_s = wall_clock_ns() / 1'000'000'000;
+    stores_.adopt(std::move(row));
 }
 
 // Fills in digest, look and, where it goes into memory, the body.

@@ -94,8 +94,12 @@ class FileFinder {
     loop::Task<Found> look(loop::Loop& loop, const std::string& key, const Known& known);
     loop::Task<Found> look_on_disks(loop::Loop& loop, const std::string& key, const Known& known,
                                     const std::optional<storage::ObjectRecord>& row);
-    loop::Task<Found> look_on_shelf(loop::Loop& loop, const std::string& key, const Known& known,
-                                    const storage::ObjectRecord& row, RemotePool& pool);
+    loop::Task<Found> look_on_shelf(loop::Loop& loop, const std::string& key,
+                                    const storage::ObjectRecord& row, RemotePool& pool,
+                                    std::uint64_t catalog_state);
+    static storage::ShelfName shelf_name(const RemoteObject& object);
+    bool is_best(const CachedFile& file) const;
+    void adopt_digest(const CachedFile& file);
     loop::Task<Result<Content>> load_shelved(loop::Loop& loop, const storage::ShelfName& name,
                                              const RemoteObject& object);
     Result<Content> read_shelved(const storage::ShelfName& name, const RemoteObject& object);

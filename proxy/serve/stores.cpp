@@ -33,6 +33,9 @@ Stores::Stores(const conf::Settings& settings, std::unique_ptr<storage::Catalog>
     if (catalog_) {
         catalog_workers_ =
             std::make_unique<loop::WorkerPool>("catalog", workers.threads_per_pool, workers.queue);
+        catalog_watch_ = std::thread(
+            [this, interval = settings.cache.freshness / 2] { watch_catalog(interval); });
+        pthread_setname_np(catalog_watch_.native_handle(), "catalog watch");
     }
     if (shelf_) {
         shelf_workers_ =
@@ -43,8 +46,26 @@ Stores::Stores(const conf::Settings& settings, std::unique_ptr<storage::Catalog>
 }
 
 Stores::~Stores() {
+    {
+        const std::lock_guard lock(watch_mutex_);
+        ending_ = true;
+    }
+    watch_end_.notify_all();
+    if (catalog_watch_.joinable()) catalog_watch_.join();
     if (shelf_) shelf_->stop_scan();
     if (shelf_scan_.joinable()) shelf_scan_.join();
+}
+
+void Stores::watch_catalog(std::chrono::milliseconds interval) {
+    std::uint64_t seen = 0;
+    std::unique_lock lock(watch_mutex_);
+    while (!watch_end_.wait_for(lock, interval, [this] { return ending_; })) {
+        const auto changes = catalog_->foreign_changes();
+        // One that cannot be asked may have changed.
+        if (changes && *changes == seen) continue;
+        if (changes) seen = *changes;
+        catalog_state_.fetch_add(1, std::memory_order_release);
+    }
 }
 
 RemotePool* Stores::remote(storage::PoolId id) const {

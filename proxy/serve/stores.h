@@ -8,6 +8,8 @@
 #include "storage/shelf.h"
 
 #include <atomic>
+#include <chrono>
+#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -33,6 +35,9 @@ class Stores {
     Stores& operator=(const Stores&) = delete;
 
     storage::Catalog* catalog() const { return catalog_.get(); }
+    // Changes, within cache.freshness, when another process has changed the catalog: as long as it
+    // is the same, so is what was read there.
+    std::uint64_t catalog_state() const { return catalog_state_.load(std::memory_order_acquire); }
     loop::WorkerPool& catalog_workers() { return *catalog_workers_; }
     storage::Shelf* shelf() const { return shelf_.get(); }
     loop::WorkerPool* shelf_workers() { return shelf_workers_.get(); }
@@ -59,6 +64,7 @@ class Stores {
 
   private:
     void write_adopted();
+    void watch_catalog(std::chrono::milliseconds interval);
 
     std::unique_ptr<storage::Catalog> catalog_;
     std::map<std::string, storage::PoolId> ids_;
@@ -77,6 +83,11 @@ class Stores {
     std::unique_ptr<loop::WorkerPool> catalog_workers_;
     std::unique_ptr<loop::WorkerPool> shelf_workers_;
     std::thread shelf_scan_;
+    std::atomic<std::uint64_t> catalog_state_ = 1;
+    std::mutex watch_mutex_;
+    std::condition_variable watch_end_;
+    bool ending_ = false;
+    std::thread catalog_watch_;
 };
 
 }  // namespace tidepool::serve
