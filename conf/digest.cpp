@@ -14,6 +14,13 @@ void require(bool done) {
     if (!done) std::abort();
 }
 
+// Looked up once: doing so for each content costs as much as hashing a small one.
+const EVP_MD* sha256_method() {
+    static const EVP_MD* const method = EVP_MD_fetch(nullptr, "SHA256", nullptr);
+    require(method != nullptr);
+    return method;
+}
+
 int hex_value(char c) {
     if (c >= '0' && c <= '9') return c - '0';
     if (c >= 'a' && c <= 'f') return c - 'a' + 10;
@@ -62,14 +69,14 @@ Sha256Digest sha256(std::string_view bytes) {
 
 Sha256Digest hmac_sha256(std::span<const std::uint8_t> key, std::string_view message) {
     Sha256Digest digest{};
-    require(HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
+    require(HMAC(sha256_method(), key.data(), static_cast<int>(key.size()),
                  reinterpret_cast<const unsigned char*>(message.data()), message.size(),
                  digest.data(), nullptr) != nullptr);
     return digest;
 }
 
 Sha256::Sha256() : context_(EVP_MD_CTX_new()) {
-    require(context_ != nullptr && EVP_DigestInit_ex2(context_, EVP_sha256(), nullptr) == 1);
+    require(context_ != nullptr && EVP_DigestInit_ex2(context_, sha256_method(), nullptr) == 1);
 }
 
 Sha256::~Sha256() {

@@ -179,7 +179,7 @@ struct PoolSettings {
     enum class Type : std::uint8_t { local, nfs, s3 };
     enum class Tier : std::uint8_t { hot, warm, cold, archive };
     enum class Serve : std::uint8_t { proxy, redirect };
-    enum class Origin : std::uint8_t { s3, friendly, friendly_authorized };
+    enum class Origin : std::uint8_t { s3, friendly };
     enum class Addressing : std::uint8_t { path, virtual_host };
     std::string name;  // [a-z0-9-]{1,63}, unique
     Type storage_type = Type::local;

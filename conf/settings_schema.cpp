@@ -211,7 +211,7 @@ std::vector<Field<PoolSettings>> pool_fields() {
         field("path_prefix", &S::path_prefix, Text{wrong_in_path_prefix}),
         field("addressing", &S::addressing, Choice{{"path", "virtual_host"}}),
         field("serve", &S::serve, Choice{{"proxy", "redirect"}}),
-        field("origin", &S::origin, Choice{{"s3", "friendly", "friendly_authorized"}}),
+        field("origin", &S::origin, Choice{{"s3", "friendly"}}),
         field("daily_class_a_calls", &S::daily_class_a_calls, Count{0, kMostCalls}),
         field("daily_class_b_calls", &S::daily_class_b_calls, Count{0, kMostCalls}),
         field("daily_class_c_calls", &S::daily_class_c_calls, Count{0, kMostCalls}),

@@ -18,8 +18,6 @@ std::string_view name_of_origin(PoolSettings::Origin origin) {
             return "s3";
         case PoolSettings::Origin::friendly:
             return "friendly";
-        case PoolSettings::Origin::friendly_authorized:
-            return "friendly_authorized";
     }
     return "unknown";
 }

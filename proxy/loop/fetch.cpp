@@ -15,7 +15,9 @@ namespace {
 
 constexpr std::size_t kIdleHandles = 64;
 // libcurl's own buffer of a transfer, and so the largest piece it hands on.
-constexpr long kReceiveBytes = 64L * 1024;
+constexpr std::uint64_t kReceiveBytes = 64ULL * 1024;
+constexpr std::uint64_t kLeastReceiveBytes = 4ULL * 1024;
+constexpr std::uint64_t kUsualHeadBytes = 1024;
 // An answer's head beyond this, with those before it (100, 103), is nothing that a store sends.
 constexpr std::size_t kHeadBytes = 64UL * 1024;
 
@@ -139,7 +141,15 @@ Fetcher::~Fetcher() {
 }
 
 void Fetcher::set_timer(long wait_ms) {
-    if (wait_ms < 0) {
+    // At once is what it asks for at the start of each request: that needs no timer.
+    if (wait_ms == 0) {
+        timer_.stop();
+        if (!std::exchange(due_now_, true))
+            loop_.post([this] {
+                due_now_ = false;
+                act(CURL_SOCKET_TIMEOUT, 0);
+            });
+    } else if (wait_ms < 0) {
         timer_.stop();
     } else {
         timer_.start(static_cast<std::uint64_t>(wait_ms));
@@ -218,7 +228,9 @@ Fetch::Fetch(Fetcher& fetcher, const FetchRequest& request, std::size_t buffer_b
     set(CURLOPT_PATH_AS_IS, 1L);
     set(CURLOPT_PROTOCOLS_STR, "http,https");
     set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_2TLS));
-    set(CURLOPT_BUFFERSIZE, kReceiveBytes);
+    const std::uint64_t expected =
+        std::min(request.expected_bytes, kReceiveBytes - kUsualHeadBytes) + kUsualHeadBytes;
+    set(CURLOPT_BUFFERSIZE, static_cast<long>(std::max(expected, kLeastReceiveBytes)));
     set(CURLOPT_TCP_KEEPALIVE, 1L);
     set(CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(request.connect_timeout.count()));
     set(CURLOPT_FRESH_CONNECT, request.fresh_connection ? 1L : 0L);

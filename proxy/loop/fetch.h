@@ -27,6 +27,8 @@ struct FetchRequest {
     std::chrono::milliseconds first_byte_timeout{15'000};
     std::chrono::milliseconds stall_timeout{15'000};  // without a byte in the body
     bool fresh_connection = false;                    // reuse none: the last one led to a sick host
+    std::uint64_t expected_bytes =
+        UINT64_MAX;  // of the body, about: so large is what it is read into
 };
 
 struct FetchedHead {
@@ -64,6 +66,7 @@ class Fetcher {
     std::map<int, std::unique_ptr<SocketWatch>> watched_;
     std::vector<std::unique_ptr<SocketWatch>> unwatched_;  // may be running: freed later
     PreciseTimer timer_;
+    bool due_now_ = false;      // it has asked to be called at once
     std::vector<Fetch*> news_;  // whose waiters shall go on
     std::vector<void*> idle_;   // CURL handles to use again
 };

@@ -384,7 +384,7 @@ void FileFinder::filled(const RemoteObject& object, FillEnd end) {
     if (!to_memory && file->remote == known->remote) return;  // nothing is known better
     if (to_memory) {
         file->held = CachedFile::Held::in_memory;
-        file->body = std::move(*end.body);
+        file->body = *end.body;
     }
     describe(*file, object.key, etag_of(*file->remote), rules()->policy,
              wall_clock_ns() / 1'000'000'000);

@@ -434,11 +434,8 @@ loop::Task<> Fill::finish(std::optional<Error> error) {
             error_ = std::move(error);
         } else {
             available_ = stretch_.length;
-            if (file_ == nullptr && window_start_ == 0 && stretch_.length == object_->size) {
-                end.body.emplace();
-                for (const auto& piece : window_)
-                    *end.body += *piece;
-            }
+            const bool is_whole = stretch_.length == object_->size && window_start_ == 0;
+            if (file_ == nullptr && is_whole && window_.size() == 1) end.body = window_.front();
         }
         waiters.swap(waiters_);
     }

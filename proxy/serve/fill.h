@@ -31,7 +31,7 @@ class FillReader;
 struct FillEnd {
     std::optional<Error> error;                // nothing: all of it came, and is good
     std::optional<conf::Sha256Digest> sha256;  // of the content, where it was the whole object
-    std::optional<std::string> body;           // that, where it is in memory
+    std::shared_ptr<const std::string> body;   // that, where it is in memory in one piece
 };
 
 // Bytes [offset, offset + length) of an object.

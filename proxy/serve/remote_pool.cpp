@@ -31,6 +31,7 @@ loop::FetchRequest fetch_of(const RemoteObject& object, std::uint64_t offset, st
     fetch.fields.push_back(cdn_loop.empty()
                                ? "CDN-Loop: " + settings.loop_id
                                : fmt::format("CDN-Loop: {}, {}", cdn_loop, settings.loop_id));
+    fetch.expected_bytes = length;
     fetch.connect_timeout = settings.connect_timeout;
     fetch.first_byte_timeout = settings.first_byte_timeout;
     fetch.stall_timeout = settings.stall_timeout;
