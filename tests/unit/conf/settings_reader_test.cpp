@@ -148,7 +148,7 @@ cache_control = "no-store"
 TEST_CASE("settings: the default rules end errors first and every answer last",
           "[conf][settings]") {
     const auto rules = default_cache_control();
-    REQUIRE(rules.size() == 5);
+    REQUIRE(rules.size() == 6);
     CHECK(rules[0] == CacheControlRule{"", {"5xx"}, "", false, "no-store", "", ""});
     CHECK(rules[1] ==
           CacheControlRule{"",
@@ -159,9 +159,10 @@ TEST_CASE("settings: the default rules end errors first and every answer last",
                            "",
                            "max-age=2592000, stale-while-revalidate=86400, stale-if-error=604800"});
     CHECK(rules[2] == CacheControlRule{"", {"200"}, "", false, "public, max-age=300", "", ""});
-    CHECK(rules[3] ==
+    CHECK(rules[3] == CacheControlRule{"", {"302"}, "", false, "public, max-age=300", "", ""});
+    CHECK(rules[4] ==
           CacheControlRule{"", {"404", "410"}, "", false, "public, max-age=60", "", ""});
-    CHECK(rules[4] == CacheControlRule{"", {}, "", false, "no-store", "", ""});
+    CHECK(rules[5] == CacheControlRule{"", {}, "", false, "no-store", "", ""});
 }
 
 TEST_CASE("settings: the text may have a byte order mark, CRLF and dotted keys",
