@@ -234,9 +234,11 @@ loop::Task<FileFinder::Found> FileFinder::look_on_shelf(loop::Loop& loop, const 
     const bool is_shelved = stores_.shelf() != nullptr && file->location.empty();
     if (known && known->remote && known->remote->same_content(object) &&
         known->content_type == file->content_type && known->location == file->location) {
-        const bool is_best =
-            known->in_memory() || !is_shelved ||
-            stores_.shelf()->holds(name) == (known->held == CachedFile::Held::in_file);
+        // Somebody changed or cut the file on the shelf: it is looked at anew, and proved or dropped.
+        const bool in_file = known->held == CachedFile::Held::in_file;
+        const bool is_intact = !in_file || known->file->unchanged();
+        const bool is_best = known->in_memory() || !is_shelved ||
+                             (is_intact && stores_.shelf()->holds(name) == in_file);
         if (is_best) co_return Found{known, std::nullopt};
     }
     if (is_shelved) {
