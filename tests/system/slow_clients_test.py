@@ -66,6 +66,27 @@ class SlowClients(cold.ColdCase):
         self.assertEqual(len(self.fetches()), OBJECTS + 1)
         self.assert_shelf_is_right(self.server)
 
+    def test_without_a_shelf_the_origin_is_held_back_and_memory_bounded(self):
+        self.begin(shelf={"path": ""}, origin={"buffer": "256KiB"})
+        self.b2.clear_requests()
+        crowd = self.slow_crowd()
+        sums = []
+
+        def nothing_moves():
+            sums.append(sum(entry.sent for entry in self.fetches()))
+            return len(sums) > 20 and len(set(sums[-20:])) == 1
+        tidepool.eventually(nothing_moves, "the origin is held back", every_s=0.02)
+        waiting = [entry for entry in self.fetches() if entry.key != "uploads/other.jpg"]
+        self.assertTrue(all(entry.sent < SIZE for entry in waiting), waiting)
+        # A fetch holds origin.buffer twice, on its way in and for its readers; there is at most one a client.
+        self.assert_flat(CLIENTS * 2 * 256 * 1024 + 24 * MIB)
+        self.assert_others_are_quick()
+        for client in crowd.clients[20:]:
+            client.leave()
+        stayed = self.finish(crowd.clients[:20])
+        crowd.run(clients=stayed)
+        self.assertEqual([client for client in stayed if not client.served], [])
+
 
 if __name__ == "__main__":
     tidepool.main()

@@ -77,9 +77,16 @@ class GoodOrigin(Stampede):
         self.assert_all_served(self.rush())
         self.assertEqual(len(self.fetches()), 1)
 
-    def test_without_a_shelf_all_are_served_too(self):
+    def test_without_a_shelf_fetches_are_shared_as_well(self):
         self.begin(shelf={"path": ""})
         self.assert_all_served(self.rush(CLIENTS // 5))
+        # Who falls behind the fastest fetches the rest alone; nobody else does.
+        self.assertLess(len(self.fetches()), CLIENTS // 5)
+
+    def test_without_a_shelf_one_reader_costs_one_fetch(self):
+        self.begin(shelf={"path": ""}, origin={**cold.IMPATIENT, "buffer": "64KiB"})
+        self.assert_served(self.server, "a.jpg")
+        self.assertEqual(len(self.fetches()), 1)
 
     def test_ranges_share_slices(self):
         self.begin()
