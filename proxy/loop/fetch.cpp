@@ -235,7 +235,8 @@ Fetch::Fetch(Fetcher& fetcher, const FetchRequest& request, std::size_t buffer_b
     set(CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(request.connect_timeout.count()));
     set(CURLOPT_FRESH_CONNECT, request.fresh_connection ? 1L : 0L);
     expect_within(request.connect_timeout + request.first_byte_timeout);
-    require(curl_multi_add_handle(fetcher_.multi_, easy_));
+    const CURLMcode added = curl_multi_add_handle(fetcher_.multi_, easy_);
+    if (added != CURLM_OK) end(Error{ErrorKind::io, curl_multi_strerror(added)}, false);
 }
 
 Fetch::~Fetch() {

@@ -91,14 +91,14 @@ void FileCache::give_up_check(std::string_view key) {
 }
 
 void FileCache::replace(std::string_view key, const std::shared_ptr<const CachedFile>& known,
-                        std::shared_ptr<const CachedFile> file) {
+                        std::shared_ptr<const CachedFile> file, bool must_look) {
     std::uint64_t looked_ms = 0;
     {
         Shard& shard = shard_of(key);
         const std::lock_guard lock(shard.mutex);
         const auto found = shard.index.find(key);
         if (found == shard.index.end() || found->second->file != known) return;
-        looked_ms = found->second->looked_ms;
+        if (!must_look) looked_ms = found->second->looked_ms;
     }
     put(key, std::move(file), looked_ms, generation());
 }

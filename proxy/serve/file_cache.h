@@ -46,9 +46,10 @@ class FileCache {
     // The check that `ageing` asked for did not come to an end; somebody else may try.
     void give_up_check(std::string_view key);
 
-    // Puts `file` where `known` is, and leaves what was learnt otherwise meanwhile.
+    // Puts `file` where `known` is, and leaves what was learnt otherwise meanwhile. With
+    // `must_look` it is stale: known, but to be checked before it is used.
     void replace(std::string_view key, const std::shared_ptr<const CachedFile>& known,
-                 std::shared_ptr<const CachedFile> file);
+                 std::shared_ptr<const CachedFile> file, bool must_look);
     // Forgets what is known of the key, as it has just been changed from here.
     void forget(std::string_view key);
 

@@ -26,6 +26,15 @@ std::int64_t wall_clock_ns() {
     return now.tv_sec * 1'000'000'000LL + now.tv_nsec;
 }
 
+// The same object with its digest, where that was not known.
+std::shared_ptr<const RemoteObject> with_digest(const std::shared_ptr<const RemoteObject>& object,
+                                                const std::optional<conf::Sha256Digest>& sha256) {
+    if (object->sha256 || !sha256) return object;
+    auto learnt = std::make_shared<RemoteObject>(*object);
+    learnt->sha256 = sha256;
+    return learnt;
+}
+
 // The order in which pools are asked: hot before warm before cold, then by priority, then as
 // written.
 std::vector<conf::PoolSettings> in_asking_order(std::vector<conf::PoolSettings> pools) {
@@ -185,7 +194,7 @@ loop::Task<FileFinder::Found> FileFinder::look(loop::Loop& loop, const std::stri
     }
     if (row) {
         if (RemotePool* pool = stores_.remote(row->pool)) {
-            Found found = co_await look_on_shelf(loop, key, *row, *pool, catalog_state);
+            Found found = co_await look_on_shelf(loop, key, known, *row, *pool, catalog_state);
             co_return found;
         }
     }
@@ -225,6 +234,7 @@ loop::Task<FileFinder::Found> FileFinder::look_on_disks(
 
 // An object in a bucket: its description, and its bytes where they are on the shelf and good.
 loop::Task<FileFinder::Found> FileFinder::look_on_shelf(loop::Loop& loop, const std::string& key,
+                                                        const Known& known,
                                                         const storage::ObjectRecord& row,
                                                         RemotePool& pool,
                                                         std::uint64_t catalog_state) {
@@ -234,13 +244,23 @@ loop::Task<FileFinder::Found> FileFinder::look_on_shelf(loop::Loop& loop, const 
     file->catalog_state = catalog_state;
     const std::int64_t now_s = wall_clock_ns() / 1'000'000'000;
     const RemoteObject& object = *file->remote;
-    const storage::ShelfName name = shelf_name(object);
     const bool is_shelved = stores_.shelf() != nullptr && file->location.empty();
+    // What is known stays as it is where the row still says the same of it.
+    if (known && known->remote && known->remote->same_content(object) &&
+        known->content_type == file->content_type && known->location == file->location) {
+        if (is_best(*known)) {
+            auto again = std::make_shared<CachedFile>(*known);
+            again->catalog_state = catalog_state;
+            co_return Found{std::move(again), std::nullopt};
+        }
+        file->remote = with_digest(file->remote, known->remote->sha256);
+    }
     if (is_shelved) {
-        Result<Content> content = co_await load_shelved(loop, name, object);
+        Result<Content> content =
+            co_await load_shelved(loop, shelf_name(*file->remote), *file->remote);
         if (content) {
-            file->held = cache_.holds_in_memory(object.size) ? CachedFile::Held::in_memory
-                                                             : CachedFile::Held::in_file;
+            file->held = cache_.holds_in_memory(row.size) ? CachedFile::Held::in_memory
+                                                          : CachedFile::Held::in_file;
             if (file->in_memory()) {
                 file->body = std::move(content->body);
             } else {
@@ -249,7 +269,7 @@ loop::Task<FileFinder::Found> FileFinder::look_on_shelf(loop::Loop& loop, const 
             }
         }
     }
-    describe(*file, key, etag_of(object), rules->policy, now_s);
+    describe(*file, key, etag_of(*file->remote), rules->policy, now_s);
     co_return Found{std::move(file), std::nullopt};
 }
 
@@ -257,8 +277,10 @@ storage::ShelfName FileFinder::shelf_name(const RemoteObject& object) {
     return {object.pool->settings.name, object.key, object.version(), std::nullopt, object.size};
 }
 
-// The bytes are where they are served from best.
+// The bytes are where they are served from best, and as they were found. Somebody may have changed
+// or cut a file on the shelf: then it is looked at anew, and proved or dropped.
 bool FileFinder::is_best(const CachedFile& file) const {
+    if (file.held == CachedFile::Held::in_file && !file.file->unchanged()) return false;
     if (file.in_memory() || !file.location.empty() || stores_.shelf() == nullptr) return true;
     return stores_.shelf()->holds(shelf_name(*file.remote)) ==
            (file.held == CachedFile::Held::in_file);
@@ -374,21 +396,19 @@ void FileFinder::filled(const RemoteObject& object, FillEnd end) {
     auto file = std::make_shared<CachedFile>(*known);
     if (end.sha256 && !known->remote->sha256) {
         // From now on its digest is known, and stays the same wherever the object goes.
-        auto learnt = std::make_shared<RemoteObject>(*known->remote);
-        learnt->sha256 = end.sha256;
-        file->remote = std::move(learnt);
+        file->remote = with_digest(known->remote, end.sha256);
         adopt_digest(*file);
     }
     const bool to_memory = end.body && cache_.holds_in_memory(object.size);
-    if (!to_memory && stores_.shelf() != nullptr) return cache_.forget(object.key);
-    if (!to_memory && file->remote == known->remote) return;  // nothing is known better
+    // Its bytes are on the shelf now, which whoever asks next finds out.
+    const bool must_look = !to_memory && stores_.shelf() != nullptr;
     if (to_memory) {
         file->held = CachedFile::Held::in_memory;
         file->body = *end.body;
     }
     describe(*file, object.key, etag_of(*file->remote), rules()->policy,
              wall_clock_ns() / 1'000'000'000);
-    cache_.replace(object.key, known, std::move(file));
+    cache_.replace(object.key, known, std::move(file), must_look);
 }
 
 void FileFinder::adopt_digest(const CachedFile& file) {

@@ -94,7 +94,7 @@ class FileFinder {
     loop::Task<Found> look(loop::Loop& loop, const std::string& key, const Known& known);
     loop::Task<Found> look_on_disks(loop::Loop& loop, const std::string& key, const Known& known,
                                     const std::optional<storage::ObjectRecord>& row);
-    loop::Task<Found> look_on_shelf(loop::Loop& loop, const std::string& key,
+    loop::Task<Found> look_on_shelf(loop::Loop& loop, const std::string& key, const Known& known,
                                     const storage::ObjectRecord& row, RemotePool& pool,
                                     std::uint64_t catalog_state);
     static storage::ShelfName shelf_name(const RemoteObject& object);

@@ -379,7 +379,9 @@ bool Fill::make_room_now() {
         bool somebody_starves = false;
         for (const FillReader* reader : readers_) {
             least = std::min(least, reader->position_);
-            somebody_starves = somebody_starves || reader->starved_;
+            // One that was just woken still says so, and has not taken what it was woken for.
+            somebody_starves =
+                somebody_starves || (reader->starved_ && reader->position_ >= available_);
         }
         const std::uint64_t first_bytes = window_.front()->size();
         if (window_start_ + first_bytes > least && !somebody_starves) return true;

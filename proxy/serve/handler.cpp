@@ -338,7 +338,9 @@ http::Response FileHandler::absent(std::string_view key, std::string_view cache_
 http::Response FileHandler::failed(std::string_view key, const Error& error) {
     int status = 503;
     std::int64_t retry_s = error.kind == ErrorKind::busy ? 1 : 5;
-    if (error.store) {
+    if (error.kind == ErrorKind::corrupt) {
+        status = 502;  // a store, that gave something else than the catalog says
+    } else if (error.store) {
         // A store: 504 where it did not answer in time, 503 where it or its guards say when to come
         // again, 502 for whatever else it did.
         const bool comes_again =
