@@ -32,6 +32,8 @@ constexpr std::int64_t kTouchEveryS = 600;
 // Names of what is being filled: PID-NUMBER.part, in the folder "partial".
 constexpr std::string_view kPartial = "partial";
 constexpr std::string_view kInUse = "in-use";
+// What is read at once to prove a slice.
+constexpr std::uint64_t kProofBytes = 256ULL * 1024;
 
 std::int64_t wall_clock_s() {
     return std::time(nullptr);
@@ -196,7 +198,7 @@ void Shelf::list_folder(const std::string& folder, std::vector<Found>& into) con
         const bool is_ours = name && path_of(*name) == file && lstat(file.c_str(), &status) == 0 &&
                              S_ISREG(status.st_mode);
         if (!is_ours) continue;
-        if (static_cast<std::uint64_t>(status.st_size) != name->bytes()) {
+        if (static_cast<std::uint64_t>(status.st_size) != name->file_bytes()) {
             ::unlink(file.c_str());
             continue;
         }
@@ -279,7 +281,7 @@ Result<std::shared_ptr<OpenFile>> Shelf::find(const ShelfName& name) {
     const int error = errno;
     struct stat status{};
     const bool is_whole = fd >= 0 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode) &&
-                          static_cast<std::uint64_t>(status.st_size) == name.bytes();
+                          static_cast<std::uint64_t>(status.st_size) == name.file_bytes();
     const std::int64_t now_s = wall_clock_s();
     bool touch = false;
     {
@@ -304,7 +306,31 @@ Result<std::shared_ptr<OpenFile>> Shelf::find(const ShelfName& name) {
     }
     // Later than it was written is what tells the two parts apart after a restart.
     if (touch) set_access_time(fd, std::max<std::int64_t>(now_s, status.st_mtime + 1));
-    return std::make_shared<OpenFile>(fd, FileIdentity::of(status), 0);
+    auto file = std::make_shared<OpenFile>(fd, FileIdentity::of(status), 0);
+    if (!name.is_slice()) return file;
+    auto proved = prove_slice(*file, name);
+    if (!proved) {
+        drop(name);
+        return std::unexpected(std::move(proved.error()));
+    }
+    return file;
+}
+
+// Nobody else knows a slice's digest, so it stands behind its bytes.
+Result<void> Shelf::prove_slice(const OpenFile& file, const ShelfName& name) {
+    conf::Sha256 sha256;
+    std::string chunk(std::min<std::uint64_t>(name.bytes(), kProofBytes), '\0');
+    for (std::uint64_t offset = 0; offset < name.bytes(); offset += chunk.size()) {
+        if (name.bytes() - offset < chunk.size()) chunk.resize(name.bytes() - offset);
+        if (auto read = file.read(offset, chunk); !read) return read;
+        sha256.update(chunk);
+    }
+    conf::Sha256Digest digest{};
+    const std::span<char> stored(reinterpret_cast<char*>(digest.data()), digest.size());
+    if (auto read = file.read(name.bytes(), stored); !read) return read;
+    if (sha256.finish() == digest) return {};
+    conf::log_error("a slice on the shelf was damaged and is taken off name={}", name.file_name());
+    return fail(ErrorKind::corrupt, "shelf " + path_of(name) + ": damaged");
 }
 
 void Shelf::drop(const ShelfName& name) {
@@ -398,7 +424,9 @@ Result<std::unique_ptr<Shelf::Filling>> Shelf::begin(const ShelfName& name) {
 
 Shelf::Filling::Filling(Shelf& shelf, const ShelfName& name, std::string path,
                         std::shared_ptr<OpenFile> file, int fd)
-    : shelf_(shelf), name_(name), path_(std::move(path)), file_(std::move(file)), fd_(fd) {}
+    : shelf_(shelf), name_(name), path_(std::move(path)), file_(std::move(file)), fd_(fd) {
+    if (name_.is_slice()) sha256_.emplace();
+}
 
 Shelf::Filling::~Filling() {
     if (path_.empty()) return;
@@ -407,6 +435,11 @@ Shelf::Filling::~Filling() {
 }
 
 Result<void> Shelf::Filling::append(std::span<const char> bytes) {
+    if (sha256_) sha256_->update(bytes);
+    return write(bytes);
+}
+
+Result<void> Shelf::Filling::write(std::span<const char> bytes) {
     while (!bytes.empty()) {
         const ssize_t put = pwrite(fd_, bytes.data(), bytes.size(), static_cast<off_t>(written_));
         if (put < 0 && errno == EINTR) continue;
@@ -423,6 +456,12 @@ Result<void> Shelf::Filling::commit() {
     if (written_ != name_.bytes())
         return fail(ErrorKind::invalid,
                     fmt::format("shelf: {} of {} bytes", written_, name_.bytes()));
+    if (sha256_) {
+        const conf::Sha256Digest digest = sha256_->finish();
+        sha256_.reset();
+        auto put = write({reinterpret_cast<const char*>(digest.data()), digest.size()});
+        if (!put) return put;
+    }
     struct stat status{};
     // Used and written at the same time: not wanted again yet.
     if (fstat(fd_, &status) == 0) set_access_time(fd_, status.st_mtime);

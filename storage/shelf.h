@@ -1,6 +1,7 @@
 // The shelf: a disk cache of what was fetched from stores. Blocking calls only.
 #pragma once
 
+#include "conf/digest.h"
 #include "conf/error.h"
 #include "conf/settings.h"
 #include "storage/open_file.h"
@@ -28,6 +29,11 @@ class ShelfName {
     ShelfName(std::string_view pool, std::string_view key, std::string_view version,
               std::optional<std::uint64_t> slice, std::uint64_t bytes);
 
+    bool is_slice() const { return id_[2] != 0; }
+    // Of its file: a slice has its digest behind it.
+    std::uint64_t file_bytes() const {
+        return bytes() + (is_slice() ? sizeof(conf::Sha256Digest) : 0);
+    }
     std::uint64_t bytes() const { return id_[3]; }
 
   private:
@@ -49,8 +55,8 @@ class ShelfName {
 // Least recently used goes first, but what was asked for a second time is kept in a part of its own
 // (four fifths), which objects that are wanted once, as by a crawler, cannot empty. The order
 // survives a restart in the files' access times. Files that somebody deletes are just not there
-// any more. After a crash of the machine slices are thrown away, as nothing proves them; whole
-// objects are proved by whoever knows their digest.
+// any more. A slice has its SHA-256 behind it and is proved whenever it is found; whole objects are
+// proved by whoever knows their digest. After a crash of the machine slices are thrown away.
 //
 // Safe from any thread.
 class Shelf {
@@ -67,7 +73,7 @@ class Shelf {
     void scan();
     void stop_scan() { stopping_.store(true, std::memory_order_relaxed); }
 
-    // not_found: it is not there. Counts as a use.
+    // not_found: it is not there; corrupt: it was damaged, and is no longer there. Counts as a use.
     Result<std::shared_ptr<OpenFile>> find(const ShelfName& name);
     // As far as is known without looking at the disk. Never blocks.
     bool holds(const ShelfName& name) const;
@@ -97,7 +103,10 @@ class Shelf {
         std::string path_;  // "" once it has its name
         std::shared_ptr<OpenFile> file_;
         int fd_;
+        Result<void> write(std::span<const char> bytes);
+
         std::uint64_t written_ = 0;
+        std::optional<conf::Sha256> sha256_;  // of a slice
     };
     // Makes room first. overloaded where there is none: it is too large for the shelf, or the disk
     // is full of other things.
@@ -144,6 +153,7 @@ class Shelf {
         return orders_[once].bytes + orders_[again].bytes + filling_bytes_;
     }
     std::string path_of(const ShelfName& name) const;
+    Result<void> prove_slice(const OpenFile& file, const ShelfName& name);
     void link_newest(Node& node, Part part);
     void link_oldest(Node& node, Part part);
     void unlink(Node& node);

@@ -114,7 +114,7 @@ loop::Task<bool> Origin::ObjectReader::open_from_shelf(std::uint64_t offset) {
     if (origin_.shelf_ == nullptr || (!slice && !is_whole)) co_return false;
     const storage::ShelfName name(object_->pool->settings.name, object_->key, object_->version(),
                                   slice, piece_.length);
-    auto found = co_await loop::offload(place_.loop, *origin_.shelf_workers_, loop::Lane::quick,
+    auto found = co_await loop::offload(place_.loop, *origin_.shelf_workers_, loop::Lane::bulk,
                                         [&] { return origin_.shelf_->find(name); });
     if (!found) co_return false;  // also where it cannot be read: the origin has it
     file_ = std::move(*found);

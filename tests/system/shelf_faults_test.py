@@ -35,6 +35,17 @@ class ShelfFaults(cold.ColdCase):
         for _ in range(3):
             self.assert_served(self.server, "a.jpg")
 
+    def test_bits_of_a_slice_flip(self):
+        content = self.put("big.jpg", 3 * 1024 * 1024)
+        self.server = self.serve_cold(hashed=True)
+        for harmed in (False, True):
+            for path in self.shelf_files(self.server) if harmed else []:
+                data = bytearray(path.read_bytes())
+                data[500_000] ^= 1
+                path.write_bytes(data)
+            answer = self.server.get("/uploads/big.jpg", "Range: bytes=1000-2000000")
+            self.assertTrue(answer.body == content[1000:2_000_001])
+
     def test_a_file_vanishes(self):
         self.begin().unlink()
         self.assert_recovers()
