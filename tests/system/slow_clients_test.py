@@ -77,7 +77,8 @@ class SlowClients(cold.ColdCase):
             return len(sums) > 20 and len(set(sums[-20:])) == 1
         tidepool.eventually(nothing_moves, "the origin is held back", every_s=0.02)
         waiting = [entry for entry in self.fetches() if entry.key != "uploads/other.jpg"]
-        self.assertTrue(all(entry.sent < SIZE for entry in waiting), waiting)
+        # What was sent is in buffers: the kernel's of both ends, which differ, and ours.
+        self.assertLess(sum(entry.sent for entry in waiting), 0.75 * SIZE * len(waiting))
         # A fetch holds origin.buffer twice, on its way in and for its readers; there is at most one a client.
         self.assert_flat(CLIENTS * 2 * 256 * 1024 + 24 * MIB)
         self.assert_others_are_quick()
