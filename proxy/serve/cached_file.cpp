@@ -41,7 +41,9 @@ void describe(CachedFile& file, std::string_view key, std::string etag, const Ca
     file.head_200 = fmt::format(
         "HTTP/1.1 200 OK\r\nContent-Type: {}\r\nContent-Length: {}\r\nAccept-Ranges: bytes\r\n{}{}",
         file.content_type, file.identity.size, file.fields, cache_status);
-    file.head_304 = fmt::format("HTTP/1.1 304 Not Modified\r\n{}{}", file.fields, cache_status);
+    // No more than guides a cache's update (RFC 9110, 15.4.5).
+    file.head_304 = fmt::format("HTTP/1.1 304 Not Modified\r\n{}ETag: {}\r\n{}",
+                                policy.lines(key, 200, file.content_type), file.etag, cache_status);
 }
 
 }  // namespace tidepool::serve

@@ -34,7 +34,7 @@ struct CachedFile {
     std::string content_type;
     std::string etag;  // with its quotes: the content's SHA-256 in hex
     std::int64_t last_modified = 0;
-    std::string fields;    // header lines that 200, 206 and 304 share
+    std::string fields;    // header lines that 200 and 206 share
     std::string head_200;  // the heads of the two answers that are given most, for one that was in
                            // the cache
     std::string head_304;
