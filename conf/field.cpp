@@ -39,7 +39,8 @@ void add_unknown_key(const Member& member, const std::vector<std::string_view>& 
 
 void add_missing_key(const Node& table, std::string_view key, std::string_view example,
                      ProblemList& problems) {
-    problems.add(table.place, fmt::format("{}.{}", table.path, key),
+    const std::string dot = table.path.empty() ? "" : ".";
+    problems.add(table.place, fmt::format("{}{}{}", table.path, dot, key),
                  fmt::format("is missing: write {}", example));
 }
 

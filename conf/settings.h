@@ -37,6 +37,7 @@ struct AdminSettings {
     std::vector<ListenAddress> listen{
         {ListenAddress::Family::inet4, "127.0.0.1", 9090}};  // [] = no admin listener
     Secret token;  // of /api/admin/v1, "env:NAME" or "file:/PATH"; none = that API is closed
+    std::uint64_t request_body_bytes = 64ULL * 1024;  // "request_body"; else 413. 1KiB..16MiB
     bool operator==(const AdminSettings&) const = default;
 };
 

@@ -227,7 +227,8 @@ std::vector<SectionSchema> make_schema() {
         section("server", &S::server, server_fields()),
         section("admin", &S::admin,
                 {field("listen", &AdminSettings::listen, ListenList{.min_items = 0}),
-                 field("token", &AdminSettings::token, SecretSource{})}),
+                 field("token", &AdminSettings::token, SecretSource{}),
+                 field("request_body", &AdminSettings::request_body_bytes, Size{kKiB, 16 * kMiB})}),
         section("limits", &S::limits, limit_fields()),
         section("timeouts", &S::timeouts, timeout_fields()),
         section("workers", &S::workers, worker_fields()),
@@ -250,6 +251,11 @@ std::vector<SectionSchema> make_schema() {
 }
 
 }  // namespace
+
+void read_pool(const Node& table, PoolSettings& into, ProblemList& problems) {
+    static const std::vector<Field<PoolSettings>> fields = pool_fields();
+    read_fields(table, fields, into, problems);
+}
 
 const std::vector<SectionSchema>& settings_schema() {
     static const std::vector<SectionSchema> schema = make_schema();

@@ -22,6 +22,10 @@ struct SectionSchema {
     std::function<void(const Settings&, Findings&)> check;  // each value's own range
 };
 
+// Reads the fields of one pool from a table whose path is ""; what is wrong is told by the field's
+// name. Ranges and contradictions are settings_check's.
+void read_pool(const Node& table, PoolSettings& into, ProblemList& problems);
+
 // Made once, then constant.
 const std::vector<SectionSchema>& settings_schema();
 

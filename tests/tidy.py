@@ -20,7 +20,7 @@ OWNERS = [
     (r"spdlog/", ["conf/log"], 1),
     (r"llhttp\.h", ["proxy/http/"], 1),
     (r"uv\.h|uv/", ["proxy/loop/", "proxy/http/"], 0),
-    (r"openssl/", ["conf/digest"], 1),
+    (r"openssl/", ["conf/digest", "conf/sealing"], 2),
     (r"curl/", ["storage/s3_http", "proxy/loop/fetch"], 2),
     (r"pugixml", ["storage/s3_xml"], 1),
     (r"CLI/", ["proxy/main", "proxy/cli/"], 0),

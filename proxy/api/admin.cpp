@@ -1,5 +1,8 @@
 #include "proxy/api/admin.h"
 
+#include "conf/digest.h"
+#include "proxy/api/pools_api.h"
+
 #include <string>
 
 #include <fmt/format.h>
@@ -10,6 +13,7 @@ namespace {
 
 constexpr std::string_view kNoStore = "Cache-Control: no-store\r\n";
 constexpr std::string_view kText = "text/plain; charset=utf-8";
+constexpr std::string_view kApiPath = "/api/";
 
 http::Response answer(int status, std::string_view text, std::string_view type = kText) {
     http::Response response = http::text_response(status, type, text, kNoStore);
@@ -17,10 +21,58 @@ http::Response answer(int status, std::string_view text, std::string_view type =
     return response;
 }
 
+http::Response answer(const ApiAnswer& made) {
+    const std::string fields = fmt::format("{}{}", kNoStore, made.fields);
+    http::Response response =
+        http::text_response(made.status, "application/json", made.body, fields);
+    if (made.status == 204) {
+        response = {};
+        response.status = 204;
+        response.has_body = false;
+        response.head = fmt::format("HTTP/1.1 {}\r\n{}", http::status_line_text(204), fields);
+    }
+    response.source = http::Source::internal;
+    return response;
+}
+
+bool is_path_below(std::string_view path, std::string_view folder) {
+    return path.starts_with(folder) && (path.size() == folder.size() || path[folder.size()] == '/');
+}
+
 }  // namespace
+
+// The digests are compared, so that the time it takes tells nothing of the token.
+bool AdminHandler::is_authorized(const http::RequestHead& head) const {
+    constexpr std::string_view kScheme = "bearer ";
+    const std::string_view value = head.single("Authorization");
+    if (value.size() < kScheme.size()) return false;
+    for (std::size_t i = 0; i < kScheme.size(); ++i) {
+        if ((value[i] | 0x20) != kScheme[i]) return false;
+    }
+    return !api_.token.empty() &&
+           conf::sha256(value.substr(kScheme.size())) == conf::sha256(api_.token.reveal());
+}
+
+std::uint64_t AdminHandler::wanted_body(const http::RequestHead& head) const {
+    const bool is_known = is_path_below(head.path, kPoolsPath) && is_authorized(head);
+    return is_known ? api_.request_body_bytes : 0;
+}
 
 std::optional<http::Response> AdminHandler::respond_now(const http::RequestHead& head,
                                                         const http::Peer&) {
+    if (head.path.starts_with(kApiPath)) {
+        if (api_.token.empty()) {
+            return answer(
+                api_error(403, "closed", "the admin API is closed: set admin.token and restart"));
+        }
+        if (!is_authorized(head)) {
+            return answer(api_error(401, "unauthorized",
+                                    "send Authorization: Bearer and the value of admin.token",
+                                    "WWW-Authenticate: Bearer\r\n"));
+        }
+        if (is_path_below(head.path, kPoolsPath)) return std::nullopt;
+        return answer(api_error(404, "not_found", fmt::format("there is {}", kPoolsPath)));
+    }
     if (head.method != http::Method::get && head.method != http::Method::head) {
         return http::text_response(405, kText, "method not allowed\n",
                                    fmt::format("{}Allow: GET, HEAD\r\n", kNoStore));
@@ -33,20 +85,42 @@ std::optional<http::Response> AdminHandler::respond_now(const http::RequestHead&
     if (head.path == "/metrics") {
         return answer(200, gather_metrics(sources_), "text/plain; version=0.0.4; charset=utf-8");
     }
-    return answer(404, "not found; there are /metrics, /healthz and /readyz\n");
+    return answer(
+        404, fmt::format("not found; there are /metrics, /healthz, /readyz and {}\n", kPoolsPath));
 }
 
-// /readyz. Ready: every pool's base path answers.
-loop::Task<http::Response> AdminHandler::respond(const http::RequestHead&, const http::Peer&) {
+loop::Task<http::Response> AdminHandler::respond(const http::RequestHead& head, const http::Peer&) {
+    if (head.path == "/readyz") return respond_ready();
+    return respond_api(head);
+}
+
+// Ready: every local pool's base path answers.
+loop::Task<http::Response> AdminHandler::respond_ready() {
     std::string failed;
-    for (const auto& pool : sources_.finder->pools()) {
-        auto& workers = sources_.finder->workers_of(pool.index);
-        const auto checked = co_await loop::offload(
-            *sources_.loops.front(), workers, loop::Lane::quick, [&] { return pool.pool.check(); });
-        if (!checked) failed += fmt::format("pool {}: not readable\n", pool.pool.name());
+    const auto sites = sources_.finder->sites();
+    for (serve::FileFinder::Site* const site : *sites) {
+        const auto checked =
+            co_await loop::offload(*sources_.loops.front(), site->workers, loop::Lane::quick,
+                                   [&] { return site->pool.check(); });
+        if (!checked) failed += fmt::format("pool {}: not readable\n", site->pool.name());
     }
     if (!failed.empty()) co_return answer(503, failed);
     co_return answer(200, "ready\n");
+}
+
+loop::Task<http::Response> AdminHandler::respond_api(const http::RequestHead& head) {
+    const auto call = [&]() -> Result<ApiAnswer> {
+        ApiAnswer made = answer_pools(*api_.pools, head.method_text, head.path, head.body);
+        if (made.changed) api_.pools_changed();
+        return made;
+    };
+    serve::Stores& stores = sources_.finder->stores();
+    if (stores.catalog() == nullptr) co_return answer(*call());  // says so, without waiting
+    const auto made = co_await loop::offload(*sources_.loops.front(), stores.catalog_workers(),
+                                             loop::Lane::bulk, call);
+    if (made) co_return answer(*made);
+    co_return answer(
+        api_error(503, "overloaded", "too many calls of the catalog wait", "Retry-After: 1\r\n"));
 }
 
 http::Response AdminHandler::refuse(http::Refusal refusal) {

@@ -1,18 +1,32 @@
-// Answers of the admin listener: metrics and health.
+// Answers of the admin listener: metrics, health, and the admin API.
 #pragma once
 
+#include "conf/secret.h"
 #include "proxy/api/metrics.h"
+#include "proxy/api/pool_registry.h"
 #include "proxy/http/handler.h"
 
+#include <cstdint>
+#include <functional>
 #include <optional>
 
 namespace tidepool::api {
 
+// What the admin API works with.
+struct ApiMeans {
+    PoolRegistry* pools = nullptr;         // outlives the handler
+    conf::Secret token;                    // that callers must have; none = the API is closed
+    std::uint64_t request_body_bytes = 0;  // longer bodies are 413
+    std::function<void()> pools_changed;   // blocks; called on a worker of the catalog
+};
+
 // Loop thread of the admin listener only.
 class AdminHandler final : public http::Handler {
   public:
-    explicit AdminHandler(MetricSources sources) : sources_(std::move(sources)) {}
+    AdminHandler(MetricSources sources, ApiMeans api)
+        : sources_(std::move(sources)), api_(std::move(api)) {}
 
+    std::uint64_t wanted_body(const http::RequestHead& head) const override;
     std::optional<http::Response> respond_now(const http::RequestHead& head,
                                               const http::Peer& peer) override;
     loop::Task<http::Response> respond(const http::RequestHead& head,
@@ -24,7 +38,12 @@ class AdminHandler final : public http::Handler {
     void set_draining() { draining_ = true; }
 
   private:
+    bool is_authorized(const http::RequestHead& head) const;
+    loop::Task<http::Response> respond_ready();
+    loop::Task<http::Response> respond_api(const http::RequestHead& head);
+
     MetricSources sources_;
+    ApiMeans api_;
     bool draining_ = false;
 };
 

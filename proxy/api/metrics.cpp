@@ -151,8 +151,8 @@ void add_cache(Gatherer& out, const MetricSources& sources) {
 // The workers of the local pools, and those of the catalog and the shelf.
 std::vector<const loop::WorkerPool*> worker_pools(const MetricSources& sources) {
     std::vector<const loop::WorkerPool*> all;
-    for (const auto& pool : sources.finder->pools())
-        all.push_back(&pool.workers);
+    for (const serve::FileFinder::Site* const site : *sources.finder->sites())
+        all.push_back(&site->workers);
     serve::Stores& stores = sources.finder->stores();
     if (stores.catalog() != nullptr) all.push_back(&stores.catalog_workers());
     if (stores.shelf() != nullptr) all.push_back(stores.shelf_workers());
@@ -162,7 +162,7 @@ std::vector<const loop::WorkerPool*> worker_pools(const MetricSources& sources) 
 template <class Value>
 void add_by_bucket(Gatherer& out, const MetricSources& sources, std::string name, std::string help,
                    MetricType type, Value value) {
-    const auto& remotes = sources.finder->stores().remotes();
+    const auto remotes = sources.finder->stores().remotes();
     if (remotes.empty()) return;
     out.family(std::move(name), std::move(help), type);
     for (const auto& pool : remotes)
@@ -193,7 +193,7 @@ void add_buckets(Gatherer& out, const MetricSources& sources) {
                       const auto now = std::chrono::steady_clock::now();
                       return pool.gate.reads.state(now) == storage::Breaker::State::open ? 1 : 0;
                   });
-    const auto& remotes = sources.finder->stores().remotes();
+    const auto remotes = sources.finder->stores().remotes();
     if (remotes.empty()) return;
     out.family("tidepool_budget_used", "What a bucket was used for since midnight UTC, by item.",
                MetricType::Gauge);

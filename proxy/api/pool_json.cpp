@@ -1,6 +1,12 @@
 #include "proxy/api/pool_json.h"
 
-#include <nlohmann/json.hpp>
+#include "conf/bytes.h"
+#include "conf/document.h"
+#include "conf/settings_schema.h"
+
+#include <utility>
+
+#include <fmt/format.h>
 
 namespace tidepool::api {
 
@@ -24,6 +30,39 @@ std::string_view name_of_origin(PoolSettings::Origin origin) {
 
 std::string_view name_of_addressing(PoolSettings::Addressing addressing) {
     return addressing == PoolSettings::Addressing::path ? "path" : "virtual_host";
+}
+
+// Fields are one level deep; what lies deeper is wrong anyway and is not looked into.
+constexpr unsigned kDepth = 3;
+
+// JSON as the tree that the settings' schema reads. A null is a field that is not there.
+conf::Node node_of(const Json& json, const std::string& path, unsigned depth) {
+    conf::Node node;
+    node.path = path;
+    if (json.is_object()) {
+        for (const auto& [key, value] : json.items()) {
+            if (value.is_null() || depth == kDepth) continue;
+            const std::string below = path.empty() ? key : fmt::format("{}.{}", path, key);
+            node.members.push_back({key, {}, node_of(value, below, depth + 1)});
+        }
+    } else if (json.is_array()) {
+        node.kind = conf::Node::Kind::list;
+        for (std::size_t i = 0; i < json.size() && depth < kDepth; ++i)
+            node.items.push_back(node_of(json[i], fmt::format("{}[{}]", path, i + 1), depth + 1));
+    } else if (json.is_string()) {
+        node.kind = conf::Node::Kind::text;
+        node.text = json.get<std::string>();
+    } else if (json.is_boolean()) {
+        node.kind = conf::Node::Kind::boolean;
+        node.boolean = json.get<bool>();
+    } else if (json.is_number_integer() && json <= INT64_MAX) {
+        node.kind = conf::Node::Kind::integer;
+        node.integer = json.get<std::int64_t>();
+    } else {
+        node.kind = conf::Node::Kind::real;
+        node.real = json.is_number() ? json.get<double>() : 0;
+    }
+    return node;
 }
 
 }  // namespace
@@ -54,13 +93,13 @@ std::string_view name_of(PoolSettings::Tier tier) {
     return "unknown";
 }
 
-std::string pool_json(const PoolSettings& pool) {
-    nlohmann::ordered_json json{
+Json pool_json(const PoolSettings& pool) {
+    Json json{
         {"name", pool.name},
         {"storage_type", name_of(pool.storage_type)},
         {"storage_tier", name_of(pool.storage_tier)},
         {"base_path", pool.base_path},
-        {"max_size", pool.max_size_bytes},
+        {"max_size", conf::format_size(pool.max_size_bytes)},
         {"priority", pool.priority},
         {"is_active", pool.is_active},
         {"is_default", pool.is_default},
@@ -84,10 +123,24 @@ std::string pool_json(const PoolSettings& pool) {
         json["daily_class_a_calls"] = pool.daily_class_a_calls;
         json["daily_class_b_calls"] = pool.daily_class_b_calls;
         json["daily_class_c_calls"] = pool.daily_class_c_calls;
-        json["daily_egress"] = pool.daily_egress_bytes;
+        json["daily_egress"] = conf::format_size(pool.daily_egress_bytes);
         json["budget_warning_percent"] = pool.budget_warning_percent;
     }
-    return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+    return json;
+}
+
+std::vector<FieldProblem> read_pool_json(const Json& json, conf::PoolSettings& into) {
+    if (!json.is_object()) return {{"", "expected an object with the fields of a pool"}};
+    conf::ProblemList problems("");
+    conf::read_pool(node_of(json, "", 0), into, problems);
+    std::vector<FieldProblem> found;
+    for (conf::Problem& problem : problems.take_sorted())
+        found.push_back({std::move(problem.key), std::move(problem.message)});
+    return found;
+}
+
+std::string text_of(const Json& json) {
+    return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 }  // namespace tidepool::api

@@ -5,12 +5,30 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
+
+#include <nlohmann/json.hpp>
 
 namespace tidepool::api {
 
-// Every field of [[pool]] by its name there, sizes in bytes; secrets by where they come from
+using Json = nlohmann::ordered_json;
+
+// Every field of [[pool]] by its name there and written as there; secrets by where they come from
 // ("env:NAME"), never by value (invariant 10). This is what the catalog keeps of a pool.
-std::string pool_json(const conf::PoolSettings& pool);
+Json pool_json(const conf::PoolSettings& pool);
+
+// What is wrong with one field; "" = with all of them together.
+struct FieldProblem {
+    std::string field;
+    std::string message;
+};
+
+// Reads what pool_json() wrote, or what somebody sent; fields that are not there stay as they are.
+// Gives what is unknown, missing or of a wrong type. Ranges and contradictions are not looked for.
+std::vector<FieldProblem> read_pool_json(const Json& json, conf::PoolSettings& into);
+
+// One line; bytes that are not UTF-8 are replaced.
+std::string text_of(const Json& json);
 
 // The names of the enumerators, as the configuration has them.
 std::string_view name_of(conf::PoolSettings::Type type);

@@ -1,5 +1,7 @@
 #include "proxy/cli/instance.h"
 
+#include "conf/log.h"
+
 #include <cstdint>
 #include <string>
 
@@ -21,9 +23,10 @@ http::Server::Rules server_rules(const conf::Settings& settings) {
 
 // Mode B, the friendly URLs of the buckets that are served, and variant 2 of the keys, those below
 // images/ (contracts: pixelfox.md, Keys, paths and URLs).
-std::vector<serve::UrlShape> more_shapes(const conf::Settings& settings) {
+std::vector<serve::UrlShape> more_shapes(const std::vector<serve::KnownPool>& pools) {
     std::vector<serve::UrlShape> shapes;
-    for (const conf::PoolSettings& pool : settings.pools) {
+    for (const serve::KnownPool& known : pools) {
+        const conf::PoolSettings& pool = known.settings;
         if (pool.storage_type != conf::PoolSettings::Type::s3 || !pool.is_active) continue;
         const std::string prefix = fmt::format("/file/{}/", pool.bucket);
         shapes.push_back({prefix, prefix.size() - 1});
@@ -46,21 +49,22 @@ struct Instance::LoopThread {
     http::Server server;
     std::thread thread;
 
-    LoopThread(Instance& instance, const conf::Settings& settings,
-               const std::shared_ptr<const serve::ServeRules>& rules, serve::AccessLogWriter* log)
+    LoopThread(Instance& instance, const conf::Settings& settings, serve::AccessLogWriter* log)
         : fetcher(loop, settings.origin.connections),
-          handler(loop, instance.finder_, instance.origin_, fetcher,
-                  instance.handler_rules(settings, rules), log),
+          handler(loop, instance.finder_, instance.origin_, fetcher, instance.handler_rules(), log),
           server(loop, handler, instance.counts_, server_rules(settings)) {}
 };
 
-Instance::Instance(const conf::Settings& settings, std::unique_ptr<serve::Stores> stores,
+Instance::Instance(const conf::Settings& settings, OpenedStores stores,
                    std::unique_ptr<serve::AccessLog> log, unsigned loops, int done_fd)
     : url_prefix_(settings.server.url_prefix),
-      more_shapes_(more_shapes(settings)),
       loop_id_(settings.origin.loop_id),
-      stores_(std::move(stores)),
-      finder_(settings, serve_rules(settings), *stores_),
+      stores_(std::move(stores.stores)),
+      registry_(std::move(stores.registry)),
+      pools_(std::move(stores.pools)),
+      range_limit_(settings.limits.ranges),
+      rules_(serve_rules(settings)),
+      finder_(settings, rules_, *stores_),
       origin_(settings.origin, settings.shelf.slice_bytes, stores_->shelf(),
               stores_->shelf_workers()),
       log_(std::move(log)),
@@ -68,36 +72,67 @@ Instance::Instance(const conf::Settings& settings, std::unique_ptr<serve::Stores
     origin_.on_filled([this](const serve::RemoteObject& object, serve::FillEnd end) {
         on_filled(object, std::move(end));
     });
-    const auto rules = serve_rules(settings);
+    stores_->use_pools(pools_);
+    finder_.use_pools(pools_);
     api::MetricSources sources;
     sources.finder = &finder_;
     sources.access_log = log_.get();
     sources.version = TIDEPOOL_VERSION;
     for (unsigned i = 0; i < loops; ++i) {
         serve::AccessLogWriter* const writer = log_ ? &log_->writer(i) : nullptr;
-        loops_.push_back(std::make_unique<LoopThread>(*this, settings, rules, writer));
+        loops_.push_back(std::make_unique<LoopThread>(*this, settings, writer));
         sources.counters.push_back(&loops_.back()->server.counters());
         sources.loops.push_back(&loops_.back()->loop);
     }
-    admin_handler_ = std::make_unique<api::AdminHandler>(std::move(sources));
+    admin_handler_ = std::make_unique<api::AdminHandler>(
+        std::move(sources), api::ApiMeans{.pools = registry_.get(),
+                                          .token = settings.admin.token,
+                                          .request_body_bytes = settings.admin.request_body_bytes,
+                                          .pools_changed = [this] { refresh_pools(); }});
     admin_ = std::make_unique<http::Server>(loops_.front()->loop, *admin_handler_, admin_counts_,
                                             server_rules(settings));
+    stores_->on_foreign_change([this] { refresh_pools(); });
 }
 
 Instance::~Instance() {
+    stores_->on_foreign_change({});
     for (const auto& loop : loops_) {
         if (loop->thread.joinable()) loop->thread.join();
     }
     admin_.reset();  // before the loop it lives on
 }
 
-serve::HandlerRules Instance::handler_rules(const conf::Settings& settings,
-                                            std::shared_ptr<const serve::ServeRules> rules) const {
+serve::HandlerRules Instance::handler_rules() const {
     return {.url_prefix = url_prefix_,
-            .range_limit = settings.limits.ranges,
+            .range_limit = range_limit_,
             .loop_id = loop_id_,
-            .more_shapes = more_shapes_,
-            .serve = std::move(rules)};
+            .more_shapes = more_shapes(pools_),
+            .serve = rules_};
+}
+
+void Instance::push_handler_rules() {
+    for (const auto& loop : loops_) {
+        loop->loop.post([&loop = *loop, rules = handler_rules()]() mutable {
+            loop.handler.change_rules(std::move(rules));
+        });
+    }
+}
+
+// Takes the pools as the registry has them now. Blocks on the catalog; any thread but a loop's.
+void Instance::refresh_pools() {
+    const std::lock_guard lock(rules_mutex_);
+    auto pools = registry_->load();
+    if (!pools) {
+        conf::log_error("pools not read, the known ones are kept reason=\"{}\"",
+                        pools.error().text);
+        return;
+    }
+    if (*pools == pools_) return;
+    pools_ = std::move(*pools);
+    stores_->use_pools(pools_);
+    finder_.use_pools(pools_);
+    push_handler_rules();
+    conf::log_info("pools taken over count={}", pools_.size());
 }
 
 // On the loop that fetched it. What was only known to be in a bucket is looked for anew: it is on
@@ -141,17 +176,25 @@ void Instance::start(const std::vector<ListenSocket>& open,
 }
 
 void Instance::reload(const conf::Settings& settings) {
-    const auto rules = serve_rules(settings);
-    finder_.change_rules(rules);
+    {
+        const std::lock_guard lock(rules_mutex_);
+        rules_ = serve_rules(settings);
+        range_limit_ = settings.limits.ranges;
+        finder_.change_rules(rules_);
+        push_handler_rules();
+    }
     for (const auto& loop : loops_) {
-        loop->loop.post([this, &loop = *loop, settings, rules] {
-            conf::Settings changed = settings;
-            changed.server.url_prefix = url_prefix_;
-            loop.server.change_rules(server_rules(changed));
-            loop.handler.change_rules(handler_rules(changed, rules));
-            if (&loop == loops_.front().get()) admin_->change_rules(server_rules(changed));
+        loop->loop.post([this, &loop = *loop, settings] {
+            loop.server.change_rules(server_rules(settings));
+            if (&loop == loops_.front().get()) admin_->change_rules(server_rules(settings));
         });
     }
+    if (const auto declared = registry_->declare(settings); !declared)
+        conf::log_error("[[pool]] not reloaded, the old ones are kept reason=\"{}\"",
+                        declared.error().text);
+    refresh_pools();
+    if (!settings.shelf.path.empty() && stores_->shelf() == nullptr && !stores_->remotes().empty())
+        conf::log_warn("the first bucket is served without the shelf until a restart (SIGUSR2)");
 }
 
 void Instance::reopen_log() {

@@ -4,6 +4,7 @@
 #include "conf/settings.h"
 #include "proxy/api/admin.h"
 #include "proxy/cli/listen_sockets.h"
+#include "proxy/cli/open_stores.h"
 #include "proxy/http/connection_counts.h"
 #include "proxy/http/server.h"
 #include "proxy/serve/access_log.h"
@@ -14,6 +15,7 @@
 #include <atomic>
 #include <chrono>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -24,7 +26,7 @@ namespace tidepool::cli {
 class Instance {
   public:
     // `log` may be null. `done_fd` is an eventfd that is written when every loop has ended.
-    Instance(const conf::Settings& settings, std::unique_ptr<serve::Stores> stores,
+    Instance(const conf::Settings& settings, OpenedStores stores,
              std::unique_ptr<serve::AccessLog> log, unsigned loops, int done_fd);
     // The loops must have ended.
     ~Instance();
@@ -34,7 +36,7 @@ class Instance {
     // Takes the descriptors and starts the threads.
     void start(const std::vector<ListenSocket>& open, const std::vector<ListenSocket>& admin);
 
-    // Applies what can change while running: limits, timeouts, types, lifetimes, edge.
+    // Applies what can change while running: limits, timeouts, types, lifetimes, edge, pools.
     void reload(const conf::Settings& settings);
     void reopen_log();
     // Once every loop has ended: see AccessLog::finish.
@@ -53,15 +55,22 @@ class Instance {
     struct LoopThread;
 
     void listen_on(const std::vector<ListenSocket>& sockets);
-    serve::HandlerRules handler_rules(const conf::Settings& settings,
-                                      std::shared_ptr<const serve::ServeRules> rules) const;
+    void refresh_pools();
+    // The lock is held.
+    serve::HandlerRules handler_rules() const;
+    void push_handler_rules();
     void on_filled(const serve::RemoteObject& object, serve::FillEnd end);
     static loop::Task<> finish_admin(Instance& instance, LoopThread& first, bool at_once);
 
     std::string url_prefix_;  // keys and pools hang on it, so a reload leaves it
-    std::vector<serve::UrlShape> more_shapes_;
     std::string loop_id_;
     std::unique_ptr<serve::Stores> stores_;
+    std::unique_ptr<api::PoolRegistry> registry_;
+    // One change of the rules at a time, by a reload or because the catalog's pools have changed.
+    std::mutex rules_mutex_;
+    std::vector<serve::KnownPool> pools_;
+    unsigned range_limit_;
+    std::shared_ptr<const serve::ServeRules> rules_;
     serve::FileFinder finder_;
     serve::Origin origin_;
     http::ConnectionCounts counts_;

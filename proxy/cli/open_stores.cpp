@@ -1,53 +1,63 @@
 #include "proxy/cli/open_stores.h"
 
 #include "conf/log.h"
-#include "proxy/api/pool_json.h"
 #include "storage/catalog_sqlite.h"
 
 #include <algorithm>
-#include <map>
-#include <string>
 #include <utility>
 
 namespace tidepool::cli {
 
 namespace {
 
-using PoolIds = std::map<std::string, storage::PoolId>;
+bool is_bucket(const conf::PoolSettings& pool) {
+    return pool.storage_type == conf::PoolSettings::Type::s3;
+}
 
-Result<PoolIds> declare_pools(storage::Catalog& catalog, const conf::Settings& settings) {
-    PoolIds ids;
-    for (const conf::PoolSettings& pool : settings.pools) {
-        const auto record = catalog.declare_pool(pool.name, api::pool_json(pool));
-        if (!record) return std::unexpected(record.error());
-        ids.emplace(pool.name, record->id);
-    }
-    return ids;
+// With the file's pools declared in it.
+Result<std::unique_ptr<storage::Catalog>> open_declared(
+    const conf::Settings& settings, const std::optional<conf::SealingKey>& key) {
+    auto catalog = storage::open_catalog(settings.catalog.url);
+    if (!catalog) return catalog;
+    const auto declared = api::PoolRegistry(settings, catalog->get(), key).declare(settings);
+    if (!declared) return std::unexpected(declared.error());
+    return catalog;
 }
 
 }  // namespace
 
-Result<std::unique_ptr<serve::Stores>> open_stores(const conf::Settings& settings) {
-    const bool has_buckets = std::ranges::any_of(settings.pools, [](const auto& pool) {
-        return pool.storage_type == conf::PoolSettings::Type::s3;
-    });
+Result<std::optional<conf::SealingKey>> read_secrets_key(const conf::Settings& settings) {
+    if (settings.catalog.secrets_key_file.empty()) return std::nullopt;
+    auto key = conf::SealingKey::read(settings.catalog.secrets_key_file);
+    if (!key) return fail(key.error().kind, "catalog.secrets_key_file: " + key.error().text);
+    return std::move(*key);
+}
+
+Result<OpenedStores> open_stores(const conf::Settings& settings) {
+    auto key = read_secrets_key(settings);
+    if (!key) return std::unexpected(std::move(key.error()));
     std::unique_ptr<storage::Catalog> catalog;
-    PoolIds ids;
     if (!settings.catalog.url.empty()) {
-        auto opened = storage::open_catalog(settings.catalog.url);
-        auto declared = opened ? declare_pools(**opened, settings)
-                               : Result<PoolIds>(std::unexpected(opened.error()));
-        if (declared) {
+        auto opened = open_declared(settings, *key);
+        if (opened) {
             catalog = std::move(*opened);
-            ids = std::move(*declared);
-        } else if (has_buckets) {
-            return std::unexpected(std::move(declared.error()));
+        } else if (std::ranges::any_of(settings.pools, is_bucket)) {
+            return std::unexpected(std::move(opened.error()));
         } else {
-            conf::log_warn("going on without a catalog reason=\"{}\"", declared.error().text);
+            conf::log_warn("going on without a catalog reason=\"{}\"", opened.error().text);
         }
     }
+    OpenedStores all;
+    all.registry = std::make_unique<api::PoolRegistry>(settings, catalog.get(), std::move(*key));
+    auto pools = all.registry->load();
+    if (!pools) return std::unexpected(std::move(pools.error()));
+    all.pools = std::move(*pools);
+
+    // Buckets can be added later where the admin API is open.
+    const bool has_buckets = std::ranges::any_of(all.pools, is_bucket, &serve::KnownPool::settings);
+    const bool may_have_buckets = has_buckets || (catalog && !settings.admin.token.empty());
     std::unique_ptr<storage::Shelf> shelf;
-    if (has_buckets && !settings.shelf.path.empty()) {
+    if (may_have_buckets && !settings.shelf.path.empty()) {
         auto opened = storage::Shelf::open(settings.shelf);
         if (opened) {
             shelf = std::move(*opened);
@@ -57,8 +67,8 @@ Result<std::unique_ptr<serve::Stores>> open_stores(const conf::Settings& setting
                 opened.error().text);
         }
     }
-    return std::make_unique<serve::Stores>(settings, std::move(catalog), std::move(ids),
-                                           std::move(shelf));
+    all.stores = std::make_unique<serve::Stores>(settings, std::move(catalog), std::move(shelf));
+    return all;
 }
 
 }  // namespace tidepool::cli

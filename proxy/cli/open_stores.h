@@ -1,17 +1,30 @@
-// The catalog, the buckets and the shelf that a configuration asks for.
+// The catalog, the pools, the buckets and the shelf that a configuration asks for.
 #pragma once
 
 #include "conf/error.h"
+#include "conf/sealing.h"
 #include "conf/settings.h"
+#include "proxy/api/pool_registry.h"
 #include "proxy/serve/stores.h"
 
 #include <memory>
+#include <optional>
+#include <vector>
 
 namespace tidepool::cli {
+
+// The key of catalog.secrets_key_file; nothing where there is no such setting.
+Result<std::optional<conf::SealingKey>> read_secrets_key(const conf::Settings& settings);
+
+struct OpenedStores {
+    std::unique_ptr<serve::Stores> stores;
+    std::unique_ptr<api::PoolRegistry> registry;  // uses the catalog of `stores`
+    std::vector<serve::KnownPool> pools;          // as the registry had them
+};
 
 // Opens them and declares the file's pools in the catalog. Fails where buckets are to be served and
 // their catalog cannot be opened. What is only lost in speed or in what is written down (a shelf
 // that cannot be used, the catalog of local pools) is said in the log, and gone without.
-Result<std::unique_ptr<serve::Stores>> open_stores(const conf::Settings& settings);
+Result<OpenedStores> open_stores(const conf::Settings& settings);
 
 }  // namespace tidepool::cli

@@ -22,11 +22,15 @@ struct PutArguments : CommonOptions {
     std::string pool;
 };
 
-Result<void> check_target(Workspace& workspace, const NamedPool& pool, std::uint64_t size) {
+Result<void> check_target(Workspace& workspace, const KnownPool& pool, std::uint64_t size) {
     const std::string& name = pool.settings.name;
     if (!pool.settings.is_active) {
         return fail(ErrorKind::misconfigured,
                     fmt::format("pool {} is not active and takes nothing", name));
+    }
+    if (pool.state == storage::PoolRecord::State::draining) {
+        return fail(ErrorKind::misconfigured,
+                    fmt::format("pool {} is being drained and takes nothing new", name));
     }
     if (pool.settings.is_backup_target) {
         return fail(ErrorKind::misconfigured,
@@ -47,7 +51,7 @@ Result<void> check_target(Workspace& workspace, const NamedPool& pool, std::uint
 }
 
 // One home: what another pool has is moved or removed first.
-Result<void> check_home(Workspace& workspace, const NamedPool& pool,
+Result<void> check_home(Workspace& workspace, const KnownPool& pool,
                         const std::optional<ObjectRecord>& row) {
     if (!row || row->pool == pool.id) return {};
     return fail(ErrorKind::conflict,
@@ -57,7 +61,7 @@ Result<void> check_home(Workspace& workspace, const NamedPool& pool,
 
 // Stores the bytes durably, then the row (invariant 1). Where the row cannot be written, the bytes
 // go again, unless they replaced others: those are gone, and a scan finds the new ones.
-Result<ObjectRecord> store(Workspace& workspace, const NamedPool& pool, const std::string& key,
+Result<ObjectRecord> store(Workspace& workspace, const KnownPool& pool, const std::string& key,
                            FileSource& source) {
     const auto known = workspace.catalog().find(key);
     if (!known) return std::unexpected(known.error());

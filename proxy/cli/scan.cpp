@@ -86,7 +86,7 @@ void print_counts(const std::string& pool, const ScanResult& result, bool dry_ru
     line(counts.vanished, "vanished", "in the catalog, but not in the pool");
 }
 
-Result<ScanResult> scan_one(Workspace& workspace, const NamedPool& pool,
+Result<ScanResult> scan_one(Workspace& workspace, const KnownPool& pool,
                             const ScanArguments& arguments) {
     storage::Driver& driver = workspace.driver(pool);
     const auto accounts = workspace.catalog().accounts();
@@ -116,7 +116,7 @@ Result<ScanResult> scan_one(Workspace& workspace, const NamedPool& pool,
 int scan(const ScanArguments& arguments) {
     auto workspace = Workspace::open(arguments);
     if (!workspace) return workspace.error();
-    const NamedPool* only = nullptr;
+    const KnownPool* only = nullptr;
     if (!arguments.pool.empty()) {
         const auto found = workspace->find_pool(arguments.pool);
         if (!found) return failed(found.error(), arguments.json) + 1;  // wrong usage
@@ -124,7 +124,7 @@ int scan(const ScanArguments& arguments) {
     }
     int status = 0;
     Json all = Json::array();
-    for (const NamedPool& pool : workspace->pools()) {
+    for (const KnownPool& pool : workspace->pools()) {
         // Backup pools hold copies, whose keys are not those of objects.
         const bool wanted = only != nullptr
                                 ? &pool == only

@@ -87,7 +87,6 @@ std::vector<std::string> changes_needing_restart(const conf::Settings& old,
     if (!(old.catalog == changed.catalog)) names.emplace_back("catalog");
     if (!(old.shelf == changed.shelf)) names.emplace_back("shelf");
     if (!(old.origin == changed.origin)) names.emplace_back("origin");
-    if (!(old.pools == changed.pools)) names.emplace_back("pool");
     return names;
 }
 
@@ -162,10 +161,11 @@ bool Supervisor::start() {
     }
     instance_ = std::make_unique<Instance>(fit_to_descriptors(settings_), std::move(*stores),
                                            std::move(log), loops, done_fd_);
-    for (const auto& pool : instance_->finder().pools()) {
+    const auto sites = instance_->finder().sites();
+    for (const serve::FileFinder::Site* const site : *sites) {
         // Not fatal: an NFS server that is away now will come back, and other pools can serve
         // meanwhile.
-        if (const auto checked = pool.pool.check(); !checked)
+        if (const auto checked = site->pool.check(); !checked)
             conf::log_error("{}", checked.error().text);
     }
     instance_->start(open_, admin_);

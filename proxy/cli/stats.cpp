@@ -27,7 +27,7 @@ struct StatsArguments : CommonOptions {
 
 struct PoolStats {
     std::string name;
-    const NamedPool* pool = nullptr;  // null: not in the configuration
+    const KnownPool* pool = nullptr;  // null: not in the configuration
     std::map<Role, Account> accounts;
 
     std::uint64_t bytes() const {
@@ -53,7 +53,7 @@ std::vector<PoolStats> gather(Workspace& workspace, const std::vector<Account>& 
         if (made) all.push_back({workspace.pool_name(id), workspace.find_pool(id), {}});
         return all[at->second];
     };
-    for (const NamedPool& pool : workspace.pools())
+    for (const KnownPool& pool : workspace.pools())
         stats_of(pool.id);
     for (const Account& account : accounts)
         stats_of(account.pool).accounts[account.role] = account;

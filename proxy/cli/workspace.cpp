@@ -2,8 +2,9 @@
 
 #include "conf/nearest_name.h"
 #include "conf/quote.h"
-#include "proxy/api/pool_json.h"
+#include "proxy/api/pool_registry.h"
 #include "proxy/cli/load_settings.h"
+#include "proxy/cli/open_stores.h"
 #include "proxy/cli/output.h"
 #include "storage/catalog_sqlite.h"
 #include "storage/key.h"
@@ -35,18 +36,21 @@ std::expected<Workspace, int> Workspace::open(const CommonOptions& options) {
     Workspace workspace;
     workspace.settings_ = std::move(*settings);
     workspace.catalog_ = std::move(*catalog);
-    if (const auto declared = workspace.declare_pools(); !declared) {
-        return std::unexpected(failed(declared.error(), options.json));
+    if (const auto loaded = workspace.load_pools(); !loaded) {
+        return std::unexpected(failed(loaded.error(), options.json));
     }
     return workspace;
 }
 
-Result<void> Workspace::declare_pools() {
-    for (const conf::PoolSettings& pool : settings_.pools) {
-        const auto row = catalog_->declare_pool(pool.name, api::pool_json(pool));
-        if (!row) return std::unexpected(row.error());
-        pools_.push_back({pool, row->id});
-    }
+// Those of the file, which are declared in the catalog, and those made at run time.
+Result<void> Workspace::load_pools() {
+    auto key = read_secrets_key(settings_);
+    if (!key) return std::unexpected(std::move(key.error()));
+    api::PoolRegistry registry(settings_, catalog_.get(), std::move(*key));
+    if (auto declared = registry.declare(settings_); !declared) return declared;
+    auto pools = registry.load();
+    if (!pools) return std::unexpected(std::move(pools.error()));
+    pools_ = std::move(*pools);
     const auto rows = catalog_->pools();
     if (!rows) return std::unexpected(rows.error());
     for (const storage::PoolRecord& row : *rows)
@@ -54,10 +58,14 @@ Result<void> Workspace::declare_pools() {
     return {};
 }
 
-Result<const NamedPool*> Workspace::find_pool(std::string_view name) const {
+Result<const KnownPool*> Workspace::find_pool(std::string_view name) const {
     std::vector<std::string_view> names;
-    for (const NamedPool& pool : pools_) {
-        if (pool.settings.name == name) return &pool;
+    for (const KnownPool& pool : pools_) {
+        if (pool.settings.name == name) {
+            if (pool.problem.empty()) return &pool;
+            return fail(ErrorKind::misconfigured,
+                        fmt::format("pool {} cannot be used: {}", name, pool.problem));
+        }
         names.push_back(pool.settings.name);
     }
     std::string text = fmt::format("there is no pool {}", conf::quote(name));
@@ -69,9 +77,9 @@ Result<const NamedPool*> Workspace::find_pool(std::string_view name) const {
     return fail(ErrorKind::invalid, std::move(text));
 }
 
-const NamedPool* Workspace::find_pool(PoolId id) const {
+const KnownPool* Workspace::find_pool(PoolId id) const {
     const auto found =
-        std::ranges::find_if(pools_, [id](const NamedPool& pool) { return pool.id == id; });
+        std::ranges::find_if(pools_, [id](const KnownPool& pool) { return pool.id == id; });
     return found == pools_.end() ? nullptr : &*found;
 }
 
@@ -80,7 +88,7 @@ std::string Workspace::pool_name(PoolId id) const {
     return found == names_.end() ? "?" : found->second;
 }
 
-storage::Driver& Workspace::driver(const NamedPool& pool) {
+storage::Driver& Workspace::driver(const KnownPool& pool) {
     std::unique_ptr<storage::Driver>& driver = drivers_[pool.id];
     if (driver) return *driver;
     auto gate = std::make_shared<storage::StoreGate>(pool.settings);
@@ -100,15 +108,18 @@ void Workspace::save_budgets() {
 }
 
 Result<storage::Driver*> Workspace::driver_of(const storage::ObjectRecord& object) {
-    if (const NamedPool* pool = find_pool(object.pool)) return &driver(*pool);
+    const KnownPool* pool = find_pool(object.pool);
+    if (pool != nullptr && pool->problem.empty()) return &driver(*pool);
+    const std::string why = pool == nullptr ? "which the configuration does not name"
+                                            : "which cannot be used: " + pool->problem;
     return fail(ErrorKind::misconfigured,
-                fmt::format("{} is in pool {}, which the configuration does not name", object.key,
-                            pool_name(object.pool)));
+                fmt::format("{} is in pool {}, {}", object.key, pool_name(object.pool), why));
 }
 
-Result<const NamedPool*> Workspace::find_on_disks(std::string_view key) {
-    for (const NamedPool& pool : pools_) {
-        if (pool.settings.storage_type == conf::PoolSettings::Type::s3) continue;
+Result<const KnownPool*> Workspace::find_on_disks(std::string_view key) {
+    for (const KnownPool& pool : pools_) {
+        const bool is_folder = pool.settings.storage_type != conf::PoolSettings::Type::s3;
+        if (!is_folder || !pool.problem.empty()) continue;
         const auto there = driver(pool).head(key);
         if (there) return &pool;
         if (there.error().kind != ErrorKind::not_found) return std::unexpected(there.error());

@@ -3,6 +3,7 @@
 
 #include "conf/settings.h"
 #include "proxy/cli/command.h"
+#include "proxy/serve/known_pool.h"
 #include "storage/catalog.h"
 #include "storage/driver.h"
 #include "storage/saved_budget.h"
@@ -17,11 +18,7 @@
 
 namespace tidepool::cli {
 
-// A pool that is in the configuration file, and its row.
-struct NamedPool {
-    conf::PoolSettings settings;
-    storage::PoolId id = 0;
-};
+using serve::KnownPool;
 
 class Workspace {
   public:
@@ -30,16 +27,16 @@ class Workspace {
     static std::expected<Workspace, int> open(const CommonOptions& options);
 
     storage::Catalog& catalog() { return *catalog_; }
-    const std::vector<NamedPool>& pools() const { return pools_; }
+    const std::vector<KnownPool>& pools() const { return pools_; }
 
-    // By name; an error names the nearest one there is.
-    Result<const NamedPool*> find_pool(std::string_view name) const;
-    const NamedPool* find_pool(storage::PoolId id) const;
-    // Of any pool in the catalog, also of one that the file does not name.
+    // By name; an error names the nearest one there is, or says why it cannot be used.
+    Result<const KnownPool*> find_pool(std::string_view name) const;
+    const KnownPool* find_pool(storage::PoolId id) const;
+    // Of any pool in the catalog, also of one that is no longer in the file.
     std::string pool_name(storage::PoolId id) const;
 
     // Made at its first use and kept. Blocks at most to read settings: no store is asked.
-    storage::Driver& driver(const NamedPool& pool);
+    storage::Driver& driver(const KnownPool& pool);
 
     // Writes what the drivers used of their pools' budgets; done at the end by itself.
     void save_budgets();
@@ -49,7 +46,7 @@ class Workspace {
 
     // The first local pool that has this key although the catalog may not know it yet (invariant
     // 11); null where none has.
-    Result<const NamedPool*> find_on_disks(std::string_view key);
+    Result<const KnownPool*> find_on_disks(std::string_view key);
 
     ~Workspace() { save_budgets(); }
     Workspace(Workspace&&) = default;
@@ -57,11 +54,11 @@ class Workspace {
 
   private:
     Workspace() = default;
-    Result<void> declare_pools();
+    Result<void> load_pools();
 
     conf::Settings settings_;
     std::unique_ptr<storage::Catalog> catalog_;
-    std::vector<NamedPool> pools_;
+    std::vector<KnownPool> pools_;
     std::map<storage::PoolId, std::string> names_;
     std::map<storage::PoolId, std::unique_ptr<storage::Driver>> drivers_;
     std::vector<std::unique_ptr<storage::SavedBudget>> budgets_;  // of the s3 pools among these

@@ -17,6 +17,7 @@ struct BodyReader::Parser : llhttp_t {
         }
     }
 
+    std::string* content = nullptr;
     const char* unchecked = nullptr;
     bool after_return = false;
     bool bare_line_end = false;
@@ -25,10 +26,11 @@ struct BodyReader::Parser : llhttp_t {
         static const llhttp_settings_t instance = [] {
             llhttp_settings_t made;
             llhttp_settings_init(&made);
-            made.on_body = [](llhttp_t* base, const char* content, std::size_t bytes) -> int {
+            made.on_body = [](llhttp_t* base, const char* piece, std::size_t bytes) -> int {
                 auto& parser = *static_cast<Parser*>(base);
-                parser.check_framing(content);
-                parser.unchecked = content + bytes;
+                parser.check_framing(piece);
+                parser.unchecked = piece + bytes;
+                if (parser.content != nullptr) parser.content->append(piece, bytes);
                 return HPE_OK;
             };
             made.on_message_complete = [](llhttp_t*) -> int { return HPE_PAUSED; };
@@ -38,7 +40,9 @@ struct BodyReader::Parser : llhttp_t {
     }
 };
 
-BodyReader::BodyReader(const RequestHead& head) : parser_(std::make_unique<Parser>()) {
+BodyReader::BodyReader(const RequestHead& head, std::string* content)
+    : parser_(std::make_unique<Parser>()) {
+    parser_->content = content;
     llhttp_init(parser_.get(), HTTP_REQUEST, &Parser::settings());
     // A head of our own instead of the client's: llhttp knows fewer methods than exist and reads
     // lengths by itself.

@@ -1,4 +1,4 @@
-// Reads a request's body and drops it: what is left to do with a body that nobody asked for.
+// Reads a request's body: to find its end, and its content where somebody wants it.
 #pragma once
 
 #include "proxy/http/request.h"
@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <string_view>
 
 namespace tidepool::http {
@@ -16,7 +17,8 @@ class BodyReader {
   public:
     enum class Outcome : std::uint8_t { incomplete, complete, malformed };
 
-    explicit BodyReader(const RequestHead& head);
+    // What the body says is added to `content`, which outlives this; null: it is dropped.
+    explicit BodyReader(const RequestHead& head, std::string* content = nullptr);
     ~BodyReader();
     BodyReader(const BodyReader&) = delete;
     BodyReader& operator=(const BodyReader&) = delete;

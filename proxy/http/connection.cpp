@@ -173,27 +173,68 @@ loop::Task<std::optional<Refusal>> Connection::drop_body() {
         keep_alive_ = false;
         unread_input_ = true;  // it may have sent more
     }
+    const BodyStep step = co_await read_body(nullptr, server_.rules_.limits.discard_body_bytes);
+    if (step == BodyStep::complete) co_return std::nullopt;
+    keep_alive_ = false;
+    if (step == BodyStep::malformed) co_return Refusal::bad_chunk;
+    if (step == BodyStep::timed_out) co_return Refusal::body_timeout;
+    if (step == BodyStep::too_large) unread_input_ = true;
+    co_return std::nullopt;
+}
+
+// Reads a body that the handler wants.
+loop::Task<std::optional<Refusal>> Connection::take_body(std::uint64_t limit) {
+    if (head_.content_length > limit) co_return Refusal::body_too_large;
+    // The peer may be waiting for this (RFC 9110, 10.1.1). Nothing else is in the socket's way.
+    if (head_.expects_continue && head_.minor_version > 0 &&
+        buffer_.view().size() == request_bytes_) {
+        constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+        if (send(socket_.fd(), kContinue.data(), kContinue.size(), MSG_NOSIGNAL) < 0)
+            keep_alive_ = false;  // it has gone, which reading will tell
+    }
+    // It may have sent more behind a chunked body; see drop_body().
+    if (head_.chunked) {
+        keep_alive_ = false;
+        unread_input_ = true;
+    }
+    body_.clear();
+    switch (co_await read_body(&body_, limit)) {
+        case BodyStep::malformed:
+            co_return Refusal::bad_chunk;
+        case BodyStep::too_large:
+            co_return Refusal::body_too_large;
+        case BodyStep::timed_out:
+            co_return Refusal::body_timeout;
+        case BodyStep::ended:
+            co_return head_.chunked ? Refusal::bad_chunk : Refusal::bad_content_length;
+        case BodyStep::complete:
+            break;
+    }
+    head_.body = body_;
+    co_return std::nullopt;
+}
+
+// Takes the body of the current request out of the buffer. `limit`: of its content, or, where that
+// is dropped, of all that comes.
+loop::Task<Connection::BodyStep> Connection::read_body(std::string* content, std::uint64_t limit) {
     keep_head_apart();
-    BodyReader body(head_);
-    std::uint64_t dropped = 0;
+    BodyReader body(head_, content);
+    std::uint64_t passed = 0;
     while (true) {
         const std::size_t bytes = buffer_.view().size();
         const BodyReader::Outcome outcome = body.feed(buffer_.view());
-        if (outcome == BodyReader::Outcome::malformed) co_return Refusal::bad_chunk;
+        if (outcome == BodyReader::Outcome::malformed) co_return BodyStep::malformed;
         buffer_.consume(bytes - body.left_over());
-        if (outcome == BodyReader::Outcome::complete) co_return std::nullopt;
-        dropped += bytes;
-        if (dropped > server_.rules_.limits.discard_body_bytes) {
-            keep_alive_ = false;
-            unread_input_ = true;
-            co_return std::nullopt;
-        }
+        passed += bytes - body.left_over();
+        const bool is_too_large =
+            content != nullptr ? content->size() > limit
+                               : outcome == BodyReader::Outcome::incomplete && passed > limit;
+        if (is_too_large) co_return BodyStep::too_large;
+        if (outcome == BodyReader::Outcome::complete) co_return BodyStep::complete;
         loop::Wake wake = co_await socket_.readable();
         if (wake == loop::Wake::ready) wake = read_more();
-        if (wake == loop::Wake::ready) continue;
-        keep_alive_ = false;
-        if (wake == loop::Wake::timed_out) co_return Refusal::body_timeout;
-        co_return std::nullopt;
+        if (wake == loop::Wake::timed_out) co_return BodyStep::timed_out;
+        if (wake != loop::Wake::ready) co_return BodyStep::ended;
     }
 }
 
@@ -221,7 +262,13 @@ std::optional<Response> Connection::answer_now(Input input) {
 
 loop::Task<Response> Connection::answer() {
     if (head_.has_body()) {
-        const std::optional<Refusal> refused = co_await drop_body();
+        const std::uint64_t wanted = server_.handler_.wanted_body(head_);
+        std::optional<Refusal> refused;
+        if (wanted > 0) {
+            refused = co_await take_body(wanted);
+        } else {
+            refused = co_await drop_body();
+        }
         if (refused) co_return refuse(*refused);
         if (auto response = server_.handler_.respond_now(head_, peer_))
             co_return settle(std::move(*response));

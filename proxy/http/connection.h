@@ -43,6 +43,9 @@ class Connection {
     Input scan();
     loop::Wake read_more();
     loop::Task<std::optional<Refusal>> drop_body();
+    loop::Task<std::optional<Refusal>> take_body(std::uint64_t limit);
+    enum class BodyStep : std::uint8_t { complete, ended, malformed, timed_out, too_large };
+    loop::Task<BodyStep> read_body(std::string* content, std::uint64_t limit);
 
     std::optional<Response> answer_now(Input input);
     loop::Task<Response> answer();
@@ -70,6 +73,7 @@ class Connection {
     HeadScanner scanner_;
     RequestHead head_;
     std::string apart_;  // the head of a request whose body passes through buffer_
+    std::string body_;   // of a request whose handler wants it
     std::optional<Refusal> refusal_;
     Connection* next_ = nullptr;
     Connection** link_ = nullptr;

@@ -38,8 +38,10 @@ struct Exchange {
 class Handler {
   public:
     virtual ~Handler() = default;
-    // Answers a request whose body, if it had one, has been dropped; nothing where that needs a
-    // wait.
+    // How many bytes of a body this request may bring along; a longer one is refused
+    // (Refusal::body_too_large). 0: it wants none, and one that comes is dropped.
+    virtual std::uint64_t wanted_body(const RequestHead&) const { return 0; }
+    // Answers a request that is here as a whole; nothing where that needs a wait.
     virtual std::optional<Response> respond_now(const RequestHead& head, const Peer& peer) = 0;
     // Answers what respond_now() could not. The head lives until the task ends.
     virtual loop::Task<Response> respond(const RequestHead& head, const Peer& peer) = 0;

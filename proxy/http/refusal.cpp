@@ -26,6 +26,7 @@ constexpr std::array<Entry, kRefusals> kTable{{
     {"bad_transfer_encoding", 400},
     {"bad_chunk", 400},
     {"body_not_allowed", 400},
+    {"body_too_large", 413},
     {"request_line_too_long", 414},
     {"headers_too_large", 431},
     {"too_many_fields", 431},

@@ -23,6 +23,7 @@ enum class Refusal : std::uint8_t {
     bad_transfer_encoding,
     bad_chunk,
     body_not_allowed,
+    body_too_large,
     request_line_too_long,
     headers_too_large,
     too_many_fields,

@@ -56,6 +56,7 @@ struct RequestHead {
     bool chunked = false;
     std::uint64_t content_length = 0;
     std::vector<Field> fields;
+    std::string_view body{};  // its content, where the handler wanted it
 
     bool has_body() const { return chunked || content_length > 0; }
 

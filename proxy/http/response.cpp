@@ -16,6 +16,8 @@ std::string status_line_text(int status) {
     switch (status) {
         case 200:
             return "200 OK";
+        case 201:
+            return "201 Created";
         case 204:
             return "204 No Content";
         case 206:
@@ -26,20 +28,30 @@ std::string status_line_text(int status) {
             return "304 Not Modified";
         case 400:
             return "400 Bad Request";
+        case 401:
+            return "401 Unauthorized";
+        case 403:
+            return "403 Forbidden";
         case 404:
             return "404 Not Found";
         case 405:
             return "405 Method Not Allowed";
         case 408:
             return "408 Request Timeout";
+        case 409:
+            return "409 Conflict";
         case 412:
             return "412 Precondition Failed";
+        case 413:
+            return "413 Content Too Large";
         case 414:
             return "414 URI Too Long";
         case 416:
             return "416 Range Not Satisfiable";
         case 417:
             return "417 Expectation Failed";
+        case 422:
+            return "422 Unprocessable Content";
         case 429:
             return "429 Too Many Requests";
         case 431:

@@ -5,6 +5,7 @@
 #include "proxy/loop/worker_pool.h"
 #include "proxy/serve/cache_policy.h"
 #include "proxy/serve/remote_pool.h"
+#include "storage/local_pool.h"
 #include "storage/open_file.h"
 
 #include <cstddef>
@@ -23,7 +24,7 @@ struct CachedFile {
     enum class Held : std::uint8_t { in_memory, in_file, remote };
     Held held = Held::in_memory;
     storage::FileIdentity identity;              // of a remote object its size and time alone
-    std::size_t pool = 0;                        // which of the finder's local pools has it
+    const storage::LocalPool* pool = nullptr;    // that has it; never goes away
     std::shared_ptr<const RemoteObject> remote;  // of a bucket's object, wherever its bytes are
     std::shared_ptr<const storage::OpenFile> file;
     loop::WorkerPool* readers = nullptr;  // of `file`

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <chrono>
 #include <ctime>
-#include <numeric>
 #include <span>
 #include <tuple>
 #include <utility>
@@ -37,18 +36,16 @@ std::shared_ptr<const RemoteObject> with_digest(const std::shared_ptr<const Remo
 
 // The order in which pools are asked: hot before warm before cold, then by priority, then as
 // written.
-std::vector<conf::PoolSettings> in_asking_order(std::vector<conf::PoolSettings> pools) {
-    std::erase_if(pools, [](const conf::PoolSettings& pool) {
-        return !pool.is_active || pool.storage_type == conf::PoolSettings::Type::s3;
-    });
-    std::vector<std::size_t> order(pools.size());
-    std::iota(order.begin(), order.end(), std::size_t{0});
-    std::ranges::sort(order, {}, [&](std::size_t i) {
-        return std::tuple(pools[i].storage_tier, pools[i].priority, i);
-    });
+std::vector<conf::PoolSettings> in_asking_order(const std::vector<KnownPool>& pools) {
+    const auto rank = [](const conf::PoolSettings& pool) {
+        return std::tuple(pool.storage_tier, pool.priority);
+    };
     std::vector<conf::PoolSettings> sorted;
-    for (const std::size_t i : order)
-        sorted.push_back(pools[i]);
+    for (const KnownPool& pool : pools) {
+        const conf::PoolSettings& settings = pool.settings;
+        if (!settings.is_active || settings.storage_type == conf::PoolSettings::Type::s3) continue;
+        sorted.insert(std::ranges::upper_bound(sorted, rank(settings), {}, rank), settings);
+    }
     return sorted;
 }
 
@@ -90,24 +87,34 @@ class FileFinder::Join {
 FileFinder::FileFinder(const conf::Settings& settings, std::shared_ptr<const ServeRules> rules,
                        Stores& stores)
     : stores_(stores),
+      key_prefix_(settings.server.url_prefix.substr(1)),
+      workers_(settings.workers),
+      sites_(std::make_shared<const Sites>()),
       cache_(settings.cache),
       digests_(settings.cache.digests),
       patience_ms_(static_cast<std::uint64_t>(settings.cache.freshness.count())),
-      rules_(std::move(rules)) {
-    for (const conf::PoolSettings& pool : in_asking_order(settings.pools)) {
-        pools_.push_back(
-            {storage::LocalPool(pool, settings.server.url_prefix.substr(1)),
-             std::make_unique<loop::WorkerPool>(pool.name, settings.workers.threads_per_pool,
-                                                settings.workers.queue)});
+      rules_(std::move(rules)) {}
+
+void FileFinder::use_pools(const std::vector<KnownPool>& pools) {
+    auto sites = std::make_shared<Sites>();
+    for (const conf::PoolSettings& pool : in_asking_order(pools)) {
+        auto site = std::ranges::find(all_sites_, pool, [](auto& each) { return each->settings; });
+        if (site == all_sites_.end()) {
+            all_sites_.push_back(std::make_unique<Site>(pool, key_prefix_, workers_));
+            site = all_sites_.end() - 1;
+        }
+        sites->push_back(site->get());
     }
+    {
+        const std::lock_guard lock(sites_mutex_);
+        sites_ = std::move(sites);
+    }
+    cache_.clear();
 }
 
-std::vector<FileFinder::PoolUse> FileFinder::pools() const {
-    std::vector<PoolUse> uses;
-    uses.reserve(pools_.size());
-    for (std::size_t i = 0; i < pools_.size(); ++i)
-        uses.push_back({i, pools_[i].store, *pools_[i].workers});
-    return uses;
+std::shared_ptr<const FileFinder::Sites> FileFinder::sites() const {
+    const std::lock_guard lock(sites_mutex_);
+    return sites_;
 }
 
 std::shared_ptr<const ServeRules> FileFinder::rules() const {
@@ -193,8 +200,9 @@ loop::Task<FileFinder::Found> FileFinder::look(loop::Loop& loop, const std::stri
         row = std::move(*asked);
     }
     if (row) {
-        if (RemotePool* pool = stores_.remote(row->pool)) {
-            Found found = co_await look_on_shelf(loop, key, known, *row, *pool, catalog_state);
+        if (auto pool = stores_.remote(row->pool)) {
+            Found found =
+                co_await look_on_shelf(loop, key, known, *row, std::move(pool), catalog_state);
             co_return found;
         }
     }
@@ -208,14 +216,15 @@ loop::Task<FileFinder::Found> FileFinder::look_on_disks(
     loop::Loop& loop, const std::string& key, const Known& known,
     const std::optional<storage::ObjectRecord>& row) {
     std::optional<Error> failure;
-    for (std::size_t i = 0; i < pools_.size(); ++i) {
-        const bool known_here = known && !known->remote && known->pool == i;
+    const std::shared_ptr<const Sites> sites = this->sites();
+    for (Site* const site : *sites) {
+        const bool known_here = known && !known->remote && known->pool == &site->pool;
         Result<Content> content =
-            co_await load(loop, pools_[i], key, known_here ? known.get() : nullptr);
+            co_await load(loop, *site, key, known_here ? known.get() : nullptr);
         if (content) {
             if (known_here && content->file->identity() == known->identity)
                 co_return Found{known, std::nullopt};
-            co_return describe_content(i, key, std::move(*content), row);
+            co_return describe_content(*site, key, std::move(*content), row);
         }
         if (content.error().kind == ErrorKind::not_found) continue;
         if (content.error().kind == ErrorKind::denied) {
@@ -236,10 +245,10 @@ loop::Task<FileFinder::Found> FileFinder::look_on_disks(
 loop::Task<FileFinder::Found> FileFinder::look_on_shelf(loop::Loop& loop, const std::string& key,
                                                         const Known& known,
                                                         const storage::ObjectRecord& row,
-                                                        RemotePool& pool,
+                                                        std::shared_ptr<RemotePool> pool,
                                                         std::uint64_t catalog_state) {
     const std::shared_ptr<const ServeRules> rules = this->rules();
-    std::shared_ptr<CachedFile> file = describe_remote(*rules, key, row, pool);
+    std::shared_ptr<CachedFile> file = describe_remote(*rules, key, row, std::move(pool));
     if (!file) co_return Found{};
     file->catalog_state = catalog_state;
     const std::int64_t now_s = wall_clock_ns() / 1'000'000'000;
@@ -320,13 +329,13 @@ Result<FileFinder::Content> FileFinder::read_shelved(const storage::ShelfName& n
 std::shared_ptr<CachedFile> FileFinder::describe_remote(const ServeRules& rules,
                                                         const std::string& key,
                                                         const storage::ObjectRecord& row,
-                                                        RemotePool& pool) {
+                                                        std::shared_ptr<RemotePool> pool) {
     std::string_view type = row.content_type;
     if (type.empty()) type = transform::content_type_by_name(key);
     if (type.empty()) type = "application/octet-stream";
     if (!is_allowed(rules, key, type)) return nullptr;
     auto object = std::make_shared<RemoteObject>();
-    object->pool = &pool;
+    object->pool = std::move(pool);
     object->key = key;
     object->size = row.size;
     object->sha256 = row.sha256;
@@ -337,22 +346,23 @@ std::shared_ptr<CachedFile> FileFinder::describe_remote(const ServeRules& rules,
     file->identity.size = row.size;
     file->identity.modified_ns = row.modified_s * 1'000'000'000;
     file->content_type = type;
-    if (pool.settings.serve == conf::PoolSettings::Serve::redirect)
-        file->location = pool.settings.public_base_url + '/' + storage::encode_path(key);
+    const conf::PoolSettings& settings = object->pool->settings;
+    if (settings.serve == conf::PoolSettings::Serve::redirect)
+        file->location = settings.public_base_url + '/' + storage::encode_path(key);
     file->remote = std::move(object);
     return file;
 }
 
 // Opens and, unless it is the version that is known already, reads the file. Comes back to a file
 // that is being written until it is whole or patience ends.
-loop::Task<Result<FileFinder::Content>> FileFinder::load(loop::Loop& loop, Pool& pool,
+loop::Task<Result<FileFinder::Content>> FileFinder::load(loop::Loop& loop, Site& site,
                                                          const std::string& key,
                                                          const CachedFile* known) {
     const std::uint64_t give_up_ms = loop.now_ms() + patience_ms_;
     std::optional<Content> seen;  // read once, not yet certainly whole
     while (true) {
-        auto file = co_await loop::offload(loop, *pool.workers, loop::Lane::quick,
-                                           [&] { return pool.store.open(key); });
+        auto file = co_await loop::offload(loop, site.workers, loop::Lane::quick,
+                                           [&] { return site.pool.open(key); });
         if (!file) co_return std::unexpected(std::move(file.error()));
         const storage::FileIdentity identity = (*file)->identity();
         if (known != nullptr && known->identity == identity)
@@ -360,7 +370,7 @@ loop::Task<Result<FileFinder::Content>> FileFinder::load(loop::Loop& loop, Pool&
         if (seen && seen->file->identity() == identity && seen->file->unchanged())
             co_return std::move(*seen);
 
-        auto content = co_await loop::offload(loop, *pool.workers, loop::Lane::bulk,
+        auto content = co_await loop::offload(loop, site.workers, loop::Lane::bulk,
                                               [&] { return read_content(std::move(*file)); });
         if (content && content->settled) co_return std::move(*content);
         if (!content && content.error().kind != ErrorKind::busy)
@@ -463,8 +473,7 @@ bool FileFinder::is_allowed(const ServeRules& rules, std::string_view key, std::
     return allowed;
 }
 
-FileFinder::Found FileFinder::describe_content(std::size_t pool, const std::string& key,
-                                               Content content,
+FileFinder::Found FileFinder::describe_content(Site& site, const std::string& key, Content content,
                                                const std::optional<storage::ObjectRecord>& row) {
     const std::shared_ptr<const ServeRules> rules = this->rules();
     const std::string_view type = transform::served_type(content.look, key);
@@ -475,25 +484,25 @@ FileFinder::Found FileFinder::describe_content(std::size_t pool, const std::stri
 
     auto file = std::make_shared<CachedFile>();
     file->identity = content.file->identity();
-    file->pool = pool;
+    file->pool = &site.pool;
     file->content_type = type;
     if (cache_.holds_in_memory(file->identity.size)) {
         file->body = std::move(content.body);
     } else {
         file->held = CachedFile::Held::in_file;
         file->file = std::move(content.file);
-        file->readers = pools_[pool].workers.get();
+        file->readers = &site.workers;
     }
     describe(*file, key, etag_of(content.sha256), rules->policy, wall_clock_ns() / 1'000'000'000);
-    adopt(key, pool, *file, content.sha256, row);
+    adopt(key, site, *file, content.sha256, row);
     return {std::move(file), std::nullopt};
 }
 
 // Invariant 11: what another program put here is written down when it is first asked for.
-void FileFinder::adopt(const std::string& key, std::size_t pool, const CachedFile& file,
+void FileFinder::adopt(const std::string& key, const Site& site, const CachedFile& file,
                        const conf::Sha256Digest& sha256,
                        const std::optional<storage::ObjectRecord>& row) {
-    const auto id = stores_.id_of(pools_[pool].store.name());
+    const auto id = stores_.id_of(site.pool.name());
     if (!id) return;
     const std::int64_t modified_s = file.identity.modified_s();
     if (row && row->pool == *id && row->size == file.identity.size && row->sha256 == sha256 &&

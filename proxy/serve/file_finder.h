@@ -6,6 +6,7 @@
 #include "proxy/serve/cache_policy.h"
 #include "proxy/serve/file_cache.h"
 #include "proxy/serve/fill.h"
+#include "proxy/serve/known_pool.h"
 #include "proxy/serve/stores.h"
 #include "storage/digest_cache.h"
 #include "storage/local_pool.h"
@@ -39,6 +40,12 @@ class FileFinder {
     FileFinder(const conf::Settings& settings, std::shared_ptr<const ServeRules> rules,
                Stores& stores);
 
+    // From now on the active local ones of these are looked at, as well as the buckets that
+    // `stores` has by now; what is cached is forgotten. Any thread, one at a time. A pool that is
+    // no longer there, or not as it was, keeps its threads until the server ends, for answers may
+    // still read from it.
+    void use_pools(const std::vector<KnownPool>& pools);
+
     struct Found {
         std::shared_ptr<const CachedFile> file;  // null: absent, or `error`
         std::optional<Error> error;              // it could not be found out
@@ -55,14 +62,20 @@ class FileFinder {
     // Takes new rules; what is cached was described by the old ones and is forgotten.
     void change_rules(std::shared_ptr<const ServeRules> rules);
 
-    struct PoolUse {
-        std::size_t index;  // for workers_of
-        const storage::LocalPool& pool;
-        const loop::WorkerPool& workers;
+    // Where a local pool is, and who makes its blocking calls.
+    struct Site {
+        Site(const conf::PoolSettings& its_settings, const std::string& key_prefix,
+             const conf::WorkerSettings& threads)
+            : settings(its_settings),
+              pool(its_settings, key_prefix),
+              workers(its_settings.name, threads.threads_per_pool, threads.queue) {}
+        const conf::PoolSettings settings;
+        const storage::LocalPool pool;
+        loop::WorkerPool workers;
     };
-    std::vector<PoolUse> pools() const;
-    // Workers that make this pool's blocking calls.
-    loop::WorkerPool& workers_of(std::size_t pool) { return *pools_[pool].workers; }
+    // Those that are looked at, in their order. They live as long as the finder.
+    using Sites = std::vector<Site*>;
+    std::shared_ptr<const Sites> sites() const;
     Stores& stores() const { return stores_; }
 
     std::size_t remembered_digests() const { return digests_.size(); }
@@ -72,10 +85,6 @@ class FileFinder {
     }
 
   private:
-    struct Pool {
-        storage::LocalPool store;
-        std::unique_ptr<loop::WorkerPool> workers;
-    };
     // A look that is going on, and who waits for it.
     struct Flight;
     class Join;
@@ -95,8 +104,8 @@ class FileFinder {
     loop::Task<Found> look_on_disks(loop::Loop& loop, const std::string& key, const Known& known,
                                     const std::optional<storage::ObjectRecord>& row);
     loop::Task<Found> look_on_shelf(loop::Loop& loop, const std::string& key, const Known& known,
-                                    const storage::ObjectRecord& row, RemotePool& pool,
-                                    std::uint64_t catalog_state);
+                                    const storage::ObjectRecord& row,
+                                    std::shared_ptr<RemotePool> pool, std::uint64_t catalog_state);
     static storage::ShelfName shelf_name(const RemoteObject& object);
     bool is_best(const CachedFile& file) const;
     void adopt_digest(const CachedFile& file);
@@ -104,21 +113,26 @@ class FileFinder {
                                              const RemoteObject& object);
     Result<Content> read_shelved(const storage::ShelfName& name, const RemoteObject& object);
     Result<void> read_whole(const storage::OpenFile& file, bool to_memory, Content& content);
-    void adopt(const std::string& key, std::size_t pool, const CachedFile& file,
+    void adopt(const std::string& key, const Site& site, const CachedFile& file,
                const conf::Sha256Digest& sha256, const std::optional<storage::ObjectRecord>& row);
     bool is_allowed(const ServeRules& rules, std::string_view key, std::string_view type);
     std::shared_ptr<CachedFile> describe_remote(const ServeRules& rules, const std::string& key,
-                                                const storage::ObjectRecord& row, RemotePool& pool);
-    loop::Task<Result<Content>> load(loop::Loop& loop, Pool& pool, const std::string& key,
+                                                const storage::ObjectRecord& row,
+                                                std::shared_ptr<RemotePool> pool);
+    loop::Task<Result<Content>> load(loop::Loop& loop, Site& site, const std::string& key,
                                      const CachedFile* known);
     Result<Content> read_content(std::shared_ptr<const storage::OpenFile> file);
-    Found describe_content(std::size_t pool, const std::string& key, Content content,
+    Found describe_content(Site& site, const std::string& key, Content content,
                            const std::optional<storage::ObjectRecord>& row);
     std::shared_ptr<const ServeRules> rules() const;
     void land(const std::string& key, const std::shared_ptr<Flight>& flight, const Found& found);
 
     Stores& stores_;
-    std::vector<Pool> pools_;
+    std::string key_prefix_;
+    conf::WorkerSettings workers_;
+    mutable std::mutex sites_mutex_;
+    std::vector<std::unique_ptr<Site>> all_sites_;
+    std::shared_ptr<const Sites> sites_;
     FileCache cache_;
     Digests digests_;
     std::uint64_t patience_ms_;  // with a file that is being written

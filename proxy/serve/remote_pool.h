@@ -9,6 +9,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -35,7 +36,7 @@ struct RemotePool {
 
 // One version of an object in a bucket, as the catalog knows it. Never changes.
 struct RemoteObject {
-    RemotePool* pool = nullptr;  // outlives it
+    std::shared_ptr<RemotePool> pool;
     std::string key;
     std::uint64_t size = 0;
     std::optional<conf::Sha256Digest> sha256;

@@ -19,16 +19,8 @@ constexpr std::size_t kAdoptBatch = 500;
 }  // namespace
 
 Stores::Stores(const conf::Settings& settings, std::unique_ptr<storage::Catalog> catalog,
-               std::map<std::string, storage::PoolId> ids, std::unique_ptr<storage::Shelf> shelf)
-    : catalog_(std::move(catalog)), ids_(std::move(ids)), shelf_(std::move(shelf)) {
-    for (const conf::PoolSettings& pool : settings.pools) {
-        const bool is_served = pool.storage_type == conf::PoolSettings::Type::s3 &&
-                               pool.is_active && !pool.is_backup_target;
-        if (!is_served) continue;
-        remotes_.push_back(std::make_unique<RemotePool>(pool));
-        if (const auto id = ids_.find(pool.name); id != ids_.end())
-            remote_by_id_.emplace(id->second, remotes_.back().get());
-    }
+               std::unique_ptr<storage::Shelf> shelf)
+    : catalog_(std::move(catalog)), shelf_(std::move(shelf)) {
     const conf::WorkerSettings& workers = settings.workers;
     if (catalog_) {
         catalog_workers_ =
@@ -65,15 +57,57 @@ void Stores::watch_catalog(std::chrono::milliseconds interval) {
         if (changes && *changes == seen) continue;
         if (changes) seen = *changes;
         catalog_state_.fetch_add(1, std::memory_order_release);
+        lock.unlock();
+        {
+            const std::lock_guard call(changed_mutex_);
+            if (changed_) changed_();
+        }
+        lock.lock();
     }
 }
 
-RemotePool* Stores::remote(storage::PoolId id) const {
-    const auto found = remote_by_id_.find(id);
-    return found == remote_by_id_.end() ? nullptr : found->second;
+void Stores::on_foreign_change(std::function<void()> changed) {
+    const std::lock_guard call(changed_mutex_);
+    changed_ = std::move(changed);
+}
+
+void Stores::use_pools(const std::vector<KnownPool>& pools) {
+    std::map<std::string, storage::PoolId> ids;
+    std::map<storage::PoolId, std::shared_ptr<RemotePool>> remotes;
+    const std::lock_guard lock(pools_mutex_);
+    for (const KnownPool& pool : pools) {
+        if (pool.id == 0) continue;
+        ids.emplace(pool.settings.name, pool.id);
+        const bool is_served = pool.settings.storage_type == conf::PoolSettings::Type::s3 &&
+                               pool.settings.is_active && !pool.settings.is_backup_target;
+        if (!is_served) continue;
+        const auto known = remotes_.find(pool.id);
+        const bool is_same = known != remotes_.end() && known->second->settings == pool.settings;
+        remotes.emplace(pool.id,
+                        is_same ? known->second : std::make_shared<RemotePool>(pool.settings));
+    }
+    ids_ = std::move(ids);
+    remotes_ = std::move(remotes);
+    // Rows that name pools mean something else now.
+    catalog_state_.fetch_add(1, std::memory_order_release);
+}
+
+std::shared_ptr<RemotePool> Stores::remote(storage::PoolId id) const {
+    const std::lock_guard lock(pools_mutex_);
+    const auto found = remotes_.find(id);
+    return found == remotes_.end() ? nullptr : found->second;
+}
+
+std::vector<std::shared_ptr<RemotePool>> Stores::remotes() const {
+    const std::lock_guard lock(pools_mutex_);
+    std::vector<std::shared_ptr<RemotePool>> all;
+    for (const auto& [id, pool] : remotes_)
+        all.push_back(pool);
+    return all;
 }
 
 std::optional<storage::PoolId> Stores::id_of(const std::string& pool) const {
+    const std::lock_guard lock(pools_mutex_);
     const auto found = ids_.find(pool);
     if (found == ids_.end()) return std::nullopt;
     return found->second;

@@ -3,6 +3,7 @@
 
 #include "conf/settings.h"
 #include "proxy/loop/worker_pool.h"
+#include "proxy/serve/known_pool.h"
 #include "proxy/serve/remote_pool.h"
 #include "storage/catalog.h"
 #include "storage/shelf.h"
@@ -12,6 +13,7 @@
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -27,12 +29,19 @@ class Stores {
   public:
     // None of both: then only local pools are served, and what is in them is not written down.
     Stores() = default;
-    // `ids` are the catalog's of the pools, by name. `catalog` and `shelf` may be null.
+    // `catalog` and `shelf` may be null.
     Stores(const conf::Settings& settings, std::unique_ptr<storage::Catalog> catalog,
-           std::map<std::string, storage::PoolId> ids, std::unique_ptr<storage::Shelf> shelf);
+           std::unique_ptr<storage::Shelf> shelf);
     ~Stores();
     Stores(const Stores&) = delete;
     Stores& operator=(const Stores&) = delete;
+
+    // From now on the buckets among these are served, and no others. One whose settings are the
+    // same stays as it is, with all that is known of it. Any thread, one at a time.
+    void use_pools(const std::vector<KnownPool>& pools);
+    // Called, on a thread of its own, when another process has changed the catalog. Once this has
+    // returned, what was set before is not called any more.
+    void on_foreign_change(std::function<void()> changed);
 
     storage::Catalog* catalog() const { return catalog_.get(); }
     // Changes, within cache.freshness, when another process has changed the catalog: as long as it
@@ -43,8 +52,8 @@ class Stores {
     loop::WorkerPool* shelf_workers() { return shelf_workers_.get(); }
 
     // The bucket that a row names; null where that is none which is served.
-    RemotePool* remote(storage::PoolId id) const;
-    const std::vector<std::unique_ptr<RemotePool>>& remotes() const { return remotes_; }
+    std::shared_ptr<RemotePool> remote(storage::PoolId id) const;
+    std::vector<std::shared_ptr<RemotePool>> remotes() const;
     // Nothing where there is no catalog.
     std::optional<storage::PoolId> id_of(const std::string& pool) const;
 
@@ -67,10 +76,11 @@ class Stores {
     void watch_catalog(std::chrono::milliseconds interval);
 
     std::unique_ptr<storage::Catalog> catalog_;
-    std::map<std::string, storage::PoolId> ids_;
     std::unique_ptr<storage::Shelf> shelf_;
-    std::vector<std::unique_ptr<RemotePool>> remotes_;
-    std::map<storage::PoolId, RemotePool*> remote_by_id_;
+
+    mutable std::mutex pools_mutex_;
+    std::map<std::string, storage::PoolId> ids_;
+    std::map<storage::PoolId, std::shared_ptr<RemotePool>> remotes_;
 
     std::atomic<std::uint64_t> adopted_ = 0;
     std::atomic<std::uint64_t> not_adopted_ = 0;
@@ -87,6 +97,8 @@ class Stores {
     std::mutex watch_mutex_;
     std::condition_variable watch_end_;
     bool ending_ = false;
+    std::mutex changed_mutex_;  // held while it is called
+    std::function<void()> changed_;
     std::thread catalog_watch_;
 };
 

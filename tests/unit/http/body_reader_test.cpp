@@ -127,3 +127,29 @@ TEST_CASE("body: nothing is read behind the end", "[http][body]") {
     CHECK(malformed.feed("x\r\n") == Outcome::malformed);
     CHECK(malformed.feed("0\r\n\r\n") == Outcome::malformed);
 }
+
+TEST_CASE("body: its content is gathered without its framing", "[http][body]") {
+    struct Case {
+        RequestHead head;
+        std::string text;
+        std::string content;
+    };
+    const Case cases[] = {
+        {with_length(5), "helloGET", "hello"},
+        {chunked(), "5\r\nhello\r\n1;a=b\r\n \r\n3\r\nyou\r\n0\r\nTrailer: x\r\n\r\nGET",
+         "hello you"},
+        {chunked(), "0\r\n\r\nGET", ""},
+    };
+    for (const Case& each : cases) {
+        for (std::size_t step = 1; step <= each.text.size(); ++step) {
+            std::string content;
+            BodyReader body(each.head, &content);
+            auto outcome = BodyReader::Outcome::incomplete;
+            for (std::size_t at = 0;
+                 at < each.text.size() && outcome == BodyReader::Outcome::incomplete; at += step)
+                outcome = body.feed(std::string_view(each.text).substr(at, step));
+            CHECK(outcome == BodyReader::Outcome::complete);
+            CHECK(content == each.content);
+        }
+    }
+}
