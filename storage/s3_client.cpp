@@ -65,28 +65,6 @@ std::int64_t S3Client::store_now(std::int64_t local_now) const {
     return local_now + clock_offset_s_.load(std::memory_order_relaxed);
 }
 
-std::expected<void, StoreFailure> S3Client::pass_gate(const StoreCall& what,
-                                                      const StoreRequest& request,
-                                                      Breaker& breaker) {
-    using std::chrono::seconds;
-    const auto now = steady_now();
-    if (!breaker.allow(now)) {
-        const auto after = std::chrono::ceil<seconds>(breaker.retry_after(now));
-        return std::unexpected(StoreFailure{breaker_refusal(what, after, breaker.is_capped())});
-    }
-    const std::int64_t today = std::time(nullptr);
-    const BudgetVerdict verdict = gate_->budget.take(request.call_class, today);
-    if (verdict == BudgetVerdict::capped) {
-        breaker.abandon();
-        return std::unexpected(StoreFailure{budget_refusal(what, Budget::until_reset(today))});
-    }
-    if (verdict == BudgetVerdict::warn) {
-        conf::log_warn("event=budget_soft_limit pool={} class={}", pool_,
-                       static_cast<char>('a' + static_cast<int>(request.call_class)));
-    }
-    return {};
-}
-
 StoreFailure S3Client::failure_in(const StoreCall& what, const HttpAnswer& answer,
                                   std::int64_t local_now) {
     StoreFailure failure = failure_of(what, answer_of(answer));
@@ -109,8 +87,9 @@ std::expected<HttpAnswer, StoreFailure> S3Client::try_once(const S3Call& call, b
     const StoreRequest request = call.request(store_now(local_now));
     const StoreCall what{.pool = pool_, .key = call.key, .method = request.method};
     Breaker& breaker = is_write(request) ? gate_->writes : gate_->reads;
-    if (auto passed = pass_gate(what, request, breaker); !passed)
-        return std::unexpected(std::move(passed.error()));
+    if (auto passed = gate_->pass(breaker, what, request.call_class, steady_now(), local_now);
+        !passed)
+        return std::unexpected(StoreFailure{std::move(passed.error())});
     if (!first && call.exchange.upload != nullptr) {
         if (auto rewound = call.exchange.upload->rewind(); !rewound) {
             breaker.abandon();
@@ -121,10 +100,8 @@ std::expected<HttpAnswer, StoreFailure> S3Client::try_once(const S3Call& call, b
     exchange.fresh_connection = !first && wants_fresh_connection_.exchange(false);
     auto answer = http_.perform(request, exchange);
     const HttpAnswer& http = answer ? *answer : answer.error().answer;
-    if (http.received_bytes > 0 && request.call_class == CallClass::b) {
-        if (gate_->budget.add_egress(http.received_bytes, local_now) == BudgetVerdict::warn)
-            conf::log_warn("event=budget_soft_limit pool={} class=egress", pool_);
-    }
+    if (http.received_bytes > 0 && request.call_class == CallClass::b)
+        gate_->add_egress(pool_, http.received_bytes, local_now);
     if (!answer && answer.error().ours) {
         breaker.abandon();  // says nothing about the store
         return std::unexpected(StoreFailure{std::move(*answer.error().ours)});

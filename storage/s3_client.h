@@ -61,8 +61,6 @@ class S3Client {
     StoreGate& gate() const { return *gate_; }
 
   private:
-    std::expected<void, StoreFailure> pass_gate(const StoreCall& what, const StoreRequest& request,
-                                                Breaker& breaker);
     StoreFailure failure_in(const StoreCall& what, const HttpAnswer& answer,
                             std::int64_t local_now);
     std::int64_t store_now(std::int64_t local_now) const;

@@ -15,6 +15,7 @@
 #include <functional>
 #include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <uv.h>
@@ -71,7 +72,8 @@ class Loop {
     // The loop's clock: monotonic, read once per iteration, milliseconds.
     std::uint64_t now_ms() const { return uv_now(&loop_); }
 
-    // Waits on the loop, to the wheel's precision (TimerWheel::kTickMs).
+    // Waits on the loop, to the wheel's precision (TimerWheel::kTickMs). Who may have to end the
+    // wait keeps it in a variable.
     class Delay {
       public:
         Delay(Loop& loop, std::uint64_t wait_ms)
@@ -82,9 +84,16 @@ class Loop {
             deadline_.set(loop_.now_ms() + wait_ms_);
         }
         void await_resume() const noexcept {}
+        // Ends the wait now, if somebody waits; from the bottom of the stack only, as it resumes.
+        void cut() {
+            deadline_.clear();
+            if (waiter_) std::exchange(waiter_, nullptr).resume();
+        }
 
       private:
-        static void due(void* self) { static_cast<Delay*>(self)->waiter_.resume(); }
+        static void due(void* self) {
+            std::exchange(static_cast<Delay*>(self)->waiter_, nullptr).resume();
+        }
         Loop& loop_;
         std::uint64_t wait_ms_;
         Deadline deadline_;

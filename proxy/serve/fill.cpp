@@ -47,6 +47,10 @@ TransportFault fault_of(const Error& error, bool in_body) {
     }
 }
 
+StoreFailure given_up() {
+    return {.error = {ErrorKind::closed, "nobody waits for it any more"}};
+}
+
 std::string_view without_quotes(std::string_view etag) {
     if (etag.size() >= 2 && etag.starts_with('"') && etag.ends_with('"'))
         return etag.substr(1, etag.size() - 2);
@@ -118,7 +122,6 @@ loop::Task<> Fill::run() {
     while (true) {
         const Failure failure = co_await attempt();
         if (!failure) break;
-        object_->pool->failures.fetch_add(1, std::memory_order_relaxed);
         const bool is_spoilt = failure->error.kind == ErrorKind::corrupt;
         if (is_spoilt) {
             object_->pool->corrupt.fetch_add(1, std::memory_order_relaxed);
@@ -126,38 +129,34 @@ loop::Task<> Fill::run() {
         }
         const auto wait = plan.next(*failure, now());
         // What readers have of a wrong content cannot be taken back.
-        if (!wait || is_given_up() || (is_spoilt && has_published())) {
+        if (!wait || (is_spoilt && has_published())) {
             co_await finish(failure->error);
             co_return;
         }
         if (is_spoilt) co_await start_anew();
-        if (received_ > 0) object_->pool->resumed.fetch_add(1, std::memory_order_relaxed);
         fresh_connection_ = failure->next == NextTry::fresh_connection;
-        if (wait->count() > 0)
-            co_await means_.loop.delay(static_cast<std::uint64_t>(wait->count()));
+        co_await pause(*wait);
     }
     co_await finish(std::nullopt);
 }
 
+loop::Task<> Fill::pause(std::chrono::milliseconds wait) {
+    if (wait.count() <= 0 || is_given_up()) co_return;
+    loop::Loop::Delay delay = means_.loop.delay(static_cast<std::uint64_t>(wait.count()));
+    pause_ = &delay;
+    co_await delay;
+    pause_ = nullptr;
+}
+
 loop::Task<Fill::Failure> Fill::attempt() {
+    if (is_given_up()) co_return given_up();
     RemotePool& pool = *object_->pool;
+    storage::StoreGate& gate = pool.gate;
     const std::int64_t wall_s = means_.loop.wall_s();
-    // The budget first: a call that it refuses must not use up the breaker's probe.
-    const storage::BudgetVerdict verdict = pool.gate.budget.take(storage::CallClass::b, wall_s);
-    if (verdict == storage::BudgetVerdict::capped) {
-        co_return StoreFailure{
-            .error = storage::budget_refusal(call(), storage::Budget::until_reset(wall_s))};
-    }
-    if (verdict == storage::BudgetVerdict::warn)
-        conf::log_warn("the day's budget is nearly used up pool={} item=class_b_calls",
-                       call().pool);
-    if (!pool.gate.reads.allow(now())) {
-        const auto retry_after =
-            std::chrono::ceil<std::chrono::seconds>(pool.gate.reads.retry_after(now()));
-        co_return StoreFailure{
-            .error = storage::breaker_refusal(call(), retry_after, pool.gate.reads.is_capped())};
-    }
+    auto passed = gate.pass(gate.reads, call(), storage::CallClass::b, now(), wall_s);
+    if (!passed) co_return StoreFailure{.error = std::move(passed.error())};
     pool.fetches.fetch_add(1, std::memory_order_relaxed);
+    if (received_ > 0) pool.resumed.fetch_add(1, std::memory_order_relaxed);
     loop::FetchRequest request = fetch_of(
         *object_, stretch_.offset + received_, stretch_.length - received_,
         received_ > 0 ? etag_seen_ : std::string(), means_.settings, means_.cdn_loop, wall_s);
@@ -166,21 +165,25 @@ loop::Task<Fill::Failure> Fill::attempt() {
     fetch_ = &fetch;
     Failure failure = co_await exchange(fetch);
     fetch_ = nullptr;
-    pool.gate.reads.report(failure ? failure->outcome : Outcome::answered, now());
+    if (failure && failure->error.kind == ErrorKind::closed) {
+        gate.reads.abandon();  // it was we who ended it, which says nothing about the store
+        co_return failure;
+    }
+    if (failure) pool.failures.fetch_add(1, std::memory_order_relaxed);
+    gate.reads.report(failure ? failure->outcome : Outcome::answered, now());
     co_return failure;
 }
 
 loop::Task<Fill::Failure> Fill::exchange(loop::Fetch& fetch) {
     const auto head = co_await fetch.head();
-    if (!head)
-        co_return storage::failure_of(call(), fault_of(head.error(), false), head.error().text);
+    if (!head) co_return broken(head.error(), false);
     if (head->status != 200 && head->status != 206) {
         Failure refusal = co_await read_refusal(fetch, *head);
         co_return refusal;
     }
     if (Failure wrong = judge_head(*head)) co_return wrong;
-    Failure broken = co_await read_body(fetch);
-    co_return broken;
+    Failure failure = co_await read_body(fetch);
+    co_return failure;
 }
 
 loop::Task<Fill::Failure> Fill::read_refusal(loop::Fetch& fetch, const loop::FetchedHead& head) {
@@ -228,19 +231,14 @@ Fill::Failure Fill::judge_head(const loop::FetchedHead& head) {
 loop::Task<Fill::Failure> Fill::read_body(loop::Fetch& fetch) {
     while (true) {
         auto bytes = co_await fetch.read();
-        if (!bytes)
-            co_return storage::failure_of(call(), fault_of(bytes.error(), true),
-                                          bytes.error().text);
+        if (!bytes) co_return broken(bytes.error(), true);
         if (bytes->empty()) break;
         object_->pool->bytes.fetch_add(bytes->size(), std::memory_order_relaxed);
-        if (object_->pool->gate.budget.add_egress(bytes->size(), means_.loop.wall_s()) ==
-            storage::BudgetVerdict::warn)
-            conf::log_warn("the day's budget is nearly used up pool={} item=egress", call().pool);
+        object_->pool->gate.add_egress(call().pool, bytes->size(), means_.loop.wall_s());
         if (received_ + bytes->size() > stretch_.length)
             co_return corrupt(fmt::format("more than {} bytes came", stretch_.length));
         co_await keep(std::move(*bytes));
-        if (is_given_up() || nobody_wants_it())
-            co_return StoreFailure{.error = {ErrorKind::closed, "nobody waits for it any more"}};
+        if (is_given_up()) co_return given_up();
     }
     if (received_ < stretch_.length)
         co_return storage::failure_of(call(), TransportFault::cut, "the body ended early");
@@ -265,6 +263,11 @@ Fill::Failure Fill::corrupt(std::string text) {
     return StoreFailure{.error = {ErrorKind::corrupt, fmt::format("pool={} key={} reason=\"{}\"",
                                                                   call().pool, object_->key, text)},
                         .next = NextTry::fresh_connection};
+}
+
+StoreFailure Fill::broken(const Error& error, bool in_body) const {
+    if (error.kind == ErrorKind::closed) return given_up();  // by Fetch::cancel()
+    return storage::failure_of(call(), fault_of(error, in_body), error.text);
 }
 
 // ---- what has come
@@ -403,19 +406,17 @@ bool Fill::is_spooling() {
     return spooling_;
 }
 
+// Decides it too where nobody waits, under the lock, so that nobody joins what is about to end. On
+// the fill's loop.
 bool Fill::is_given_up() {
     const std::lock_guard lock(mutex_);
+    if (readers_.empty() && !spooling_) given_up_ = true;
     return given_up_;
 }
 
 bool Fill::has_published() {
     const std::lock_guard lock(mutex_);
     return available_ > 0;
-}
-
-bool Fill::nobody_wants_it() {
-    const std::lock_guard lock(mutex_);
-    return readers_.empty() && !spooling_;
 }
 
 loop::Task<> Fill::finish(std::optional<Error> error) {
@@ -450,15 +451,28 @@ loop::Task<> Fill::finish(std::optional<Error> error) {
 
 void Fill::give_up() {
     means_.loop.post([self = shared_from_this()] {
-        std::coroutine_handle<> room;
         {
             const std::lock_guard lock(self->mutex_);
             self->given_up_ = true;
-            room = std::exchange(self->room_waiter_, nullptr);
         }
-        if (self->fetch_ != nullptr) self->fetch_->cancel();
-        if (room) room.resume();
+        self->end_waits();
     });
+}
+
+// It waits at most in one place. On the fill's loop, from the bottom of the stack.
+void Fill::end_waits() {
+    std::coroutine_handle<> room;
+    {
+        const std::lock_guard lock(mutex_);
+        room = std::exchange(room_waiter_, nullptr);
+    }
+    if (room) {
+        room.resume();
+    } else if (pause_ != nullptr) {
+        pause_->cut();
+    } else if (fetch_ != nullptr) {
+        fetch_->cancel();
+    }
 }
 
 // ---- readers
@@ -505,12 +519,18 @@ class FillReader::Arrival {
 
 FillReader::~FillReader() {
     std::coroutine_handle<> room;
+    bool was_last = false;
     {
         const std::lock_guard lock(fill_->mutex_);
         std::erase(fill_->readers_, this);
         room = std::exchange(fill_->room_waiter_, nullptr);
+        was_last = fill_->readers_.empty() && !fill_->spooling_ && !fill_->ended_already_;
     }
     if (room) fill_->means_.loop.post(room);
+    if (!was_last) return;
+    fill_->means_.loop.post([fill = fill_] {
+        if (fill->is_given_up()) fill->end_waits();
+    });
 }
 
 http::Incoming::View FillReader::look(std::uint64_t offset) {

@@ -13,6 +13,7 @@
 #include "storage/s3_errors.h"
 #include "storage/shelf.h"
 
+#include <chrono>
 #include <coroutine>
 #include <cstdint>
 #include <deque>
@@ -45,7 +46,8 @@ struct Stretch {
 // the answers read; the fetch does not wait for slow readers, and goes on when all have left.
 // Without, or where the disk is full, they stay in memory until the readers have them: at most
 // origin.buffer, then the origin is made to wait for the slowest reader; but where another reader
-// has used up what there is, the slowest is left behind, to fetch the rest on its own.
+// has used up what there is, the slowest is left behind, to fetch the rest on its own. What nobody
+// waits for any more, and is not for the shelf, is given up.
 //
 // No reader gets the last bytes before they are known to be the last and, of a whole object, the
 // content has the digest that the catalog says (invariant 3). An object that fits origin.buffer is
@@ -89,6 +91,7 @@ class Fill : public std::enable_shared_from_this<Fill> {
 
     static loop::Task<> keep_alive(std::shared_ptr<Fill> self);
     loop::Task<> run();
+    loop::Task<> pause(std::chrono::milliseconds wait);
     loop::Task<Failure> attempt();
     loop::Task<Failure> exchange(loop::Fetch& fetch);
     loop::Task<Failure> read_refusal(loop::Fetch& fetch, const loop::FetchedHead& head);
@@ -96,6 +99,7 @@ class Fill : public std::enable_shared_from_this<Fill> {
     Failure judge_head(const loop::FetchedHead& head);
     Failure judge_end();
     Failure corrupt(std::string text);
+    storage::StoreFailure broken(const Error& error, bool in_body) const;
     storage::StoreCall call() const;
 
     loop::Task<> begin_spool();
@@ -107,9 +111,9 @@ class Fill : public std::enable_shared_from_this<Fill> {
     bool make_room_now();
     bool must_wait_for_room() const;
     bool is_spooling();
+    void end_waits();
     bool is_given_up();
     bool has_published();
-    bool nobody_wants_it();
     std::uint64_t buffer_bytes() const;
 
     Means means_;
@@ -119,7 +123,8 @@ class Fill : public std::enable_shared_from_this<Fill> {
     Ended ended_;
 
     // Of the fill's loop.
-    loop::Fetch* fetch_ = nullptr;
+    loop::Fetch* fetch_ = nullptr;        // that runs
+    loop::Loop::Delay* pause_ = nullptr;  // before the next try
     std::unique_ptr<storage::Shelf::Filling> spool_;
     std::optional<conf::Sha256> hash_;
     std::string version_seen_;  // that the origin named first
@@ -130,7 +135,7 @@ class Fill : public std::enable_shared_from_this<Fill> {
     std::optional<conf::Sha256Digest> sha256_;
 
     std::mutex mutex_;
-    bool given_up_ = false;
+    bool given_up_ = false;  // set on the fill's loop; nobody joins it any more
     bool ended_already_ = false;
     bool spooling_ = false;
     std::optional<Error> error_;

@@ -135,6 +135,22 @@ TEST_CASE("loop: delays end in the order of their times, never early", "[loop]")
     CHECK(early == std::vector<bool>(5, false));
 }
 
+TEST_CASE("loop: a delay that is cut ends at once, and once", "[loop]") {
+    Loop loop;
+    Loop::Delay delay = loop.delay(60'000);
+    int ended = 0;
+    const auto wait = [&]() -> Task<> {
+        co_await delay;
+        ++ended;
+    };
+    loop.tasks().spawn(wait());
+    for (int i = 0; i < 2; ++i)
+        loop.post([&] { delay.cut(); });
+    loop.stop();
+    loop.run();
+    CHECK(ended == 1);
+}
+
 TEST_CASE("loop: a yield lets the others go first", "[loop]") {
     Loop loop;
     std::vector<std::string> notes;
