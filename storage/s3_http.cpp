@@ -153,6 +153,9 @@ TransportFault fault_of(CURLcode code, const Transfer& transfer) {
         case CURLE_RECV_ERROR:
         case CURLE_SEND_ERROR:
         case CURLE_WRITE_ERROR:
+        case CURLE_UNSUPPORTED_PROTOCOL:  // what came is not HTTP; URLs of other schemes are no
+                                          // pool's
+        case CURLE_WEIRD_SERVER_REPLY:
             return TransportFault::cut;
         default:
             return TransportFault::other;

@@ -39,14 +39,21 @@ bool is_blank(char each) {
     return each == ' ' || each == '\t' || each == '\r' || each == '\n';
 }
 
-ErrorKind kind_of(CURLcode code) {
+ErrorKind kind_of(CURLcode code, CURL* easy) {
     switch (code) {
         case CURLE_OPERATION_TIMEDOUT:
             return ErrorKind::timed_out;
+        case CURLE_UNSUPPORTED_PROTOCOL: {
+            // A URL of another scheme, or an answer that is not HTTP (which may be next time).
+            long sent_bytes = 0;
+            require(curl_easy_getinfo(easy, CURLINFO_REQUEST_SIZE, &sent_bytes));
+            return sent_bytes == 0 ? ErrorKind::misconfigured : ErrorKind::io;
+        }
         case CURLE_URL_MALFORMAT:
-        case CURLE_UNSUPPORTED_PROTOCOL:
         case CURLE_PEER_FAILED_VERIFICATION:
         case CURLE_SSL_CACERT_BADFILE:
+        case CURLE_SSL_CIPHER:
+        case CURLE_SSL_ISSUER_ERROR:
             return ErrorKind::misconfigured;
         default:
             return ErrorKind::io;
@@ -176,7 +183,7 @@ void Fetcher::take_finished() {
         if (code == CURLE_OK) {
             fetch.end(std::nullopt, true);
         } else {
-            fetch.end(Error{kind_of(code), curl_easy_strerror(code)});
+            fetch.end(Error{kind_of(code, message->easy_handle), curl_easy_strerror(code)});
         }
     }
 }

@@ -85,8 +85,8 @@ class Fetch {
     // Ends it, failed with ErrorKind::closed; from the loop, not from a coroutine that awaits it.
     void cancel();
 
-    // The answer's head. timed_out, or io where the origin could not be reached or was not
-    // understood.
+    // The answer's head. timed_out; io where the origin could not be reached or what it said is not
+    // HTTP; misconfigured where the URL is none or the origin's certificate is not good.
     Task<Result<FetchedHead>> head();
 
     // What has come of the body since the last call; waits where that is nothing; "" at its end.

@@ -1,0 +1,27 @@
+#include "storage/s3_http.h"
+
+#include "tests/support/stub_origin.h"
+
+#include <string>
+
+#include <catch2/catch.hpp>
+
+using namespace tidepool;
+using namespace tidepool::storage;
+using test::StubOrigin;
+
+TEST_CASE("s3 http: what is not HTTP is a broken connection", "[storage][s3]") {
+    for (const std::string said : {"SSH-2.0-OpenSSH_9.2\r\n\r\n", "\r\n\r\n", "HTTP/9.9 \r\n\r\n",
+                                   "HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n"}) {
+        CAPTURE(said);
+        const StubOrigin origin([&](const StubOrigin::Request&, StubOrigin::Line& line) {
+            line.say(said);
+            line.cut();
+        });
+        S3Http http(HttpLimits{});
+        const auto answer = http.perform({.method = "GET", .url = origin.url()}, {});
+        REQUIRE_FALSE(answer);
+        CHECK(answer.error().fault == TransportFault::cut);
+        CHECK(failure_of(StoreCall{}, answer.error().fault, "").next != NextTry::never);
+    }
+}
