@@ -143,7 +143,7 @@ class Catalog {
     virtual Result<std::optional<ViewRecord>> find_views(const Uuid& image) = 0;
 
     // Adds to what is known of this UTC day (days since 1970) and gives the sum, to which every
-    // process adds. Days of more than kBudgetDays before are forgotten.
+    // process adds. Days of more than kBudgetDays before are forgotten. Adding nothing only asks.
     virtual Result<DayUse> add_budget_use(PoolId pool, std::int64_t day, const DayUse& use) = 0;
     static constexpr std::int64_t kBudgetDays = 400;
 

@@ -2,6 +2,7 @@
 
 #include "conf/log.h"
 
+#include <algorithm>
 #include <ctime>
 #include <iterator>
 #include <utility>
@@ -15,6 +16,9 @@ namespace {
 
 constexpr std::size_t kAdoptQueue = 10'000;
 constexpr std::size_t kAdoptBatch = 500;
+// What was used of a budget within this is forgotten when the process is killed, and known to
+// others that late.
+constexpr std::chrono::seconds kBudgetInterval{10};
 
 }  // namespace
 
@@ -44,14 +48,23 @@ Stores::~Stores() {
     }
     watch_end_.notify_all();
     if (catalog_watch_.joinable()) catalog_watch_.join();
+    exchange_budgets();
     if (shelf_) shelf_->stop_scan();
     if (shelf_scan_.joinable()) shelf_scan_.join();
 }
 
 void Stores::watch_catalog(std::chrono::milliseconds interval) {
     std::uint64_t seen = 0;
+    auto budgets_due = std::chrono::steady_clock::now() + kBudgetInterval;
+    const auto wait = std::min<std::chrono::milliseconds>(interval, kBudgetInterval);
     std::unique_lock lock(watch_mutex_);
-    while (!watch_end_.wait_for(lock, interval, [this] { return ending_; })) {
+    while (!watch_end_.wait_for(lock, wait, [this] { return ending_; })) {
+        if (const auto now = std::chrono::steady_clock::now(); now >= budgets_due) {
+            lock.unlock();
+            exchange_budgets();
+            lock.lock();
+            budgets_due = now + kBudgetInterval;
+        }
         const auto changes = catalog_->foreign_changes();
         // One that cannot be asked may have changed.
         if (changes && *changes == seen) continue;
@@ -73,36 +86,75 @@ void Stores::on_foreign_change(std::function<void()> changed) {
 
 void Stores::use_pools(const std::vector<KnownPool>& pools) {
     std::map<std::string, storage::PoolId> ids;
-    std::map<storage::PoolId, std::shared_ptr<RemotePool>> remotes;
-    const std::lock_guard lock(pools_mutex_);
+    std::map<storage::PoolId, Remote> remotes;
+    std::vector<Remote> replaced;
+    // Nobody else changes remotes_. The lock is not held while the catalog is asked, as loops want
+    // it.
     for (const KnownPool& pool : pools) {
         if (pool.id == 0) continue;
         ids.emplace(pool.settings.name, pool.id);
         const bool is_served = pool.settings.storage_type == conf::PoolSettings::Type::s3 &&
                                pool.settings.is_active && !pool.settings.is_backup_target;
-        if (!is_served) continue;
         const auto known = remotes_.find(pool.id);
-        const bool is_same = known != remotes_.end() && known->second->settings == pool.settings;
-        remotes.emplace(pool.id,
-                        is_same ? known->second : std::make_shared<RemotePool>(pool.settings));
+        const bool is_known = known != remotes_.end();
+        const bool is_same = is_known && is_served && known->second.pool->settings == pool.settings;
+        if (is_known && !is_same) {
+            exchange(known->second);  // before the new one asks
+            replaced.push_back(known->second);
+        }
+        if (is_served) remotes.emplace(pool.id, is_same ? known->second : make_remote(pool));
     }
-    ids_ = std::move(ids);
-    remotes_ = std::move(remotes);
+    {
+        const std::lock_guard lock(pools_mutex_);
+        ids_ = std::move(ids);
+        remotes_ = std::move(remotes);
+    }
+    for (const Remote& remote : replaced)
+        exchange(remote);  // what was used meanwhile
     // Rows that name pools mean something else now.
     catalog_state_.fetch_add(1, std::memory_order_release);
+}
+
+Stores::Remote Stores::make_remote(const KnownPool& pool) {
+    Remote remote;
+    remote.pool = std::make_shared<RemotePool>(pool.settings);
+    const std::shared_ptr<storage::StoreGate> gate(remote.pool, &remote.pool->gate);
+    remote.budget = std::make_shared<storage::SavedBudget>(*catalog_, pool.id, gate);
+    exchange(remote);
+    return remote;
+}
+
+// Blocks on the catalog.
+void Stores::exchange(const Remote& remote) {
+    const auto done = remote.budget->exchange(std::time(nullptr));
+    if (done) return;
+    // The next time makes up for it.
+    conf::log_warn("budget not saved pool={} reason=\"{}\"", remote.pool->settings.name,
+                   done.error().text);
+}
+
+void Stores::exchange_budgets() {
+    std::vector<Remote> all;
+    {
+        const std::lock_guard lock(pools_mutex_);
+        for (const auto& [id, remote] : remotes_)
+            all.push_back(remote);
+    }
+    for (const Remote& remote : all)
+        exchange(remote);
 }
 
 std::shared_ptr<RemotePool> Stores::remote(storage::PoolId id) const {
     const std::lock_guard lock(pools_mutex_);
     const auto found = remotes_.find(id);
-    return found == remotes_.end() ? nullptr : found->second;
+    return found == remotes_.end() ? nullptr : found->second.pool;
 }
 
 std::vector<std::shared_ptr<RemotePool>> Stores::remotes() const {
     const std::lock_guard lock(pools_mutex_);
     std::vector<std::shared_ptr<RemotePool>> all;
-    for (const auto& [id, pool] : remotes_)
-        all.push_back(pool);
+    for (const auto& [id, remote] : remotes_)
+        all.push_back(remote.pool);
     return all;
 }
 

@@ -6,6 +6,7 @@
 #include "proxy/serve/known_pool.h"
 #include "proxy/serve/remote_pool.h"
 #include "storage/catalog.h"
+#include "storage/saved_budget.h"
 #include "storage/shelf.h"
 
 #include <atomic>
@@ -37,7 +38,8 @@ class Stores {
     Stores& operator=(const Stores&) = delete;
 
     // From now on the buckets among these are served, and no others. One whose settings are the
-    // same stays as it is, with all that is known of it. Any thread, one at a time.
+    // same stays as it is, with all that is known of it; of a new one it is asked what was used of
+    // its budget today. Blocks on the catalog. Any thread but a loop's, one at a time.
     void use_pools(const std::vector<KnownPool>& pools);
     // Called, on a thread of its own, when another process has changed the catalog. Once this has
     // returned, what was set before is not called any more.
@@ -74,13 +76,21 @@ class Stores {
   private:
     void write_adopted();
     void watch_catalog(std::chrono::milliseconds interval);
+    // A bucket that is served, and its budget as all processes use it.
+    struct Remote {
+        std::shared_ptr<RemotePool> pool;
+        std::shared_ptr<storage::SavedBudget> budget;
+    };
+    Remote make_remote(const KnownPool& pool);
+    static void exchange(const Remote& remote);
+    void exchange_budgets();
 
     std::unique_ptr<storage::Catalog> catalog_;
     std::unique_ptr<storage::Shelf> shelf_;
 
     mutable std::mutex pools_mutex_;
     std::map<std::string, storage::PoolId> ids_;
-    std::map<storage::PoolId, std::shared_ptr<RemotePool>> remotes_;
+    std::map<storage::PoolId, Remote> remotes_;
 
     std::atomic<std::uint64_t> adopted_ = 0;
     std::atomic<std::uint64_t> not_adopted_ = 0;

@@ -542,6 +542,13 @@ class Server(Process):
         finally:
             self.kill()
 
+    def crash(self):
+        """Kills it, as a machine that fails does; its folder stays."""
+        self.stopped = True
+        os.kill(self.pid, signal.SIGKILL)
+        self.child.wait()
+        self._reader.join(timeout=PATIENCE_S)
+
     def check_log(self):
         log = self.log()
         marks = [line for line in log if any(mark in line for mark in SANITIZER_MARKS)]

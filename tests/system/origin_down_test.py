@@ -83,6 +83,46 @@ class OriginDown(cold.ColdCase):
         self.assertEqual(len(self.fetches()), calls)
         self.assertEqual(self.server.get("/uploads/a.jpg", method="HEAD").status, 200, "its head costs nothing")
 
+    def calls_used(self, server):
+        return server.metrics().sum("tidepool_budget_used", pool="cold", item="class_b_calls")
+
+    def test_a_restart_does_not_forget_what_the_day_has_used(self):
+        for name in "abcd":
+            self.put(f"{name}.jpg")
+        limit = {"daily_class_b_calls": 3}
+        server = self.serve_cold(pool=limit)
+
+        def served(name):
+            self.assert_served(server, f"{name}.jpg")
+
+        def restarted():
+            return self.serve_cold(pool=limit, folder=server.folder, scanned=False)
+        served("a")
+        server.stop_process()  # at its end it writes down what it used
+        server = restarted()
+        served("b")
+        served("c")
+
+        def calls_saved():
+            with contextlib.closing(sqlite3.connect(server.folder / "catalog.db")) as catalog:
+                return catalog.execute("SELECT sum(class_b_calls) FROM budgets").fetchone()[0]
+        tidepool.eventually(lambda: calls_saved() == 3, "it writes down what it uses")
+        server.crash()
+        server = restarted()
+        self.assert_refusal(server.get("/uploads/d.jpg"), 503)
+        self.assertEqual(self.fetches(), [])
+        self.assertEqual(self.calls_used(server), 3)
+
+    def test_a_take_over_does_not_forget_what_the_day_has_used(self):
+        for name in "abc":
+            self.put(f"{name}.jpg")
+        server = self.serve_cold(pool={"daily_class_b_calls": 2})
+        self.assert_served(server, "a.jpg")
+        self.assert_served(server, "b.jpg")
+        self.assertEqual(server.exit_of(server.take_over()), 0)
+        tidepool.eventually(lambda: self.calls_used(server) == 2, "it knows what its predecessor used")
+        self.assert_refusal(server.get("/uploads/c.jpg"), 503)
+
     def test_an_object_that_should_be_there_is_not(self):
         self.begin()
         self.b2.delete(cold.BUCKET, "uploads/a.jpg")

@@ -245,7 +245,10 @@ CATALOG_TEST("catalog: a day's budget is summed over processes and restarts", "[
     }
     const auto again = backend.open();
     CHECK(value_of(again->add_budget_use(pool, 20'000, {})) == DayUse{2, 4, 6, 1ULL << 41});
-    value_of(again->add_budget_use(pool, 20'000 + 1 + Catalog::kBudgetDays, {}));
+    const std::int64_t later = 20'000 + 1 + Catalog::kBudgetDays;
+    value_of(again->add_budget_use(pool, later, {}));
+    CHECK(value_of(again->add_budget_use(pool, 20'000, {})) == DayUse{2, 4, 6, 1ULL << 41});
+    value_of(again->add_budget_use(pool, later, {.class_b_calls = 1}));
     CHECK(value_of(again->add_budget_use(pool, 20'000, {})) == DayUse{});
 }
 
