@@ -3,6 +3,7 @@
 #include "proxy/cli/file_transfer.h"
 #include "proxy/cli/output.h"
 #include "proxy/cli/workspace.h"
+#include "proxy/serve/cache_policy.h"
 #include "transform/content_type.h"
 
 #include <memory>
@@ -78,6 +79,9 @@ Result<ObjectRecord> store(Workspace& workspace, const KnownPool& pool, const st
     storage::PutOptions options;
     options.size = source.size();
     options.content_type = transform::served_type(*look, key);
+    // For visitors who are sent to the bucket's own name: what they would be told here.
+    options.cache_control = serve::CachePolicy(workspace.settings().cache_control)
+                                .cache_control(key, 200, options.content_type);
     const auto info = driver.put(key, source, options);
     if (!info) return std::unexpected(info.error());
 

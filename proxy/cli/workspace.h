@@ -26,6 +26,7 @@ class Workspace {
     // written to standard error; the error is the exit status: 2 for the configuration, 1 else.
     static std::expected<Workspace, int> open(const CommonOptions& options);
 
+    const conf::Settings& settings() const { return settings_; }
     storage::Catalog& catalog() { return *catalog_; }
     const std::vector<KnownPool>& pools() const { return pools_; }
 

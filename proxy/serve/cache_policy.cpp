@@ -29,22 +29,32 @@ bool rule_matches(const conf::CacheControlRule& rule, std::string_view key, int 
 
 }  // namespace
 
+const conf::CacheControlRule* CachePolicy::rule_for(std::string_view key, int status,
+                                                    std::string_view content_type) const {
+    const int ruled_as = status == 206 || status == 304 ? 200 : status;
+    const auto found = std::ranges::find_if(rules_, [&](const conf::CacheControlRule& rule) {
+        return rule_matches(rule, key, ruled_as, content_type);
+    });
+    return found == rules_.end() ? nullptr : &*found;
+}
+
+std::string_view CachePolicy::cache_control(std::string_view key, int status,
+                                            std::string_view content_type) const {
+    const conf::CacheControlRule* rule = rule_for(key, status, content_type);
+    return rule == nullptr ? "no-store" : std::string_view(rule->cache_control);
+}
+
 std::string CachePolicy::lines(std::string_view key, int status,
                                std::string_view content_type) const {
-    const int ruled_as = status == 206 || status == 304 ? 200 : status;
-    for (const conf::CacheControlRule& rule : rules_) {
-        if (!rule_matches(rule, key, ruled_as, content_type)) continue;
-        std::string lines = fmt::format("Cache-Control: {}\r\n", rule.cache_control);
-        if (!rule.cdn_cache_control.empty()) {
-            lines += fmt::format("CDN-Cache-Control: {}\r\n", rule.cdn_cache_control);
-        }
-        if (!rule.cloudflare_cdn_cache_control.empty()) {
-            lines += fmt::format("Cloudflare-CDN-Cache-Control: {}\r\n",
-                                 rule.cloudflare_cdn_cache_control);
-        }
-        return lines;
-    }
-    return "Cache-Control: no-store\r\n";
+    const conf::CacheControlRule* rule = rule_for(key, status, content_type);
+    if (rule == nullptr) return "Cache-Control: no-store\r\n";
+    std::string lines = fmt::format("Cache-Control: {}\r\n", rule->cache_control);
+    if (!rule->cdn_cache_control.empty())
+        lines += fmt::format("CDN-Cache-Control: {}\r\n", rule->cdn_cache_control);
+    if (!rule->cloudflare_cdn_cache_control.empty())
+        lines +=
+            fmt::format("Cloudflare-CDN-Cache-Control: {}\r\n", rule->cloudflare_cdn_cache_control);
+    return lines;
 }
 
 }  // namespace tidepool::serve

@@ -19,7 +19,14 @@ class CachePolicy {
     // about no object. 206 and 304 follow the rule of 200. Where no rule matches: no-store.
     std::string lines(std::string_view key, int status, std::string_view content_type) const;
 
+    // The value of Cache-Control alone, which is what a store can be told.
+    std::string_view cache_control(std::string_view key, int status,
+                                   std::string_view content_type) const;
+
   private:
+    const conf::CacheControlRule* rule_for(std::string_view key, int status,
+                                           std::string_view content_type) const;
+
     std::vector<conf::CacheControlRule> rules_;
 };
 

@@ -301,6 +301,29 @@ secret_access_key = "file:{secret}"
         self.assertEqual(self.b2.versions("images-test", ORIGINAL), [])
         self.assertEqual(self.json("ls"), [])
 
+    def test_put_tells_the_bucket_what_visitors_are_told(self):
+        with self.config.open("a") as config:
+            config.write('''
+[[cache_control]]
+prefix = "uploads/private/"
+status = ["200"]
+cache_control = "private, max-age=7"
+cdn_cache_control = "no-store"
+[[cache_control]]
+status = ["200"]
+content_type = "image/png"
+cache_control = "public, max-age=8"
+cloudflare_cdn_cache_control = "max-age=9"
+''')
+        for key, kind, expected in ((ORIGINAL, "image/jpeg", "public, max-age=31536000, immutable"),
+                                    ("uploads/a.jpg", "image/jpeg", "public, max-age=300"),
+                                    ("uploads/private/a.png", "image/png", "private, max-age=7"),
+                                    ("uploads/a.png", "image/png", "public, max-age=8")):
+            with self.subTest(key=key):
+                self.good("put", self.file(tidepool.make_image(kind)), key, "--pool", "cold")
+                version, = self.b2.versions("images-test", key)
+                self.assertEqual((version.content_type, version.headers), (kind, {"cache-control": expected}))
+
     def test_scan_takes_a_bucket_in(self):
         for i in range(1_203):
             self.b2.put("images-test", f"uploads/original/2026/01/{i % 28 + 1:02}/{i:05}.jpg", b"x" * i)

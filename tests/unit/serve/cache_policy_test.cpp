@@ -33,6 +33,9 @@ TEST_CASE("cache policy: the defaults", "[serve][policy]") {
     CHECK(defaults.lines(kUuid, 304, "image/jpeg") == for_ever);
     CHECK(defaults.lines("uploads/a.jpg", 200, "image/jpeg") ==
           "Cache-Control: public, max-age=300\r\n");
+    CHECK(defaults.cache_control(kUuid, 200, "image/jpeg") ==
+          "public, max-age=31536000, immutable");
+    CHECK(defaults.cache_control("", 416, "text/plain") == "no-store");
     CHECK(defaults.lines(kUuid, 404, "text/plain") == "Cache-Control: public, max-age=60\r\n");
     for (const int status : {500, 502, 503, 504}) {
         CHECK(defaults.lines(kUuid, status, "text/plain") == "Cache-Control: no-store\r\n");
