@@ -9,34 +9,25 @@ import contextlib
 import os
 import pathlib
 import random
-import re
-import resource
 import selectors
-import shutil
 import signal
 import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parent), str(HERE.parent.parent / "tests/sim"), str(HERE.parent.parent / "tests/support")]
-import b2  # noqa: E402
-import tcp_fault  # noqa: E402
-from harness import (ROOT, Server, circumstances, fail, fetch, free_ports, head_bytes, make_files,  # noqa: E402
-                     measure_server, note, number, request_text, start, start_tidepool, wait_until_open, write_script)
+sys.path.insert(0, str(HERE.parent))
+from bucket import BUCKET_ROLE, bucket_pool, fill_catalog, start_nginx  # noqa: E402
+from harness import (ROOT, circumstances, fail, fetch, free_ports, head_bytes, make_files, measure_server,  # noqa: E402
+                     note, number, request_text, start_tidepool, write_script)
+import tcp_fault  # noqa: E402: bucket made its folder known
 
-BUCKET = "bench-bucket"
 FILES = {"16k": (16 * 1024, 200), "2m": (2 * 1024 * 1024, 24), "many": (16 * 1024, 4000), "cold": (2 * 1024 * 1024, 12)}
 CLIENTS = 500
 ORIGIN_DELAY_S = 0.2
 
-BUCKET_ROLE = """
-    etag off;
-    server { listen 127.0.0.1:@PORT@ backlog=4096; location /@BUCKET@/ { alias @ROOT@/; } }
-"""
 PROXY_ROLE = """
     upstream bucket { server 127.0.0.1:@ORIGIN@; keepalive 128; keepalive_requests 1000000000; }
     upstream slow_bucket { server 127.0.0.1:@SLOW_ORIGIN@; keepalive 128; }
@@ -62,41 +53,6 @@ PROXY_ROLE = """
         location /uploads/ { proxy_cache all; proxy_pass http://slow_bucket/@BUCKET@/uploads/; }
     }
 """
-
-
-def start_nginx(stack, core, role, **words):
-    folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-nginx-")))
-    folder.chmod(0o777)  # the worker may run as another user
-    words |= {"DIR": folder, "FILES": min(65536, resource.getrlimit(resource.RLIMIT_NOFILE)[1]), "BUCKET": BUCKET}
-    text = (HERE / "nginx.conf.in").read_text().replace("@ROLE@", role)
-    (folder / "nginx.conf").write_text(re.sub(r"@([A-Z_]+)@", lambda m: str(words.get(m[1], m[0])), text))
-    binary = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/sbin")
-    if not binary:
-        fail("nginx is missing; ./dev setup bench installs it")
-    process = start(stack, core, [binary, "-p", folder, "-e", "stderr", "-c", folder / "nginx.conf"])
-    wait_until_open(process, words["PORT"], "nginx")
-    return Server("nginx", process, {})
-
-
-def bucket_pool(endpoint, region, key):
-    return (f'[[pool]]\nname = "cold"\nstorage_type = "s3"\nstorage_tier = "cold"\nbucket = "{BUCKET}"\n'
-            f'region = "{region}"\nendpoint_url = "{endpoint}"\naccess_key_id = "{key.id}"\n'
-            'secret_access_key = "env:BENCH_S3_SECRET"\n')
-
-
-def fill_catalog(binary, root, state, folder):
-    """Lists the files into a catalog, as a bucket that says the same of them; gives region and key of the bucket."""
-    with b2.B2() as store:
-        store.bucket(BUCKET)
-        for file in sorted(root.rglob("*.jpg")):
-            store.put(BUCKET, file.relative_to(root).as_posix(), file.read_bytes())
-        os.environ["BENCH_S3_SECRET"] = store.key.secret
-        config = folder / "scan.toml"
-        config.write_text(bucket_pool(store.s3_url, store.region, store.key))
-        done = subprocess.run([binary, "scan", "cold", "-c", config, "--state-dir", state], capture_output=True, text=True)
-        if done.returncode != 0:
-            fail(f"scan failed: {done.stderr}")
-        return store.region, store.key
 
 
 def check_same(root, port, paths, where):

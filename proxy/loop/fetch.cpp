@@ -118,6 +118,7 @@ struct Fetcher::Hooks {
 
 Fetcher::Fetcher(Loop& loop, unsigned connections_per_host)
     : loop_(loop),
+      connections_per_host_(connections_per_host),
       multi_(nullptr),
       timer_(
           loop, [](void* self) { static_cast<Fetcher*>(self)->act(CURL_SOCKET_TIMEOUT, 0); },
@@ -138,6 +139,14 @@ Fetcher::~Fetcher() {
     for (void* easy : idle_)
         curl_easy_cleanup(easy);
     curl_multi_cleanup(multi_);  // closes its connections, which unwatches them
+}
+
+Fetcher::Host& Fetcher::host_of(std::string_view url) {
+    const std::size_t scheme_end = url.find("://");
+    const std::string_view name =
+        url.substr(0, scheme_end == url.npos ? url.npos : url.find_first_of("/?#", scheme_end + 3));
+    const auto found = hosts_.find(name);
+    return found != hosts_.end() ? found->second : hosts_[std::string(name)];
 }
 
 void Fetcher::set_timer(long wait_ms) {
@@ -194,12 +203,23 @@ void Fetcher::wake_waiters() {
 
 Fetch::Fetch(Fetcher& fetcher, const FetchRequest& request, std::size_t buffer_bytes)
     : fetcher_(fetcher),
-      easy_(nullptr),
-      field_list_(nullptr),
+      host_(fetcher.host_of(request.url)),
       buffer_bytes_(buffer_bytes),
       stall_timeout_(request.stall_timeout),
       deadline_(
           fetcher.loop_.wheel(), [](void* self) { static_cast<Fetch*>(self)->time_out(); }, this) {
+    if (host_.running < fetcher_.connections_per_host_) {
+        begin(request);
+        return;
+    }
+    // libcurl would let it wait as well, but with a buffer, and as if the origin were slow.
+    waiting_ = std::make_unique<const FetchRequest>(request);
+    host_.waiting.push_back(this);
+    expect_within(request.connect_timeout + request.first_byte_timeout);
+}
+
+void Fetch::begin(const FetchRequest& request) {
+    ++host_.running;
     if (fetcher_.idle_.empty()) {
         easy_ = curl_easy_init();
         if (easy_ == nullptr) std::abort();
@@ -255,6 +275,11 @@ void Fetch::expect_within(std::chrono::milliseconds wait) {
 
 void Fetch::time_out() {
     if (paused_) return;  // it is we who make it wait
+    if (waiting_) {
+        end(Error{ErrorKind::busy, "no connection of origin.connections became free"});
+        fetcher_.wake_waiters();
+        return;
+    }
     end(Error{ErrorKind::timed_out,
               head_complete_ ? "the body stalled" : "no answer within origin.first_byte_timeout"});
     fetcher_.wake_waiters();
@@ -272,6 +297,12 @@ void Fetch::end(std::optional<Error> error, bool is_complete) {
     ended_ = true;
     if (!error_) error_ = std::move(error);
     deadline_.clear();
+    tell();
+    if (waiting_) {
+        waiting_.reset();
+        std::erase(host_.waiting, this);
+        return;
+    }
     curl_multi_remove_handle(fetcher_.multi_, easy_);
     curl_slist_free_all(static_cast<curl_slist*>(field_list_));
     if (is_complete && fetcher_.idle_.size() < kIdleHandles) {
@@ -281,7 +312,17 @@ void Fetch::end(std::optional<Error> error, bool is_complete) {
         curl_easy_cleanup(easy_);
     }
     easy_ = nullptr;
-    tell();
+    leave_host();
+}
+
+// The next may begin.
+void Fetch::leave_host() {
+    --host_.running;
+    if (host_.waiting.empty()) return;
+    Fetch& next = *host_.waiting.front();
+    host_.waiting.pop_front();
+    const auto request = std::exchange(next.waiting_, nullptr);
+    next.begin(*request);
 }
 
 // Each line of the head, with its line end; a new status line begins it anew (after a 100).

@@ -24,6 +24,8 @@ using storage::TransportFault;
 constexpr std::chrono::milliseconds kFirstRetryWait{100};
 constexpr std::chrono::milliseconds kMostRetryWait{2'000};
 constexpr std::chrono::milliseconds kRetryBudget{60'000};
+// What a fetch holds of a body that stays in memory: two of the pieces in which it comes.
+constexpr std::uint64_t kUnshelvedBytes = 128ULL * 1024;
 
 std::chrono::steady_clock::time_point now() {
     return std::chrono::steady_clock::now();
@@ -162,16 +164,25 @@ loop::Task<Fill::Failure> Fill::attempt() {
         *object_, stretch_.offset + received_, stretch_.length - received_,
         received_ > 0 ? etag_seen_ : std::string(), means_.settings, means_.cdn_loop, wall_s);
     request.fresh_connection = fresh_connection_;
-    loop::Fetch fetch(means_.fetcher, request, static_cast<std::size_t>(buffer_bytes()));
+    // On its way to a disk the body is gathered here, else in the window: not in both.
+    const std::uint64_t gathered =
+        is_spooling() ? buffer_bytes() : std::min(buffer_bytes(), kUnshelvedBytes);
+    loop::Fetch fetch(means_.fetcher, request, static_cast<std::size_t>(gathered));
     fetch_ = &fetch;
     Failure failure = co_await exchange(fetch);
     fetch_ = nullptr;
-    pool.gate.reads.report(failure ? failure->outcome : Outcome::answered, now());
+    if (failure && failure->error.kind == ErrorKind::busy) {
+        pool.gate.reads.abandon();  // it was never asked
+    } else {
+        pool.gate.reads.report(failure ? failure->outcome : Outcome::answered, now());
+    }
     co_return failure;
 }
 
 loop::Task<Fill::Failure> Fill::exchange(loop::Fetch& fetch) {
     const auto head = co_await fetch.head();
+    if (!head && head.error().kind == ErrorKind::busy)
+        co_return StoreFailure{.error = head.error()};
     if (!head)
         co_return storage::failure_of(call(), fault_of(head.error(), false), head.error().text);
     if (head->status != 200 && head->status != 206) {
