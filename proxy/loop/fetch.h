@@ -19,6 +19,8 @@
 #include <utility>
 #include <vector>
 
+struct curl_slist;  // NOLINT(readability-identifier-naming): the name is libcurl's
+
 namespace tidepool::loop {
 
 struct FetchRequest {
@@ -64,6 +66,8 @@ class Fetcher {
     };
 
     Host& host_of(std::string_view url);
+    void* take_handle();
+    void drop(int fd);
     void act(int fd, int events);
     void take_finished();
     void wake_waiters();
@@ -73,8 +77,8 @@ class Fetcher {
     const unsigned connections_per_host_;
     void* multi_;                                     // CURLM
     std::map<std::string, Host, std::less<>> hosts_;  // as many as settings name
-    std::map<int, std::unique_ptr<SocketWatch>> watched_;
-    std::vector<std::unique_ptr<SocketWatch>> unwatched_;  // may be running: freed later
+    std::map<int, std::unique_ptr<SocketWatch>> watches_;
+    std::vector<std::unique_ptr<SocketWatch>> old_watches_;  // may be running: freed later
     PreciseTimer timer_;
     bool due_now_ = false;      // it has asked to be called at once
     std::vector<Fetch*> news_;  // whose waiters shall go on
@@ -87,7 +91,7 @@ class Fetch {
   public:
     // Begins as soon as it has a connection. At most about `buffer_bytes` of the body are held
     // here; then the origin is made to wait, which is no stall.
-    Fetch(Fetcher& fetcher, const FetchRequest& request, std::size_t buffer_bytes);
+    Fetch(Fetcher& fetcher, FetchRequest request, std::size_t buffer_bytes);
     ~Fetch();
     Fetch(const Fetch&) = delete;
     Fetch& operator=(const Fetch&) = delete;
@@ -114,7 +118,7 @@ class Fetch {
         void await_resume() const noexcept {}
     };
 
-    void begin(const FetchRequest& request);
+    void begin();
     void leave_host();
     void tell();
     void expect_within(std::chrono::milliseconds wait);
@@ -125,14 +129,14 @@ class Fetch {
 
     Fetcher& fetcher_;
     Fetcher::Host& host_;
-    std::unique_ptr<const FetchRequest> waiting_;  // what it will ask for, until it is its turn
-    void* easy_ = nullptr;        // CURL; null before it begins and once it is done
-    void* field_list_ = nullptr;  // curl_slist
+    const FetchRequest request_;
+    void* easy_ = nullptr;                      // CURL; null before it begins and once it is done
+    std::unique_ptr<curl_slist[]> field_list_;  // over the request's fields
     std::size_t buffer_bytes_;
-    std::chrono::milliseconds stall_timeout_;
     FetchedHead head_;
     std::size_t head_bytes_ = 0;  // of all that came before the body
     std::string buffer_;
+    bool waiting_ = false;  // for a connection
     bool head_complete_ = false;
     bool paused_ = false;
     bool ended_ = false;

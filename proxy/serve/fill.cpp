@@ -167,7 +167,7 @@ loop::Task<Fill::Failure> Fill::attempt() {
     // On its way to a disk the body is gathered here, else in the window: not in both.
     const std::uint64_t gathered =
         is_spooling() ? buffer_bytes() : std::min(buffer_bytes(), kUnshelvedBytes);
-    loop::Fetch fetch(means_.fetcher, request, static_cast<std::size_t>(gathered));
+    loop::Fetch fetch(means_.fetcher, std::move(request), static_cast<std::size_t>(gathered));
     fetch_ = &fetch;
     Failure failure = co_await exchange(fetch);
     fetch_ = nullptr;

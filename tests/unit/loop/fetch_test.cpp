@@ -388,6 +388,23 @@ TEST_CASE("fetch: a kept connection that the origin has ended meanwhile", "[loop
     CHECK(origin.connection_count() == 2);
 }
 
+TEST_CASE("fetch: a kept connection that ends while nobody uses it", "[loop][fetch]") {
+    const StubOrigin origin([](const Request&, Line& line) {
+        line.say(answer(200, "hello"));
+        line.cut();
+    });
+    Ground ground;
+    const auto ask = [&]() -> Task<> {
+        for (int round = 0; round < 5; ++round) {
+            const Answer got = co_await get(ground.fetcher, {.url = origin.url()});
+            CHECK(got.body == "hello");
+            co_await ground.loop.delay(20);  // the loop is told of the end, libcurl is not
+        }
+    };
+    ground.run(ask());
+    CHECK(origin.connection_count() == 5);
+}
+
 TEST_CASE("fetch: one that is dropped does not disturb the next", "[loop][fetch]") {
     std::latch dropped(1);
     const StubOrigin origin([&](const Request& request, Line& line) {
