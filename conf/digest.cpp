@@ -2,8 +2,8 @@
 
 #include <cstdlib>
 
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
 
 namespace tidepool::conf {
 
@@ -67,12 +67,29 @@ Sha256Digest sha256(std::string_view bytes) {
     return running.finish();
 }
 
+// RFC 2104. OpenSSL 3's own looks its algorithm up by name at each call, which takes longer than
+// what it does then.
 Sha256Digest hmac_sha256(std::span<const std::uint8_t> key, std::string_view message) {
-    Sha256Digest digest{};
-    require(HMAC(sha256_method(), key.data(), static_cast<int>(key.size()),
-                 reinterpret_cast<const unsigned char*>(message.data()), message.size(),
-                 digest.data(), nullptr) != nullptr);
-    return digest;
+    constexpr std::size_t kBlock = 64;
+    constexpr std::uint8_t kInner = 0x36;
+    constexpr std::uint8_t kOuter = 0x5c;
+    Sha256Digest shortened{};
+    if (key.size() > kBlock) {
+        shortened = sha256({reinterpret_cast<const char*>(key.data()), key.size()});
+        key = shortened;
+    }
+    const auto hash = [key](std::uint8_t pad, std::span<const char> bytes) {
+        std::array<char, kBlock> block;
+        for (std::size_t i = 0; i < kBlock; ++i)
+            block[i] = static_cast<char>((i < key.size() ? key[i] : 0) ^ pad);
+        Sha256 running;
+        running.update(block);
+        running.update(bytes);
+        OPENSSL_cleanse(block.data(), block.size());
+        return running.finish();
+    };
+    const Sha256Digest inner = hash(kInner, message);
+    return hash(kOuter, {reinterpret_cast<const char*>(inner.data()), inner.size()});
 }
 
 Sha256::Sha256() : context_(EVP_MD_CTX_new()) {

@@ -68,6 +68,20 @@ void ResponseWriter::begin(const Response& response, std::string_view tail, bool
     // A head that waits for a body of no bytes would wait for the kernel's patience, 200 ms.
     more_follows_ =
         parts_end_ > 0 && response.body_bytes > 0 && response.body_bytes < kJoinHeadBelow;
+    if (more_follows_) join_incoming();
+}
+
+// What has arrived of the first part leaves by the same call as the head.
+void ResponseWriter::join_incoming() {
+    const auto* part = std::get_if<IncomingPart>(&response_->parts.front());
+    if (part == nullptr) return;
+    const Incoming::View view = part->source->look(part->offset);
+    if (view.text.empty()) return;
+    next_part();
+    const std::string_view text = view.text.substr(0, end_ - offset_);
+    add_piece(text);
+    offset_ += text.size();
+    more_follows_ = false;  // as in push_incoming
 }
 
 void ResponseWriter::add_piece(std::string_view text) {

@@ -54,6 +54,7 @@ class ResponseWriter {
     std::uint64_t body_bytes_sent() const { return sent_ > head_bytes_ ? sent_ - head_bytes_ : 0; }
 
   private:
+    void join_incoming();
     void add_piece(std::string_view text);
     Step push_pieces();
     Step push_file(std::uint64_t now_ms);

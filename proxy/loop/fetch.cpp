@@ -8,6 +8,8 @@
 #include <curl/curl.h>
 #include <fmt/format.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 namespace tidepool::loop {
 
@@ -18,6 +20,7 @@ constexpr std::size_t kIdleHandles = 64;
 constexpr std::uint64_t kReceiveBytes = 64ULL * 1024;
 constexpr std::uint64_t kLeastReceiveBytes = 4ULL * 1024;
 constexpr std::uint64_t kUsualHeadBytes = 1024;
+constexpr std::size_t kUsualFields = 16;
 // An answer's head beyond this, with those before it (100, 103), is nothing that a store sends.
 constexpr std::size_t kHeadBytes = 64UL * 1024;
 
@@ -80,34 +83,65 @@ std::string_view FetchedHead::field(std::string_view name) const {
 
 // ---- what a loop's fetches share
 
+// The sockets of connections are opened and closed here, so they may stay in the loop's set while
+// libcurl keeps them for the next request: taking them out and in again costs two calls a request.
 struct Fetcher::SocketWatch final : Watcher {
-    SocketWatch(Fetcher& its_fetcher, int its_fd) : fetcher(its_fetcher), fd(its_fd) {}
+    SocketWatch(Fetcher& its_fetcher, int its_fd, bool its_own)
+        : fetcher(its_fetcher), fd(its_fd), own(its_own) {}
     void on_events(std::uint32_t events) override {
+        if (!wanted) {  // the origin has ended a connection that is kept
+            ignore();
+            return;
+        }
         int happened = 0;
         if ((events & EPOLLIN) != 0) happened |= CURL_CSELECT_IN;
         if ((events & EPOLLOUT) != 0) happened |= CURL_CSELECT_OUT;
         if ((events & (EPOLLERR | EPOLLHUP)) != 0) happened |= CURL_CSELECT_IN | CURL_CSELECT_ERR;
         fetcher.act(fd, happened);
     }
+    void want(std::uint32_t events) {
+        wanted = true;
+        if (watched == events) return;
+        if (watched == 0) {
+            fetcher.loop_.watch(fd, events, *this);
+        } else {
+            fetcher.loop_.rewatch(fd, events);
+        }
+        watched = events;
+    }
+    void ignore() {
+        wanted = false;
+        if (std::exchange(watched, 0) != 0) fetcher.loop_.unwatch(fd);
+    }
     Fetcher& fetcher;
-    int fd;
+    const int fd;
+    const bool own;             // opened here, of which libcurl says when it is closed
+    bool wanted = false;        // libcurl wants to know
+    std::uint32_t watched = 0;  // the events that the loop tells of
 };
 
 struct Fetcher::Hooks {
+    static curl_socket_t open(void* owner, curlsocktype, curl_sockaddr* address) {
+        auto& fetcher = *static_cast<Fetcher*>(owner);
+        const int fd =
+            ::socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+        if (fd >= 0) fetcher.watches_[fd] = std::make_unique<SocketWatch>(fetcher, fd, true);
+        return fd;
+    }
+    static int close(void* owner, curl_socket_t fd) {
+        static_cast<Fetcher*>(owner)->drop(fd);
+        return ::close(fd);
+    }
     static int socket(CURL*, curl_socket_t fd, int what, void* owner, void*) {
         auto& fetcher = *static_cast<Fetcher*>(owner);
-        const auto found = fetcher.watched_.find(fd);
-        if (what == CURL_POLL_REMOVE) {
-            if (found == fetcher.watched_.end()) return 0;
-            fetcher.loop_.unwatch(fd);
-            fetcher.unwatched_.push_back(std::move(found->second));
-            fetcher.watched_.erase(found);
-        } else if (found != fetcher.watched_.end()) {
-            fetcher.loop_.rewatch(fd, epoll_events(what));
-        } else {
-            auto watch = std::make_unique<SocketWatch>(fetcher, fd);
-            fetcher.loop_.watch(fd, epoll_events(what), *watch);
-            fetcher.watched_.emplace(fd, std::move(watch));
+        const auto found = fetcher.watches_.find(fd);
+        if (what != CURL_POLL_REMOVE) {
+            auto& watch = found == fetcher.watches_.end() ? fetcher.watches_[fd] : found->second;
+            if (!watch) watch = std::make_unique<SocketWatch>(fetcher, fd, false);
+            watch->want(epoll_events(what));
+        } else if (found != fetcher.watches_.end()) {
+            found->second->wanted = false;
+            if (!found->second->own) fetcher.drop(fd);
         }
         return 0;
     }
@@ -125,6 +159,7 @@ struct Fetcher::Hooks {
 
 Fetcher::Fetcher(Loop& loop, unsigned connections_per_host)
     : loop_(loop),
+      connections_per_host_(connections_per_host),
       multi_(nullptr),
       timer_(
           loop, [](void* self) { static_cast<Fetcher*>(self)->act(CURL_SOCKET_TIMEOUT, 0); },
@@ -145,6 +180,49 @@ Fetcher::~Fetcher() {
     for (void* easy : idle_)
         curl_easy_cleanup(easy);
     curl_multi_cleanup(multi_);  // closes its connections, which unwatches them
+}
+
+void Fetcher::drop(int fd) {
+    const auto found = watches_.find(fd);
+    if (found == watches_.end()) return;
+    found->second->ignore();
+    old_watches_.push_back(std::move(found->second));
+    watches_.erase(found);
+}
+
+// One that was read to its end before, or a new one; either has all options that never change.
+void* Fetcher::take_handle() {
+    if (!idle_.empty()) {
+        void* easy = idle_.back();
+        idle_.pop_back();
+        return easy;
+    }
+    CURL* easy = curl_easy_init();
+    if (easy == nullptr) std::abort();
+    const auto set = [easy](CURLoption option, auto value) {
+        require(curl_easy_setopt(easy, option, value));
+    };
+    set(CURLOPT_HEADERFUNCTION, &Hooks::line);
+    set(CURLOPT_WRITEFUNCTION, &Hooks::bytes);
+    set(CURLOPT_OPENSOCKETFUNCTION, &Hooks::open);
+    set(CURLOPT_OPENSOCKETDATA, static_cast<void*>(this));
+    set(CURLOPT_CLOSESOCKETFUNCTION, &Hooks::close);
+    set(CURLOPT_CLOSESOCKETDATA, static_cast<void*>(this));
+    set(CURLOPT_NOSIGNAL, 1L);
+    set(CURLOPT_PROXY, "");  // whatever the environment says: only settings count
+    set(CURLOPT_PATH_AS_IS, 1L);
+    set(CURLOPT_PROTOCOLS_STR, "http,https");
+    set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_2TLS));
+    set(CURLOPT_TCP_KEEPALIVE, 1L);
+    return easy;
+}
+
+Fetcher::Host& Fetcher::host_of(std::string_view url) {
+    const std::size_t scheme_end = url.find("://");
+    const std::string_view name =
+        url.substr(0, scheme_end == url.npos ? url.npos : url.find_first_of("/?#", scheme_end + 3));
+    const auto found = hosts_.find(name);
+    return found != hosts_.end() ? found->second : hosts_[std::string(name)];
 }
 
 void Fetcher::set_timer(long wait_ms) {
@@ -169,7 +247,7 @@ void Fetcher::act(int fd, int events) {
     curl_multi_socket_action(multi_, fd, events, &running);
     take_finished();
     wake_waiters();
-    unwatched_.clear();
+    old_watches_.clear();
 }
 
 void Fetcher::take_finished() {
@@ -199,49 +277,50 @@ void Fetcher::wake_waiters() {
 
 // ---- one fetch
 
-Fetch::Fetch(Fetcher& fetcher, const FetchRequest& request, std::size_t buffer_bytes)
+Fetch::Fetch(Fetcher& fetcher, FetchRequest request, std::size_t buffer_bytes)
     : fetcher_(fetcher),
-      easy_(nullptr),
-      field_list_(nullptr),
+      host_(fetcher.host_of(request.url)),
+      request_(std::move(request)),
       buffer_bytes_(buffer_bytes),
-      stall_timeout_(request.stall_timeout),
       deadline_(
           fetcher.loop_.wheel(), [](void* self) { static_cast<Fetch*>(self)->time_out(); }, this) {
-    if (fetcher_.idle_.empty()) {
-        easy_ = curl_easy_init();
-        if (easy_ == nullptr) std::abort();
-    } else {
-        easy_ = fetcher_.idle_.back();
-        fetcher_.idle_.pop_back();
+    if (host_.running < fetcher_.connections_per_host_) {
+        begin();
+        return;
     }
-    curl_slist* list = nullptr;
-    for (const std::string& field : request.fields) {
-        list = curl_slist_append(list, field.c_str());
-        if (list == nullptr) std::abort();
+    // libcurl would let it wait as well, but with a buffer, and as if the origin were slow.
+    waiting_ = true;
+    host_.waiting.push_back(this);
+    expect_within(request_.connect_timeout + request_.first_byte_timeout);
+}
+
+void Fetch::begin() {
+    waiting_ = false;
+    ++host_.running;
+    easy_ = fetcher_.take_handle();
+    const std::vector<std::string>& fields = request_.fields;
+    field_list_ = std::make_unique<curl_slist[]>(fields.size());
+    for (std::size_t i = 0; i < fields.size(); ++i) {  // libcurl only reads them
+        field_list_[i] = {.data = const_cast<char*>(fields[i].c_str()),
+                          .next = i + 1 < fields.size() ? &field_list_[i + 1] : nullptr};
     }
-    field_list_ = list;
     const auto set = [this](CURLoption option, auto value) {
         require(curl_easy_setopt(easy_, option, value));
     };
-    set(CURLOPT_URL, request.url.c_str());
-    set(CURLOPT_HTTPHEADER, list);
+    set(CURLOPT_URL, request_.url.c_str());
+    set(CURLOPT_HTTPHEADER, fields.empty() ? nullptr : field_list_.get());
     set(CURLOPT_PRIVATE, static_cast<void*>(this));
-    set(CURLOPT_HEADERFUNCTION, &Fetcher::Hooks::line);
     set(CURLOPT_HEADERDATA, static_cast<void*>(this));
-    set(CURLOPT_WRITEFUNCTION, &Fetcher::Hooks::bytes);
     set(CURLOPT_WRITEDATA, static_cast<void*>(this));
-    set(CURLOPT_NOSIGNAL, 1L);
-    set(CURLOPT_PROXY, "");  // whatever the environment says: only settings count
-    set(CURLOPT_PATH_AS_IS, 1L);
-    set(CURLOPT_PROTOCOLS_STR, "http,https");
-    set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_2TLS));
     const std::uint64_t expected =
-        std::min(request.expected_bytes, kReceiveBytes - kUsualHeadBytes) + kUsualHeadBytes;
-    set(CURLOPT_BUFFERSIZE, static_cast<long>(std::max(expected, kLeastReceiveBytes)));
-    set(CURLOPT_TCP_KEEPALIVE, 1L);
-    set(CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(request.connect_timeout.count()));
-    set(CURLOPT_FRESH_CONNECT, request.fresh_connection ? 1L : 0L);
-    expect_within(request.connect_timeout + request.first_byte_timeout);
+        std::min(request_.expected_bytes, kReceiveBytes - kUsualHeadBytes) + kUsualHeadBytes;
+    // Refused where the handle still has its last buffer, which happens when its connection had
+    // other requests going on (HTTP/2). That one does as well.
+    curl_easy_setopt(easy_, CURLOPT_BUFFERSIZE,
+                     static_cast<long>(std::max(expected, kLeastReceiveBytes)));
+    set(CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(request_.connect_timeout.count()));
+    set(CURLOPT_FRESH_CONNECT, request_.fresh_connection ? 1L : 0L);
+    expect_within(request_.connect_timeout + request_.first_byte_timeout);
     const CURLMcode added = curl_multi_add_handle(fetcher_.multi_, easy_);
     if (added != CURLM_OK) end(Error{ErrorKind::io, curl_multi_strerror(added)}, false);
 }
@@ -262,6 +341,11 @@ void Fetch::expect_within(std::chrono::milliseconds wait) {
 
 void Fetch::time_out() {
     if (paused_) return;  // it is we who make it wait
+    if (waiting_) {
+        end(Error{ErrorKind::busy, "no connection of origin.connections became free"});
+        fetcher_.wake_waiters();
+        return;
+    }
     end(Error{ErrorKind::timed_out,
               head_complete_ ? "the body stalled" : "no answer within origin.first_byte_timeout"});
     fetcher_.wake_waiters();
@@ -274,21 +358,34 @@ void Fetch::cancel() {
 }
 
 // `is_complete`: libcurl says that it is through. A handle that was taken from it earlier keeps
-// what it held then, and does not take all options again.
+// what it held then, such as its buffer, and is not used again.
 void Fetch::end(std::optional<Error> error, bool is_complete) {
     ended_ = true;
     if (!error_) error_ = std::move(error);
     deadline_.clear();
+    tell();
+    if (std::exchange(waiting_, false)) {
+        std::erase(host_.waiting, this);
+        return;
+    }
     curl_multi_remove_handle(fetcher_.multi_, easy_);
-    curl_slist_free_all(static_cast<curl_slist*>(field_list_));
     if (is_complete && fetcher_.idle_.size() < kIdleHandles) {
-        curl_easy_reset(easy_);
+        require(curl_easy_setopt(easy_, CURLOPT_HTTPHEADER, nullptr));
         fetcher_.idle_.push_back(easy_);
     } else {
         curl_easy_cleanup(easy_);
     }
     easy_ = nullptr;
-    tell();
+    leave_host();
+}
+
+// The next may begin.
+void Fetch::leave_host() {
+    --host_.running;
+    if (host_.waiting.empty()) return;
+    Fetch& next = *host_.waiting.front();
+    host_.waiting.pop_front();
+    next.begin();
 }
 
 // Each line of the head, with its line end; a new status line begins it anew (after a 100).
@@ -304,6 +401,7 @@ std::size_t Fetch::take_line(std::string_view line) {
         text.remove_suffix(1);
     if (text.starts_with("HTTP/")) {
         head_ = {};
+        head_.fields.reserve(kUsualFields);
         const std::size_t blank = text.find(' ');
         if (blank != text.npos)
             std::from_chars(text.data() + blank + 1, text.data() + text.size(), head_.status);
@@ -312,7 +410,7 @@ std::size_t Fetch::take_line(std::string_view line) {
     if (text.empty()) {
         if (head_.status >= 200) {
             head_complete_ = true;
-            expect_within(stall_timeout_);
+            expect_within(request_.stall_timeout);
             tell();
         }
         return line.size();
@@ -335,7 +433,7 @@ std::size_t Fetch::take_bytes(std::string_view bytes) {
         return CURL_WRITEFUNC_PAUSE;  // they come again
     }
     buffer_.append(bytes);
-    expect_within(stall_timeout_);
+    expect_within(request_.stall_timeout);
     tell();
     return bytes.size();
 }
@@ -356,7 +454,7 @@ Task<Result<std::string>> Fetch::read() {
     if (buffer_.empty() && error_) co_return std::unexpected(*error_);
     std::string taken = std::exchange(buffer_, {});
     if (std::exchange(paused_, false) && !ended_) {
-        expect_within(stall_timeout_);
+        expect_within(request_.stall_timeout);
         curl_easy_pause(easy_, CURLPAUSE_CONT);  // may hand over bytes at once
     }
     co_return taken;

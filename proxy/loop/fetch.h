@@ -9,6 +9,8 @@
 #include <chrono>
 #include <coroutine>
 #include <cstddef>
+#include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -16,6 +18,8 @@
 #include <string_view>
 #include <utility>
 #include <vector>
+
+struct curl_slist;  // NOLINT(readability-identifier-naming): the name is libcurl's
 
 namespace tidepool::loop {
 
@@ -45,7 +49,7 @@ class Fetch;
 // its fetches. Names are looked up on threads of libcurl's.
 class Fetcher {
   public:
-    // At most so many connections to one host; further requests wait for one.
+    // At most so many connections to one host; further requests wait for one, in order.
     Fetcher(Loop& loop, unsigned connections_per_host);
     ~Fetcher();
     Fetcher(const Fetcher&) = delete;
@@ -55,16 +59,26 @@ class Fetcher {
     friend class Fetch;
     struct Hooks;  // libcurl's callbacks
     struct SocketWatch;
+    // A scheme, host and port of URLs.
+    struct Host {
+        unsigned running = 0;        // fetches that libcurl has
+        std::deque<Fetch*> waiting;  // that wait for one of these to end
+    };
 
+    Host& host_of(std::string_view url);
+    void* take_handle();
+    void drop(int fd);
     void act(int fd, int events);
     void take_finished();
     void wake_waiters();
     void set_timer(long wait_ms);
 
     Loop& loop_;
-    void* multi_;  // CURLM
-    std::map<int, std::unique_ptr<SocketWatch>> watched_;
-    std::vector<std::unique_ptr<SocketWatch>> unwatched_;  // may be running: freed later
+    const unsigned connections_per_host_;
+    void* multi_;                                     // CURLM
+    std::map<std::string, Host, std::less<>> hosts_;  // as many as settings name
+    std::map<int, std::unique_ptr<SocketWatch>> watches_;
+    std::vector<std::unique_ptr<SocketWatch>> old_watches_;  // may be running: freed later
     PreciseTimer timer_;
     bool due_now_ = false;      // it has asked to be called at once
     std::vector<Fetch*> news_;  // whose waiters shall go on
@@ -75,9 +89,9 @@ class Fetcher {
 // most one coroutine waits for it at a time. Loop thread only.
 class Fetch {
   public:
-    // Begins at once. At most about `buffer_bytes` of the body are held here; then the origin is
-    // made to wait, which is no stall.
-    Fetch(Fetcher& fetcher, const FetchRequest& request, std::size_t buffer_bytes);
+    // Begins as soon as it has a connection. At most about `buffer_bytes` of the body are held
+    // here; then the origin is made to wait, which is no stall.
+    Fetch(Fetcher& fetcher, FetchRequest request, std::size_t buffer_bytes);
     ~Fetch();
     Fetch(const Fetch&) = delete;
     Fetch& operator=(const Fetch&) = delete;
@@ -86,7 +100,8 @@ class Fetch {
     void cancel();
 
     // The answer's head. timed_out; io where the origin could not be reached or what it said is not
-    // HTTP; misconfigured where the URL is none or the origin's certificate is not good.
+    // HTTP; misconfigured where the URL is none or the origin's certificate is not good; busy where
+    // no connection became free for it, of which the origin knows nothing.
     Task<Result<FetchedHead>> head();
 
     // What has come of the body since the last call; waits where that is nothing; "" at its end.
@@ -104,6 +119,8 @@ class Fetch {
         void await_resume() const noexcept {}
     };
 
+    void begin();
+    void leave_host();
     void tell();
     void expect_within(std::chrono::milliseconds wait);
     void time_out();
@@ -112,13 +129,15 @@ class Fetch {
     std::size_t take_bytes(std::string_view bytes);
 
     Fetcher& fetcher_;
-    void* easy_;        // CURL; null once it is done
-    void* field_list_;  // curl_slist
+    Fetcher::Host& host_;
+    const FetchRequest request_;
+    void* easy_ = nullptr;                      // CURL; null before it begins and once it is done
+    std::unique_ptr<curl_slist[]> field_list_;  // over the request's fields
     std::size_t buffer_bytes_;
-    std::chrono::milliseconds stall_timeout_;
     FetchedHead head_;
     std::size_t head_bytes_ = 0;  // of all that came before the body
     std::string buffer_;
+    bool waiting_ = false;  // for a connection
     bool head_complete_ = false;
     bool paused_ = false;
     bool ended_ = false;

@@ -403,15 +403,17 @@ void FileFinder::filled(const RemoteObject& object, FillEnd end) {
     const std::shared_ptr<const CachedFile> known = cache_.find(object.key, 0).file;
     const bool is_current = known && known->remote && known->remote->same_content(object);
     if (!is_current) return;
+    const bool learns_digest = end.sha256 && !known->remote->sha256;
+    const bool to_memory = end.body && cache_.holds_in_memory(object.size);
+    // Its bytes are on the shelf now, which whoever asks next finds out.
+    const bool must_look = !to_memory && stores_.shelf() != nullptr;
+    if (!learns_digest && !to_memory && !must_look) return;  // all is as it was
     auto file = std::make_shared<CachedFile>(*known);
-    if (end.sha256 && !known->remote->sha256) {
+    if (learns_digest) {
         // From now on its digest is known, and stays the same wherever the object goes.
         file->remote = with_digest(known->remote, end.sha256);
         adopt_digest(*file);
     }
-    const bool to_memory = end.body && cache_.holds_in_memory(object.size);
-    // Its bytes are on the shelf now, which whoever asks next finds out.
-    const bool must_look = !to_memory && stores_.shelf() != nullptr;
     if (to_memory) {
         file->held = CachedFile::Held::in_memory;
         file->body = *end.body;

@@ -24,6 +24,8 @@ using storage::TransportFault;
 constexpr std::chrono::milliseconds kFirstRetryWait{100};
 constexpr std::chrono::milliseconds kMostRetryWait{2'000};
 constexpr std::chrono::milliseconds kRetryBudget{60'000};
+// What a fetch holds of a body that stays in memory: two of the pieces in which it comes.
+constexpr std::uint64_t kUnshelvedBytes = 128ULL * 1024;
 
 std::chrono::steady_clock::time_point now() {
     return std::chrono::steady_clock::now();
@@ -161,12 +163,18 @@ loop::Task<Fill::Failure> Fill::attempt() {
         *object_, stretch_.offset + received_, stretch_.length - received_,
         received_ > 0 ? etag_seen_ : std::string(), means_.settings, means_.cdn_loop, wall_s);
     request.fresh_connection = fresh_connection_;
-    loop::Fetch fetch(means_.fetcher, request, static_cast<std::size_t>(buffer_bytes()));
+    // On its way to a disk the body is gathered here, else in the window: not in both.
+    const std::uint64_t gathered =
+        is_spooling() ? buffer_bytes() : std::min(buffer_bytes(), kUnshelvedBytes);
+    loop::Fetch fetch(means_.fetcher, std::move(request), static_cast<std::size_t>(gathered));
     fetch_ = &fetch;
     Failure failure = co_await exchange(fetch);
     fetch_ = nullptr;
-    if (failure && failure->error.kind == ErrorKind::closed) {
-        gate.reads.abandon();  // it was we who ended it, which says nothing about the store
+    const bool was_asked = !failure || (failure->error.kind != ErrorKind::closed &&
+                                        failure->error.kind != ErrorKind::busy);
+    if (!was_asked) {
+        // It was we who ended it, or had no connection: that says nothing about the store.
+        gate.reads.abandon();
         co_return failure;
     }
     if (failure) pool.failures.fetch_add(1, std::memory_order_relaxed);
@@ -267,6 +275,7 @@ Fill::Failure Fill::corrupt(std::string text) {
 
 StoreFailure Fill::broken(const Error& error, bool in_body) const {
     if (error.kind == ErrorKind::closed) return given_up();  // by Fetch::cancel()
+    if (error.kind == ErrorKind::busy) return StoreFailure{.error = error};
     return storage::failure_of(call(), fault_of(error, in_body), error.text);
 }
 

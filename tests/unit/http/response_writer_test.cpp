@@ -1,5 +1,6 @@
 #include "proxy/http/response_writer.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdlib>
@@ -288,6 +289,38 @@ TEST_CASE("response writer: a body that arrives in pieces goes out as it comes",
         CHECK((got == "head;" + content + "end"));
         CHECK(last == Step::done);
         CHECK(writer.body_bytes_sent() == content.size() + 3);
+    }
+}
+
+TEST_CASE("response writer: what has arrived of a small body leaves with the head",
+          "[http][writer]") {
+    const std::string content = pattern(70'000);
+    for (const std::size_t arrived : {std::size_t{1}, std::size_t{69'999}, content.size()}) {
+        CAPTURE(arrived);
+        Pair pair;
+        ResponseWriter writer(pair.ends[0]);
+        const auto source = std::make_shared<Arriving>();
+        source->add(content.substr(0, arrived));
+        Response response = with_head("head;");
+        response.body_bytes = content.size() - 7 + 3;
+        response.parts.emplace_back(IncomingPart{source, 5, content.size() - 7});
+        response.parts.emplace_back("end");
+        writer.begin(response, "tail;", true);
+        if (arrived < 5) {
+            CHECK(writer.push(1000) == Step::starved);
+            CHECK(writer.incoming_offset() == 5);
+        }
+        Step last{};
+        std::string got = push_all(writer, pair, last);
+        if (arrived < content.size() - 2) {
+            CHECK(last == Step::starved);
+            CHECK(writer.incoming_offset() == std::max<std::size_t>(arrived, 5));
+            source->add(content.substr(arrived));
+            got += push_all(writer, pair, last);
+        }
+        CHECK(last == Step::done);
+        CHECK((got == "head;tail;" + content.substr(5, content.size() - 7) + "end"));
+        CHECK(writer.body_bytes_sent() == response.body_bytes);
     }
 }
 

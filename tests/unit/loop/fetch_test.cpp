@@ -393,6 +393,23 @@ TEST_CASE("fetch: a kept connection that the origin has ended meanwhile", "[loop
     CHECK(origin.connection_count() == 2);
 }
 
+TEST_CASE("fetch: a kept connection that ends while nobody uses it", "[loop][fetch]") {
+    const StubOrigin origin([](const Request&, Line& line) {
+        line.say(answer(200, "hello"));
+        line.cut();
+    });
+    Ground ground;
+    const auto ask = [&]() -> Task<> {
+        for (int round = 0; round < 5; ++round) {
+            const Answer got = co_await get(ground.fetcher, {.url = origin.url()});
+            CHECK(got.body == "hello");
+            co_await ground.loop.delay(20);  // the loop is told of the end, libcurl is not
+        }
+    };
+    ground.run(ask());
+    CHECK(origin.connection_count() == 5);
+}
+
 TEST_CASE("fetch: one that is dropped does not disturb the next", "[loop][fetch]") {
     std::latch dropped(1);
     const StubOrigin origin([&](const Request& request, Line& line) {
@@ -461,6 +478,39 @@ TEST_CASE("fetch: dropped while it waits for a connection, it leaves its handle 
         }
     };
     ground.run(ask());
+}
+
+TEST_CASE("fetch: no connection became free, which is not the origin's doing", "[loop][fetch]") {
+    const StubOrigin origin([](const Request& request, Line& line) {
+        if (request.target() == "/hang") {
+            line.hang();
+        } else {
+            line.say(answer(200, "hello"));
+        }
+    });
+    const StubOrigin other(answer(200, "other"));
+    Ground ground;
+    const auto ask = [&]() -> Task<> {
+        std::vector<std::unique_ptr<Fetch>> hanging;
+        for (int i = 0; i < 8; ++i)
+            hanging.push_back(std::make_unique<Fetch>(
+                ground.fetcher, FetchRequest{.url = origin.url("/hang")}, kBuffer));
+        const Answer late = co_await get(
+            ground.fetcher,
+            {.url = origin.url(), .connect_timeout = 50ms, .first_byte_timeout = 50ms});
+        REQUIRE(late.head_error);
+        CHECK(late.head_error->kind == ErrorKind::busy);
+
+        const Answer elsewhere = co_await get(ground.fetcher, {.url = other.url()});
+        CHECK(elsewhere.body == "other");
+
+        // What it waits for a connection is not taken from the origin's time.
+        ground.loop.post([&] { hanging.pop_back(); });
+        const Answer next = co_await get(ground.fetcher, {.url = origin.url()});
+        CHECK(next.body == "hello");
+    };
+    ground.run(ask());
+    CHECK(origin.most_connections() <= 8);
 }
 
 TEST_CASE("fetch: cancelled while somebody waits for it", "[loop][fetch]") {
