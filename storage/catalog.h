@@ -55,6 +55,10 @@ class Catalog {
     // of another pool, the bytes there are the caller's to remove.
     virtual Result<std::optional<ObjectRecord>> put_object(const ObjectRecord& object) = 0;
 
+    // Notes the SHA-256 of an object in the row that still says of it what the record does (pool,
+    // size, ETag, version) and has none yet. False where there is no such row; none is made.
+    virtual Result<bool> learn_digest(const ObjectRecord& object) = 0;
+
     // False where there is no row of this key and pool.
     virtual Result<bool> remove_object(std::string_view key, PoolId pool) = 0;
 

@@ -46,6 +46,7 @@ class SqliteCatalog final : public Catalog {
                                         const SaveScan& scan) override;
     Result<std::vector<Adoption>> would_adopt(std::span<const ObjectRecord> objects) override;
     Result<std::optional<ObjectRecord>> put_object(const ObjectRecord& object) override;
+    Result<bool> learn_digest(const ObjectRecord& object) override;
     Result<bool> remove_object(std::string_view key, PoolId pool) override;
     Result<void> move_objects(std::span<const ObjectRecord> objects, PoolId from, PoolId to,
                               std::int64_t now_s) override;

@@ -32,6 +32,9 @@ constexpr const char* kReplace =
     "UPDATE objects SET pool = ?2, image = ?3, role = ?4, size = ?5, sha256 = ?6, "
     "content_type = ?7, modified_s = ?8, store_etag = ?9, version_id = ?10, added_s = ?11 "
     "WHERE key = ?1";
+constexpr const char* kLearnDigest =
+    "UPDATE objects SET sha256 = ?2 WHERE key = ?1 AND pool = ?3 AND size = ?4 AND store_etag = ?5 "
+    "AND version_id = ?6 AND sha256 IS NULL";
 constexpr const char* kRemove = "DELETE FROM objects WHERE key = ?1";
 
 #define IMAGE_COLUMNS "uuid, pool, original, state, uploaded_s, moved_s, metadata"
@@ -282,6 +285,17 @@ Result<std::optional<ObjectRecord>> SqliteCatalog::put_object(const ObjectRecord
         writing.note_change();
         return row;
     });
+}
+
+Result<bool> SqliteCatalog::learn_digest(const ObjectRecord& object) {
+    const auto work = [&](Writing& writing) {
+        const std::size_t changed =
+            run(writing.db, kLearnDigest, object.key, *object.sha256, object.pool, object.size,
+                object.store_etag, object.version_id);
+        if (changed > 0) writing.note_change();
+        return changed > 0;
+    };
+    return write(work, sqlite::Durability::soon);
 }
 
 Result<bool> SqliteCatalog::remove_object(std::string_view key, PoolId pool) {

@@ -67,11 +67,10 @@ constexpr std::array kMeanings = std::to_array<Meaning>({
     {401, "bad_auth_token", denied, new_token},
     {401, "expired_auth_token", denied, new_token},
     {401, "missing_auth_token", denied, new_token},
-    // Absent. "bad_request" is what B2 says to a name that looks like a folder's.
+    // Absent.
     {0, "NoSuchKey", not_found, never},
     {0, "NoSuchVersion", not_found, never},
     {0, "NoSuchUpload", not_found, never},
-    {0, "bad_request", not_found, never},
     {0, "no_such_file", not_found, never},
     {0, "file_not_present", not_found, never},
     {0, "already_hidden", not_found, never},

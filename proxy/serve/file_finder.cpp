@@ -34,6 +34,14 @@ std::shared_ptr<const RemoteObject> with_digest(const std::shared_ptr<const Remo
     return learnt;
 }
 
+// What the row says now of an object that was known before, with what had been learnt of it.
+std::shared_ptr<const RemoteObject> continued(const RemoteObject& row, const RemoteObject& known) {
+    auto object = std::make_shared<RemoteObject>(row);
+    if (!object->sha256) object->sha256 = known.sha256;
+    object->seen = known.seen;
+    return object;
+}
+
 // The order in which pools are asked: hot before warm before cold, then by priority, then as
 // written.
 std::vector<conf::PoolSettings> in_asking_order(const std::vector<KnownPool>& pools) {
@@ -207,7 +215,23 @@ loop::Task<FileFinder::Found> FileFinder::look(loop::Loop& loop, const std::stri
         }
     }
     Found found = co_await look_on_disks(loop, key, known, row);
+    // It is somewhere, but not where we may look now: nobody may be told that it is not.
+    if (row && !found.file && !found.error && !is_looked_at(row->pool)) {
+        found.error = Error{ErrorKind::misconfigured,
+                            "it is in a pool that is not active or not in the configuration"};
+    }
     co_return found;
+}
+
+// Whether the pool is one of the local ones that are looked at.
+bool FileFinder::is_looked_at(storage::PoolId pool) const {
+    const std::shared_ptr<const Sites> sites = this->sites();
+    return std::ranges::any_of(
+        *sites, [&](const Site* site) { return stores_.id_of(site->pool.name()) == pool; });
+}
+
+void FileFinder::missing_in_bucket(const std::string& key, std::uint64_t now_ms) {
+    cache_.put(key, nullptr, now_ms, cache_.generation());
 }
 
 // Asks one pool after the other. A pool that fails does not hide what another one has, but without
@@ -262,7 +286,7 @@ loop::Task<FileFinder::Found> FileFinder::look_on_shelf(loop::Loop& loop, const 
             again->catalog_state = catalog_state;
             co_return Found{std::move(again), std::nullopt};
         }
-        file->remote = with_digest(file->remote, known->remote->sha256);
+        file->remote = continued(object, *known->remote);
     }
     if (is_shelved) {
         Result<Content> content =
@@ -412,7 +436,7 @@ void FileFinder::filled(const RemoteObject& object, FillEnd end) {
     if (learns_digest) {
         // From now on its digest is known, and stays the same wherever the object goes.
         file->remote = with_digest(known->remote, end.sha256);
-        adopt_digest(*file);
+        learn_digest(*file->remote);
     }
     if (to_memory) {
         file->held = CachedFile::Held::in_memory;
@@ -423,19 +447,15 @@ void FileFinder::filled(const RemoteObject& object, FillEnd end) {
     cache_.replace(object.key, known, std::move(file), must_look);
 }
 
-void FileFinder::adopt_digest(const CachedFile& file) {
-    const RemoteObject& object = *file.remote;
+void FileFinder::learn_digest(const RemoteObject& object) {
     const auto id = stores_.id_of(object.pool->settings.name);
     if (!id) return;
     storage::ObjectRecord row = storage::object_record(object.key, *id);
     row.size = object.size;
     row.sha256 = object.sha256;
-    row.content_type = file.content_type;
-    row.modified_s = file.identity.modified_s();
     row.store_etag = object.store_etag;
     row.version_id = object.version_id;
-    row.added_s = wall_clock_ns() / 1'000'000'000;
-    stores_.adopt(std::move(row));
+    stores_.learn_digest(std::move(row));
 }
 
 // Fills in digest, look and, where it goes into memory, the body.

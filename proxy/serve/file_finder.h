@@ -55,6 +55,10 @@ class FileFinder {
     // a bucket the bytes are only given where they are on the shelf.
     loop::Task<Found> find(loop::Loop& loop, std::string key);
 
+    // A bucket has said that it has no object of this key, whatever the catalog says: for
+    // cache.freshness it is not asked again.
+    void missing_in_bucket(const std::string& key, std::uint64_t now_ms);
+
     // A fetch has brought an object. Any thread.
     void filled(const RemoteObject& object, FillEnd end);
 
@@ -108,7 +112,8 @@ class FileFinder {
                                     std::shared_ptr<RemotePool> pool, std::uint64_t catalog_state);
     static storage::ShelfName shelf_name(const RemoteObject& object);
     bool is_best(const CachedFile& file) const;
-    void adopt_digest(const CachedFile& file);
+    bool is_looked_at(storage::PoolId pool) const;
+    void learn_digest(const RemoteObject& object);
     loop::Task<Result<Content>> load_shelved(loop::Loop& loop, const storage::ShelfName& name,
                                              const RemoteObject& object);
     Result<Content> read_shelved(const storage::ShelfName& name, const RemoteObject& object);

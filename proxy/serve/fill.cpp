@@ -80,25 +80,30 @@ class Fill::Room {
   public:
     explicit Room(Fill& fill) : fill_(fill) {}
     bool await_ready() const noexcept { return false; }
+    // Under one lock with the readers: one that starved in between would wake nobody.
     bool await_suspend(std::coroutine_handle<> waiter) {
         const std::lock_guard lock(fill_.mutex_);
-        if (!fill_.must_wait_for_room()) return false;
+        if (fill_.make_room()) return false;
         fill_.room_waiter_ = waiter;
+        waited_ = true;
         return true;
     }
-    void await_resume() const noexcept {}
+    // Whether it had to wait, so that there may be too little room still.
+    bool await_resume() const noexcept { return waited_; }
 
   private:
     Fill& fill_;
+    bool waited_ = false;
 };
 
 Fill::Fill(Means means, std::shared_ptr<const RemoteObject> object, Stretch stretch,
-           std::optional<std::uint64_t> slice, Ended ended)
+           std::optional<std::uint64_t> slice, Ended ended, std::shared_ptr<Proof> first)
     : means_(std::move(means)),
       object_(std::move(object)),
       stretch_(stretch),
       slice_(slice),
-      ended_(std::move(ended)) {}
+      ended_(std::move(ended)),
+      first_(std::move(first)) {}
 
 void Fill::launch() {
     means_.loop.tasks().spawn(keep_alive(shared_from_this()));
@@ -159,9 +164,9 @@ loop::Task<Fill::Failure> Fill::attempt() {
     if (!passed) co_return StoreFailure{.error = std::move(passed.error())};
     pool.fetches.fetch_add(1, std::memory_order_relaxed);
     if (received_ > 0) pool.resumed.fetch_add(1, std::memory_order_relaxed);
-    loop::FetchRequest request = fetch_of(
-        *object_, stretch_.offset + received_, stretch_.length - received_,
-        received_ > 0 ? etag_seen_ : std::string(), means_.settings, means_.cdn_loop, wall_s);
+    loop::FetchRequest request =
+        fetch_of(*object_, stretch_.offset + received_, stretch_.length - received_, condition(),
+                 means_.settings, means_.cdn_loop, wall_s);
     request.fresh_connection = fresh_connection_;
     // On its way to a disk the body is gathered here, else in the window: not in both.
     const std::uint64_t gathered =
@@ -190,6 +195,10 @@ loop::Task<Fill::Failure> Fill::exchange(loop::Fetch& fetch) {
         co_return refusal;
     }
     if (Failure wrong = judge_head(*head)) co_return wrong;
+    // That the store is well again is known now, and must not wait for slow readers.
+    storage::Breaker& breaker = object_->pool->gate.reads;
+    if (breaker.state(now()) == storage::Breaker::State::half_open)
+        breaker.report(Outcome::answered, now());
     Failure failure = co_await read_body(fetch);
     co_return failure;
 }
@@ -223,6 +232,18 @@ Fill::Failure Fill::judge_head(const loop::FetchedHead& head) {
     if (length && *length != wanted.length)
         return corrupt(fmt::format("{} bytes came instead of {}", *length, wanted.length));
 
+    return judge_version(head);
+}
+
+// What is fetched must be of the version that was begun with: an ETag, or "".
+std::string Fill::condition() const {
+    if (received_ > 0) return etag_seen_;
+    if (!first_) return "";
+    const std::lock_guard lock(first_->mutex);
+    return first_->etag;
+}
+
+Fill::Failure Fill::judge_version(const loop::FetchedHead& head) {
     const std::string_view etag = without_quotes(head.field("etag"));
     if (!object_->store_etag.empty() && !etag.empty() && etag != object_->store_etag)
         return corrupt(
@@ -231,8 +252,25 @@ Fill::Failure Fill::judge_head(const loop::FetchedHead& head) {
         fmt::format("{} {} {}", etag, head.field("x-amz-version-id"), head.field("x-bz-file-id"));
     if (received_ > 0 && version != version_seen_)
         return corrupt("its other part is of another version");
+    for (const std::string_view name : {"x-amz-version-id", "x-bz-file-id"}) {
+        if (!object_->is_of_version(head.field(name)))
+            return corrupt(
+                fmt::format("its version is \"{}\", not the one that is known", head.field(name)));
+    }
+    if (first_) {
+        const std::lock_guard lock(first_->mutex);
+        if (!first_->version.empty() && first_->version != version)
+            return corrupt("what came before is of another version");
+    }
     version_seen_ = version;
     etag_seen_ = etag;
+    // With a key of the customer's or of a key service the ETag is another digest.
+    const std::string_view encryption = head.field("x-amz-server-side-encryption");
+    etag_is_md5_ = (encryption.empty() || encryption == "AES256") &&
+                   head.field("x-amz-server-side-encryption-customer-algorithm").empty();
+    const std::lock_guard lock(proof_->mutex);
+    proof_->version = version;
+    proof_->etag = etag;
     return std::nullopt;
 }
 
@@ -264,6 +302,18 @@ Fill::Failure Fill::judge_end() {
         return corrupt(
             fmt::format("its SHA-256 is {} instead of {}", came, conf::hex(*object_->sha256)));
     }
+    if (object_->sha256) return std::nullopt;
+    // Only what was proved may be remembered as what the object is.
+    const bool is_proved = md5_ && etag_is_md5_;  // ETag: contracts, b2-s3.md 4.3
+    if (is_proved) {
+        const std::string came = conf::hex(md5_->finish());
+        if (came != object_->store_etag) {
+            sha256_.reset();
+            return corrupt(fmt::format("its MD5 is {} instead of {}", came, object_->store_etag));
+        }
+    } else {
+        sha256_.reset();
+    }
     return std::nullopt;
 }
 
@@ -285,9 +335,18 @@ std::uint64_t Fill::buffer_bytes() const {
     return means_.settings.buffer_bytes;
 }
 
+void Fill::begin_digests() {
+    hash_.emplace();
+    md5_.reset();
+    constexpr std::string_view kHex = "0123456789abcdef";
+    const std::string& etag = object_->store_etag;
+    const bool may_be_md5 = etag.size() == 32 && etag.find_first_not_of(kHex) == etag.npos;
+    if (!object_->sha256 && may_be_md5) md5_.emplace();
+}
+
 loop::Task<> Fill::begin_spool() {
     const bool is_whole = stretch_.length == object_->size;
-    if (is_whole) hash_.emplace();
+    if (is_whole) begin_digests();
     if (means_.shelf == nullptr || (!is_whole && !slice_)) co_return;
     const storage::ShelfName name(object_->pool->settings.name, object_->key, object_->version(),
                                   slice_, stretch_.length);
@@ -329,16 +388,16 @@ loop::Task<> Fill::start_anew() {
     version_seen_.clear();
     etag_seen_.clear();
     co_await discard_spool();
-    hash_.reset();
     if (had_spool) {
         co_await begin_spool();
     } else if (stretch_.length == object_->size) {
-        hash_.emplace();
+        begin_digests();
     }
 }
 
 loop::Task<> Fill::keep(std::string bytes) {
     if (hash_) hash_->update(bytes);
+    if (md5_) md5_->update(bytes);
     received_ += bytes.size();
     last_piece_ = bytes.size();
     if (is_spooling()) {
@@ -362,8 +421,8 @@ loop::Task<> Fill::keep(std::string bytes) {
         window_.push_back(std::make_shared<const std::string>(std::move(bytes)));
     }
     publish();
-    while (make_room_now())
-        co_await Room(*this);
+    while (co_await Room(*this)) {
+    }
 }
 
 // Lets the readers have what they may.
@@ -383,9 +442,8 @@ void Fill::publish() {
 }
 
 // Drops what every reader has; where one reader has all that there is, also what slower ones have
-// not. True: the origin must wait.
-bool Fill::make_room_now() {
-    const std::lock_guard lock(mutex_);
+// not. False: the origin must wait. The lock is held.
+bool Fill::make_room() {
     while (must_wait_for_room()) {
         std::uint64_t least = UINT64_MAX;
         bool somebody_starves = false;
@@ -396,12 +454,12 @@ bool Fill::make_room_now() {
                 somebody_starves || (reader->starved_ && reader->position_ >= available_);
         }
         const std::uint64_t first_bytes = window_.front()->size();
-        if (window_start_ + first_bytes > least && !somebody_starves) return true;
+        if (window_start_ + first_bytes > least && !somebody_starves) return false;
         window_.pop_front();
         window_start_ += first_bytes;
         window_bytes_ -= first_bytes;
     }
-    return false;
+    return true;
 }
 
 // The lock is held.
@@ -429,6 +487,10 @@ bool Fill::has_published() {
 }
 
 loop::Task<> Fill::finish(std::optional<Error> error) {
+    if (error && error->kind == ErrorKind::corrupt) {
+        const std::lock_guard lock(proof_->mutex);
+        proof_->spoilt = true;
+    }
     FillEnd end{.error = error, .sha256 = sha256_, .body = {}};
     if (!error && is_spooling()) {
         const auto committed =

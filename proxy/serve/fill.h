@@ -68,9 +68,19 @@ class Fill : public std::enable_shared_from_this<Fill> {
     // Told once, on the fill's loop, when it has ended.
     using Ended = std::move_only_function<void(FillEnd end)>;
 
-    // `slice` names it on the shelf; nothing: it is the whole object, or goes to no shelf.
+    // What is known of the version that a fill brings. Shared with the fills that go on from where
+    // a reader was left behind; any thread.
+    struct Proof {
+        std::mutex mutex;
+        std::string version;  // all that the origin names it by; "" = nothing came yet
+        std::string etag;     // the same, without quotes
+        bool spoilt = false;  // it was not what it should be
+    };
+
+    // `slice` names it on the shelf; nothing: it is the whole object, or goes to no shelf. `first`:
+    // of the fill that its reader had the bytes before from, or null.
     Fill(Means means, std::shared_ptr<const RemoteObject> object, Stretch stretch,
-         std::optional<std::uint64_t> slice, Ended ended);
+         std::optional<std::uint64_t> slice, Ended ended, std::shared_ptr<Proof> first = nullptr);
 
     // Begins, on the loop of its means. Once, after its first reader has joined.
     void launch();
@@ -83,6 +93,7 @@ class Fill : public std::enable_shared_from_this<Fill> {
     void give_up();
 
     const RemoteObject& object() const { return *object_; }
+    std::shared_ptr<Proof> proof() const { return proof_; }
 
   private:
     friend class FillReader;
@@ -97,18 +108,21 @@ class Fill : public std::enable_shared_from_this<Fill> {
     loop::Task<Failure> read_refusal(loop::Fetch& fetch, const loop::FetchedHead& head);
     loop::Task<Failure> read_body(loop::Fetch& fetch);
     Failure judge_head(const loop::FetchedHead& head);
+    Failure judge_version(const loop::FetchedHead& head);
     Failure judge_end();
+    std::string condition() const;
     Failure corrupt(std::string text);
     storage::StoreFailure broken(const Error& error, bool in_body) const;
     storage::StoreCall call() const;
 
+    void begin_digests();
     loop::Task<> begin_spool();
     loop::Task<> discard_spool();
     loop::Task<> start_anew();
     loop::Task<> keep(std::string bytes);
     loop::Task<> finish(std::optional<Error> error);
     void publish();
-    bool make_room_now();
+    bool make_room();
     bool must_wait_for_room() const;
     bool is_spooling();
     void end_waits();
@@ -121,14 +135,18 @@ class Fill : public std::enable_shared_from_this<Fill> {
     const Stretch stretch_;
     const std::optional<std::uint64_t> slice_;
     Ended ended_;
+    const std::shared_ptr<Proof> first_;
+    const std::shared_ptr<Proof> proof_ = std::make_shared<Proof>();
 
     // Of the fill's loop.
     loop::Fetch* fetch_ = nullptr;        // that runs
     loop::Loop::Delay* pause_ = nullptr;  // before the next try
     std::unique_ptr<storage::Shelf::Filling> spool_;
     std::optional<conf::Sha256> hash_;
-    std::string version_seen_;  // that the origin named first
-    std::string etag_seen_;     // the same, without quotes
+    std::optional<conf::Md5> md5_;  // where only the store's ETag says what the content should be
+    bool etag_is_md5_ = false;      // as far as the origin tells
+    std::string version_seen_;      // that the origin named first
+    std::string etag_seen_;         // the same, without quotes
     bool fresh_connection_ = false;
     std::uint64_t received_ = 0;  // bytes, from the stretch's start
     std::uint64_t last_piece_ = 0;
@@ -168,6 +186,8 @@ class FillReader final : public http::Incoming {
     // As more(), and says why not. ErrorKind::overloaded with nothing in `store` where it was left
     // behind, which the caller can mend by a fetch from `offset` on.
     loop::Task<std::optional<Error>> wait(std::uint64_t offset);
+
+    std::shared_ptr<Fill::Proof> proof() const { return fill_->proof(); }
 
   private:
     friend class tidepool::serve::Fill;

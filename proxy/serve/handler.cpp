@@ -16,6 +16,7 @@ namespace {
 constexpr std::string_view kAllow = "Allow: GET, HEAD, OPTIONS\r\n";
 // The longest that a client is told to wait; a budget may be used up for the rest of the day.
 constexpr std::int64_t kMostRetryS = 3600;
+constexpr std::size_t kMostCdnLoop = 1024;
 
 bool is_conditional(const http::RequestHead& head) {
     using http::Known;
@@ -143,6 +144,7 @@ loop::Task<http::Response> FileHandler::respond_remote(const http::RequestHead& 
             if (body.error().kind == ErrorKind::not_found) {
                 finder_.stores().report_inconsistency(key, file->remote->pool->settings.name,
                                                       body.error().text);
+                finder_.missing_in_bucket(key, loop_.now_ms());
                 co_return absent(key, kStatusAbsentMiss);
             }
             co_return failed(key, body.error());
@@ -152,10 +154,13 @@ loop::Task<http::Response> FileHandler::respond_remote(const http::RequestHead& 
     co_return present(head, choice, std::move(file), false, bodies);
 }
 
-// Our own name in CDN-Loop: the request was here before, and would come again (RFC 8586).
+// Our own name in CDN-Loop: the request was here before, and would come again (RFC 8586). A list
+// longer than any way to us goes round somewhere else; passed on, it could be more than a bucket
+// takes, for everybody who shares the fetch.
 bool FileHandler::is_own_loop(const http::RequestHead& head) const {
     std::string joined;
     std::string_view list = head.list(http::Known::cdn_loop, joined);
+    if (list.size() > kMostCdnLoop) return true;
     while (!list.empty()) {
         const std::size_t comma = std::min(list.find(','), list.size());
         std::string_view id = list.substr(0, comma);

@@ -8,6 +8,15 @@
 
 namespace tidepool::serve {
 
+namespace {
+
+storage::ShelfName shelf_name(const RemoteObject& object, Stretch stretch,
+                              std::optional<std::uint64_t> slice) {
+    return {object.pool->settings.name, object.key, object.version(), slice, stretch.length};
+}
+
+}  // namespace
+
 // One answer's way through an object: piece by piece, each from the shelf or from a fill.
 class Origin::ObjectReader final : public http::Incoming {
   public:
@@ -44,7 +53,8 @@ class Origin::ObjectReader final : public http::Incoming {
     Stretch piece_;  // that is being sent; one of the two has it
     std::shared_ptr<storage::OpenFile> file_;
     std::shared_ptr<FillReader> reader_;
-    std::shared_ptr<FillReader> next_;  // keeps the fetch of the next piece wanted
+    std::shared_ptr<FillReader> next_;     // keeps the fetch of the next piece wanted
+    std::shared_ptr<Fill::Proof> before_;  // of the fetch that it was left behind by
 };
 
 http::Incoming::View Origin::ObjectReader::look(std::uint64_t offset) {
@@ -68,12 +78,20 @@ loop::Task<std::optional<Error>> Origin::ObjectReader::advance(std::uint64_t off
         if (!is_in_piece(offset)) co_await open_piece(offset);
         if (file_) co_return std::nullopt;
         std::optional<Error> error = co_await reader_->wait(offset);
+        if (!error && before_) {
+            // What the fetch gave that it was left behind by has been judged since.
+            const std::lock_guard lock(before_->mutex);
+            if (before_->spoilt)
+                error = Error{ErrorKind::corrupt, "what came before was not what it should be"};
+        }
         if (!error) co_return std::nullopt;
         const bool left_behind = error->kind == ErrorKind::overloaded && !error->store;
         if (!left_behind) co_return error;
         // It is too slow for those that it shared the fetch with: the rest by one of its own.
         piece_ = {offset, piece_.end() - offset};
-        const auto fill = origin_.make_fill(place_, object_, piece_, std::nullopt, cdn_loop_, {});
+        before_ = reader_->proof();
+        const auto fill =
+            origin_.make_fill(place_, object_, piece_, std::nullopt, cdn_loop_, {}, before_);
         reader_ = fill->join(place_.loop, offset);
         fill->launch();
     }
@@ -98,13 +116,20 @@ Stretch Origin::ObjectReader::piece_at(std::uint64_t offset) const {
 loop::Task<> Origin::ObjectReader::open_piece(std::uint64_t offset) {
     file_.reset();
     reader_.reset();
+    before_.reset();
     piece_ = piece_at(offset);
-    const bool found = co_await open_from_shelf(offset);
+    const auto slice = slice_at(offset);
+    bool found = co_await open_from_shelf(offset);
     if (!found) {
-        reader_ =
-            origin_.join_or_start(place_, object_, piece_, slice_at(offset), offset, cdn_loop_);
-        next_.reset();
+        reader_ = origin_.join_or_start(place_, object_, piece_, slice, offset, cdn_loop_,
+                                        Shelved::is_better);
+        if (!reader_) found = co_await open_from_shelf(offset);  // it has just come
     }
+    if (!found && !reader_) {
+        reader_ = origin_.join_or_start(place_, object_, piece_, slice, offset, cdn_loop_,
+                                        Shelved::is_unreadable);
+    }
+    if (reader_) next_.reset();
     fetch_ahead();
 }
 
@@ -112,8 +137,7 @@ loop::Task<bool> Origin::ObjectReader::open_from_shelf(std::uint64_t offset) {
     const auto slice = slice_at(offset);
     const bool is_whole = piece_.length == object_->size;
     if (origin_.shelf_ == nullptr || (!slice && !is_whole)) co_return false;
-    const storage::ShelfName name(object_->pool->settings.name, object_->key, object_->version(),
-                                  slice, piece_.length);
+    const storage::ShelfName name = shelf_name(*object_, piece_, slice);
     auto found = co_await loop::offload(place_.loop, *origin_.shelf_workers_, loop::Lane::bulk,
                                         [&] { return origin_.shelf_->find(name); });
     if (!found) co_return false;  // also where it cannot be read: the origin has it
@@ -126,10 +150,8 @@ void Origin::ObjectReader::fetch_ahead() {
     const auto slice = slice_at(next);
     if (!slice || next >= stretch_.end()) return;
     const Stretch piece = piece_at(next);
-    const storage::ShelfName name(object_->pool->settings.name, object_->key, object_->version(),
-                                  slice, piece.length);
-    if (origin_.shelf_->holds(name)) return;
-    next_ = origin_.join_or_start(place_, object_, piece, slice, next, cdn_loop_);
+    next_ =
+        origin_.join_or_start(place_, object_, piece, slice, next, cdn_loop_, Shelved::is_better);
 }
 
 // ---- what is being fetched
@@ -144,9 +166,20 @@ loop::Task<Result<std::shared_ptr<http::Incoming>>> Origin::open(
     co_return std::shared_ptr<http::Incoming>(std::move(reader));
 }
 
-std::shared_ptr<FillReader> Origin::join_or_start(
-    Place place, const std::shared_ptr<const RemoteObject>& object, Stretch stretch,
-    std::optional<std::uint64_t> slice, std::uint64_t offset, const std::string& cdn_loop) {
+bool Origin::is_shelved(const RemoteObject& object, Stretch stretch,
+                        std::optional<std::uint64_t> slice) const {
+    const bool can_be = shelf_ != nullptr && (slice || stretch.length == object.size);
+    return can_be && shelf_->holds(shelf_name(object, stretch, slice));
+}
+
+// Null where it is on the shelf, and that is to be read instead. A fetch that ends is on the shelf
+// before it is forgotten here, so under the lock one of the two has it.
+std::shared_ptr<FillReader> Origin::join_or_start(Place place,
+                                                  const std::shared_ptr<const RemoteObject>& object,
+                                                  Stretch stretch,
+                                                  std::optional<std::uint64_t> slice,
+                                                  std::uint64_t offset, const std::string& cdn_loop,
+                                                  Shelved shelved) {
     const std::string name =
         fmt::format("{}\n{}\n{}\n{}-{}", object->pool->settings.name, object->key,
                     object->version(), stretch.offset, stretch.length);
@@ -154,12 +187,16 @@ std::shared_ptr<FillReader> Origin::join_or_start(
     std::shared_ptr<FillReader> reader;
     {
         const std::lock_guard lock(mutex_);
-        Running& running = running_[name];
-        if (const auto known = running.fill.lock()) reader = known->join(place.loop, offset);
+        const auto found = running_.find(name);
+        if (found != running_.end()) {
+            if (const auto known = found->second.fill.lock())
+                reader = known->join(place.loop, offset);
+        }
         if (reader) return reader;
+        if (shelved == Shelved::is_better && is_shelved(*object, stretch, slice)) return nullptr;
         fill = make_fill(place, object, stretch, slice, cdn_loop, name);
         reader = fill->join(place.loop, offset);
-        running = {fill, next_number_};
+        running_[name] = {fill, next_number_};
     }
     fill->launch();
     return reader;
@@ -169,7 +206,8 @@ std::shared_ptr<FillReader> Origin::join_or_start(
 std::shared_ptr<Fill> Origin::make_fill(Place place,
                                         const std::shared_ptr<const RemoteObject>& object,
                                         Stretch stretch, std::optional<std::uint64_t> slice,
-                                        const std::string& cdn_loop, const std::string& name) {
+                                        const std::string& cdn_loop, const std::string& name,
+                                        std::shared_ptr<Fill::Proof> before) {
     const std::uint64_t number = name.empty() ? 0 : ++next_number_;
     auto ended = [this, object, name, number](FillEnd end) {
         if (!name.empty()) forget(name, number);
@@ -181,7 +219,8 @@ std::shared_ptr<Fill> Origin::make_fill(Place place,
                       .shelf = name.empty() ? nullptr : shelf_,
                       .shelf_workers = shelf_workers_,
                       .cdn_loop = cdn_loop};
-    return std::make_shared<Fill>(std::move(means), object, stretch, slice, std::move(ended));
+    return std::make_shared<Fill>(std::move(means), object, stretch, slice, std::move(ended),
+                                  std::move(before));
 }
 
 void Origin::forget(const std::string& name, std::uint64_t number) {

@@ -61,13 +61,18 @@ class Origin {
     class ObjectReader;
     friend class ObjectReader;
 
+    enum class Shelved : std::uint8_t { is_better, is_unreadable };
     std::shared_ptr<FillReader> join_or_start(Place place,
                                               const std::shared_ptr<const RemoteObject>& object,
                                               Stretch stretch, std::optional<std::uint64_t> slice,
-                                              std::uint64_t offset, const std::string& cdn_loop);
+                                              std::uint64_t offset, const std::string& cdn_loop,
+                                              Shelved shelved);
+    bool is_shelved(const RemoteObject& object, Stretch stretch,
+                    std::optional<std::uint64_t> slice) const;
     std::shared_ptr<Fill> make_fill(Place place, const std::shared_ptr<const RemoteObject>& object,
                                     Stretch stretch, std::optional<std::uint64_t> slice,
-                                    const std::string& cdn_loop, const std::string& name);
+                                    const std::string& cdn_loop, const std::string& name,
+                                    std::shared_ptr<Fill::Proof> before = nullptr);
     void forget(const std::string& name, std::uint64_t number);
 
     const conf::OriginSettings settings_;

@@ -12,6 +12,14 @@ std::string RemoteObject::version() const {
     return conf::hex(*sha256);
 }
 
+bool RemoteObject::is_of_version(std::string_view id) const {
+    if (id.empty() || id == "null") return true;
+    if (!version_id.empty()) return id == version_id;
+    const std::lock_guard lock(seen->mutex);
+    if (seen->version_id.empty()) seen->version_id = id;
+    return seen->version_id == id;
+}
+
 loop::FetchRequest fetch_of(const RemoteObject& object, std::uint64_t offset, std::uint64_t length,
                             std::string_view if_match, const conf::OriginSettings& settings,
                             std::string_view cdn_loop, std::int64_t now) {

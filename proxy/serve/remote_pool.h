@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -42,6 +43,16 @@ struct RemoteObject {
     std::optional<conf::Sha256Digest> sha256;
     std::string store_etag;  // "" = not known
     std::string version_id;  // "" = not known
+
+    // The version that its store named first, by the id that stores give versions: what comes later
+    // must be of the same one. Shared by all that stands for this object.
+    struct Seen {
+        std::mutex mutex;
+        std::string version_id;
+    };
+    std::shared_ptr<Seen> seen = std::make_shared<Seen>();
+    // False where another version was seen before, or the row names another. `id` may be "".
+    bool is_of_version(std::string_view id) const;
 
     // Tells its content from any other that the key ever had. The store's word for it where there
     // is one, as that does not change when the digest becomes known.

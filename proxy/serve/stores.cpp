@@ -181,6 +181,19 @@ void Stores::adopt(storage::ObjectRecord object) {
     adopting_ = false;  // whoever comes next tries again
 }
 
+void Stores::learn_digest(storage::ObjectRecord object) {
+    if (!catalog_) return;
+    const bool taken =
+        catalog_workers_->submit(loop::Lane::bulk, [this, object = std::move(object)] {
+            const auto learnt = catalog_->learn_digest(object);
+            if (learnt) return;
+            not_adopted_.fetch_add(1, std::memory_order_relaxed);
+            conf::log_warn("digest not written down key={} reason=\"{}\"", object.key,
+                           learnt.error().text);
+        });
+    if (!taken) not_adopted_.fetch_add(1, std::memory_order_relaxed);
+}
+
 // On a worker, one at a time.
 void Stores::write_adopted() {
     std::vector<storage::ObjectRecord> batch;

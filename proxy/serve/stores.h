@@ -63,6 +63,8 @@ class Stores {
     // are written together. Any thread; never blocks. Where too many wait, it is dropped, as it is
     // found again later.
     void adopt(storage::ObjectRecord object);
+    // Writes down the SHA-256 of an object, where its row still says the same of it. As adopt().
+    void learn_digest(storage::ObjectRecord object);
     // Notes that the catalog and a store disagree on this key, for a job to look at. As adopt().
     void report_inconsistency(const std::string& key, const std::string& pool,
                               const std::string& what);

@@ -75,7 +75,7 @@ TEST_CASE("s3 errors: what each answer means", "[storage][s3][errors]") {
         {200, xml("SlowDown"), overloaded, later, failed},
         {200, xml("NobodyKnows"), io, later, failed},
         // B2's own, section 2.2.
-        {400, json("bad_request"), not_found, never, answered},
+        {400, json("bad_request"), ErrorKind::invalid, never, answered},
         {400, json("no_such_file"), not_found, never, answered},
         {400, json("already_hidden"), not_found, never, answered},
         {401, json("unauthorized"), denied, new_token, answered},
