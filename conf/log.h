@@ -9,8 +9,9 @@
 
 namespace tidepool::conf {
 
-// Lines below the level are dropped. Any thread. Levels: error = someone must act, warn = we coped,
-// info = a change of state, debug = per request. Never log secrets or full URLs with queries.
+// Lines below the level are dropped, as are those that nobody takes: it never waits. Any thread.
+// Levels: error = someone must act, warn = we coped, info = a change of state, debug = per request.
+// Never log secrets or full URLs with queries.
 void set_log_level(LogSettings::Level level);
 bool log_enabled(LogSettings::Level level);
 void log_line(LogSettings::Level level, const std::string& text);

@@ -643,5 +643,37 @@ class Start(tidepool.OwnServerCase):
             process.child.stderr.close()
 
 
+class ProgramLog(tidepool.OwnServerCase):
+    def test_standard_error_that_nobody_reads_holds_nothing_up(self):
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="tidepool-test-"))
+        self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+        tree = tidepool.Tree(folder / "uploads")
+        content = tree.image("a.jpg")
+        names = [f"{number}-{'x' * 180}.html" for number in range(600)]
+        for name in names:
+            tree.image(name, "text/html", size=100)
+        config = folder / "tidepool.toml"
+        config.write_text(
+            '[server]\nlisten = ["127.0.0.1:0"]\n[admin]\nlisten = []\n[catalog]\nurl = ""\n[log]\nlevel = "debug"\n'
+            + tidepool.toml_section("[[pool]]", {"name": "hot", "base_path": tree.path}))
+        child = subprocess.Popen([tidepool.BINARY, "serve", "-c", str(config)], stdin=subprocess.DEVNULL,
+                                 stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        self.addCleanup(lambda: (child.kill(), child.wait(), child.stderr.close()))
+        said = b""
+        while b"serving version" not in said:
+            said += os.read(child.stderr.fileno(), 65536)
+        address = tidepool.parse_address(re.search(r"address=(\S+) listener=public", said.decode())[1])
+        with tidepool.Wire(address) as wire:
+            for name in names:  # each is worth a line
+                self.assertEqual(wire.get(f"/uploads/{name}").status, 404)
+            self.assertEqual(wire.get("/uploads/a.jpg").body, content)
+        while b"is not in types.allowed" not in said or len(said) < 40_000:
+            said += os.read(child.stderr.fileno(), 65536)
+        child.terminate()
+        said += child.stderr.read()
+        self.assertEqual(child.wait(), 0)
+        self.assertRegex(said.decode(), r"\n\d+ lines were not written: nobody reads standard error\n")
+
+
 if __name__ == "__main__":
     tidepool.main()
