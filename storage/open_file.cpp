@@ -104,6 +104,11 @@ bool OpenFile::unchanged() const {
     return status.stx_size == identity_.size && modified == identity_.modified_ns;
 }
 
+bool OpenFile::is_unlinked() const {
+    struct stat status{};
+    return fstat(fd_, &status) == 0 && status.st_nlink == 0;
+}
+
 OpenFile::Writers OpenFile::writers() const {
     if (fcntl(fd_, F_SETLEASE, F_RDLCK) == 0) {
         fcntl(fd_, F_SETLEASE, F_UNLCK);

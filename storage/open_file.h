@@ -52,6 +52,9 @@ class OpenFile {
     // knows without asking a server. A program that rewrites a file in place makes this false.
     bool unchanged() const;
 
+    // True where the file has no name any more, and so goes with its last descriptor.
+    bool is_unlinked() const;
+
     // Blocks shortly. False while another process holds the file open for writing; nothing where
     // the kernel does not say (not our file, or a file system without leases). See fcntl(2),
     // F_SETLEASE; SIGIO must be ignored.

@@ -92,10 +92,12 @@ Instance::Instance(const conf::Settings& settings, OpenedStores stores,
     admin_ = std::make_unique<http::Server>(loops_.front()->loop, *admin_handler_, admin_counts_,
                                             server_rules(settings));
     stores_->on_foreign_change([this] { refresh_pools(); });
+    stores_->on_eviction([this] { finder_.cache().drop_unlinked(); });
 }
 
 Instance::~Instance() {
     stores_->on_foreign_change({});
+    stores_->on_eviction({});
     for (const auto& loop : loops_) {
         if (loop->thread.joinable()) loop->thread.join();
     }

@@ -111,6 +111,20 @@ void FileCache::forget(std::string_view key) {
     if (found != shard.index.end()) remove(shard, found->second, removed);
 }
 
+void FileCache::drop_unlinked() {
+    for (Shard& shard : shards_) {
+        std::vector<Entry> removed;
+        const std::lock_guard lock(shard.mutex);
+        Order& order = shard.orders[open_file];
+        for (auto entry = order.begin(); entry != order.end();) {
+            const auto next = std::next(entry);
+            const bool is_shelved = entry->file->remote != nullptr;
+            if (is_shelved && entry->file->file->is_unlinked()) remove(shard, entry, removed);
+            entry = next;
+        }
+    }
+}
+
 bool FileCache::holds_in_memory(std::uint64_t bytes) const {
     return bytes <= memory_object_bytes_ && bytes <= shard_limits_[memory] / 2;
 }

@@ -53,6 +53,10 @@ class FileCache {
     // Forgets what is known of the key, as it has just been changed from here.
     void forget(std::string_view key);
 
+    // Lets go of open files of the shelf that have no name any more, as they take up a disk's room
+    // unseen. Asks the kernel about each; never on a loop.
+    void drop_unlinked();
+
     // Whether a body of this size is held in memory at all.
     bool holds_in_memory(std::uint64_t bytes) const;
 

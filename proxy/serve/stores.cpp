@@ -55,6 +55,8 @@ Stores::~Stores() {
 
 void Stores::watch_catalog(std::chrono::milliseconds interval) {
     std::uint64_t seen = 0;
+    std::uint64_t evictions_seen = 0;
+    bool had_evicted = false;
     auto budgets_due = std::chrono::steady_clock::now() + kBudgetInterval;
     const auto wait = std::min<std::chrono::milliseconds>(interval, kBudgetInterval);
     std::unique_lock lock(watch_mutex_);
@@ -64,6 +66,17 @@ void Stores::watch_catalog(std::chrono::milliseconds interval) {
             exchange_budgets();
             lock.lock();
             budgets_due = now + kBudgetInterval;
+        }
+        // Evictions are counted before their files go, so there is another look after the last one.
+        const std::uint64_t evictions = shelf_ ? shelf_->usage().evictions : 0;
+        const bool has_evicted = std::exchange(evictions_seen, evictions) != evictions;
+        if (std::exchange(had_evicted, has_evicted) || has_evicted) {
+            lock.unlock();
+            {
+                const std::lock_guard call(changed_mutex_);
+                if (evicted_) evicted_();
+            }
+            lock.lock();
         }
         const auto changes = catalog_->foreign_changes();
         // One that cannot be asked may have changed.
@@ -82,6 +95,11 @@ void Stores::watch_catalog(std::chrono::milliseconds interval) {
 void Stores::on_foreign_change(std::function<void()> changed) {
     const std::lock_guard call(changed_mutex_);
     changed_ = std::move(changed);
+}
+
+void Stores::on_eviction(std::function<void()> evicted) {
+    const std::lock_guard call(changed_mutex_);
+    evicted_ = std::move(evicted);
 }
 
 void Stores::use_pools(const std::vector<KnownPool>& pools) {

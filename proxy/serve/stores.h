@@ -44,6 +44,8 @@ class Stores {
     // Called, on a thread of its own, when another process has changed the catalog. Once this has
     // returned, what was set before is not called any more.
     void on_foreign_change(std::function<void()> changed);
+    // The same, when files have been taken off the shelf to make room since it was last called.
+    void on_eviction(std::function<void()> evicted);
 
     storage::Catalog* catalog() const { return catalog_.get(); }
     // Changes, within cache.freshness, when another process has changed the catalog: as long as it
@@ -111,6 +113,7 @@ class Stores {
     bool ending_ = false;
     std::mutex changed_mutex_;  // held while it is called
     std::function<void()> changed_;
+    std::function<void()> evicted_;
     std::thread catalog_watch_;
 };
 

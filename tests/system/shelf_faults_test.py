@@ -1,5 +1,6 @@
 """A shelf whose files vanish, change, are cut or cannot be written while it is used: no answer is ever wrong."""
 
+import contextlib
 import os
 import pathlib
 import sys
@@ -139,8 +140,20 @@ class ShelfFaults(cold.ColdCase):
                                       folder=server.folder, scanned=False)
         for name in [*names, *names]:
             self.assert_served(self.server, name)
+            self.assert_served(self.server, name)  # from the shelf, whose file stays open
         self.assertLessEqual(sum(path.stat().st_size for path in self.shelf_files(self.server)), 1024 * 1024)
         self.assert_shelf_is_right(self.server)
+        # Nor is what was evicted held open, where it would take up the disk unseen.
+        tidepool.eventually(lambda: not self.unlinked_files(self.server), "evicted files are let go of")
+
+    def unlinked_files(self, server):
+        held = []
+        for link in pathlib.Path(f"/proc/{server.pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                target = os.readlink(link)
+                if "/shelf/" in target and target.endswith("(deleted)"):
+                    held.append(target)
+        return held
 
 
 if __name__ == "__main__":
