@@ -487,9 +487,10 @@ bool Fill::has_published() {
 }
 
 loop::Task<> Fill::finish(std::optional<Error> error) {
-    if (error && error->kind == ErrorKind::corrupt) {
+    {
         const std::lock_guard lock(proof_->mutex);
-        proof_->spoilt = true;
+        proof_->good = !error;
+        proof_->spoilt = error && error->kind == ErrorKind::corrupt;
     }
     FillEnd end{.error = error, .sha256 = sha256_, .body = {}};
     if (!error && is_spooling()) {

@@ -74,7 +74,8 @@ class Fill : public std::enable_shared_from_this<Fill> {
         std::mutex mutex;
         std::string version;  // all that the origin names it by; "" = nothing came yet
         std::string etag;     // the same, without quotes
-        bool spoilt = false;  // it was not what it should be
+        bool good = false;    // it came to its end, and was what it should be
+        bool spoilt = false;  // it was not
     };
 
     // `slice` names it on the shelf; nothing: it is the whole object, or goes to no shelf. `first`:

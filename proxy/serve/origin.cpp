@@ -38,6 +38,7 @@ class Origin::ObjectReader final : public http::Incoming {
     bool is_in_piece(std::uint64_t offset) const {
         return offset >= piece_.offset && offset < piece_.end();
     }
+    std::optional<Error> judge_before(std::uint64_t offset);
     std::optional<std::uint64_t> slice_at(std::uint64_t offset) const;
     Stretch piece_at(std::uint64_t offset) const;
     loop::Task<> open_piece(std::uint64_t offset);
@@ -60,7 +61,14 @@ class Origin::ObjectReader final : public http::Incoming {
 http::Incoming::View Origin::ObjectReader::look(std::uint64_t offset) {
     View view;
     if (!is_in_piece(offset)) return view;
-    if (reader_) return reader_->look(offset);
+    if (reader_) {
+        view = reader_->look(offset);
+        // The last byte waits until what came before is known to be good.
+        if (before_) view.bytes = std::min(view.bytes, piece_.end() - 1 - offset);
+        if (view.bytes == 0) return {};
+        if (!view.text.empty()) view.text = view.text.substr(0, view.bytes);
+        return view;
+    }
     view.bytes = piece_.end() - offset;
     view.file = file_.get();
     view.file_offset = offset - piece_.offset;
@@ -78,12 +86,7 @@ loop::Task<std::optional<Error>> Origin::ObjectReader::advance(std::uint64_t off
         if (!is_in_piece(offset)) co_await open_piece(offset);
         if (file_) co_return std::nullopt;
         std::optional<Error> error = co_await reader_->wait(offset);
-        if (!error && before_) {
-            // What the fetch gave that it was left behind by has been judged since.
-            const std::lock_guard lock(before_->mutex);
-            if (before_->spoilt)
-                error = Error{ErrorKind::corrupt, "what came before was not what it should be"};
-        }
+        if (!error && before_) error = judge_before(offset);
         if (!error) co_return std::nullopt;
         const bool left_behind = error->kind == ErrorKind::overloaded && !error->store;
         if (!left_behind) co_return error;
@@ -95,6 +98,24 @@ loop::Task<std::optional<Error>> Origin::ObjectReader::advance(std::uint64_t off
         reader_ = fill->join(place_.loop, offset);
         fill->launch();
     }
+}
+
+// Whether the fetch that it was left behind by gave what it should have. It has ended since, or was
+// given up, and then nobody knows.
+std::optional<Error> Origin::ObjectReader::judge_before(std::uint64_t offset) {
+    bool good = false;
+    {
+        const std::lock_guard lock(before_->mutex);
+        if (before_->spoilt)
+            return Error{ErrorKind::corrupt, "what came before was not what it should be"};
+        good = before_->good;
+    }
+    if (good) {
+        before_.reset();
+    } else if (offset + 1 == piece_.end()) {
+        return Error{ErrorKind::corrupt, "what came before was never proved"};
+    }
+    return std::nullopt;
 }
 
 std::optional<std::uint64_t> Origin::ObjectReader::slice_at(std::uint64_t offset) const {
