@@ -49,6 +49,14 @@ def make_files(folder, classes, seed=1):
     return paths
 
 
+def two_cores(uses):
+    """The first two cores that may be used; `uses` says what for."""
+    cores = sorted(os.sched_getaffinity(0))[:2]
+    if len(cores) < 2:
+        fail(f"two cores are needed, {uses}")
+    return cores
+
+
 def start(stack, core, command, **options):
     """A process on one core that is ended, by its own pid, when the stack closes."""
     process = subprocess.Popen(["taskset", "--cpu-list", str(core), *map(str, command)], **options)

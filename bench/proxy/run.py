@@ -21,7 +21,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 from bucket import BUCKET_ROLE, bucket_pool, fill_catalog, start_nginx  # noqa: E402
 from harness import (ROOT, circumstances, fail, fetch, free_ports, head_bytes, make_files, measure_server,  # noqa: E402
-                     note, number, request_text, start_tidepool, write_script)
+                     note, number, request_text, start_tidepool, two_cores, write_script)
 import tcp_fault  # noqa: E402: bucket made its folder known
 
 FILES = {"16k": (16 * 1024, 200), "2m": (2 * 1024 * 1024, 24), "many": (16 * 1024, 4000), "cold": (2 * 1024 * 1024, 12)}
@@ -132,9 +132,7 @@ def parse_options():
 def main():
     options = parse_options()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    cores = sorted(os.sched_getaffinity(0))[:2]
-    if len(cores) < 2:
-        fail("two cores are needed, one for the servers and one for wrk and the bucket")
+    cores = two_cores("one for the servers and one for wrk and the bucket")
     os.sched_setaffinity(0, {cores[1]})  # this program is client and simulator
     with contextlib.ExitStack() as stack:
         folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-proxy-")))

@@ -18,7 +18,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from bucket import BUCKET_ROLE, bucket_pool, fill_catalog, start_nginx  # noqa: E402
-from harness import ROOT, circumstances, fail, free_ports, note, request_text, start_tidepool  # noqa: E402
+from harness import ROOT, circumstances, fail, free_ports, note, request_text, start_tidepool, two_cores  # noqa: E402
 
 KIB, MIB = 1024, 1024 * 1024
 SIZE = 20 * MIB
@@ -210,9 +210,7 @@ def parse_options():
 def main():
     options = parse_options()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    cores = sorted(os.sched_getaffinity(0))[:2]
-    if len(cores) < 2:
-        fail("two cores are needed, one for the server and one for the clients and the bucket")
+    cores = two_cores("one for the server and one for the clients and the bucket")
     os.sched_setaffinity(0, {cores[1]})
     good = True
     with contextlib.ExitStack() as stack:

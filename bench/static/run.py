@@ -9,7 +9,6 @@ import argparse
 import contextlib
 import hashlib
 import json
-import os
 import pathlib
 import random
 import re
@@ -24,8 +23,8 @@ import tempfile
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 from harness import (ROOT, Server, circumstances, fail, fetch, free_ports, head_bytes, make_files,  # noqa: E402
-                     measure_server, note, number, pool, request_text, start, start_tidepool, wait_until_open,
-                     write_script, wrk)
+                     measure_server, note, number, pool, request_text, start, start_tidepool, two_cores,
+                     wait_until_open, write_script, wrk)
 
 RANGE = (1024 * 1024, 1024 * 1024 + 64 * 1024 - 1)  # the middle of a 2 MiB file
 
@@ -284,10 +283,8 @@ def parse_options():
 def main():
     options = parse_options()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers are ended
-    cores = sorted(os.sched_getaffinity(0))
-    if len(cores) < 2:
-        fail("two cores are needed, one for the servers and one for wrk")
-    server_core, wrk_core = cores[:2]
+    cores = two_cores("one for the servers and one for wrk")
+    server_core, wrk_core = cores
 
     with contextlib.ExitStack() as stack:
         folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-static-")))

@@ -23,13 +23,13 @@ http::Response answer(int status, std::string_view text, std::string_view type =
 
 http::Response answer(const ApiAnswer& made) {
     const std::string fields = fmt::format("{}{}", kNoStore, made.fields);
-    http::Response response =
-        http::text_response(made.status, "application/json", made.body, fields);
+    http::Response response;
     if (made.status == 204) {
-        response = {};
         response.status = 204;
         response.has_body = false;
         response.head = fmt::format("HTTP/1.1 {}\r\n{}", http::status_line_text(204), fields);
+    } else {
+        response = http::text_response(made.status, "application/json", made.body, fields);
     }
     response.source = http::Source::internal;
     return response;

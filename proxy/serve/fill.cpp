@@ -237,10 +237,16 @@ Fill::Failure Fill::judge_head(const loop::FetchedHead& head) {
 
 // What is fetched must be of the version that was begun with: an ETag, or "".
 std::string Fill::condition() const {
-    if (received_ > 0) return etag_seen_;
-    if (!first_) return "";
-    const std::lock_guard lock(first_->mutex);
-    return first_->etag;
+    Proof* begun = received_ > 0 ? proof_.get() : first_.get();
+    if (begun == nullptr) return "";
+    const std::lock_guard lock(begun->mutex);
+    return begun->etag;
+}
+
+// Whether this is what came then, where anything did.
+bool Fill::is_version_of(Proof& proof, const std::string& version) {
+    const std::lock_guard lock(proof.mutex);
+    return proof.version.empty() || proof.version == version;
 }
 
 Fill::Failure Fill::judge_version(const loop::FetchedHead& head) {
@@ -250,20 +256,15 @@ Fill::Failure Fill::judge_version(const loop::FetchedHead& head) {
             fmt::format("its ETag is \"{}\" instead of \"{}\"", etag, object_->store_etag));
     const std::string version =
         fmt::format("{} {} {}", etag, head.field("x-amz-version-id"), head.field("x-bz-file-id"));
-    if (received_ > 0 && version != version_seen_)
+    if (received_ > 0 && !is_version_of(*proof_, version))
         return corrupt("its other part is of another version");
     for (const std::string_view name : {"x-amz-version-id", "x-bz-file-id"}) {
         if (!object_->is_of_version(head.field(name)))
             return corrupt(
                 fmt::format("its version is \"{}\", not the one that is known", head.field(name)));
     }
-    if (first_) {
-        const std::lock_guard lock(first_->mutex);
-        if (!first_->version.empty() && first_->version != version)
-            return corrupt("what came before is of another version");
-    }
-    version_seen_ = version;
-    etag_seen_ = etag;
+    if (first_ && !is_version_of(*first_, version))
+        return corrupt("what came before is of another version");
     // With a key of the customer's or of a key service the ETag is another digest.
     const std::string_view encryption = head.field("x-amz-server-side-encryption");
     etag_is_md5_ = (encryption.empty() || encryption == "AES256") &&
@@ -294,26 +295,22 @@ loop::Task<Fill::Failure> Fill::read_body(loop::Fetch& fetch) {
 // Everything is here: is it what it should be?
 Fill::Failure Fill::judge_end() {
     if (!hash_) return std::nullopt;
-    sha256_ = hash_->finish();
+    const conf::Sha256Digest came = hash_->finish();
     hash_.reset();
-    if (object_->sha256 && *object_->sha256 != *sha256_) {
-        const std::string came = conf::hex(*sha256_);
-        sha256_.reset();
-        return corrupt(
-            fmt::format("its SHA-256 is {} instead of {}", came, conf::hex(*object_->sha256)));
-    }
-    if (object_->sha256) return std::nullopt;
-    // Only what was proved may be remembered as what the object is.
-    const bool is_proved = md5_ && etag_is_md5_;  // ETag: contracts, b2-s3.md 4.3
-    if (is_proved) {
-        const std::string came = conf::hex(md5_->finish());
-        if (came != object_->store_etag) {
-            sha256_.reset();
-            return corrupt(fmt::format("its MD5 is {} instead of {}", came, object_->store_etag));
+    if (object_->sha256) {
+        if (came != *object_->sha256) {
+            return corrupt(fmt::format("its SHA-256 is {} instead of {}", conf::hex(came),
+                                       conf::hex(*object_->sha256)));
         }
     } else {
-        sha256_.reset();
+        // Only what was proved may be remembered as what the object is. ETag: contracts, b2-s3.md
+        // 4.3.
+        if (!md5_ || !etag_is_md5_) return std::nullopt;
+        const std::string md5 = conf::hex(md5_->finish());
+        if (md5 != object_->store_etag)
+            return corrupt(fmt::format("its MD5 is {} instead of {}", md5, object_->store_etag));
     }
+    sha256_ = came;
     return std::nullopt;
 }
 
@@ -385,8 +382,6 @@ loop::Task<> Fill::start_anew() {
         file_.reset();
     }
     received_ = last_piece_ = 0;
-    version_seen_.clear();
-    etag_seen_.clear();
     co_await discard_spool();
     if (had_spool) {
         co_await begin_spool();

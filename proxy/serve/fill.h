@@ -110,6 +110,7 @@ class Fill : public std::enable_shared_from_this<Fill> {
     loop::Task<Failure> read_body(loop::Fetch& fetch);
     Failure judge_head(const loop::FetchedHead& head);
     Failure judge_version(const loop::FetchedHead& head);
+    static bool is_version_of(Proof& proof, const std::string& version);
     Failure judge_end();
     std::string condition() const;
     Failure corrupt(std::string text);
@@ -146,12 +147,10 @@ class Fill : public std::enable_shared_from_this<Fill> {
     std::optional<conf::Sha256> hash_;
     std::optional<conf::Md5> md5_;  // where only the store's ETag says what the content should be
     bool etag_is_md5_ = false;      // as far as the origin tells
-    std::string version_seen_;      // that the origin named first
-    std::string etag_seen_;         // the same, without quotes
     bool fresh_connection_ = false;
     std::uint64_t received_ = 0;  // bytes, from the stretch's start
     std::uint64_t last_piece_ = 0;
-    std::optional<conf::Sha256Digest> sha256_;
+    std::optional<conf::Sha256Digest> sha256_;  // once it is proved
 
     std::mutex mutex_;
     bool given_up_ = false;  // set on the fill's loop; nobody joins it any more

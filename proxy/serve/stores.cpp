@@ -53,52 +53,47 @@ Stores::~Stores() {
     if (shelf_scan_.joinable()) shelf_scan_.join();
 }
 
+// False: it is time to end.
+bool Stores::pause_watch(std::chrono::milliseconds time) {
+    std::unique_lock lock(watch_mutex_);
+    return !watch_end_.wait_for(lock, time, [this] { return ending_; });
+}
+
+void Stores::call(const std::function<void()>& told) {
+    const std::lock_guard lock(told_mutex_);
+    if (told) told();
+}
+
 void Stores::watch_catalog(std::chrono::milliseconds interval) {
     std::uint64_t seen = 0;
     std::uint64_t evictions_seen = 0;
     bool had_evicted = false;
     auto budgets_due = std::chrono::steady_clock::now() + kBudgetInterval;
-    const auto wait = std::min<std::chrono::milliseconds>(interval, kBudgetInterval);
-    std::unique_lock lock(watch_mutex_);
-    while (!watch_end_.wait_for(lock, wait, [this] { return ending_; })) {
+    while (pause_watch(std::min<std::chrono::milliseconds>(interval, kBudgetInterval))) {
         if (const auto now = std::chrono::steady_clock::now(); now >= budgets_due) {
-            lock.unlock();
             exchange_budgets();
-            lock.lock();
             budgets_due = now + kBudgetInterval;
         }
         // Evictions are counted before their files go, so there is another look after the last one.
         const std::uint64_t evictions = shelf_ ? shelf_->usage().evictions : 0;
         const bool has_evicted = std::exchange(evictions_seen, evictions) != evictions;
-        if (std::exchange(had_evicted, has_evicted) || has_evicted) {
-            lock.unlock();
-            {
-                const std::lock_guard call(changed_mutex_);
-                if (evicted_) evicted_();
-            }
-            lock.lock();
-        }
+        if (std::exchange(had_evicted, has_evicted) || has_evicted) call(evicted_);
         const auto changes = catalog_->foreign_changes();
         // One that cannot be asked may have changed.
         if (changes && *changes == seen) continue;
         if (changes) seen = *changes;
         catalog_state_.fetch_add(1, std::memory_order_release);
-        lock.unlock();
-        {
-            const std::lock_guard call(changed_mutex_);
-            if (changed_) changed_();
-        }
-        lock.lock();
+        call(changed_);
     }
 }
 
 void Stores::on_foreign_change(std::function<void()> changed) {
-    const std::lock_guard call(changed_mutex_);
+    const std::lock_guard lock(told_mutex_);
     changed_ = std::move(changed);
 }
 
 void Stores::on_eviction(std::function<void()> evicted) {
-    const std::lock_guard call(changed_mutex_);
+    const std::lock_guard lock(told_mutex_);
     evicted_ = std::move(evicted);
 }
 

@@ -80,6 +80,8 @@ class Stores {
   private:
     void write_adopted();
     void watch_catalog(std::chrono::milliseconds interval);
+    bool pause_watch(std::chrono::milliseconds time);
+    void call(const std::function<void()>& told);
     // A bucket that is served, and its budget as all processes use it.
     struct Remote {
         std::shared_ptr<RemotePool> pool;
@@ -111,7 +113,7 @@ class Stores {
     std::mutex watch_mutex_;
     std::condition_variable watch_end_;
     bool ending_ = false;
-    std::mutex changed_mutex_;  // held while it is called
+    std::mutex told_mutex_;  // held while one of them is called
     std::function<void()> changed_;
     std::function<void()> evicted_;
     std::thread catalog_watch_;

@@ -13,6 +13,7 @@
 #include <latch>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -293,6 +294,20 @@ TEST_CASE("fill: a part is asked for as it is", "[serve][fill]") {
     }
 }
 
+namespace {
+
+// As many readers of the whole object as there are places for what they get.
+void read_on_both_loops(Ground& ground, Fill& fill, std::span<Got> got) {
+    for (std::size_t i = 0; i < got.size(); ++i) {
+        loop::Loop& loop = (i % 2 == 0 ? ground.first : ground.second).loop;
+        loop.tasks().spawn(read_all(fill.join(loop, 0), ground.whole(), got[i]));
+    }
+    fill.launch();
+    ground.run();
+}
+
+}  // namespace
+
 TEST_CASE("fill: many readers on two loops share one fetch", "[serve][fill]") {
     for (const std::size_t size : {kSmall, kLarge}) {
         for (const bool with_shelf : {false, true}) {
@@ -301,12 +316,7 @@ TEST_CASE("fill: many readers on two loops share one fetch", "[serve][fill]") {
             Ground ground(stored, with_shelf);
             const auto fill = ground.make_fill();
             std::array<Got, 12> got;
-            for (std::size_t i = 0; i < got.size(); ++i) {
-                loop::Loop& loop = (i % 2 == 0 ? ground.first : ground.second).loop;
-                loop.tasks().spawn(read_all(fill->join(loop, 0), ground.whole(), got[i]));
-            }
-            fill->launch();
-            ground.run();
+            read_on_both_loops(ground, *fill, got);
             for (const Got& each : got) {
                 CHECK((each.bytes == stored.body.substr(0, each.bytes.size())));
                 // From memory one may be left behind by the others.
@@ -334,12 +344,7 @@ TEST_CASE("fill: readers on two loops, over an origin that breaks again and agai
         ground.object->sha256 = conf::sha256(stored.body);
         const auto fill = ground.make_fill();
         std::array<Got, 8> got;
-        for (std::size_t i = 0; i < got.size(); ++i) {
-            loop::Loop& loop = (i % 2 == 0 ? ground.first : ground.second).loop;
-            loop.tasks().spawn(read_all(fill->join(loop, 0), ground.whole(), got[i]));
-        }
-        fill->launch();
-        ground.run();
+        read_on_both_loops(ground, *fill, got);
         for (const Got& each : got) {
             CHECK((each.bytes == stored.body.substr(0, each.bytes.size())));
             if (with_shelf) check_whole(each, stored);
@@ -590,24 +595,6 @@ TEST_CASE("fill: what an object is can be learnt where the store's ETag proves i
         check_whole(ground.fetch(), stored);
         CHECK(ground.origin.request_count() == 2);
         CHECK(ground.ends[0].sha256 == conf::sha256(body));
-    }
-}
-
-TEST_CASE("fill: the parts of an object are of one version", "[serve][fill]") {
-    const Stored stored{test::pattern(kSmall)};
-    Ground ground(stored);
-    ground.settings.tries = 1;
-    SECTION("the one that was seen before") {
-        CHECK(ground.object->is_of_version("4_z1"));
-        CHECK(ground.object->is_of_version(""));
-        CHECK(ground.object->is_of_version("null"));
-        CHECK(ground.object->is_of_version("4_z1"));
-        CHECK_FALSE(ground.object->is_of_version("4_z2"));
-    }
-    SECTION("the one that the row names") {
-        ground.object->version_id = "4_z1";
-        CHECK_FALSE(ground.object->is_of_version("4_z2"));
-        CHECK(ground.object->is_of_version("4_z1"));
     }
 }
 
