@@ -25,6 +25,7 @@ enum class ErrorKind : std::uint8_t {
     capped,      // a budget or the store's own cap is used up; it is reset later
     corrupt,     // the bytes are not those that they should be
     misconfigured,  // a store cannot be used as it is set up: keys, bucket, region, clock
+    too_large,      // it is beyond a limit that the configuration sets
 };
 
 // Which object of which store an error is about, and what the store itself said.

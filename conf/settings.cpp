@@ -23,7 +23,22 @@ CacheControlRule uuid_rule() {
     return made;
 }
 
+VariantProfile thumbnails(std::string name, unsigned width) {
+    VariantProfile made;
+    made.name = std::move(name);
+    made.width = width;
+    return made;
+}
+
 }  // namespace
+
+std::vector<VariantProfile> default_profiles() {
+    VariantProfile full;
+    full.formats = {"webp", "avif"};
+    full.at_upload = full.formats;
+    full.not_of = {"gif", "avif"};
+    return {full, thumbnails("small", 200), thumbnails("medium", 500)};
+}
 
 std::vector<CacheControlRule> default_cache_control() {
     return {

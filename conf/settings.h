@@ -175,6 +175,66 @@ struct OriginSettings {
     bool operator==(const OriginSettings&) const = default;
 };
 
+// [variants]: files that are made from an original. What these limits refuse is never tried again
+// until the setting changes.
+struct VariantSettings {
+    std::uint64_t source_bytes = 128ULL * 1024 * 1024;  // "source": of an original. 1KiB..2GiB
+    unsigned pixels = 100'000'000;                      // of a still image. 1..1e9
+    unsigned frames = 1000;                             // of an animation. 1..100000
+    unsigned animation_pixels = 50'000'000;             // of all frames of an animation. 1..1e9
+    std::uint64_t result_bytes = 64ULL * 1024 * 1024;   // "result": of a variant. 1KiB..1GiB
+    bool progressive_jpeg = true;                       // false = baseline
+    unsigned avif_above = 64;  // AVIF is made of images that are wider or higher. 0..16384
+    bool on_demand = true;     // made when they are first asked for; false = 404
+    // Two kinds of worker processes, so that what takes long holds up only its like: JPEG, WebP,
+    // PNG and GIF in the cheap lane; AVIF, JPEG XL and animations in the dear one.
+    unsigned cheap_workers = 1;         // processes. 1..256
+    unsigned cheap_queue = 128;         // waiting jobs; more are 503. 1..100000
+    unsigned dear_workers = 1;          // the same
+    unsigned dear_queue = 32;           // the same
+    Milliseconds wait_timeout{30'000};  // of a client; then 503 while the work goes on. 100ms..85s
+    Milliseconds job_timeout{60'000};   // then the worker is killed. 100ms..1h
+    std::uint64_t worker_memory_bytes =
+        1024ULL * 1024 * 1024;  // "worker_memory": what images may take in one. 64MiB..64GiB
+    std::uint64_t worker_growth_bytes =
+        256ULL * 1024 * 1024;     // "worker_growth": one that keeps more is replaced. 1MiB..64GiB
+    unsigned worker_jobs = 1000;  // one that has done so many is replaced. 1..1000000
+    unsigned worker_nice = 10;    // see nice(2). 0..19
+    Milliseconds failed_for{600'000};  // how long an original is not tried again. 1s..30d
+    bool operator==(const VariantSettings&) const = default;
+};
+
+// [[profile]]: one size of variants. Its name stands in theirs: UUID_NAME.EXT.
+struct VariantProfile {
+    enum class Fit : std::uint8_t { inside, cover, exact };
+    // Which part a cover keeps: a side, or what is found by contrast (entropy) or by what draws the
+    // eye (attention).
+    enum class Gravity : std::uint8_t { centre, north, east, south, west, entropy, attention };
+    std::string name;     // [a-z0-9-]{0,32}, unique; "" = UUID.EXT
+    unsigned width = 0;   // in pixels; 0 = follows from the height. 0..16384
+    unsigned height = 0;  // the same; both 0 = the original's size
+    Fit fit = Fit::inside;
+    Gravity gravity = Gravity::centre;
+    std::vector<std::string> formats{"webp", "avif", "original"};  // see wrong_in_variant_format
+    std::vector<std::string> at_upload{"webp", "avif",
+                                       "original"};  // of these; the others on demand only
+    std::vector<std::string> not_of;     // formats of originals that have no such variant
+    unsigned webp_quality = 80;          // 1..100
+    unsigned webp_effort = 4;            // 0..6
+    unsigned avif_quality = 55;          // 1..100
+    unsigned avif_effort = 4;            // 0..9
+    unsigned jpeg_quality = 82;          // 1..100
+    unsigned png_compression = 7;        // 0..9
+    unsigned jxl_quality = 80;           // 1..100
+    unsigned jxl_effort = 5;             // 3..9
+    std::string background = "#ffffff";  // behind transparency where the format has none
+    unsigned sharpen = 0;                // percent, after making smaller. 0..100
+    bool operator==(const VariantProfile&) const = default;
+};
+
+// The profiles that hold where the file has none (contracts: pixelfox.md, Keys, paths and URLs).
+std::vector<VariantProfile> default_profiles();
+
 // [[pool]]
 struct PoolSettings {
     enum class Type : std::uint8_t { local, nfs, s3 };
@@ -233,6 +293,8 @@ struct Settings {
     CatalogSettings catalog;
     ShelfSettings shelf;
     OriginSettings origin;
+    VariantSettings variants;
+    std::vector<VariantProfile> profiles = default_profiles();
     std::vector<CacheControlRule> cache_control = default_cache_control();
     std::vector<PoolSettings> pools;
     bool operator==(const Settings&) const = default;

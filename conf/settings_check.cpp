@@ -271,6 +271,45 @@ void find_wrong_order(const Settings& settings, Findings& findings) {
     }
 }
 
+void find_wrong_profile(const VariantProfile& profile, const std::string& name,
+                        Findings& findings) {
+    for (const std::string& format : profile.at_upload) {
+        if (std::ranges::find(profile.formats, format) != profile.formats.end()) continue;
+        findings.push_back({{name + ".at_upload", name + ".formats"},
+                            fmt::format("\"{}\" is not one of its formats, so it cannot be made at "
+                                        "upload",
+                                        format)});
+    }
+    // "inside" alone can do with one side, or none.
+    if (profile.fit != VariantProfile::Fit::inside && (profile.width == 0 || profile.height == 0)) {
+        findings.push_back({{name + ".fit", name + ".width", name + ".height"},
+                            "needs both width and height: add them, or write fit = \"inside\""});
+    }
+    const bool full_size = profile.width == 0 && profile.height == 0;
+    if (profile.name.empty() && full_size &&
+        std::ranges::find(profile.formats, "original") != profile.formats.end()) {
+        findings.push_back({{name + ".formats", name + ".name"},
+                            "the original's size in the original's format is the original: remove "
+                            "\"original\", or give the profile a size"});
+    }
+}
+
+void find_wrong_profiles(const Settings& settings, Findings& findings) {
+    const auto& profiles = settings.profiles;
+    for (std::size_t i = 0; i < profiles.size(); ++i) {
+        const std::string name = fmt::format("profile[{}]", i + 1);
+        const auto first = static_cast<std::size_t>(
+            std::ranges::find(profiles, profiles[i].name, &VariantProfile::name) -
+            profiles.begin());
+        if (first != i) {
+            findings.push_back({{name + ".name", fmt::format("profile[{}].name", first + 1)},
+                                fmt::format("profile {} is called \"{}\" too: names are unique",
+                                            first + 1, profiles[i].name)});
+        }
+        find_wrong_profile(profiles[i], name, findings);
+    }
+}
+
 bool matches_server_errors(const CacheControlRule& rule) {
     return rule.status.empty() ||
            std::ranges::any_of(rule.status, [](auto& each) { return each.starts_with('5'); });
@@ -306,9 +345,9 @@ Findings find_wrong_settings(const Settings& settings) {
     Findings findings;
     for (const SectionSchema& section : settings_schema())
         section.check(settings, findings);
-    for (const auto find :
-         {find_no_pool, find_double_names, find_wrong_pools, find_shared_folders,
-          find_shared_buckets, find_double_addresses, find_wrong_order, find_cached_errors}) {
+    for (const auto find : {find_no_pool, find_double_names, find_wrong_pools, find_shared_folders,
+                            find_shared_buckets, find_double_addresses, find_wrong_order,
+                            find_wrong_profiles, find_cached_errors}) {
         find(settings, findings);
     }
     return findings;

@@ -61,6 +61,8 @@ ReadSettings read_settings(std::string_view toml_text, const std::string& file_n
 
     Settings settings;
     settings.cache_control.clear();
+    // Profiles of the file take the place of the defaults, so that one can be left out.
+    if (find_node(*root, "profile") != nullptr) settings.profiles.clear();
     ProblemList problems(file_name);
     read_sections(*root, settings, problems);
     // Behind the file's rules, so that every answer has one.

@@ -16,6 +16,8 @@ using namespace std::chrono_literals;
 
 constexpr std::uint64_t kMostPoolBytes = 1024 * kTiB;
 constexpr std::int64_t kMostCalls = 1'000'000'000'000;
+constexpr std::int64_t kMostPixels = 1'000'000'000;
+constexpr std::int64_t kMostSide = 16'384;  // of a WebP, and a little more
 
 template <class Section>
 std::vector<std::string_view> keys_of(const std::vector<Field<Section>>& fields) {
@@ -186,6 +188,56 @@ std::vector<Field<OriginSettings>> origin_fields() {
     };
 }
 
+std::vector<Field<VariantSettings>> variant_fields() {
+    using S = VariantSettings;
+    return {
+        field("source", &S::source_bytes, Size{kKiB, 2 * kGiB}),
+        field("pixels", &S::pixels, Count{1, kMostPixels}),
+        field("frames", &S::frames, Count{1, 100'000}),
+        field("animation_pixels", &S::animation_pixels, Count{1, kMostPixels}),
+        field("result", &S::result_bytes, Size{kKiB, kGiB}),
+        field("progressive_jpeg", &S::progressive_jpeg, Flag{}),
+        field("avif_above", &S::avif_above, Count{0, kMostSide}),
+        field("on_demand", &S::on_demand, Flag{}),
+        field("cheap_workers", &S::cheap_workers, Count{1, 256}),
+        field("cheap_queue", &S::cheap_queue, Count{1, 100'000}),
+        field("dear_workers", &S::dear_workers, Count{1, 256}),
+        field("dear_queue", &S::dear_queue, Count{1, 100'000}),
+        field("wait_timeout", &S::wait_timeout, Duration{100ms, 85s}),
+        field("job_timeout", &S::job_timeout, Duration{100ms, 1h}),
+        field("worker_memory", &S::worker_memory_bytes, Size{64 * kMiB, 64 * kGiB}),
+        field("worker_growth", &S::worker_growth_bytes, Size{kMiB, 64 * kGiB}),
+        field("worker_jobs", &S::worker_jobs, Count{1, 1'000'000}),
+        field("worker_nice", &S::worker_nice, Count{0, 19}),
+        field("failed_for", &S::failed_for, Duration{1s, 30 * 24h}),
+    };
+}
+
+std::vector<Field<VariantProfile>> profile_fields() {
+    using S = VariantProfile;
+    return {
+        required("name = \"small\"", field("name", &S::name, Text{wrong_in_profile_name})),
+        field("width", &S::width, Count{0, kMostSide}),
+        field("height", &S::height, Count{0, kMostSide}),
+        field("fit", &S::fit, Choice{{"inside", "cover", "exact"}}),
+        field("gravity", &S::gravity,
+              Choice{{"centre", "north", "east", "south", "west", "entropy", "attention"}}),
+        field("formats", &S::formats, TextList{wrong_in_variant_format, 1}),
+        field("at_upload", &S::at_upload, TextList{wrong_in_variant_format, 0}),
+        field("not_of", &S::not_of, TextList{wrong_in_original_format, 0}),
+        field("webp_quality", &S::webp_quality, Count{1, 100}),
+        field("webp_effort", &S::webp_effort, Count{0, 6}),
+        field("avif_quality", &S::avif_quality, Count{1, 100}),
+        field("avif_effort", &S::avif_effort, Count{0, 9}),
+        field("jpeg_quality", &S::jpeg_quality, Count{1, 100}),
+        field("png_compression", &S::png_compression, Count{0, 9}),
+        field("jxl_quality", &S::jxl_quality, Count{1, 100}),
+        field("jxl_effort", &S::jxl_effort, Count{3, 9}),
+        field("background", &S::background, Text{wrong_in_colour}),
+        field("sharpen", &S::sharpen, Count{0, 100}),
+    };
+}
+
 std::vector<Field<PoolSettings>> pool_fields() {
     using S = PoolSettings;
     return {
@@ -245,6 +297,8 @@ std::vector<SectionSchema> make_schema() {
         section("catalog", &S::catalog, catalog_fields()),
         section("shelf", &S::shelf, shelf_fields()),
         section("origin", &S::origin, origin_fields()),
+        section("variants", &S::variants, variant_fields()),
+        repeated_section("profile", &S::profiles, profile_fields()),
         repeated_section("cache_control", &S::cache_control, cache_control_fields()),
         repeated_section("pool", &S::pools, pool_fields()),
     };

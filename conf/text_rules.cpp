@@ -11,6 +11,7 @@ namespace tidepool::conf {
 namespace {
 
 constexpr std::size_t kPoolNameBytes = 63;
+constexpr std::size_t kProfileNameBytes = 32;
 // What a URL path may hold without being read as something else, or decoded, on its way to us.
 constexpr std::array<std::string_view, 6> kNotInPrefix{"..", "//", "/./", "%", "?", "#"};
 
@@ -222,6 +223,34 @@ std::string wrong_in_catalog_url(std::string_view text) {
 
 std::string wrong_in_token(std::string_view text) {
     return is_http_token(text) ? "" : "expected one word, such as \"tidepool\", not " + quote(text);
+}
+
+std::string wrong_in_profile_name(std::string_view text) {
+    const auto is_allowed = [](char c) { return is_lower(c) || is_digit(c) || c == '-'; };
+    if (text.size() <= kProfileNameBytes && std::ranges::all_of(text, is_allowed)) return {};
+    return "expected up to 32 characters of a-z, 0-9 and \"-\", not " + quote(text);
+}
+
+std::string wrong_in_variant_format(std::string_view text) {
+    static constexpr std::string_view kFormats[] = {"webp", "avif", "original", "jpeg",
+                                                    "png",  "gif",  "jxl"};
+    if (std::ranges::find(kFormats, text) != std::end(kFormats)) return {};
+    return "expected \"webp\", \"avif\", \"original\", \"jpeg\", \"png\", \"gif\" or \"jxl\", "
+           "not " +
+           quote(text);
+}
+
+std::string wrong_in_original_format(std::string_view text) {
+    static constexpr std::string_view kFormats[] = {"jpeg", "png", "gif", "webp", "avif"};
+    if (std::ranges::find(kFormats, text) != std::end(kFormats)) return {};
+    return "expected \"jpeg\", \"png\", \"gif\", \"webp\" or \"avif\", not " + quote(text);
+}
+
+std::string wrong_in_colour(std::string_view text) {
+    const auto is_hex = [](char c) { return is_digit(c) || (c >= 'a' && c <= 'f'); };
+    if (text.size() == 7 && text.front() == '#' && std::ranges::all_of(text.substr(1), is_hex))
+        return {};
+    return "expected a colour such as \"#ffffff\", not " + quote(text);
 }
 
 std::string wrong_in_line(std::string_view text) {

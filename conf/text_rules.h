@@ -32,6 +32,10 @@ std::string wrong_in_region(std::string_view text);             // "" or "us-wes
 std::string wrong_in_path_prefix(std::string_view text);        // "" or "images/"
 std::string wrong_in_catalog_url(std::string_view text);        // "" or "sqlite:/PATH"
 std::string wrong_in_token(std::string_view text);              // a token
+std::string wrong_in_profile_name(std::string_view text);       // [a-z0-9-]{0,32}
+std::string wrong_in_variant_format(std::string_view text);     // "webp", "original", ...
+std::string wrong_in_original_format(std::string_view text);    // "jpeg", "gif", ...
+std::string wrong_in_colour(std::string_view text);             // "#ffffff"
 std::string wrong_in_line(std::string_view text);               // any text of one line
 
 }  // namespace tidepool::conf

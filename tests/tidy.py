@@ -27,6 +27,7 @@ OWNERS = [
     (r"systemd/", ["proxy/cli/"], 0),
     (r"prometheus/", ["proxy/"], 1),
     (r"sqlite3\.h", ["storage/sqlite"], 1),
+    (r"vips/", ["transform/vips/", "tests/unit/transform/"], 0),
     (r"nlohmann/", ["proxy/"], 0),
     (r"catch2/", ["tests/"], 0),
 ]

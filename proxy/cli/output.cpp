@@ -50,6 +50,8 @@ std::string_view name_of(ErrorKind kind) {
             return "corrupt";
         case ErrorKind::misconfigured:
             return "misconfigured";
+        case ErrorKind::too_large:
+            return "too_large";
     }
     return "unknown";
 }

@@ -26,9 +26,10 @@ std::string example_text() {
     return text_of(kExample);
 }
 
-// The example with its commented-out rules as rules.
+// The example with its commented-out rules and profiles as such.
 std::string with_rules() {
-    const std::regex commented("(^|\n)# (\\[\\[cache_control\\]\\]|[a-z_]+ = [\\[\"a-z])");
+    const std::regex commented(
+        "(^|\n)# (\\[\\[(?:cache_control|profile)\\]\\]|[a-z_]+ = [\\[\"a-z0-9])");
     std::string text = example_text();
     // Twice, for two lines in a row share the line feed between them.
     for (int i = 0; i < 2; ++i)
@@ -86,6 +87,16 @@ TEST_CASE("example file: its commented-out rules are the default rules", "[conf]
     const auto shown_end =
         read.settings.cache_control.begin() + static_cast<std::ptrdiff_t>(defaults.size());
     CHECK(std::vector(read.settings.cache_control.begin(), shown_end) == defaults);
+}
+
+TEST_CASE("example file: its commented-out profiles are the default profiles, and one more",
+          "[conf][settings]") {
+    const ReadSettings read = read_settings(with_rules(), "with_rules");
+    auto expected = default_profiles();
+    VariantProfile with_every_key;
+    with_every_key.name = "large";
+    expected.push_back(with_every_key);
+    CHECK(read.settings.profiles == expected);
 }
 
 TEST_CASE("example file: it has every key that the reader knows", "[conf][settings]") {

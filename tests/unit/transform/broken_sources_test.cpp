@@ -1,0 +1,163 @@
+// Originals that are broken, lie, or are made to take all memory: each is a clean error.
+#include "tests/unit/transform/gallery.h"
+
+#include <string>
+#include <utility>
+
+#include <catch2/catch.hpp>
+using namespace tidepool;
+using namespace tidepool::test;
+using namespace tidepool::transform;
+
+namespace {
+
+ErrorKind kind_of(std::string_view source, const Recipe& recipe) {
+    const auto made = make(source, recipe);
+    REQUIRE_FALSE(made);
+    INFO(made.error().text);
+    CHECK_FALSE(made.error().text.empty());
+    return made.error().kind;
+}
+
+void put_u16(std::string& bytes, std::size_t at, unsigned value) {
+    bytes[at] = static_cast<char>(value >> 8);
+    bytes[at + 1] = static_cast<char>(value & 0xFF);
+}
+
+// Of a PNG chunk (RFC 2083, 15).
+std::uint32_t crc_of(std::string_view bytes) {
+    std::uint32_t crc = 0xFFFFFFFF;
+    for (const char c : bytes) {
+        crc ^= static_cast<unsigned char>(c);
+        for (int bit = 0; bit < 8; ++bit)
+            crc = (crc & 1) != 0 ? crc >> 1 ^ 0xEDB88320 : crc >> 1;
+    }
+    return ~crc;
+}
+
+// A photograph-like source, so that half of the file is half of the picture.
+Picture noise(int width, int height) {
+    REQUIRE(prepare_to_make());
+    VipsImage* noise = nullptr;
+    REQUIRE(vips_gaussnoise(&noise, width, height, "mean", 128.0, "seed", 7, nullptr) == 0);
+    VipsImage* bytes = nullptr;
+    REQUIRE(vips_cast_uchar(noise, &bytes, nullptr) == 0);
+    g_object_unref(noise);
+    VipsImage* colour = nullptr;
+    REQUIRE(vips_colourspace(bytes, &colour, VIPS_INTERPRETATION_sRGB, nullptr) == 0);
+    g_object_unref(bytes);
+    Picture picture(vips_image_copy_memory(colour));
+    g_object_unref(colour);
+    return picture;
+}
+
+}  // namespace
+
+TEST_CASE("broken sources: half a file is not decodable", "[transform][gallery]") {
+    const Picture picture = noise(200, 200);
+    for (const char* const suffix : {".jpg", ".png", ".webp", ".gif", ".avif[effort=0]"}) {
+        const std::string whole = picture.saved(suffix);
+        for (const std::size_t length : {std::size_t{20}, whole.size() / 2}) {
+            for (const Format format : {Format::webp, Format::jpeg}) {
+                CAPTURE(suffix, length, name_of(format));
+                CHECK(kind_of(whole.substr(0, length), recipe(format, 50)) == ErrorKind::corrupt);
+            }
+        }
+    }
+}
+
+TEST_CASE("broken sources: what is no image is not decodable", "[transform][gallery]") {
+    const std::string sources[] = {"",
+                                   "x",
+                                   std::string(5000, '\0'),
+                                   "<svg xmlns='http://x'/>",
+                                   "%PDF-1.7 and more",
+                                   "BM no bitmap",
+                                   "P6 1 1 255\nabc",  // a loader that is not fuzzed
+                                   std::string("II*\0\x08\0\0\0", 8)};
+    for (const std::string& source : sources)
+        CHECK(kind_of(source, recipe(Format::webp, 50)) == ErrorKind::corrupt);
+}
+
+TEST_CASE("broken sources: garbage behind a good beginning is not decodable",
+          "[transform][gallery]") {
+    std::string source = noise(200, 200).saved(".png");
+    for (std::size_t at = source.size() / 3; at < source.size(); at += 7)
+        source[at] = static_cast<char>(source[at] ^ 0x55);
+    CHECK(kind_of(source, recipe(Format::webp, 50)) == ErrorKind::corrupt);
+}
+
+TEST_CASE("broken sources: a picture of too many pixels is not decoded", "[transform][gallery]") {
+    const Picture picture = with_corners(40, 40);
+
+    std::string png = picture.saved(".png");
+    put_u16(png, 18, 60'000);  // IHDR: width and height of 32 bits, from byte 16
+    put_u16(png, 22, 60'000);
+    const std::uint32_t crc = crc_of(std::string_view(png).substr(12, 17));
+    put_u16(png, 29, crc >> 16);
+    put_u16(png, 31, crc & 0xFFFF);
+
+    std::string jpeg = picture.saved(".jpg");
+    const std::size_t frame = jpeg.find("\xFF\xC0");
+    REQUIRE(frame != jpeg.npos);
+    put_u16(jpeg, frame + 5, 60'000);
+    put_u16(jpeg, frame + 7, 60'000);
+
+    std::string gif = picture.saved(".gif");
+    const std::size_t image = gif.find(std::string_view(",\0\0\0\0", 5));
+    REQUIRE(image != gif.npos);
+    for (const std::size_t at : {std::size_t{6}, std::size_t{8}, image + 5, image + 7})
+        put_u16(gif, at, 0xFFFF);  // of the screen, and of its first frame
+
+    for (const std::string& source : {png, jpeg, gif}) {
+        for (const Format format : {Format::webp, Format::avif, Format::jpeg}) {
+            CAPTURE(name_of(format), source.size());
+            CHECK(kind_of(source, recipe(format, 50)) == ErrorKind::too_large);
+        }
+    }
+    Recipe tight = recipe(Format::jpeg, 50);
+    tight.limits.pixels = 1600;
+    CHECK(make(picture.saved(".png"), tight));
+    tight.limits.pixels = 1599;
+    CHECK(kind_of(picture.saved(".png"), tight) == ErrorKind::too_large);
+}
+
+TEST_CASE("broken sources: bytes have limits on both sides", "[transform][gallery]") {
+    const std::string source = noise(100, 100).saved(".png");
+    Recipe each = recipe(Format::png);
+    each.limits.source_bytes = source.size();
+    CHECK(make(source, each));
+    each.limits.source_bytes = source.size() - 1;
+    CHECK(kind_of(source, each) == ErrorKind::too_large);
+    each = recipe(Format::png);
+    each.limits.result_bytes = 1000;
+    CHECK(kind_of(source, each) == ErrorKind::too_large);
+}
+
+TEST_CASE("broken sources: a side that the format cannot have is too large",
+          "[transform][gallery]") {
+    const std::string source = Picture(17'000, 2, kGrey).saved(".png");
+    CHECK(kind_of(source, recipe(Format::webp)) == ErrorKind::too_large);
+    CHECK(make(source, recipe(Format::jpeg)));
+    CHECK(make(source, recipe(Format::webp, 500)));
+}
+
+TEST_CASE("broken sources: which are dear is told by the beginning", "[transform][gallery]") {
+    Picture column(20, 40, kRed);
+    column.fill(0, 20, 20, 20, kGreen);
+    const std::string still = column.saved(".webp");
+    column.set("page-height", 20);
+    const std::string gif = column.saved(".gif");
+    const std::string animated = column.saved(".webp");
+    const std::string jpeg = column.saved(".jpg");
+    const Recipe webp = recipe(Format::webp);
+    CHECK_FALSE(is_dear(jpeg, webp));
+    CHECK_FALSE(is_dear(still, webp));
+    CHECK(is_dear(animated, webp));
+    CHECK(is_dear(gif, webp));
+    CHECK_FALSE(is_dear(gif, recipe(Format::jpeg)));
+    CHECK(is_dear(jpeg, recipe(Format::avif)));
+    CHECK(is_dear(jpeg, recipe(Format::jxl)));
+    CHECK_FALSE(is_dear("", webp));
+    CHECK_FALSE(is_dear("RIFF", webp));
+}

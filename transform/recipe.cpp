@@ -1,0 +1,129 @@
+#include "transform/recipe.h"
+
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+namespace tidepool::transform {
+
+namespace {
+
+using conf::VariantProfile;
+
+// What uploads are called (contracts: pixelfox.md, Keys, paths and URLs), the most frequent first.
+constexpr std::string_view kOriginalExtensions[] = {"jpg", "jpeg", "png", "webp", "gif", "avif"};
+
+bool has(const std::vector<std::string>& list, std::string_view item) {
+    return std::ranges::find(list, item) != list.end();
+}
+
+bool is_made_of(const VariantProfile& profile, std::string_view original_extension) {
+    const auto format = format_of_extension(original_extension);
+    return format && !has(profile.not_of, name_of(*format));
+}
+
+// In which extension a format of the settings is kept; "original" is that of the original.
+std::string_view extension_of(std::string_view format, std::string_view original_extension) {
+    if (format == "original") return original_extension;
+    return format == "jpeg" ? "jpg" : format;
+}
+
+std::vector<std::string> originals_of(const VariantProfile& profile, Format format,
+                                      std::string_view extension) {
+    std::vector<std::string> extensions;
+    const bool from_any = has(profile.formats, name_of(format)) &&
+                          extension == extension_of(name_of(format), extension);
+    for (const std::string_view original : kOriginalExtensions) {
+        if (!is_made_of(profile, original)) continue;
+        const bool own_format = has(profile.formats, "original") && original == extension;
+        if (own_format || from_any) extensions.emplace_back(original);
+    }
+    return extensions;
+}
+
+void set_quality(const VariantProfile& profile, const conf::VariantSettings& settings,
+                 Recipe& recipe) {
+    switch (recipe.format) {
+        case Format::webp:
+            recipe.quality = profile.webp_quality;
+            recipe.effort = profile.webp_effort;
+            break;
+        case Format::avif:
+            recipe.quality = profile.avif_quality;
+            recipe.effort = profile.avif_effort;
+            recipe.made_above = settings.avif_above;
+            break;
+        case Format::jpeg:
+            recipe.quality = profile.jpeg_quality;
+            recipe.progressive = settings.progressive_jpeg;
+            break;
+        case Format::png:
+            recipe.effort = profile.png_compression;
+            break;
+        case Format::gif:
+            break;
+        case Format::jxl:
+            recipe.quality = profile.jxl_quality;
+            recipe.effort = profile.jxl_effort;
+            break;
+    }
+}
+
+// Of "#rrggbb", which settings_check has seen to.
+std::array<std::uint8_t, 3> colour_of(std::string_view text) {
+    std::array<std::uint8_t, 3> colour{};
+    for (std::size_t i = 0; i < colour.size() && 3 + 2 * i <= text.size(); ++i) {
+        const char* const digits = text.data() + 1 + 2 * i;
+        std::from_chars(digits, digits + 2, colour[i], 16);
+    }
+    return colour;
+}
+
+Recipe recipe_of(const VariantProfile& profile, const conf::VariantSettings& settings,
+                 Format format) {
+    Recipe recipe;
+    recipe.width = profile.width;
+    recipe.height = profile.height;
+    recipe.fit = profile.fit;
+    recipe.gravity = profile.gravity;
+    recipe.format = format;
+    recipe.background = colour_of(profile.background);
+    recipe.sharpen = profile.sharpen;
+    recipe.limits = {settings.source_bytes, settings.pixels, settings.frames,
+                     settings.animation_pixels, settings.result_bytes};
+    set_quality(profile, settings, recipe);
+    return recipe;
+}
+
+}  // namespace
+
+std::optional<Order> find_order(const conf::Settings& settings, std::string_view size,
+                                std::string_view extension) {
+    const auto profile = std::ranges::find(settings.profiles, size, &VariantProfile::name);
+    const auto format = format_of_extension(extension);
+    if (profile == settings.profiles.end() || !format) return std::nullopt;
+    std::vector<std::string> originals = originals_of(*profile, *format, extension);
+    if (originals.empty()) return std::nullopt;
+    return Order{recipe_of(*profile, settings.variants, *format), profile->name,
+                 std::move(originals)};
+}
+
+std::vector<VariantName> variants_of(const conf::Settings& settings,
+                                     std::string_view original_extension, bool at_upload) {
+    std::vector<VariantName> names;
+    for (const VariantProfile& profile : settings.profiles) {
+        for (const std::string& format : at_upload ? profile.at_upload : profile.formats) {
+            VariantName name{profile.name, std::string(extension_of(format, original_extension))};
+            const auto order = find_order(settings, name.size, name.extension);
+            const auto is_same = [&name](const VariantName& other) {
+                return other.size == name.size && other.extension == name.extension;
+            };
+            if (order && has(order->original_extensions, original_extension) &&
+                std::ranges::none_of(names, is_same))
+                names.push_back(std::move(name));
+        }
+    }
+    return names;
+}
+
+}  // namespace tidepool::transform

@@ -1,0 +1,68 @@
+#include "transform/vips/colour.h"
+
+#include <utility>
+
+namespace tidepool::transform {
+
+namespace {
+
+bool is_grey(VipsInterpretation interpretation) {
+    return interpretation == VIPS_INTERPRETATION_B_W ||
+           interpretation == VIPS_INTERPRETATION_GREY16;
+}
+
+// True where lcms can use the embedded profile for this kind of image; a broken one, or one of
+// another image, is left out as browsers do.
+bool has_usable_profile(const Image& in) {
+    const void* data = nullptr;
+    std::size_t bytes = 0;
+    if (!in.has(VIPS_META_ICC_NAME)) return false;
+    if (vips_image_get_blob(in.get(), VIPS_META_ICC_NAME, &data, &bytes) != 0) {
+        vips_error_clear();
+        return false;
+    }
+    return vips_icc_is_compatible_profile(in.get(), data, bytes) != FALSE;
+}
+
+// Perceptual, which for profiles of primaries and curves (all cameras and screens) is the same as
+// relative, and for those of printers keeps black black.
+Result<Image> through_profile(const Image& in, bool embedded, const char* otherwise) {
+    Image out;
+    if (vips_icc_transform(in.get(), out.slot(), "srgb", "embedded", embedded ? TRUE : FALSE,
+                           "input-profile", otherwise, "intent", VIPS_INTENT_PERCEPTUAL, "depth", 8,
+                           nullptr) != 0)
+        return fail_vips(ErrorKind::corrupt, "convert colours");
+    return out;
+}
+
+Result<Image> to_bytes(Image in) {
+    if (vips_image_get_format(in.get()) == VIPS_FORMAT_UCHAR) return in;
+    Image out;
+    if (vips_cast_uchar(in.get(), out.slot(), nullptr) != 0)
+        return fail_vips(ErrorKind::corrupt, "convert to eight bits");
+    return out;
+}
+
+Result<Image> to_space(const Image& in, VipsInterpretation space) {
+    Image out;
+    if (vips_colourspace(in.get(), out.slot(), space, nullptr) != 0)
+        return fail_vips(ErrorKind::corrupt, "convert colours");
+    return to_bytes(std::move(out));
+}
+
+}  // namespace
+
+Result<Image> to_srgb(const Image& in) {
+    const VipsInterpretation from = vips_image_get_interpretation(in.get());
+    const bool cmyk = from == VIPS_INTERPRETATION_CMYK;
+    if (has_usable_profile(in)) return through_profile(in, true, cmyk ? "cmyk" : "srgb");
+    if (cmyk) return through_profile(in, false, "cmyk");
+    return to_space(in, is_grey(from) ? VIPS_INTERPRETATION_B_W : VIPS_INTERPRETATION_sRGB);
+}
+
+Result<Image> to_three_bands(Image in) {
+    if (!is_grey(vips_image_get_interpretation(in.get()))) return in;
+    return to_space(in, VIPS_INTERPRETATION_sRGB);
+}
+
+}  // namespace tidepool::transform

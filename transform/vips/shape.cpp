@@ -1,0 +1,126 @@
+#include "transform/vips/shape.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+namespace tidepool::transform {
+
+namespace {
+
+using conf::VariantProfile;
+
+int scaled(int length, double scale) {
+    return std::max(1, static_cast<int>(std::lround(length * scale)));
+}
+
+// A side of the box as a number; without one, that of the image, which is never enlarged anyway.
+int limit_of(std::uint32_t side, int length) {
+    return side == 0 ? length : std::min(static_cast<int>(side), length);
+}
+
+Result<Image> resize_bands(const Image& in, int width, int height) {
+    Image out;
+    if (vips_resize(in.get(), out.slot(), static_cast<double>(width) / in.width(), "vscale",
+                    static_cast<double>(height) / in.height(), "kernel", VIPS_KERNEL_LANCZOS3,
+                    nullptr) != 0)
+        return fail_vips(ErrorKind::corrupt, "resize");
+    return out;
+}
+
+// So that what is transparent does not bleed its hidden colour into what is not.
+Result<Image> resize_with_alpha(const Image& in, int width, int height) {
+    Image weighted;
+    if (vips_premultiply(in.get(), weighted.slot(), nullptr) != 0)
+        return fail_vips(ErrorKind::corrupt, "weight by alpha");
+    auto small = resize_bands(weighted, width, height);
+    if (!small) return small;
+    Image unweighted;
+    Image out;
+    if (vips_unpremultiply(small->get(), unweighted.slot(), nullptr) != 0 ||
+        vips_cast(unweighted.get(), out.slot(), vips_image_get_format(in.get()), nullptr) != 0)
+        return fail_vips(ErrorKind::corrupt, "weight by alpha");
+    return out;
+}
+
+// Where `inner` begins in `outer`.
+int offset_of(int outer, int inner, bool at_start, bool at_end) {
+    if (at_start) return 0;
+    return at_end ? outer - inner : (outer - inner) / 2;
+}
+
+}  // namespace
+
+Shape shape_of(const Recipe& recipe, int width, int height) {
+    const int box_width = limit_of(recipe.width, width);
+    const int box_height = limit_of(recipe.height, height);
+    if (recipe.fit == VariantProfile::Fit::exact)
+        return {box_width, box_height, box_width, box_height};
+    const double by_width = static_cast<double>(box_width) / width;
+    const double by_height = static_cast<double>(box_height) / height;
+    if (recipe.fit == VariantProfile::Fit::inside) {
+        const double scale = std::min(by_width, by_height);
+        const int inside_width = scaled(width, scale);
+        const int inside_height = scaled(height, scale);
+        return {inside_width, inside_height, inside_width, inside_height};
+    }
+    const double scale = std::max(by_width, by_height);
+    const int covering_width = scaled(width, scale);
+    const int covering_height = scaled(height, scale);
+    return {covering_width, covering_height, std::min(box_width, covering_width),
+            std::min(box_height, covering_height)};
+}
+
+Result<Image> resize(Image in, int width, int height) {
+    if (in.width() == width && in.height() == height) return in;
+    return vips_image_hasalpha(in.get()) != FALSE ? resize_with_alpha(in, width, height)
+                                                  : resize_bands(in, width, height);
+}
+
+Result<Image> make_upright(Image in, int orientation) {
+    if (orientation == 1) return in;
+    // Sources are read once from top to bottom, which is not how they are turned.
+    Image memory(vips_image_copy_memory(in.get()));
+    if (memory.get() == nullptr) return fail_vips(ErrorKind::corrupt, "decode");
+    Image out;
+    if (vips_autorot(memory.get(), out.slot(), nullptr) != 0)
+        return fail_vips(ErrorKind::corrupt, "turn upright");
+    return out;
+}
+
+Result<Image> cut(Image in, const Shape& shape, VariantProfile::Gravity gravity) {
+    using Gravity = VariantProfile::Gravity;
+    if (!shape.is_cut()) return in;
+    Image out;
+    if (gravity == Gravity::entropy || gravity == Gravity::attention) {
+        Image memory(vips_image_copy_memory(in.get()));
+        if (memory.get() == nullptr) return fail_vips(ErrorKind::corrupt, "decode");
+        const auto interesting =
+            gravity == Gravity::entropy ? VIPS_INTERESTING_ENTROPY : VIPS_INTERESTING_ATTENTION;
+        if (vips_smartcrop(memory.get(), out.slot(), shape.kept_width, shape.kept_height,
+                           "interesting", interesting, nullptr) != 0)
+            return fail_vips(ErrorKind::corrupt, "cut");
+        return out;
+    }
+    const int left = offset_of(shape.width, shape.kept_width, gravity == Gravity::west,
+                               gravity == Gravity::east);
+    const int top = offset_of(shape.height, shape.kept_height, gravity == Gravity::north,
+                              gravity == Gravity::south);
+    if (vips_extract_area(in.get(), out.slot(), left, top, shape.kept_width, shape.kept_height,
+                          nullptr) != 0)
+        return fail_vips(ErrorKind::corrupt, "cut");
+    return out;
+}
+
+Result<Image> sharpen(Image in, unsigned percent) {
+    if (percent == 0) return in;
+    constexpr double kSigma = 0.5;      // of what resizing softens
+    constexpr double kStrongest = 4.0;  // the slope at edges, at 100 percent
+    Image out;
+    if (vips_sharpen(in.get(), out.slot(), "sigma", kSigma, "m1", 0.0, "m2",
+                     kStrongest * percent / 100, nullptr) != 0)
+        return fail_vips(ErrorKind::corrupt, "sharpen");
+    return out;
+}
+
+}  // namespace tidepool::transform

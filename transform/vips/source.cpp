@@ -1,0 +1,129 @@
+#include "transform/vips/source.h"
+
+#include "transform/content_type.h"
+
+#include <algorithm>
+#include <array>
+
+#include <fmt/format.h>
+
+namespace tidepool::transform {
+
+namespace {
+
+// Named, so that no other loader can be reached whatever the bytes look like.
+struct Loader {
+    std::string_view type;
+    const char* operation;
+    bool has_frames;
+};
+
+constexpr std::array kLoaders{
+    Loader{"image/jpeg", "jpegload_buffer", false}, Loader{"image/png", "pngload_buffer", false},
+    Loader{"image/webp", "webpload_buffer", true},  Loader{"image/gif", "gifload_buffer", true},
+    Loader{"image/avif", "heifload_buffer", false}, Loader{"image/heic", "heifload_buffer", false},
+};
+
+const Loader* loader_of(std::string_view type) {
+    const auto* const found = std::ranges::find(kLoaders, type, &Loader::type);
+    return found == kLoaders.end() ? nullptr : found;
+}
+
+// The bytes are lent to libvips for as long as the image lives.
+VipsBlob* lend(std::span<const char> bytes) {
+    return vips_blob_new(nullptr, bytes.data(), bytes.size());
+}
+
+struct LoadOptions {
+    bool all_frames = false;
+    int jpeg_shrink = 1;
+    double webp_scale = 1;
+};
+
+Result<Image> load(const Loader& loader, std::span<const char> bytes, const LoadOptions& options) {
+    VipsBlob* const blob = lend(bytes);
+    VipsOperation* operation = vips_operation_new(loader.operation);
+    if (operation == nullptr) {
+        vips_area_unref(VIPS_AREA(blob));
+        return fail_vips(ErrorKind::misconfigured, "find loader");
+    }
+    g_object_set(operation, "buffer", blob, "access", VIPS_ACCESS_SEQUENTIAL, "fail-on",
+                 VIPS_FAIL_ON_TRUNCATED, nullptr);
+    vips_area_unref(VIPS_AREA(blob));
+    if (options.all_frames) g_object_set(operation, "n", -1, nullptr);
+    if (options.jpeg_shrink > 1) g_object_set(operation, "shrink", options.jpeg_shrink, nullptr);
+    if (options.webp_scale < 1) g_object_set(operation, "scale", options.webp_scale, nullptr);
+
+    Image image;
+    const int failed = vips_cache_operation_buildp(&operation);
+    if (failed == 0) g_object_get(operation, "out", image.slot(), nullptr);
+    vips_object_unref_outputs(VIPS_OBJECT(operation));
+    g_object_unref(operation);
+    if (failed != 0) return fail_vips(ErrorKind::corrupt, "decode");
+    return image;
+}
+
+Result<void> check_limits(const Source& source, bool animated, const Limits& limits) {
+    const auto frame_pixels =
+        static_cast<std::uint64_t>(source.width) * static_cast<std::uint64_t>(source.height);
+    if (frame_pixels > limits.pixels) {
+        return fail(ErrorKind::too_large, fmt::format("{} x {} pixels, and at most {} are decoded",
+                                                      source.width, source.height, limits.pixels));
+    }
+    if (!animated || source.frames <= 1) return {};
+    const auto frames = static_cast<std::uint64_t>(source.frames);
+    if (frames > limits.frames) {
+        return fail(ErrorKind::too_large, fmt::format("{} frames, and at most {} are decoded",
+                                                      source.frames, limits.frames));
+    }
+    if (frames * frame_pixels > limits.animation_pixels) {
+        return fail(
+            ErrorKind::too_large,
+            fmt::format("{} frames of {} x {} pixels, and at most {} pixels are decoded",
+                        source.frames, source.width, source.height, limits.animation_pixels));
+    }
+    return {};
+}
+
+// libjpeg can shrink by 2, 4 and 8 for less than nothing. Twice the wanted size is left for the
+// last step, whose filter is better.
+int jpeg_shrink_of(double shrink) {
+    if (shrink >= 16) return 8;
+    if (shrink >= 8) return 4;
+    return shrink >= 4 ? 2 : 1;
+}
+
+}  // namespace
+
+Result<Source> look_at_source(std::span<const char> bytes, bool animated, const Limits& limits) {
+    Source source;
+    source.bytes = bytes;
+    source.type = content_type_of(bytes);
+    const Loader* const loader = loader_of(source.type);
+    if (loader == nullptr) {
+        return fail(ErrorKind::corrupt, fmt::format("a file of {} bytes that looks like {}",
+                                                    bytes.size(), source.type));
+    }
+    auto head = load(*loader, bytes, {});
+    if (!head) return std::unexpected(std::move(head.error()));
+    source.width = head->width();
+    source.height = head->height();
+    source.frames = loader->has_frames ? head->number(VIPS_META_N_PAGES, 1) : 1;
+    const int orientation = head->number(VIPS_META_ORIENTATION, 1);
+    source.orientation = orientation >= 1 && orientation <= 8 ? orientation : 1;
+    if (auto within = check_limits(source, animated, limits); !within)
+        return std::unexpected(std::move(within.error()));
+    return source;
+}
+
+Result<Image> open_source(const Source& source, bool animated, double shrink) {
+    LoadOptions options;
+    options.all_frames = animated && source.frames > 1;
+    if (source.type == "image/jpeg") options.jpeg_shrink = jpeg_shrink_of(shrink);
+    // Frames of an animation must keep their places, so they are not scaled here.
+    if (source.type == "image/webp" && source.frames == 1 && shrink > 2)
+        options.webp_scale = 2 / shrink;
+    return load(*loader_of(source.type), source.bytes, options);
+}
+
+}  // namespace tidepool::transform

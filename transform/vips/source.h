@@ -1,0 +1,37 @@
+// Opening an original: by its bytes, shrunk as it is decoded where its format can do that.
+#pragma once
+
+#include "conf/error.h"
+#include "transform/recipe.h"
+#include "transform/vips/image.h"
+
+#include <span>
+#include <string_view>
+
+namespace tidepool::transform {
+
+// What an original's head says.
+struct Source {
+    std::span<const char> bytes;
+    std::string_view type;  // by its bytes
+    int width = 0;          // of one frame, as stored
+    int height = 0;
+    int frames = 1;
+    int orientation = 1;  // EXIF's, 1 to 8
+
+    // As it is to be seen.
+    int upright_width() const { return orientation >= 5 ? height : width; }
+    int upright_height() const { return orientation >= 5 ? width : height; }
+};
+
+// Reads the head alone. `corrupt` where the bytes are no image that we decode, `too_large` beyond
+// the limits; those of animations hold only where `animated`, for else one frame is decoded. The
+// bytes must outlive what is opened from them.
+Result<Source> look_at_source(std::span<const char> bytes, bool animated, const Limits& limits);
+
+// Opens its pixels, to be read once from top to bottom: the first frame, or with `animated` all of
+// them in one column. They may be smaller than the source by up to `shrink` in each direction, but
+// never by more.
+Result<Image> open_source(const Source& source, bool animated, double shrink);
+
+}  // namespace tidepool::transform
