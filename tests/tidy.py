@@ -28,6 +28,7 @@ OWNERS = [
     (r"prometheus/", ["proxy/"], 1),
     (r"sqlite3\.h", ["storage/sqlite"], 1),
     (r"vips/", ["transform/vips/", "tests/unit/transform/"], 0),
+    (r"seccomp\.h", ["transform/sandbox"], 1),
     (r"nlohmann/", ["proxy/"], 0),
     (r"catch2/", ["tests/"], 0),
 ]

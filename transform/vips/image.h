@@ -46,8 +46,8 @@ class Image {
 std::unexpected<Error> fail_vips(ErrorKind kind, const char* doing);
 
 // Starts libvips where it was not yet: with one thread per image, for who wants more work at a time
-// makes more images at a time; nothing kept from one image for the next; and the loaders blocked
-// that its authors do not fuzz. Any thread.
+// makes more images at a time; nothing kept from one image for the next; nothing compiled at run
+// time; and the loaders blocked that its authors do not fuzz. Any thread.
 Result<void> start_vips();
 
 }  // namespace tidepool::transform

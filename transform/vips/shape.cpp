@@ -1,5 +1,7 @@
 #include "transform/vips/shape.h"
 
+#include "transform/vips/focus.h"
+
 #include <algorithm>
 #include <cmath>
 #include <utility>
@@ -91,23 +93,24 @@ Result<Image> make_upright(Image in, int orientation) {
 Result<Image> cut(Image in, const Shape& shape, VariantProfile::Gravity gravity) {
     using Gravity = VariantProfile::Gravity;
     if (!shape.is_cut()) return in;
-    Image out;
+    Offset offset{offset_of(shape.width, shape.kept_width, gravity == Gravity::west,
+                            gravity == Gravity::east),
+                  offset_of(shape.height, shape.kept_height, gravity == Gravity::north,
+                            gravity == Gravity::south)};
     if (gravity == Gravity::entropy || gravity == Gravity::attention) {
+        // It is read twice: to be judged, and to be kept.
         Image memory(vips_image_copy_memory(in.get()));
         if (memory.get() == nullptr) return fail_vips(ErrorKind::corrupt, "decode");
-        const auto interesting =
-            gravity == Gravity::entropy ? VIPS_INTERESTING_ENTROPY : VIPS_INTERESTING_ATTENTION;
-        if (vips_smartcrop(memory.get(), out.slot(), shape.kept_width, shape.kept_height,
-                           "interesting", interesting, nullptr) != 0)
-            return fail_vips(ErrorKind::corrupt, "cut");
-        return out;
+        const auto found =
+            most_interesting(memory, shape.kept_width, shape.kept_height,
+                             gravity == Gravity::entropy ? Interest::contrast : Interest::colour);
+        if (!found) return std::unexpected(found.error());
+        offset = *found;
+        in = std::move(memory);
     }
-    const int left = offset_of(shape.width, shape.kept_width, gravity == Gravity::west,
-                               gravity == Gravity::east);
-    const int top = offset_of(shape.height, shape.kept_height, gravity == Gravity::north,
-                              gravity == Gravity::south);
-    if (vips_extract_area(in.get(), out.slot(), left, top, shape.kept_width, shape.kept_height,
-                          nullptr) != 0)
+    Image out;
+    if (vips_extract_area(in.get(), out.slot(), offset.left, offset.top, shape.kept_width,
+                          shape.kept_height, nullptr) != 0)
         return fail_vips(ErrorKind::corrupt, "cut");
     return out;
 }

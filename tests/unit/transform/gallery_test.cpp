@@ -346,12 +346,40 @@ TEST_CASE("gallery: a cover keeps the side that it should", "[transform][gallery
         const Made upright = make_or_fail(lying.saved(".jpg[Q=95]"), square);
         check_colour(Seen(upright.bytes.view()), 2, 2, kBlue, kTolerance);
     }
-    for (const Gravity gravity : {Gravity::entropy, Gravity::attention}) {
-        Recipe square = recipe(Format::webp, 20, 20);
+}
+
+TEST_CASE("gallery: a cover finds what is interesting", "[transform][gallery]") {
+    using Gravity = conf::VariantProfile::Gravity;
+    const auto cover = [](const Picture& picture, Gravity gravity) {
+        Recipe square = recipe(Format::png, 40, 40);
         square.fit = conf::VariantProfile::Fit::cover;
         square.gravity = gravity;
-        CHECK(make_or_fail(picture.saved(".png"), square).width == 20);
-    }
+        return make_or_fail(picture.saved(".png"), square);
+    };
+    // A colourful field at the left, a fine pattern at the right.
+    Picture picture(200, 40, kGrey);
+    picture.fill(0, 0, 40, 40, kRed);
+    for (int x = 160; x < 200; x += 4)
+        picture.fill(x, 0, 2, 40, kWhite);
+    const Made fine = cover(picture, Gravity::entropy);
+    const Seen pattern(fine.bytes.view());
+    int white = 0;
+    for (int x = 0; x < pattern.width(); ++x)
+        white += is_near(pattern.at(x, 20), kWhite, 2) ? 1 : 0;
+    CHECK(white >= 18);
+    picture.fill(160, 0, 40, 40, kGrey);
+    const Made field = cover(picture, Gravity::attention);
+    check_colour(Seen(field.bytes.view()), 20, 20, kRed, 2);
+    Picture tall(40, 200, kGrey);
+    tall.fill(0, 150, 40, 40, kBlue);
+    const Made low = cover(tall, Gravity::attention);
+    check_colour(Seen(low.bytes.view()), 20, 20, kBlue, 2);
+    // Where nothing is, it is the centre; grey and alpha are understood.
+    Picture plain(200, 40, kGrey, 4);
+    plain.fill(90, 0, 20, 40, {128, 128, 128, 250});
+    const Made flat = cover(plain, Gravity::entropy);
+    CHECK(Seen(flat.bytes.view()).at(20, 20).alpha == 250);
+    CHECK(cover(Picture(200, 40, kGrey, 1), Gravity::attention).width == 40);
 }
 
 TEST_CASE("gallery: shrinking as it is decoded gives the same picture", "[transform][gallery]") {

@@ -1,0 +1,417 @@
+#include "proxy/serve/variant_workers.h"
+
+#include "conf/bytes.h"
+#include "conf/log.h"
+#include "proxy/loop/socket.h"
+#include "transform/worker_channel.h"
+#include "transform/worker_process.h"
+
+#include <algorithm>
+#include <chrono>
+#include <optional>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace tidepool::serve {
+
+namespace {
+
+// Longest start: a worker loads libvips and makes one of everything. Sanitizers take a while.
+constexpr std::uint64_t kStartTimeMs = 60'000;
+// Between tries where workers cannot be started.
+constexpr std::uint64_t kFirstPauseMs = 200;
+constexpr std::uint64_t kLongestPauseMs = 30'000;
+
+Error error_of(const transform::Answer& answer) {
+    // A worker that was taken over can put any number there.
+    constexpr ErrorKind kKnown[] = {ErrorKind::corrupt,   ErrorKind::too_large,
+                                    ErrorKind::not_found, ErrorKind::busy,
+                                    ErrorKind::io,        ErrorKind::misconfigured};
+    const bool known = std::ranges::find(kKnown, answer.kind) != std::end(kKnown);
+    return {known ? answer.kind : ErrorKind::corrupt, answer.printable_text()};
+}
+
+}  // namespace
+
+std::string_view name_of(VariantLane lane) {
+    return lane == VariantLane::cheap ? "cheap" : "dear";
+}
+
+// What somebody waits for; lives in the frame of make().
+struct VariantWorkers::Job {
+    int source_fd;
+    std::uint64_t source_bytes;
+    const transform::Recipe& recipe;
+    bool was_returned = false;  // its worker had ended before it could take it
+    std::optional<Result<MadeVariant>> result;
+    std::coroutine_handle<> waiter;
+};
+
+// A process, as its slot sees it.
+struct VariantWorkers::Worker {
+    Worker(loop::Loop& loop, pid_t process, int fd) : pid(process), socket(loop, fd) {}
+
+    pid_t pid;
+    loop::Socket socket;
+    std::uint64_t first_resident_bytes = 0;
+    std::uint64_t resident_bytes = 0;
+    std::uint64_t jobs = 0;
+};
+
+struct VariantWorkers::Slot {
+    std::unique_ptr<Worker> worker;
+    loop::Loop::Delay* pause = nullptr;  // while it waits to try again
+};
+
+struct VariantWorkers::Lane {
+    VariantLane name;
+    std::size_t queue_limit;
+    std::vector<std::unique_ptr<Slot>> slots;
+    std::deque<Job*> waiting;
+    std::deque<std::coroutine_handle<>> idle;  // slots that wait for a job
+    VariantCounters counters;
+};
+
+// Gives a slot the next job, or null where it must look again.
+class VariantWorkers::NextJob {
+  public:
+    NextJob(VariantWorkers& workers, Lane& lane) : workers_(workers), lane_(lane) {}
+    bool await_ready() const noexcept { return !lane_.waiting.empty() || workers_.stopping_; }
+    void await_suspend(std::coroutine_handle<> slot) { lane_.idle.push_back(slot); }
+    Job* await_resume() {
+        if (lane_.waiting.empty() || workers_.stopping_) return nullptr;
+        Job* const job = lane_.waiting.front();
+        lane_.waiting.pop_front();
+        lane_.counters.waiting = lane_.waiting.size();
+        return job;
+    }
+
+  private:
+    VariantWorkers& workers_;
+    Lane& lane_;
+};
+
+// Waits until a job has its result.
+class VariantWorkers::JobDone {
+  public:
+    explicit JobDone(Job& job) : job_(job) {}
+    bool await_ready() const noexcept { return job_.result.has_value(); }
+    void await_suspend(std::coroutine_handle<> waiter) { job_.waiter = waiter; }
+    void await_resume() const noexcept {}
+
+  private:
+    Job& job_;
+};
+
+VariantWorkers::Options VariantWorkers::options_of(const conf::VariantSettings& settings) {
+    Options options;
+    options.lanes = {LaneLimits{settings.cheap_workers, settings.cheap_queue},
+                     LaneLimits{settings.dear_workers, settings.dear_queue}};
+    options.job_timeout = settings.job_timeout;
+    options.memory_bytes = settings.worker_memory_bytes;
+    options.growth_bytes = settings.worker_growth_bytes;
+    options.jobs = settings.worker_jobs;
+    options.nice = static_cast<int>(settings.worker_nice);
+    return options;
+}
+
+VariantWorkers::VariantWorkers(loop::Loop& home, const Options& options)
+    : home_(home),
+      options_(options),
+      starters_("w:variants", 2, options.lanes[0].workers + options.lanes[1].workers + 1) {
+    for (const VariantLane name : {VariantLane::cheap, VariantLane::dear}) {
+        const LaneLimits& limits = options_.lanes[static_cast<std::size_t>(name)];
+        auto lane = std::make_unique<Lane>(name, limits.queue);
+        for (unsigned i = 0; i < limits.workers; ++i)
+            lane->slots.push_back(std::make_unique<Slot>());
+        lanes_[static_cast<std::size_t>(name)] = std::move(lane);
+    }
+}
+
+VariantWorkers::~VariantWorkers() = default;
+
+void VariantWorkers::start() {
+    for (const auto& lane : lanes_) {
+        for (const auto& slot : lane->slots)
+            home_.tasks().spawn(run_slot(*this, *lane, *slot));
+    }
+}
+
+void VariantWorkers::stop(bool at_once) {
+    stopping_ = true;
+    aborting_ = aborting_ || at_once;
+    for (const auto& lane : lanes_) {
+        fail_waiting(*lane, {ErrorKind::closed, "the server is stopping"});
+        while (!lane->idle.empty()) {
+            home_.post(lane->idle.front());
+            lane->idle.pop_front();
+        }
+        for (const auto& slot : lane->slots) {
+            if (slot->pause != nullptr)
+                home_.post([&slot = *slot] {
+                    if (slot.pause != nullptr) slot.pause->cut();
+                });
+            if (aborting_ && slot->worker) slot->worker->socket.close_waits();
+        }
+    }
+}
+
+loop::Task<Result<MadeVariant>> VariantWorkers::make(VariantLane name, int source_fd,
+                                                     std::uint64_t source_bytes,
+                                                     const transform::Recipe& recipe) {
+    Lane& lane = *lanes_[static_cast<std::size_t>(name)];
+    if (stopping_) co_return fail(ErrorKind::closed, "the server is stopping");
+    if (lane.waiting.size() >= lane.queue_limit) {
+        lane.counters.refused.add();
+        co_return fail(ErrorKind::overloaded, fmt::format("{} variants wait in the {} lane",
+                                                          lane.waiting.size(), name_of(name)));
+    }
+    Job job{source_fd, source_bytes, recipe, false, {}, {}};
+    lane.waiting.push_back(&job);
+    lane.counters.waiting = lane.waiting.size();
+    take_job(lane);
+    co_await JobDone(job);
+    co_return std::move(*job.result);
+}
+
+// Wakes a slot that has nothing to do.
+void VariantWorkers::take_job(Lane& lane) {
+    if (lane.idle.empty()) return;
+    home_.post(lane.idle.front());
+    lane.idle.pop_front();
+}
+
+void VariantWorkers::finish(Lane& lane, Job& job, Result<MadeVariant> result) {
+    job.result.emplace(std::move(result));
+    lane.counters.waiting = lane.waiting.size();
+    if (job.waiter) home_.post(std::exchange(job.waiter, nullptr));
+}
+
+void VariantWorkers::fail_waiting(Lane& lane, const Error& error) {
+    while (!lane.waiting.empty()) {
+        Job& job = *lane.waiting.front();
+        lane.waiting.pop_front();
+        finish(lane, job, std::unexpected(error));
+    }
+}
+
+const VariantCounters& VariantWorkers::counters(VariantLane lane) const {
+    return lanes_[static_cast<std::size_t>(lane)]->counters;
+}
+
+std::vector<int> VariantWorkers::process_ids(VariantLane lane) const {
+    std::vector<int> ids;
+    for (const auto& slot : lanes_[static_cast<std::size_t>(lane)]->slots) {
+        if (slot->worker) ids.push_back(slot->worker->pid);
+    }
+    return ids;
+}
+
+loop::Task<> VariantWorkers::run_slot(VariantWorkers& self, Lane& lane, Slot& slot) {
+    std::uint64_t pause_ms = kFirstPauseMs;
+    while (!self.stopping_) {
+        if (!slot.worker) {
+            const bool started = co_await self.start_worker(lane, slot);
+            if (!started && !self.stopping_) {
+                loop::Loop::Delay pause(self.home_, pause_ms);
+                slot.pause = &pause;
+                co_await pause;
+                slot.pause = nullptr;
+                pause_ms = std::min(2 * pause_ms, kLongestPauseMs);
+            }
+            if (!started) continue;
+            pause_ms = kFirstPauseMs;
+        }
+        Job* const job = co_await NextJob(self, lane);
+        if (job == nullptr) continue;
+        const auto sent = self.send_job(*slot.worker, *job);
+        if (!sent) {
+            const std::string end = co_await self.end_worker(slot);
+            conf::log_warn("variant worker ended without a job lane={} end=\"{}\"",
+                           name_of(lane.name), end);
+            lane.counters.crashed.add();
+            self.give_back(lane, *job, sent.error());
+            continue;
+        }
+        ++lane.counters.running;
+        const std::uint64_t began_ns = self.home_.now_ns();
+        auto result = co_await self.do_job(lane, slot, *job);
+        --lane.counters.running;
+        self.count(lane, *job, result, began_ns);
+        self.finish(lane, *job, std::move(result));
+    }
+    if (slot.worker) {
+        const std::string end = co_await self.end_worker(slot);
+        conf::log_debug("variant worker ended lane={} end=\"{}\"", name_of(lane.name), end);
+    }
+}
+
+// Where none can be started, those who wait are told: they would wait for nothing.
+loop::Task<bool> VariantWorkers::start_worker(Lane& lane, Slot& slot) {
+    const transform::WorkerLimits limits{options_.memory_bytes, options_.nice};
+    auto started = co_await loop::offload(home_, starters_, loop::Lane::quick, [this, &limits] {
+        return transform::start_worker(options_.program, limits);
+    });
+    Result<void> ready;
+    if (started) {
+        slot.worker = std::make_unique<Worker>(home_, started->pid, started->socket.release());
+        ready = co_await wait_until_ready(*slot.worker);
+        if (!ready) {
+            const std::string end = co_await end_worker(slot);
+            ready.error().text += ", " + end;
+        }
+    } else {
+        ready = std::unexpected(std::move(started.error()));
+    }
+    if (ready) {
+        lane.counters.started.add();
+        conf::log_debug("variant worker started lane={} pid={}", name_of(lane.name),
+                        slot.worker->pid);
+        co_return true;
+    }
+    if (stopping_) co_return false;
+    lane.counters.start_failures.add();
+    conf::log_error("variant worker not started lane={} reason=\"{}\"", name_of(lane.name),
+                    ready.error().text);
+    fail_waiting(lane, ready.error());
+    co_return false;
+}
+
+// For its first answer.
+loop::Task<Result<void>> VariantWorkers::wait_until_ready(Worker& worker) {
+    worker.socket.set_deadline(home_.now_ms() + kStartTimeMs);
+    while (true) {
+        const loop::Wake wake = co_await worker.socket.readable();
+        if (wake == loop::Wake::timed_out)
+            co_return fail(ErrorKind::timed_out, "a worker did not get ready");
+        if (wake == loop::Wake::closed) co_return fail(ErrorKind::closed, "stopped");
+        transform::Answer answer;
+        const auto received = transform::receive_message(worker.socket.fd(), answer);
+        if (!received && received.error().kind == ErrorKind::busy) {
+            worker.socket.not_readable();
+            continue;
+        }
+        if (!received) co_return std::unexpected(received.error());
+        if (answer.made == 0) co_return std::unexpected(error_of(answer));
+        worker.first_resident_bytes = answer.resident_bytes;
+        co_return Result<void>();
+    }
+}
+
+loop::Task<Result<MadeVariant>> VariantWorkers::do_job(Lane& lane, Slot& slot, const Job& job) {
+    auto result = co_await await_answer(lane, slot, job);
+    if (!slot.worker) co_return result;
+    Worker& worker = *slot.worker;
+    ++worker.jobs;
+    const bool grown = worker.resident_bytes > worker.first_resident_bytes + options_.growth_bytes;
+    if (worker.jobs < options_.jobs && !grown) co_return result;
+    lane.counters.recycled.add();
+    conf::log_debug("variant worker replaced lane={} pid={} jobs={} resident={}",
+                    name_of(lane.name), worker.pid, worker.jobs,
+                    conf::format_size(worker.resident_bytes));
+    const std::string end = co_await end_worker(slot);
+    co_return result;
+}
+
+Result<void> VariantWorkers::send_job(Worker& worker, const Job& job) {
+    transform::Job message;
+    message.number = worker.jobs + 1;
+    message.source_bytes = job.source_bytes;
+    message.cpu_seconds = static_cast<std::uint32_t>(
+        std::chrono::ceil<std::chrono::seconds>(options_.job_timeout).count());
+    message.recipe = job.recipe;
+    return transform::send_message(worker.socket.fd(), message, job.source_fd);
+}
+
+// To the front of the queue, once: no job can bring down a worker that it was not sent to.
+void VariantWorkers::give_back(Lane& lane, Job& job, const Error& error) {
+    if (std::exchange(job.was_returned, true))
+        return finish(lane, job, fail(ErrorKind::io, error.text));
+    if (stopping_) return finish(lane, job, fail(ErrorKind::closed, "the server is stopping"));
+    lane.waiting.push_front(&job);
+    lane.counters.waiting = lane.waiting.size();
+}
+
+// The answer to the job that was sent. Whatever is wrong with the worker ends it.
+loop::Task<Result<MadeVariant>> VariantWorkers::await_answer(Lane& lane, Slot& slot,
+                                                             const Job& job) {
+    Worker& worker = *slot.worker;
+    const std::uint64_t number = worker.jobs + 1;
+    worker.socket.set_deadline(home_.now_ms() +
+                               static_cast<std::uint64_t>(options_.job_timeout.count()));
+    while (true) {
+        const loop::Wake wake = co_await worker.socket.readable();
+        if (wake == loop::Wake::closed) {
+            const std::string end = co_await end_worker(slot);
+            co_return fail(ErrorKind::closed, "the server is stopping");
+        }
+        if (wake == loop::Wake::timed_out) {
+            lane.counters.killed.add();
+            const std::string end = co_await end_worker(slot);
+            co_return fail(ErrorKind::too_large,
+                           fmt::format("more than {} to make it",
+                                       conf::format_duration(options_.job_timeout)));
+        }
+        transform::Answer answer;
+        auto received = transform::receive_message(worker.socket.fd(), answer);
+        if (!received && received.error().kind == ErrorKind::busy) {
+            worker.socket.not_readable();
+            continue;
+        }
+        if (!received || answer.number != number) {
+            lane.counters.crashed.add();
+            const std::string end = co_await end_worker(slot);
+            co_return fail(ErrorKind::corrupt, fmt::format("the worker crashed: {}", end));
+        }
+        worker.resident_bytes = answer.resident_bytes;
+        if (answer.made == 0) co_return std::unexpected(error_of(answer));
+        if (answer.result_bytes > job.recipe.limits.result_bytes ||
+            !transform::is_sealed_file(received->get(), answer.result_bytes)) {
+            lane.counters.crashed.add();
+            const std::string end = co_await end_worker(slot);
+            co_return fail(ErrorKind::corrupt, "the worker gave something else than a variant");
+        }
+        co_return MadeVariant{std::move(*received), answer.result_bytes, answer.width,
+                              answer.height, answer.frames};
+    }
+}
+
+// Kills and reaps the slot's process, and says how it ended.
+loop::Task<std::string> VariantWorkers::end_worker(Slot& slot) {
+    const pid_t pid = slot.worker->pid;
+    slot.worker.reset();
+    // One place of the queue is kept for each slot, so it is never full.
+    const auto end = co_await loop::offload(
+        home_, starters_, loop::Lane::quick,
+        [pid]() -> Result<transform::WorkerEnd> { return transform::end_worker(pid); });
+    co_return end ? end->text : end.error().text;
+}
+
+void VariantWorkers::count(Lane& lane, const Job& job, const Result<MadeVariant>& result,
+                           std::uint64_t began_ns) {
+    VariantCounters& counters = lane.counters;
+    if (result) {
+        auto& format = counters.formats[static_cast<std::size_t>(job.recipe.format)];
+        format.made.add();
+        format.time_us.add((home_.now_ns() - began_ns) / 1000);
+        format.source_bytes.add(job.source_bytes);
+        format.result_bytes.add(result->bytes);
+        if (result->bytes > job.source_bytes) format.larger.add();
+        return;
+    }
+    switch (result.error().kind) {
+        case ErrorKind::corrupt:
+            counters.undecodable.add();
+            break;
+        case ErrorKind::too_large:
+            counters.too_large.add();
+            break;
+        case ErrorKind::not_found:  // too small an image for this variant
+            break;
+        default:
+            counters.failed.add();
+    }
+}
+
+}  // namespace tidepool::serve

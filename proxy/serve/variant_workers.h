@@ -1,0 +1,147 @@
+// The worker processes that make variants, in two lanes, and who waits for them.
+//
+// Each lane has a number of slots, each a coroutine that has a process, takes the next job of the
+// lane's queue, sends it over and waits for the answer. A process that crashed, was killed, has
+// grown or has done its number of jobs is replaced by its slot, which costs no other job anything.
+#pragma once
+
+#include "conf/error.h"
+#include "conf/settings.h"
+#include "proxy/http/counters.h"
+#include "proxy/loop/loop.h"
+#include "proxy/loop/task.h"
+#include "proxy/loop/worker_pool.h"
+#include "transform/descriptor.h"
+#include "transform/format.h"
+#include "transform/recipe.h"
+
+#include <array>
+#include <atomic>
+#include <coroutine>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace tidepool::serve {
+
+// What takes long has workers of its own, so that it holds up only its like; see
+// transform::is_dear.
+enum class VariantLane : std::uint8_t { cheap, dear };
+inline constexpr std::size_t kVariantLanes = 2;
+inline constexpr std::size_t kVariantFormats = 6;  // of transform::Format
+std::string_view name_of(VariantLane lane);
+
+// A variant as it came from its worker: a sealed memory file.
+struct MadeVariant {
+    transform::Descriptor file;
+    std::uint64_t bytes = 0;
+    int width = 0;
+    int height = 0;
+    int frames = 1;
+};
+
+// What one lane counts. Written on the home loop, read by any thread.
+struct VariantCounters {
+    struct OfFormat {
+        http::Counter made;
+        http::Counter time_us;  // from the queue's end to the answer
+        http::Counter source_bytes;
+        http::Counter result_bytes;
+        http::Counter larger;  // variants of more bytes than their source
+    };
+    std::array<OfFormat, kVariantFormats> formats;
+    http::Counter refused;      // the queue was full
+    http::Counter undecodable;  // sources that are no images, or broken ones
+    http::Counter too_large;    // beyond a limit: of pixels, frames, bytes, memory or time
+    http::Counter failed;       // for a reason of ours
+    http::Counter crashed;      // workers that ended with a job
+    http::Counter killed;       // workers that took too long
+    http::Counter recycled;     // workers replaced because of their age or size
+    http::Counter started;
+    http::Counter start_failures;
+    std::atomic<std::size_t> waiting = 0;
+    std::atomic<std::size_t> running = 0;
+};
+
+// Everything not marked otherwise belongs to the home loop's thread.
+class VariantWorkers {
+  public:
+    struct LaneLimits {
+        unsigned workers = 1;
+        unsigned queue = 1;
+    };
+    struct Options {
+        std::array<LaneLimits, kVariantLanes> lanes;
+        conf::Milliseconds job_timeout{60'000};
+        std::uint64_t memory_bytes = 0;
+        std::uint64_t growth_bytes = 0;
+        unsigned jobs = 1;
+        int nice = 0;
+        std::string program = "/proc/self/exe";
+    };
+    static Options options_of(const conf::VariantSettings& settings);
+
+    // Nothing runs before start(). Any thread.
+    VariantWorkers(loop::Loop& home, const Options& options);
+    // The home loop must have ended.
+    ~VariantWorkers();
+    VariantWorkers(const VariantWorkers&) = delete;
+    VariantWorkers& operator=(const VariantWorkers&) = delete;
+
+    // Starts the processes; jobs that come earlier wait for them.
+    void start();
+    // Takes no more jobs and ends those that wait with `closed`; what runs is finished. With
+    // `at_once` that is ended, too.
+    void stop(bool at_once);
+
+    // Makes one variant of the first `source_bytes` of this descriptor, which must stay open, as
+    // must the recipe stay, until then. Not cancelled: who need not wait has this awaited by
+    // another task. Errors are those of transform::make (a crash is `corrupt`, a job that takes too
+    // long is `too_large`), and
+    //   overloaded  the lane's queue is full
+    //   closed      stop() was called
+    //   and others  no worker can be started, or it or the disk failed
+    loop::Task<Result<MadeVariant>> make(VariantLane lane, int source_fd,
+                                         std::uint64_t source_bytes,
+                                         const transform::Recipe& recipe);
+
+    // Any thread.
+    const VariantCounters& counters(VariantLane lane) const;
+    // For tests: of the lane's processes, those that run.
+    std::vector<int> process_ids(VariantLane lane) const;
+
+  private:
+    struct Job;
+    struct Worker;
+    struct Slot;
+    struct Lane;
+    class NextJob;
+    class JobDone;
+
+    static loop::Task<> run_slot(VariantWorkers& self, Lane& lane, Slot& slot);
+    loop::Task<bool> start_worker(Lane& lane, Slot& slot);
+    loop::Task<Result<void>> wait_until_ready(Worker& worker);
+    Result<void> send_job(Worker& worker, const Job& job);
+    void give_back(Lane& lane, Job& job, const Error& error);
+    loop::Task<Result<MadeVariant>> do_job(Lane& lane, Slot& slot, const Job& job);
+    loop::Task<Result<MadeVariant>> await_answer(Lane& lane, Slot& slot, const Job& job);
+    loop::Task<std::string> end_worker(Slot& slot);
+    void take_job(Lane& lane);
+    void finish(Lane& lane, Job& job, Result<MadeVariant> result);
+    void fail_waiting(Lane& lane, const Error& error);
+    void count(Lane& lane, const Job& job, const Result<MadeVariant>& result,
+               std::uint64_t began_ns);
+
+    loop::Loop& home_;
+    Options options_;
+    loop::WorkerPool starters_;  // fork and wait, which block
+    std::array<std::unique_ptr<Lane>, kVariantLanes> lanes_;
+    bool stopping_ = false;
+    bool aborting_ = false;
+};
+
+}  // namespace tidepool::serve

@@ -1,0 +1,382 @@
+// With the real processes, and decoders that crash, hang and eat memory (transform/test_hooks.h).
+#include "proxy/serve/variant_workers.h"
+
+#include "tests/unit/transform/gallery.h"
+#include "transform/content_type.h"
+#include "transform/test_hooks.h"
+#include "transform/worker_channel.h"
+
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <catch2/catch.hpp>
+#include <sys/wait.h>
+#include <unistd.h>
+
+using namespace tidepool;
+using namespace tidepool::serve;
+using namespace tidepool::test;
+using transform::Format;
+
+namespace {
+
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+constexpr bool kSanitized = true;
+#else
+constexpr bool kSanitized = false;
+#endif
+
+constexpr std::uint64_t kMiB = 1024ULL * 1024;
+
+// Beside this program, where the build puts it.
+std::string tidepool_program() {
+    return std::filesystem::read_symlink("/proc/self/exe").parent_path().parent_path() / "tidepool";
+}
+
+VariantWorkers::Options options() {
+    auto made = VariantWorkers::options_of({});
+    made.lanes = {VariantWorkers::LaneLimits{1, 8}, VariantWorkers::LaneLimits{1, 8}};
+    made.program = tidepool_program();
+    made.nice = 0;
+    return made;
+}
+
+transform::Descriptor source_of(const std::string& bytes) {
+    auto file = transform::make_sealed_file(bytes);
+    REQUIRE(file);
+    return std::move(*file);
+}
+
+std::string content_of(const MadeVariant& made) {
+    std::string bytes(made.bytes, '\0');
+    REQUIRE(pread(made.file.get(), bytes.data(), bytes.size(), 0) ==
+            static_cast<ssize_t>(bytes.size()));
+    return bytes;
+}
+
+// Workers on a loop of this thread, and what is asked of them.
+class Ground {
+  public:
+    explicit Ground(const VariantWorkers::Options& with) : workers(loop, with) {
+        setenv(transform::kTestDecoderVariable, "1", 1);  // NOLINT(concurrency-mt-unsafe)
+        workers.start();
+    }
+
+    // Runs until all that was spawned has ended; `body` must stop the workers.
+    void run(loop::Task<> body) {
+        loop.tasks().spawn(std::move(body));
+        loop.stop();
+        loop.run();
+    }
+
+    loop::Task<Result<MadeVariant>> make(VariantLane lane, std::string bytes,
+                                         transform::Recipe recipe) {
+        const transform::Descriptor source = source_of(bytes);
+        co_return co_await workers.make(lane, source.get(), bytes.size(), recipe);
+    }
+    loop::Task<Result<MadeVariant>> make(std::string bytes) {
+        const transform::Recipe webp = recipe(Format::webp, 32);
+        co_return co_await make(VariantLane::cheap, std::move(bytes), webp);
+    }
+    const VariantCounters& cheap() const { return workers.counters(VariantLane::cheap); }
+    const VariantCounters& dear() const { return workers.counters(VariantLane::dear); }
+
+    loop::Loop loop;
+    VariantWorkers workers;
+};
+
+std::string image() {
+    return with_corners(64, 64).saved(".png");
+}
+
+// The job, then an image; what the job gave.
+loop::Task<> make_then_image(Ground& ground, std::string bytes, std::optional<Error>& error,
+                             bool& next_is_good) {
+    const auto made = co_await ground.make(std::move(bytes));
+    if (!made) error = made.error();
+    const auto next = co_await ground.make(image());
+    next_is_good = next.has_value();
+    ground.workers.stop(false);
+}
+
+struct Outcome {
+    std::optional<Error> error;
+    bool next_is_good = false;
+    std::uint64_t crashed = 0;
+    std::uint64_t killed = 0;
+    std::uint64_t recycled = 0;
+    std::uint64_t started = 0;
+};
+
+Outcome outcome_of(const std::string& source, const VariantWorkers::Options& with = options()) {
+    Ground ground(with);
+    Outcome outcome;
+    ground.run(make_then_image(ground, source, outcome.error, outcome.next_is_good));
+    outcome.crashed = ground.cheap().crashed.value();
+    outcome.killed = ground.cheap().killed.value();
+    outcome.recycled = ground.cheap().recycled.value();
+    outcome.started = ground.cheap().started.value();
+    return outcome;
+}
+
+}  // namespace
+
+TEST_CASE("variant workers: they make what is asked of them, in both lanes", "[variants]") {
+    Ground ground(options());
+    std::vector<std::pair<Format, MadeVariant>> made;
+    const auto body = [](Ground& on, auto& results) -> loop::Task<> {
+        for (const Format format :
+             {Format::webp, Format::jpeg, Format::png, Format::gif, Format::avif, Format::jxl}) {
+            const bool dear = format == Format::avif || format == Format::jxl;
+            auto result = co_await on.make(dear ? VariantLane::dear : VariantLane::cheap, image(),
+                                           recipe(format, 32));
+            INFO((result ? "" : result.error().text));
+            CHECK(result);
+            if (result) results.emplace_back(format, std::move(*result));
+        }
+        on.workers.stop(false);
+    };
+    ground.run(body(ground, made));
+    REQUIRE(made.size() == 6);
+    for (const auto& [format, variant] : made) {
+        CAPTURE(name_of(format));
+        CHECK(variant.width == 32);
+        CHECK(variant.frames == 1);
+        const std::string bytes = content_of(variant);
+        CHECK(bytes == made_text(make_or_fail(image(), recipe(format, 32))));
+    }
+    const auto& webp = ground.cheap().formats[static_cast<std::size_t>(Format::webp)];
+    CHECK(webp.made.value() == 1);
+    CHECK(webp.source_bytes.value() == image().size());
+    CHECK(webp.result_bytes.value() == made[0].second.bytes);
+    CHECK(ground.cheap().crashed.value() == 0);
+    CHECK(ground.cheap().started.value() == 1);
+    CHECK(ground.dear().started.value() == 1);
+}
+
+TEST_CASE("variant workers: the sandbox changes nothing about what is made",
+          "[variants][sandbox]") {
+    Picture column = with_corners(300, 600);
+    column.set("page-height", 200);
+    Picture wide_gamut = with_corners(700, 500).in_profile("p3");
+    wide_gamut.set("orientation", 6);
+    const std::string sources[] = {
+        wide_gamut.saved(".jpg[interlace]"),
+        with_corners(400, 400).in_profile("cmyk").saved(".jpg"),
+        with_corners(400, 300).in_space(VIPS_INTERPRETATION_RGB16).saved(".png[interlace]"),
+        with_corners(400, 300).saved(".png[palette]"),
+        with_corners(400, 300).saved(".heic"),
+        with_corners(400, 300).saved(".avif[effort=0]"),
+        with_corners(400, 300).in_space(VIPS_INTERPRETATION_GREY16).saved(".png"),
+        Picture(300, 200, {9, 99, 199, 99}, 4).in_space(VIPS_INTERPRETATION_RGB16).saved(".png"),
+        Picture(300, 200, {9, 99, 199, 99}, 4).saved(".webp"),
+        Picture(300, 200, {9, 99, 199, 0}, 4).saved(".gif"),
+        column.saved(".gif"),
+        column.saved(".webp"),
+    };
+    std::vector<std::pair<std::string, transform::Recipe>> jobs;
+    for (const std::string& source : sources) {
+        for (const Format format : {Format::webp, Format::jpeg, Format::png, Format::avif}) {
+            transform::Recipe each = recipe(format, 200, 150);
+            if (format == Format::jpeg) {
+                each.fit = conf::VariantProfile::Fit::cover;
+                each.gravity = conf::VariantProfile::Gravity::attention;
+                each.sharpen = 20;
+            }
+            jobs.emplace_back(source, each);
+        }
+    }
+    Ground ground(options());
+    const auto body = [](Ground& on, const auto& todo) -> loop::Task<> {
+        for (const auto& [source, each] : todo) {
+            const auto made = co_await on.make(VariantLane::cheap, source, each);
+            INFO(transform::content_type_of(source)
+                 << " to " << name_of(each.format) << ": " << (made ? "" : made.error().text));
+            CHECK(made);
+            if (!made) continue;
+            CHECK(content_of(*made) == made_text(make_or_fail(source, each)));
+        }
+        on.workers.stop(false);
+    };
+    ground.run(body(ground, jobs));
+    CHECK(ground.cheap().started.value() == 1);
+}
+
+TEST_CASE("variant workers: a crash costs one job", "[variants]") {
+    const Outcome outcome = outcome_of("TEST:crash");
+    REQUIRE(outcome.error);
+    CHECK(outcome.error->kind == ErrorKind::corrupt);
+    CHECK(outcome.next_is_good);
+    CHECK(outcome.crashed == 1);
+    CHECK(outcome.started == 2);
+}
+
+TEST_CASE("variant workers: one that hangs is killed at its deadline", "[variants]") {
+    auto with = options();
+    with.job_timeout = std::chrono::seconds(kSanitized ? 10 : 1);
+    const Outcome outcome = outcome_of("TEST:hang", with);
+    REQUIRE(outcome.error);
+    CHECK(outcome.error->kind == ErrorKind::too_large);
+    CHECK(outcome.next_is_good);
+    CHECK(outcome.killed == 1);
+}
+
+TEST_CASE("variant workers: one that eats memory comes to its limit", "[variants]") {
+    if (kSanitized) return;  // whose shadow memory has no limit
+    auto with = options();
+    with.memory_bytes = 200 * kMiB;
+    const Outcome outcome = outcome_of("TEST:eat", with);
+    REQUIRE(outcome.error);
+    CHECK(outcome.error->kind == ErrorKind::too_large);
+    CHECK(outcome.next_is_good);
+}
+
+TEST_CASE("variant workers: the sandbox lets nobody out", "[variants][sandbox]") {
+    for (const char* const way : {"TEST:open", "TEST:fork"}) {
+        if (kSanitized && std::string(way) == "TEST:fork") continue;
+        CAPTURE(way);
+        const Outcome outcome = outcome_of(way);
+        REQUIRE(outcome.error);
+        CHECK(outcome.error->kind == ErrorKind::corrupt);  // no image, that is all
+        CHECK(outcome.crashed == 0);
+        CHECK(outcome.next_is_good);
+    }
+    for (const char* const way : {"TEST:socket", "TEST:exec"}) {
+        CAPTURE(way);
+        const Outcome outcome = outcome_of(way);
+        REQUIRE(outcome.error);
+        CHECK_THAT(outcome.error->text, Catch::Contains("signal 31"));  // SIGSYS
+        CHECK(outcome.crashed == 1);
+        CHECK(outcome.next_is_good);
+    }
+}
+
+TEST_CASE("variant workers: broken images and bombs are errors of the job alone", "[variants]") {
+    const Outcome text = outcome_of("no image at all");
+    REQUIRE(text.error);
+    CHECK(text.error->kind == ErrorKind::corrupt);
+    CHECK(text.crashed == 0);
+    CHECK(text.started == 1);
+
+    Ground ground(options());
+    const auto body = [](Ground& on) -> loop::Task<> {
+        transform::Recipe tight = recipe(Format::webp, 32);
+        tight.limits.pixels = 64 * 64 - 1;
+        const auto bomb = co_await on.make(VariantLane::cheap, image(), tight);
+        REQUIRE_FALSE(bomb);
+        CHECK(bomb.error().kind == ErrorKind::too_large);
+        // A file that is shorter than was said: somebody cut it.
+        const transform::Descriptor source = source_of(image());
+        const transform::Recipe webp = recipe(Format::webp, 32);
+        const auto cut =
+            co_await on.workers.make(VariantLane::cheap, source.get(), image().size() + 1, webp);
+        REQUIRE_FALSE(cut);
+        CHECK(cut.error().kind == ErrorKind::busy);
+        on.workers.stop(false);
+    };
+    ground.run(body(ground));
+    CHECK(ground.cheap().too_large.value() == 1);
+    CHECK(ground.cheap().failed.value() == 1);
+    CHECK(ground.cheap().started.value() == 1);
+}
+
+TEST_CASE("variant workers: one that has done its jobs is replaced", "[variants]") {
+    auto with = options();
+    with.jobs = 2;
+    Ground ground(with);
+    std::vector<int> ids;
+    const auto body = [](Ground& on, std::vector<int>& seen) -> loop::Task<> {
+        for (int i = 0; i < 4; ++i) {
+            const auto made = co_await on.make(image());
+            CHECK(made);
+            for (const int id : on.workers.process_ids(VariantLane::cheap))
+                seen.push_back(id);
+        }
+        on.workers.stop(false);
+    };
+    ground.run(body(ground, ids));
+    CHECK(ground.cheap().recycled.value() == 2);
+    CHECK(std::set(ids.begin(), ids.end()).size() >= 2);
+}
+
+TEST_CASE("variant workers: one that keeps memory is replaced", "[variants]") {
+    auto with = options();
+    with.growth_bytes = 32 * kMiB;
+    const Outcome outcome = outcome_of("TEST:keep", with);
+    CHECK(outcome.recycled >= 1);
+    CHECK(outcome.next_is_good);
+}
+
+TEST_CASE("variant workers: one that dies idle costs no job", "[variants]") {
+    Ground ground(options());
+    const auto body = [](Ground& on) -> loop::Task<> {
+        const auto first = co_await on.make(image());
+        CHECK(first);
+        const auto ids = on.workers.process_ids(VariantLane::cheap);
+        REQUIRE(ids.size() == 1);
+        REQUIRE(kill(ids[0], SIGKILL) == 0);
+        siginfo_t gone{};  // left for the workers to reap
+        REQUIRE(waitid(P_PID, static_cast<id_t>(ids[0]), &gone, WEXITED | WNOWAIT) == 0);
+        const auto second = co_await on.make(image());
+        CHECK(second);
+        on.workers.stop(false);
+    };
+    ground.run(body(ground));
+    CHECK(ground.cheap().started.value() == 2);
+}
+
+TEST_CASE("variant workers: a full queue is an answer, and one lane does not hold up the other",
+          "[variants]") {
+    auto with = options();
+    with.lanes[1] = {1, 1};
+    with.job_timeout = std::chrono::seconds(60);
+    Ground ground(with);
+    std::vector<std::string> ends;
+    const auto make_dear = [](Ground& on, std::vector<std::string>& to) -> loop::Task<> {
+        const transform::Recipe avif = recipe(Format::avif, 32);
+        const auto made = co_await on.make(VariantLane::dear, "TEST:hang", avif);
+        to.push_back(made                                         ? "made"
+                     : made.error().kind == ErrorKind::overloaded ? "full"
+                     : made.error().kind == ErrorKind::closed     ? "closed"
+                                                                  : "other");
+    };
+    const auto body = [&make_dear](Ground& on, std::vector<std::string>& to) -> loop::Task<> {
+        on.loop.tasks().spawn(make_dear(on, to));
+        while (on.dear().running == 0)
+            co_await on.loop.yield();
+        on.loop.tasks().spawn(make_dear(on, to));  // waits
+        on.loop.tasks().spawn(make_dear(on, to));  // finds no room
+        CHECK(on.dear().waiting == 1);
+        CHECK(on.dear().refused.value() == 1);
+        const auto cheap = co_await on.make(image());
+        to.push_back(cheap ? "cheap" : "cheap failed");
+        on.workers.stop(true);
+    };
+    ground.run(body(ground, ends));
+    CHECK(ends == std::vector<std::string>{"full", "cheap", "closed", "closed"});
+    CHECK(ground.dear().killed.value() == 0);
+}
+
+TEST_CASE("variant workers: where none can be started, who waits is told", "[variants]") {
+    auto with = options();
+    with.program = "/nonexistent/tidepool";
+    Ground ground(with);
+    const auto body = [](Ground& on) -> loop::Task<> {
+        const auto made = co_await on.make(image());
+        CHECK_FALSE(made);
+        on.workers.stop(false);
+        const auto late = co_await on.make(image());
+        REQUIRE_FALSE(late);
+        CHECK(late.error().kind == ErrorKind::closed);
+    };
+    ground.run(body(ground));
+    CHECK(ground.cheap().start_failures.value() >= 1);
+    CHECK(ground.cheap().started.value() == 0);
+}

@@ -1,0 +1,69 @@
+#include "transform/worker_channel.h"
+
+#include <string>
+
+#include <catch2/catch.hpp>
+#include <sys/mman.h>
+#include <unistd.h>
+
+using namespace tidepool;
+using namespace tidepool::transform;
+
+TEST_CASE("worker channel: a message comes with its descriptor, or without", "[transform]") {
+    auto channel = open_channel();
+    REQUIRE(channel);
+    const auto file = make_sealed_file(std::string("variant"));
+    REQUIRE(file);
+    Job job;
+    job.number = 7;
+    job.recipe.width = 200;
+    REQUIRE(send_message(channel->ours.get(), job, file->get()));
+    REQUIRE(send_message(channel->ours.get(), job));
+
+    Job got;
+    const auto with = receive_message(channel->theirs.get(), got);
+    REQUIRE(with);
+    CHECK(got.number == 7);
+    CHECK(got.recipe.width == 200);
+    char text[8] = {};
+    CHECK(pread(with->get(), text, 7, 0) == 7);
+    CHECK(std::string(text) == "variant");
+    const auto without = receive_message(channel->theirs.get(), got);
+    REQUIRE(without);
+    CHECK_FALSE(*without);
+}
+
+TEST_CASE("worker channel: what cannot be received has its kind", "[transform]") {
+    auto channel = open_channel();
+    REQUIRE(channel);
+    Answer answer;
+    CHECK(receive_message(channel->ours.get(), answer).error().kind == ErrorKind::busy);
+    REQUIRE(send_packet(channel->theirs.get(), std::string("short"), -1));
+    CHECK(receive_message(channel->ours.get(), answer).error().kind == ErrorKind::invalid);
+    REQUIRE(send_packet(channel->theirs.get(), std::string(sizeof answer + 1, 'x'), -1));
+    CHECK(receive_message(channel->ours.get(), answer).error().kind == ErrorKind::invalid);
+    channel->theirs = Descriptor();
+    CHECK(receive_message(channel->ours.get(), answer).error().kind == ErrorKind::closed);
+    CHECK(send_message(channel->ours.get(), Job()).error().kind == ErrorKind::closed);
+}
+
+TEST_CASE("worker channel: only a sealed file of the right size is one", "[transform]") {
+    const auto file = make_sealed_file(std::string("variant"));
+    REQUIRE(file);
+    CHECK(is_sealed_file(file->get(), 7));
+    CHECK_FALSE(is_sealed_file(file->get(), 8));
+    CHECK(write(file->get(), "x", 1) < 0);
+    const Descriptor open_file(memfd_create("x", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+    CHECK_FALSE(is_sealed_file(open_file.get(), 0));
+    CHECK_FALSE(is_sealed_file(-1, 0));
+}
+
+TEST_CASE("worker channel: the text of an answer is cut and cleaned", "[transform]") {
+    Answer answer;
+    answer.set_text("line\nwith \x1b[31m colour");
+    CHECK(answer.printable_text() == "line?with ?[31m colour");
+    answer.set_text(std::string(1000, 'x'));
+    CHECK(answer.printable_text() == std::string(Answer::kTextBytes - 1, 'x'));
+    answer.text.fill('y');
+    CHECK(answer.printable_text().size() == Answer::kTextBytes);
+}

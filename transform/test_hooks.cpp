@@ -1,0 +1,70 @@
+#include "transform/test_hooks.h"
+
+#ifdef TIDEPOOL_TEST_HOOKS
+
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <string_view>
+#include <vector>
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace tidepool::transform {
+
+namespace {
+
+constexpr std::size_t kBlock = std::size_t{64} * 1024 * 1024;
+
+// NOLINTBEGIN(cppcoreguidelines-owning-memory): what is taken here is never given back
+char* take_memory() {
+    auto* const block = new char[kBlock];
+    std::memset(block, 1, kBlock);
+    return block;
+}
+// NOLINTEND(cppcoreguidelines-owning-memory)
+
+[[noreturn]] void hang() {
+    for (volatile unsigned turns = 0;; turns = turns + 1) {
+    }
+}
+
+void eat() {
+    std::vector<char*> taken;
+    while (true)
+        taken.push_back(take_memory());
+}
+
+void keep() {
+    static std::vector<char*> kept;
+    kept.push_back(take_memory());
+}
+
+// As a decoder that was taken over would; the crash says that it could.
+void crash_if(bool worked) {
+    if (worked) raise(SIGSEGV);
+}
+
+}  // namespace
+
+void obey_test_source(std::span<const char> source) {
+    std::string_view words(source.data(), source.size());
+    if (!words.starts_with("TEST:") ||
+        std::getenv(kTestDecoderVariable) == nullptr)  // NOLINT(concurrency-mt-unsafe): constant
+        return;
+    words.remove_prefix(5);
+    if (words.starts_with("crash")) raise(SIGSEGV);
+    if (words.starts_with("hang")) hang();
+    if (words.starts_with("eat")) eat();
+    if (words.starts_with("keep")) keep();
+    if (words.starts_with("open")) crash_if(open("/etc/passwd", O_RDONLY | O_CLOEXEC) >= 0);
+    if (words.starts_with("fork")) crash_if(fork() >= 0);
+    if (words.starts_with("socket")) crash_if(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) >= 0);
+    if (words.starts_with("exec")) execl("/bin/true", "true", nullptr);
+}
+
+}  // namespace tidepool::transform
+
+#endif

@@ -1,0 +1,24 @@
+// Decoders that go wrong, for tests. In a build without TIDEPOOL_TEST_HOOKS (every release build)
+// there is nothing of it.
+#pragma once
+
+#include <span>
+
+namespace tidepool::transform {
+
+// The environment variable without which a source is only a source.
+inline constexpr const char* kTestDecoderVariable = "TIDEPOOL_TEST_DECODER";
+
+// Where the variable is set and the source begins with "TEST:" and one of these words, does it:
+//   crash   a bad memory access        hang    computes for ever
+//   eat     takes memory for ever      keep    keeps 64 MiB and goes on
+//   open    opens a file               socket  opens a socket
+//   exec    starts another program     fork    makes another process
+// "open" and "fork", which the sandbox must refuse, crash where it does not.
+#ifdef TIDEPOOL_TEST_HOOKS
+void obey_test_source(std::span<const char> source);
+#else
+inline void obey_test_source(std::span<const char>) {}
+#endif
+
+}  // namespace tidepool::transform

@@ -1,0 +1,12 @@
+// An image to try everything with.
+#pragma once
+
+#include "conf/error.h"
+#include "transform/bytes.h"
+
+namespace tidepool::transform {
+
+// A PNG of 16 x 16 pixels with alpha and a colour profile.
+Result<Bytes> sample_image();
+
+}  // namespace tidepool::transform

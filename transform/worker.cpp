@@ -1,0 +1,172 @@
+#include "transform/worker.h"
+
+#include "transform/make.h"
+#include "transform/sandbox.h"
+#include "transform/test_hooks.h"
+#include "transform/vips/sample.h"
+#include "transform/worker_channel.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <memory>
+#include <new>
+#include <span>
+#include <string>
+#include <utility>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <malloc.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+namespace tidepool::transform {
+
+namespace {
+
+// Reads what is in memory of this process from a file that was opened before it was locked in.
+class Memory {
+  public:
+    Memory() : statm_(open("/proc/self/statm", O_RDONLY | O_CLOEXEC)) {}
+
+    // 0 where it cannot be told.
+    std::uint64_t resident_bytes() const {
+        char text[128] = {};
+        unsigned long mapped = 0;
+        unsigned long resident = 0;
+        if (pread(statm_.get(), text, sizeof text - 1, 0) <= 0 ||
+            std::sscanf(text, "%lu %lu", &mapped, &resident) != 2)
+            return 0;
+        return resident * 4096ULL;
+    }
+
+  private:
+    Descriptor statm_;
+};
+
+Recipe warm_up_recipe(Format format) {
+    Recipe recipe;
+    recipe.format = format;
+    recipe.quality = 50;
+    recipe.effort = format == Format::jxl ? 3 : 1;
+    recipe.width = 8;  // something to resize
+    recipe.limits = {1 << 20, 1 << 20, 1, 1 << 20, 1 << 20};
+    return recipe;
+}
+
+// Each format is encoded, and what came of it decoded: loads libvips' modules and the codecs'
+// plugins, and lets every library find what it looks for on the disk.
+Result<void> warm_up() {
+    if (auto ready = prepare_to_make(); !ready) return ready;
+    const auto sample = sample_image();
+    if (!sample) return std::unexpected(sample.error());
+    for (const Format format :
+         {Format::webp, Format::avif, Format::jpeg, Format::png, Format::gif, Format::jxl}) {
+        const auto made = make(sample->view(), warm_up_recipe(format));
+        if (!made) return std::unexpected(made.error());
+        if (format == Format::jxl) continue;  // which is not decoded
+        const auto again = make(made->bytes.view(), warm_up_recipe(Format::webp));
+        if (!again) return std::unexpected(again.error());
+    }
+    return {};
+}
+
+struct Source {
+    std::unique_ptr<char[]> data;
+    std::span<const char> bytes;
+};
+
+// Into memory: a mapped file that somebody cuts would end the process.
+Result<Source> read_source(const Job& job, int fd) {
+    if (job.source_bytes > job.recipe.limits.source_bytes) {
+        return fail(ErrorKind::too_large,
+                    fmt::format("{} bytes, and at most {} are decoded", job.source_bytes,
+                                job.recipe.limits.source_bytes));
+    }
+    const auto size = static_cast<std::size_t>(job.source_bytes);
+    Source source{std::make_unique_for_overwrite<char[]>(size), {}};
+    std::size_t done = 0;
+    while (done < size) {
+        const ssize_t count =
+            pread(fd, source.data.get() + done, size - done, static_cast<off_t>(done));
+        if (count < 0 && errno == EINTR) continue;
+        if (count < 0) return fail_errno(errno, "read the source");
+        if (count == 0) return fail(ErrorKind::busy, "the source was cut while it was read");
+        done += static_cast<std::size_t>(count);
+    }
+    source.bytes = {source.data.get(), size};
+    return source;
+}
+
+Result<Descriptor> do_job(const Job& job, int source_fd, Answer& answer) {
+    if (auto limited = limit_processor_time(job.cpu_seconds); !limited)
+        return std::unexpected(limited.error());
+    const auto source = read_source(job, source_fd);
+    if (!source) return std::unexpected(source.error());
+    obey_test_source(source->bytes);
+    const auto made = make(source->bytes, job.recipe);
+    if (!made) return std::unexpected(made.error());
+    answer.width = made->width;
+    answer.height = made->height;
+    answer.frames = made->frames;
+    answer.result_bytes = made->bytes.view().size();
+    return make_sealed_file(made->bytes.view());
+}
+
+Result<Descriptor> do_job_within_memory(const Job& job, int source_fd, Answer& answer) {
+    try {
+        return do_job(job, source_fd, answer);
+    } catch (const std::bad_alloc&) {
+        return fail(ErrorKind::too_large, "more memory than a worker may have");
+    }
+}
+
+int serve_jobs(int socket, const Memory& memory) {
+    while (true) {
+        Job job;
+        const auto source = receive_message(socket, job);
+        if (!source) return source.error().kind == ErrorKind::closed ? 0 : 1;
+        Answer answer;
+        answer.number = job.number;
+        const auto result = do_job_within_memory(job, source->get(), answer);
+        if (result) {
+            answer.made = 1;
+        } else {
+            answer.kind = result.error().kind;
+            answer.set_text(result.error().text);
+        }
+        malloc_trim(0);
+        answer.resident_bytes = memory.resident_bytes();
+        if (!send_message(socket, answer, result ? result->get() : -1)) return 1;
+    }
+}
+
+}  // namespace
+
+int run_worker(int socket, const WorkerLimits& limits) {
+    Answer ready;
+    const Memory memory;
+    // They are meant for the server, which ends this process by closing its socket.
+    for (const int signal_number : {SIGINT, SIGTERM, SIGHUP})
+        std::signal(signal_number, SIG_IGN);
+    Result<void> prepared;
+    // Where the server stands back further, so do its workers: nobody may come forward again.
+    const int nice = std::max(limits.nice, getpriority(PRIO_PROCESS, 0));
+    if (setpriority(PRIO_PROCESS, 0, nice) != 0)
+        prepared = fail_errno(errno, "set the worker's nice value");
+    if (prepared) prepared = warm_up();
+    if (prepared) prepared = enter_sandbox(limits.memory_bytes);
+    ready.made = prepared ? 1 : 0;
+    if (!prepared) {
+        ready.kind = prepared.error().kind;
+        ready.set_text(prepared.error().text);
+    }
+    malloc_trim(0);
+    ready.resident_bytes = memory.resident_bytes();
+    const auto sent = send_message(socket, ready);
+    return prepared && sent ? serve_jobs(socket, memory) : 1;
+}
+
+}  // namespace tidepool::transform

@@ -1,0 +1,130 @@
+#include "transform/worker_channel.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+namespace tidepool::transform {
+
+namespace {
+
+constexpr int kSeals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
+
+union Control {
+    cmsghdr align;
+    char bytes[CMSG_SPACE(sizeof(int))];
+};
+
+std::unexpected<Error> fail_socket(const char* doing) {
+    if (errno == EAGAIN || errno == EWOULDBLOCK) return fail(ErrorKind::busy, doing);
+    if (errno == EPIPE || errno == ECONNRESET || errno == ENOTCONN)
+        return fail(ErrorKind::closed, std::string(doing) + ": the other end has gone");
+    return fail_errno(errno, doing);
+}
+
+// There is room for one descriptor; the kernel closes those that it cannot place.
+Descriptor take_descriptor(msghdr& message) {
+    Descriptor taken;
+    for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr;
+         part = CMSG_NXTHDR(&message, part)) {
+        if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
+        int fd = -1;
+        std::memcpy(&fd, CMSG_DATA(part), sizeof fd);
+        taken = Descriptor(fd);
+    }
+    return taken;
+}
+
+}  // namespace
+
+void Answer::set_text(std::string_view words) {
+    words = words.substr(0, text.size() - 1);
+    std::ranges::copy(words, text.begin());
+    text[words.size()] = '\0';
+}
+
+std::string Answer::printable_text() const {
+    std::string words(text.data(), strnlen(text.data(), text.size()));
+    std::ranges::replace_if(words, [](char c) { return c < ' ' || c > '~'; }, '?');
+    return words;
+}
+
+Result<Channel> open_channel() {
+    int ends[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
+        return fail_errno(errno, "make a socket pair");
+    Channel channel{Descriptor(ends[0]), Descriptor(ends[1])};
+    if (fcntl(channel.ours.get(), F_SETFL, O_NONBLOCK) != 0)
+        return fail_errno(errno, "make a socket pair");
+    return channel;
+}
+
+Result<void> send_packet(int socket, std::span<const char> bytes, int fd) {
+    iovec part{const_cast<char*>(bytes.data()), bytes.size()};
+    msghdr message{};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    Control control{};
+    if (fd >= 0) {
+        message.msg_control = control.bytes;
+        message.msg_controllen = sizeof control.bytes;
+        cmsghdr* const head = CMSG_FIRSTHDR(&message);
+        head->cmsg_level = SOL_SOCKET;
+        head->cmsg_type = SCM_RIGHTS;
+        head->cmsg_len = CMSG_LEN(sizeof fd);
+        std::memcpy(CMSG_DATA(head), &fd, sizeof fd);
+    }
+    ssize_t sent = 0;
+    do {
+        sent = sendmsg(socket, &message, MSG_NOSIGNAL);
+    } while (sent < 0 && errno == EINTR);
+    if (sent < 0) return fail_socket("send to the other process");
+    return {};
+}
+
+Result<Descriptor> receive_packet(int socket, std::span<char> into) {
+    iovec part{into.data(), into.size()};
+    msghdr message{};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    Control control{};
+    message.msg_control = control.bytes;
+    message.msg_controllen = sizeof control.bytes;
+    ssize_t received = 0;
+    do {
+        received = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+    } while (received < 0 && errno == EINTR);
+    if (received < 0) return fail_socket("receive from the other process");
+    Descriptor taken = take_descriptor(message);
+    if (received == 0) return fail(ErrorKind::closed, "the other process has ended");
+    if (static_cast<std::size_t>(received) != into.size() || (message.msg_flags & MSG_TRUNC) != 0)
+        return fail(ErrorKind::invalid, "a message of another length");
+    return taken;
+}
+
+Result<Descriptor> make_sealed_file(std::span<const char> bytes) {
+    Descriptor file(memfd_create("variant", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+    if (!file) return fail_errno(errno, "make a memory file");
+    std::size_t done = 0;
+    while (done < bytes.size()) {
+        const ssize_t count = write(file.get(), bytes.data() + done, bytes.size() - done);
+        if (count < 0 && errno == EINTR) continue;
+        if (count <= 0) return fail_errno(errno, "write a memory file");
+        done += static_cast<std::size_t>(count);
+    }
+    if (fcntl(file.get(), F_ADD_SEALS, kSeals) != 0) return fail_errno(errno, "seal a memory file");
+    return file;
+}
+
+bool is_sealed_file(int fd, std::uint64_t bytes) {
+    struct stat status{};
+    return fcntl(fd, F_GET_SEALS) == kSeals && fstat(fd, &status) == 0 &&
+           static_cast<std::uint64_t>(status.st_size) == bytes;
+}
+
+}  // namespace tidepool::transform

@@ -1,0 +1,80 @@
+// What server and worker process say to each other: one message per packet of a SOCK_SEQPACKET
+// pair, with a descriptor beside it. Both are the same program, so messages are plain values as
+// they are in memory.
+#pragma once
+
+#include "conf/error.h"
+#include "transform/descriptor.h"
+#include "transform/recipe.h"
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+
+namespace tidepool::transform {
+
+// To the worker, with the source, open for reading.
+struct Job {
+    std::uint64_t number = 0;        // comes back with the answer
+    std::uint64_t source_bytes = 0;  // that are read, from the source's beginning
+    std::uint32_t cpu_seconds = 0;   // of processor time; then the kernel ends the worker
+    Recipe recipe;
+};
+
+// From the worker, with the result as a sealed memory file where there is one. The first one, of
+// number 0 and without a result, says that the worker is ready.
+struct Answer {
+    static constexpr std::size_t kTextBytes = 400;
+    std::uint64_t number = 0;
+    std::uint64_t resident_bytes = 0;  // of the worker, after the job
+    std::uint64_t result_bytes = 0;
+    std::int32_t width = 0;
+    std::int32_t height = 0;
+    std::int32_t frames = 0;
+    std::uint8_t made = 0;  // 1: there is a result; 0: `kind` and `text` say why not
+    ErrorKind kind = ErrorKind::io;
+    std::array<char, kTextBytes> text{};
+
+    void set_text(std::string_view words);
+    // Whatever a worker that has been taken over put there.
+    std::string printable_text() const;
+};
+
+static_assert(std::is_trivially_copyable_v<Job> && std::is_trivially_copyable_v<Answer>);
+
+// A pair of ends, both closed on exec. The first does not block.
+struct Channel {
+    Descriptor ours;
+    Descriptor theirs;
+};
+Result<Channel> open_channel();
+
+// Sends one message, and `fd` beside it unless that is -1. `closed` where the other end has gone,
+// `busy` where it would have to wait.
+Result<void> send_packet(int socket, std::span<const char> message, int fd);
+
+// Receives one message of exactly this size. `closed` where the other end has gone, `busy` where
+// there is none yet, `invalid` where it has another form.
+Result<Descriptor> receive_packet(int socket, std::span<char> into);
+
+template <class Message>
+Result<void> send_message(int socket, const Message& message, int fd = -1) {
+    return send_packet(socket, {reinterpret_cast<const char*>(&message), sizeof message}, fd);
+}
+
+// The descriptor that came with it, or none.
+template <class Message>
+Result<Descriptor> receive_message(int socket, Message& into) {
+    return receive_packet(socket, {reinterpret_cast<char*>(&into), sizeof into});
+}
+
+// A memory file that nobody can change any more.
+Result<Descriptor> make_sealed_file(std::span<const char> bytes);
+// True where it is one, of this size.
+bool is_sealed_file(int fd, std::uint64_t bytes);
+
+}  // namespace tidepool::transform

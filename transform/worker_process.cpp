@@ -1,0 +1,131 @@
+#include "transform/worker_process.h"
+
+#include "transform/test_hooks.h"
+#include "transform/worker_channel.h"
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <utility>
+#include <vector>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace tidepool::transform {
+
+namespace {
+
+// One thread makes a variant, and its libraries look for no files of a user's.
+std::vector<std::string> environment() {
+    std::vector<std::string> texts{"LC_ALL=C", "HOME=/nonexistent", "OMP_NUM_THREADS=1",
+                                   "MALLOC_ARENA_MAX=2"};
+    for (const char* const name :
+         {"ASAN_OPTIONS", "TSAN_OPTIONS", "UBSAN_OPTIONS", kTestDecoderVariable}) {
+        const char* const value =
+            std::getenv(name);  // NOLINT(concurrency-mt-unsafe): nobody changes it
+        if (value != nullptr) texts.push_back(fmt::format("{}={}", name, value));
+    }
+    return texts;
+}
+
+std::vector<char*> pointers(std::vector<std::string>& texts) {
+    std::vector<char*> all;
+    all.reserve(texts.size() + 1);
+    for (std::string& text : texts)
+        all.push_back(text.data());
+    all.push_back(nullptr);
+    return all;
+}
+
+class FileActions {
+  public:
+    explicit FileActions(int socket) {
+        posix_spawn_file_actions_init(&actions_);
+        // Onto itself clears close-on-exec in the child, onto another number does too.
+        failed_ |= posix_spawn_file_actions_adddup2(&actions_, socket, kWorkerSocket);
+        for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+            if (fd == STDERR_FILENO && kKeepsStandardError) continue;
+            failed_ |= posix_spawn_file_actions_addopen(&actions_, fd, "/dev/null", O_RDWR, 0);
+        }
+        failed_ |= posix_spawn_file_actions_addclosefrom_np(&actions_, kWorkerSocket + 1);
+    }
+    ~FileActions() { posix_spawn_file_actions_destroy(&actions_); }
+    FileActions(const FileActions&) = delete;
+    FileActions& operator=(const FileActions&) = delete;
+
+    const posix_spawn_file_actions_t* get() const { return failed_ == 0 ? &actions_ : nullptr; }
+
+  private:
+#ifdef TIDEPOOL_SANITIZED
+    static constexpr bool kKeepsStandardError = true;  // where reports go
+#else
+    static constexpr bool kKeepsStandardError = false;
+#endif
+    posix_spawn_file_actions_t actions_{};
+    int failed_ = 0;
+};
+
+// No signal is blocked or ignored because the server does so, and those of a terminal do not come.
+class Attributes {
+  public:
+    Attributes() {
+        posix_spawnattr_init(&attributes_);
+        sigset_t none;
+        sigemptyset(&none);
+        posix_spawnattr_setsigmask(&attributes_, &none);
+        sigset_t usual;
+        sigemptyset(&usual);
+        for (const int number : {SIGPIPE, SIGIO, SIGCHLD, SIGUSR1, SIGUSR2, SIGXCPU, SIGXFSZ})
+            sigaddset(&usual, number);
+        posix_spawnattr_setsigdefault(&attributes_, &usual);
+        posix_spawnattr_setflags(&attributes_,
+                                 static_cast<short>(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
+                                                    POSIX_SPAWN_SETSID));
+    }
+    ~Attributes() { posix_spawnattr_destroy(&attributes_); }
+    Attributes(const Attributes&) = delete;
+    Attributes& operator=(const Attributes&) = delete;
+
+    const posix_spawnattr_t* get() const { return &attributes_; }
+
+  private:
+    posix_spawnattr_t attributes_{};
+};
+
+}  // namespace
+
+Result<WorkerProcess> start_worker(const std::string& program, const WorkerLimits& limits) {
+    auto channel = open_channel();
+    if (!channel) return std::unexpected(std::move(channel.error()));
+    const FileActions actions(channel->theirs.get());
+    if (actions.get() == nullptr) return fail(ErrorKind::io, "prepare a worker's descriptors");
+    const Attributes attributes;
+    std::vector<std::string> arguments{"tidepool", "worker", fmt::format("{}", limits.memory_bytes),
+                                       fmt::format("{}", limits.nice)};
+    std::vector<std::string> variables = environment();
+    WorkerProcess worker;
+    const int error = posix_spawn(&worker.pid, program.c_str(), actions.get(), attributes.get(),
+                                  pointers(arguments).data(), pointers(variables).data());
+    if (error != 0) return fail_errno(error, "start a worker: " + program);
+    worker.socket = std::move(channel->ours);
+    return worker;
+}
+
+WorkerEnd end_worker(pid_t pid) {
+    kill(pid, SIGKILL);  // without effect on one that is ending
+    int status = 0;
+    pid_t ended = 0;
+    do {
+        ended = waitpid(pid, &status, 0);
+    } while (ended < 0 && errno == EINTR);
+    if (ended != pid) return {false, "an unknown end"};
+    if (!WIFSIGNALED(status)) return {false, fmt::format("status {}", WEXITSTATUS(status))};
+    return {WTERMSIG(status) == SIGXCPU, fmt::format("signal {}", WTERMSIG(status))};
+}
+
+}  // namespace tidepool::transform
