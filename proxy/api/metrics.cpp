@@ -260,6 +260,73 @@ void add_background(Gatherer& out, const MetricSources& sources) {
     out.value(1, {{"version", sources.version}});
 }
 
+// Of the lanes in which variants are made.
+void add_variants(Gatherer& out, const MetricSources& sources) {
+    using serve::VariantCounters;
+    if (sources.variants == nullptr) return;
+    const serve::VariantMaker& maker = *sources.variants;
+    constexpr std::array kLanes{serve::VariantLane::cheap, serve::VariantLane::dear};
+    const auto each_lane = [&](auto add) {
+        for (const serve::VariantLane lane : kLanes)
+            add(std::string(name_of(lane)), maker.counters(lane));
+    };
+    const auto by_format = [&](const char* name, const char* help, auto member, double unit) {
+        out.family(name, help, MetricType::Counter);
+        each_lane([&](const std::string& lane, const VariantCounters& counters) {
+            for (std::size_t i = 0; i < serve::kVariantFormats; ++i) {
+                const auto count = static_cast<double>((counters.formats[i].*member).value());
+                if (count == 0) continue;
+                const auto format = static_cast<transform::Format>(i);
+                out.value(count * unit, {{"lane", lane}, {"format", std::string(name_of(format))}});
+            }
+        });
+    };
+    using OfFormat = VariantCounters::OfFormat;
+    by_format("tidepool_variants_made_total", "Variants made, by lane and format.", &OfFormat::made,
+              1);
+    by_format("tidepool_variants_seconds_total", "Time that workers took for them.",
+              &OfFormat::time_us, 1e-6);
+    by_format("tidepool_variants_source_bytes_total", "Bytes of their originals.",
+              &OfFormat::source_bytes, 1);
+    by_format("tidepool_variants_result_bytes_total", "Bytes of them.", &OfFormat::result_bytes, 1);
+    by_format("tidepool_variants_larger_total", "Variants of more bytes than their original.",
+              &OfFormat::larger, 1);
+
+    const auto by_reason = [&](const char* name, const char* help, auto reasons) {
+        out.family(name, help, MetricType::Counter);
+        each_lane([&](const std::string& lane, const VariantCounters& counters) {
+            for (const auto& [reason, member] : reasons) {
+                out.value(static_cast<double>((counters.*member).value()),
+                          {{"lane", lane}, {"reason", reason}});
+            }
+        });
+    };
+    using Reason = std::pair<const char*, http::Counter VariantCounters::*>;
+    by_reason("tidepool_variants_failed_total", "Variants not made, by reason.",
+              std::array{Reason{"queue_full", &VariantCounters::refused},
+                         Reason{"undecodable", &VariantCounters::undecodable},
+                         Reason{"too_large", &VariantCounters::too_large},
+                         Reason{"other", &VariantCounters::failed}});
+    by_reason("tidepool_variant_workers_ended_total", "Worker processes replaced, by reason.",
+              std::array{Reason{"crashed", &VariantCounters::crashed},
+                         Reason{"killed", &VariantCounters::killed},
+                         Reason{"recycled", &VariantCounters::recycled},
+                         Reason{"not_started", &VariantCounters::start_failures}});
+    out.family("tidepool_variants_waiting", "Jobs that wait for a worker.", MetricType::Gauge);
+    each_lane([&](const std::string& lane, const VariantCounters& counters) {
+        out.value(static_cast<double>(counters.waiting.load()), {{"lane", lane}});
+    });
+    out.family("tidepool_variants_running", "Jobs that workers are at.", MetricType::Gauge);
+    each_lane([&](const std::string& lane, const VariantCounters& counters) {
+        out.value(static_cast<double>(counters.running.load()), {{"lane", lane}});
+    });
+    out.counter("tidepool_variants_stored_total", "Variants stored beside their originals.",
+                static_cast<double>(maker.stored()));
+    out.counter("tidepool_variants_store_failures_total",
+                "Variants that were made and answered, but could not be stored.",
+                static_cast<double>(maker.store_failures()));
+}
+
 }  // namespace
 
 std::string gather_metrics(const MetricSources& sources) {
@@ -269,6 +336,7 @@ std::string gather_metrics(const MetricSources& sources) {
     add_cache(out, sources);
     add_buckets(out, sources);
     add_stores(out, sources);
+    add_variants(out, sources);
     add_background(out, sources);
     return out.text();
 }

@@ -5,6 +5,7 @@
 #include "proxy/loop/loop.h"
 #include "proxy/serve/access_log.h"
 #include "proxy/serve/file_finder.h"
+#include "proxy/serve/variant_maker.h"
 
 #include <string>
 #include <vector>
@@ -17,7 +18,8 @@ struct MetricSources {
     std::vector<const http::Counters*> counters;  // one per loop
     std::vector<loop::Loop*> loops;
     serve::FileFinder* finder = nullptr;
-    const serve::AccessLog* access_log = nullptr;  // may be null
+    const serve::AccessLog* access_log = nullptr;   // may be null
+    const serve::VariantMaker* variants = nullptr;  // may be null
     std::string version;
 };
 

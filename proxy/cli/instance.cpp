@@ -84,6 +84,12 @@ Instance::Instance(const conf::Settings& settings, OpenedStores stores,
         sources.counters.push_back(&loops_.back()->server.counters());
         sources.loops.push_back(&loops_.back()->loop);
     }
+    if (settings.variants.on_demand) {
+        variants_ = std::make_unique<serve::VariantMaker>(loops_.front()->loop, finder_, settings);
+        for (const auto& loop : loops_)
+            loop->handler.use_variants(*variants_);
+        sources.variants = variants_.get();
+    }
     admin_handler_ = std::make_unique<api::AdminHandler>(
         std::move(sources), api::ApiMeans{.pools = registry_.get(),
                                           .token = settings.admin.token,
@@ -102,6 +108,7 @@ Instance::~Instance() {
         if (loop->thread.joinable()) loop->thread.join();
     }
     admin_.reset();  // before the loop it lives on
+    variants_.reset();
 }
 
 serve::HandlerRules Instance::handler_rules() const {
@@ -165,6 +172,7 @@ void Instance::start(const std::vector<ListenSocket>& open,
             admin_->listen_on(fd);
     }
     running_ = static_cast<unsigned>(loops_.size());
+    if (variants_) loops_.front()->loop.post([this] { variants_->start(); });
     for (std::size_t i = 0; i < loops_.size(); ++i) {
         loops_[i]->thread = std::thread([this, &loop = loops_[i]->loop] {
             loop.run();
@@ -213,9 +221,17 @@ void Instance::drain(std::chrono::milliseconds idle, bool successor_has_admin) {
                 return;
             }
             admin_handler_->set_draining();
+            if (variants_) loop.loop.tasks().spawn(finish_variants(*this, loop));
             loop.loop.tasks().spawn(finish_admin(*this, loop, successor_has_admin));
         });
     }
+}
+
+// Whoever still waits for a variant gets it.
+loop::Task<> Instance::finish_variants(Instance& instance, LoopThread& first) {
+    while (instance.counts_.total() > 0)
+        co_await first.loop.delay(kDrainLookMs);
+    instance.variants_->stop(false);
 }
 
 loop::Task<> Instance::finish_admin(Instance& instance, LoopThread& first, bool at_once) {
@@ -229,7 +245,9 @@ void Instance::abort() {
     for (const auto& loop : loops_) {
         loop->loop.post([this, &loop = *loop] {
             loop.server.abort_all();
-            if (&loop == loops_.front().get()) admin_->abort_all();
+            if (&loop != loops_.front().get()) return;
+            admin_->abort_all();
+            if (variants_) variants_->stop(true);
         });
     }
     origin_.give_up_all();

@@ -11,6 +11,7 @@
 #include "proxy/serve/handler.h"
 #include "proxy/serve/origin.h"
 #include "proxy/serve/stores.h"
+#include "proxy/serve/variant_maker.h"
 
 #include <atomic>
 #include <chrono>
@@ -60,6 +61,7 @@ class Instance {
     serve::HandlerRules handler_rules() const;
     void push_handler_rules();
     void on_filled(const serve::RemoteObject& object, serve::FillEnd end);
+    static loop::Task<> finish_variants(Instance& instance, LoopThread& first);
     static loop::Task<> finish_admin(Instance& instance, LoopThread& first, bool at_once);
 
     std::string url_prefix_;  // keys and pools hang on it, so a reload leaves it
@@ -77,6 +79,8 @@ class Instance {
     http::ConnectionCounts admin_counts_;
     std::unique_ptr<serve::AccessLog> log_;
     std::vector<std::unique_ptr<LoopThread>> loops_;
+    std::unique_ptr<serve::VariantMaker>
+        variants_;  // null: none is made. Its home is the first loop
     std::unique_ptr<api::AdminHandler> admin_handler_;
     std::unique_ptr<http::Server> admin_;  // on the first loop
     std::atomic<unsigned> running_ = 0;

@@ -52,6 +52,7 @@ void place_state(const ServeOptions& options, conf::Settings& settings) {
     } else if (!options.root.empty()) {
         settings.catalog.url.clear();
         settings.shelf.path.clear();
+        settings.variants.on_demand = false;
     }
 }
 

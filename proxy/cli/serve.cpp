@@ -87,6 +87,8 @@ std::vector<std::string> changes_needing_restart(const conf::Settings& old,
     if (!(old.catalog == changed.catalog)) names.emplace_back("catalog");
     if (!(old.shelf == changed.shelf)) names.emplace_back("shelf");
     if (!(old.origin == changed.origin)) names.emplace_back("origin");
+    if (!(old.variants == changed.variants)) names.emplace_back("variants");
+    if (!(old.profiles == changed.profiles)) names.emplace_back("profile");
     return names;
 }
 
@@ -118,6 +120,7 @@ class Supervisor {
     int signal_fd_ = -1;
     int done_fd_ = -1;
     std::optional<Successor> successor_;
+    std::vector<pid_t> successors_;              // that are to be reaped
     std::optional<Clock::time_point> deadline_;  // of the drain, or of the successor's start
     bool draining_ = false;
     bool aborted_ = false;
@@ -258,8 +261,9 @@ void Supervisor::handle_signal(int signal_number) {
             begin_takeover();
             break;
         case SIGCHLD:
-            while (waitpid(-1, nullptr, WNOHANG) > 0) {
-            }
+            // The workers that make variants have somebody else who waits for them.
+            std::erase_if(successors_,
+                          [](pid_t pid) { return waitpid(pid, nullptr, WNOHANG) != 0; });
             break;
         default:
             if (draining_) {
@@ -303,6 +307,7 @@ void Supervisor::begin_takeover() {
         return;
     }
     successor_ = *started;
+    successors_.push_back(started->pid);
     deadline_ = Clock::now() + kSuccessorTime;
     conf::log_info("successor started pid={}", successor_->pid);
 }

@@ -17,6 +17,8 @@ constexpr std::string_view kAllow = "Allow: GET, HEAD, OPTIONS\r\n";
 // The longest that a client is told to wait; a budget may be used up for the rest of the day.
 constexpr std::int64_t kMostRetryS = 3600;
 constexpr std::size_t kMostCdnLoop = 1024;
+constexpr std::string_view kText = "text/plain; charset=utf-8";
+constexpr std::string_view kNoStore = "Cache-Control: no-store\r\n";
 
 bool is_conditional(const http::RequestHead& head) {
     using http::Known;
@@ -91,6 +93,7 @@ std::optional<http::Response> FileHandler::respond_now(const http::RequestHead& 
     if (known.state == FileCache::State::unknown || known.state == FileCache::State::stale) {
         return std::nullopt;
     }
+    if (!known.file && is_made_on_demand(key_)) return std::nullopt;
     if (!known.file) return absent(key_, kStatusAbsent);
     if (!known.file->location.empty()) return redirect(*known.file, key_);
     // Somebody rewrites it in place: no answer may begin with the old version's head. Content in
@@ -107,12 +110,18 @@ loop::Task<http::Response> FileHandler::respond(const http::RequestHead& head, c
     std::string key;
     key_of(head.path, key);
     FileCache::Lookup known = finder_.cache().find(key, loop_.now_ms());
-    const bool is_known = known.state != FileCache::State::unknown &&
-                          known.state != FileCache::State::stale && known.file &&
-                          known.file->held == CachedFile::Held::remote;
+    const bool is_fresh =
+        known.state != FileCache::State::unknown && known.state != FileCache::State::stale;
+    // Absent ones come here only to be made.
+    const bool is_known = is_fresh && (known.file ? known.file->held == CachedFile::Held::remote
+                                                  : is_made_on_demand(key));
     FileFinder::Found found{known.file, std::nullopt};
     if (!is_known) found = co_await finder_.find(loop_, key);
     if (found.error) co_return failed(key, *found.error);
+    if (!found.file && is_made_on_demand(key)) {
+        http::Response response = co_await respond_variant(head, std::move(key));
+        co_return response;
+    }
     if (!found.file) co_return absent(key, kStatusAbsentMiss);
     if (!found.file->location.empty()) co_return redirect(*found.file, key);
     const Choice choice = choose(head, *found.file);
@@ -123,6 +132,46 @@ loop::Task<http::Response> FileHandler::respond(const http::RequestHead& head, c
     }
     const bool was_cached = found.file == known.file;
     co_return present(head, choice, std::move(found.file), was_cached);
+}
+
+// No pool has this variant. Once it is made it is found as any other file.
+loop::Task<http::Response> FileHandler::respond_variant(const http::RequestHead& head,
+                                                        std::string key) {
+    const VariantMaker::Outcome made = co_await variants_->make(loop_, key);
+    if (made.error) co_return not_made(key, *made.error);
+    if (made.unstored) co_return unstored(head, made);
+    FileFinder::Found found = co_await finder_.find(loop_, key);
+    // That look may have begun before the file was there.
+    if (!found.file && !found.error) found = co_await finder_.find(loop_, key);
+    if (found.error) co_return failed(key, *found.error);
+    if (!found.file) co_return failed(key, {ErrorKind::busy, "it was removed again"});
+    const Choice choice = choose(head, *found.file);
+    co_return present(head, choice, std::move(found.file), false);
+}
+
+http::Response FileHandler::not_made(std::string_view key, const Error& error) {
+    if (error.kind == ErrorKind::not_found) return absent(key, kStatusAbsentMiss);
+    if (error.kind == ErrorKind::corrupt)
+        return http::text_response(422, kText, "the original cannot be decoded\n", kNoStore);
+    if (error.kind == ErrorKind::too_large)
+        return http::text_response(422, kText, "the original is too large\n", kNoStore);
+    return failed(key, error);
+}
+
+// It goes with this answer; the next one makes it again.
+http::Response FileHandler::unstored(const http::RequestHead& head,
+                                     const VariantMaker::Outcome& variant) {
+    http::Response response;
+    const std::uint64_t size = variant.unstored->identity().size;
+    response.head = fmt::format(
+        "HTTP/1.1 200 OK\r\nContent-Type: {}\r\nContent-Length: {}\r\nX-Content-Type-Options: "
+        "nosniff\r\n{}",
+        type_of(variant.format), size, kNoStore);
+    response.body_bytes = size;
+    response.source = http::Source::disk;
+    if (head.method == http::Method::get && size > 0)
+        response.parts.push_back(http::FilePart{variant.unstored, &variants_->readers(), 0, size});
+    return response;
 }
 
 // The body comes from a bucket. Its head is sent once the first bytes are here, so that whatever is
@@ -175,7 +224,7 @@ bool FileHandler::is_own_loop(const http::RequestHead& head) const {
 }
 
 http::Response FileHandler::loop_detected() {
-    return http::text_response(508, "text/plain; charset=utf-8", "", "Cache-Control: no-store\r\n");
+    return http::text_response(508, kText, "", kNoStore);
 }
 
 http::Response FileHandler::redirect(const CachedFile& file, std::string_view key) {
@@ -326,7 +375,6 @@ http::Response FileHandler::options() {
 
 http::Response FileHandler::problem(int status, std::string_view key, std::string_view text,
                                     std::string_view fields) {
-    static constexpr std::string_view kText = "text/plain; charset=utf-8";
     const std::string body = text.empty() ? std::string() : std::string(text) + '\n';
     return http::text_response(
         status, kText, body,

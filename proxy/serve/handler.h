@@ -8,6 +8,7 @@
 #include "proxy/serve/access_log.h"
 #include "proxy/serve/file_finder.h"
 #include "proxy/serve/origin.h"
+#include "proxy/serve/variant_maker.h"
 #include "storage/key.h"
 
 #include <memory>
@@ -48,6 +49,8 @@ class FileHandler final : public http::Handler {
     void finished(const http::Exchange& exchange) override;
 
     void change_rules(HandlerRules rules) { rules_ = std::move(rules); }
+    // From now on missing variants are made. It outlives the handler.
+    void use_variants(VariantMaker& maker) { variants_ = &maker; }
 
   private:
     // What a request makes of a file: the status, and for 206 the parts.
@@ -65,6 +68,12 @@ class FileHandler final : public http::Handler {
     loop::Task<http::Response> respond_remote(const http::RequestHead& head, std::string key,
                                               std::shared_ptr<const CachedFile> file,
                                               const Choice& choice);
+    bool is_made_on_demand(std::string_view key) const {
+        return variants_ != nullptr && variants_->is_ordered(key);
+    }
+    loop::Task<http::Response> respond_variant(const http::RequestHead& head, std::string key);
+    http::Response not_made(std::string_view key, const Error& error);
+    http::Response unstored(const http::RequestHead& head, const VariantMaker::Outcome& variant);
     http::Response loop_detected();
     http::Response redirect(const CachedFile& file, std::string_view key);
     http::Response problem(int status, std::string_view key, std::string_view text,
@@ -90,6 +99,7 @@ class FileHandler final : public http::Handler {
     loop::Fetcher& fetcher_;
     HandlerRules rules_;
     AccessLogWriter* log_;
+    VariantMaker* variants_ = nullptr;
     std::string key_;  // scratch: of the request that respond_now() was last asked for
 };
 

@@ -358,6 +358,7 @@ _DEFAULTS = {
     "server": {"listen": ["127.0.0.1:0"], "drain_idle": "100ms", "drain_timeout": "20s"},
     "admin": {"listen": ["127.0.0.1:0"]},
     "cache": {"freshness": "200ms"},
+    "variants": {"on_demand": False},  # which spares each server its worker processes
 }
 
 
