@@ -53,7 +53,7 @@ Result<Image> change(Image in, const Source& source, const Recipe& recipe, const
     if (image) image = make_upright(std::move(*image), source.orientation);
     if (image) image = cut(std::move(*image), shape, recipe.gravity);
     if (image && smaller) image = sharpen(std::move(*image), recipe.sharpen);
-    if (image && !(has_grey(recipe.format) && vips_image_hasalpha(image->get()) == FALSE))
+    if (image && (!has_grey(recipe.format) || vips_image_hasalpha(image->get()) != FALSE))
         image = to_three_bands(std::move(*image));
     if (image && !has_alpha(recipe.format))
         image = without_alpha(std::move(*image), recipe.background);

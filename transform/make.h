@@ -26,7 +26,7 @@ Result<void> prepare_to_make();
 //   corrupt    the source is no image that we decode, or a broken one
 //   too_large  it or the variant is beyond a limit, or beyond the format
 //   not_found  of so small an image this variant is not made (Recipe::made_above)
-Result<Made> make(std::span<const char> source, const Recipe& recipe);
+Result<Made> make(std::span<const char> bytes, const Recipe& recipe);
 
 // True where making it takes long: AVIF, JPEG XL, and what may be an animation. `source` is the
 // beginning of the original.

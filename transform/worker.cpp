@@ -79,14 +79,15 @@ struct Source {
 };
 
 // Into memory: a mapped file that somebody cuts would end the process.
-Result<Source> read_source(const Job& job, int fd) {
+Result<void> read_source(const Job& job, int fd, Source& source) {
     if (job.source_bytes > job.recipe.limits.source_bytes) {
         return fail(ErrorKind::too_large,
                     fmt::format("{} bytes, and at most {} are decoded", job.source_bytes,
                                 job.recipe.limits.source_bytes));
     }
     const auto size = static_cast<std::size_t>(job.source_bytes);
-    Source source{std::make_unique_for_overwrite<char[]>(size), {}};
+    source.data = std::make_unique_for_overwrite<char[]>(size);
+    source.bytes = {source.data.get(), size};
     std::size_t done = 0;
     while (done < size) {
         const ssize_t count =
@@ -96,17 +97,17 @@ Result<Source> read_source(const Job& job, int fd) {
         if (count == 0) return fail(ErrorKind::busy, "the source was cut while it was read");
         done += static_cast<std::size_t>(count);
     }
-    source.bytes = {source.data.get(), size};
-    return source;
+    return {};
 }
 
 Result<Descriptor> do_job(const Job& job, int source_fd, Answer& answer) {
     if (auto limited = limit_processor_time(job.cpu_seconds); !limited)
         return std::unexpected(limited.error());
-    const auto source = read_source(job, source_fd);
-    if (!source) return std::unexpected(source.error());
-    obey_test_source(source->bytes);
-    const auto made = make(source->bytes, job.recipe);
+    Source source;
+    if (auto read = read_source(job, source_fd, source); !read)
+        return std::unexpected(read.error());
+    obey_test_source(source.bytes);
+    const auto made = make(source.bytes, job.recipe);
     if (!made) return std::unexpected(made.error());
     answer.width = made->width;
     answer.height = made->height;

@@ -55,7 +55,7 @@ Result<Channel> open_channel();
 
 // Sends one message, and `fd` beside it unless that is -1. `closed` where the other end has gone,
 // `busy` where it would have to wait.
-Result<void> send_packet(int socket, std::span<const char> message, int fd);
+Result<void> send_packet(int socket, std::span<const char> bytes, int fd);
 
 // Receives one message of exactly this size. `closed` where the other end has gone, `busy` where
 // there is none yet, `invalid` where it has another form.

@@ -32,7 +32,8 @@ std::uint64_t milliseconds(conf::Milliseconds duration) {
 // "uploads/original/2026/02/25/UUID.jpg" for a variant's key. Nothing where that has another form.
 std::optional<std::string> original_key(const storage::ImageKey& variant,
                                         std::string_view extension) {
-    if (variant.day.empty() || variant.role != storage::Role::variant) return std::nullopt;
+    if (variant.day.empty() || !variant.image || variant.role != storage::Role::variant)
+        return std::nullopt;
     return fmt::format("{}original/{}/{}.{}", variant.prefix, variant.day,
                        storage::to_text(*variant.image), extension);
 }
@@ -198,10 +199,11 @@ loop::Task<Result<VariantMaker::Original>> VariantMaker::find_original(
     const auto sites = finder_.sites();
     std::optional<Error> failure;
     for (const std::string& extension : order.original_extensions) {
-        const std::string wanted = *original_key(parsed, extension);
+        const auto wanted = original_key(parsed, extension);
+        if (!wanted) continue;
         for (FileFinder::Site* const site : *sites) {
             auto file = co_await loop::offload(home_, site->workers, loop::Lane::quick,
-                                               [&] { return site->pool.open(wanted); });
+                                               [&] { return site->pool.open(*wanted); });
             if (file) co_return Original{site, std::move(*file)};
             const ErrorKind kind = file.error().kind;
             if (kind != ErrorKind::not_found && kind != ErrorKind::denied)

@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <optional>
 #include <utility>
 
 #include <fmt/format.h>
@@ -44,8 +43,9 @@ struct VariantWorkers::Job {
     std::uint64_t source_bytes;
     const transform::Recipe& recipe;
     bool was_returned = false;  // its worker had ended before it could take it
-    std::optional<Result<MadeVariant>> result;
-    std::coroutine_handle<> waiter;
+    bool is_done = false;
+    Result<MadeVariant> result = fail(ErrorKind::closed, "not made");
+    std::coroutine_handle<> waiter = nullptr;
 };
 
 // A process, as its slot sees it.
@@ -96,7 +96,7 @@ class VariantWorkers::NextJob {
 class VariantWorkers::JobDone {
   public:
     explicit JobDone(Job& job) : job_(job) {}
-    bool await_ready() const noexcept { return job_.result.has_value(); }
+    bool await_ready() const noexcept { return job_.is_done; }
     void await_suspend(std::coroutine_handle<> waiter) { job_.waiter = waiter; }
     void await_resume() const noexcept {}
 
@@ -167,12 +167,12 @@ loop::Task<Result<MadeVariant>> VariantWorkers::make(VariantLane name, int sourc
         co_return fail(ErrorKind::overloaded, fmt::format("{} variants wait in the {} lane",
                                                           lane.waiting.size(), name_of(name)));
     }
-    Job job{source_fd, source_bytes, recipe, false, {}, {}};
+    Job job{.source_fd = source_fd, .source_bytes = source_bytes, .recipe = recipe};
     lane.waiting.push_back(&job);
     lane.counters.waiting = lane.waiting.size();
     take_job(lane);
     co_await JobDone(job);
-    co_return std::move(*job.result);
+    co_return std::move(job.result);
 }
 
 // Wakes a slot that has nothing to do.
@@ -183,7 +183,8 @@ void VariantWorkers::take_job(Lane& lane) {
 }
 
 void VariantWorkers::finish(Lane& lane, Job& job, Result<MadeVariant> result) {
-    job.result.emplace(std::move(result));
+    job.result = std::move(result);
+    job.is_done = true;
     lane.counters.waiting = lane.waiting.size();
     if (job.waiter) home_.post(std::exchange(job.waiter, nullptr));
 }
@@ -310,7 +311,7 @@ loop::Task<Result<MadeVariant>> VariantWorkers::do_job(Lane& lane, Slot& slot, c
     conf::log_debug("variant worker replaced lane={} pid={} jobs={} resident={}",
                     name_of(lane.name), worker.pid, worker.jobs,
                     conf::format_size(worker.resident_bytes));
-    const std::string end = co_await end_worker(slot);
+    co_await end_worker(slot);
     co_return result;
 }
 
@@ -343,12 +344,12 @@ loop::Task<Result<MadeVariant>> VariantWorkers::await_answer(Lane& lane, Slot& s
     while (true) {
         const loop::Wake wake = co_await worker.socket.readable();
         if (wake == loop::Wake::closed) {
-            const std::string end = co_await end_worker(slot);
+            co_await end_worker(slot);
             co_return fail(ErrorKind::closed, "the server is stopping");
         }
         if (wake == loop::Wake::timed_out) {
             lane.counters.killed.add();
-            const std::string end = co_await end_worker(slot);
+            co_await end_worker(slot);
             co_return fail(ErrorKind::too_large,
                            fmt::format("more than {} to make it",
                                        conf::format_duration(options_.job_timeout)));
@@ -369,7 +370,7 @@ loop::Task<Result<MadeVariant>> VariantWorkers::await_answer(Lane& lane, Slot& s
         if (answer.result_bytes > job.recipe.limits.result_bytes ||
             !transform::is_sealed_file(received->get(), answer.result_bytes)) {
             lane.counters.crashed.add();
-            const std::string end = co_await end_worker(slot);
+            co_await end_worker(slot);
             co_return fail(ErrorKind::corrupt, "the worker gave something else than a variant");
         }
         co_return MadeVariant{std::move(*received), answer.result_bytes, answer.width,

@@ -105,7 +105,7 @@ class VariantWorkers {
     //   overloaded  the lane's queue is full
     //   closed      stop() was called
     //   and others  no worker can be started, or it or the disk failed
-    loop::Task<Result<MadeVariant>> make(VariantLane lane, int source_fd,
+    loop::Task<Result<MadeVariant>> make(VariantLane name, int source_fd,
                                          std::uint64_t source_bytes,
                                          const transform::Recipe& recipe);
 

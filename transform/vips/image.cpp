@@ -40,10 +40,9 @@ Result<void> start_vips() {
     static std::once_flag once;
     static bool started = false;
     std::call_once(once, [] {
-        g_log_set_handler("VIPS",
-                          static_cast<GLogLevelFlags>(G_LOG_LEVEL_WARNING | G_LOG_LEVEL_MESSAGE |
-                                                      G_LOG_LEVEL_INFO | G_LOG_LEVEL_DEBUG),
-                          ignore_message, nullptr);
+        for (const GLogLevelFlags level :
+             {G_LOG_LEVEL_WARNING, G_LOG_LEVEL_MESSAGE, G_LOG_LEVEL_INFO, G_LOG_LEVEL_DEBUG})
+            g_log_set_handler("VIPS", level, ignore_message, nullptr);
         started = vips_init("tidepool") == 0;
         if (!started) return;
         vips_concurrency_set(1);
