@@ -164,14 +164,14 @@ loop::Task<Fill::Failure> Fill::attempt() {
     if (!passed) co_return StoreFailure{.error = std::move(passed.error())};
     pool.fetches.fetch_add(1, std::memory_order_relaxed);
     if (received_ > 0) pool.resumed.fetch_add(1, std::memory_order_relaxed);
-    loop::FetchRequest request =
+    http::FetchRequest request =
         fetch_of(*object_, stretch_.offset + received_, stretch_.length - received_, condition(),
                  means_.settings, means_.cdn_loop, wall_s);
     request.fresh_connection = fresh_connection_;
     // On its way to a disk the body is gathered here, else in the window: not in both.
     const std::uint64_t gathered =
         is_spooling() ? buffer_bytes() : std::min(buffer_bytes(), kUnshelvedBytes);
-    loop::Fetch fetch(means_.fetcher, std::move(request), static_cast<std::size_t>(gathered));
+    http::Fetch fetch(means_.fetcher, std::move(request), static_cast<std::size_t>(gathered));
     fetch_ = &fetch;
     Failure failure = co_await exchange(fetch);
     fetch_ = nullptr;
@@ -187,10 +187,10 @@ loop::Task<Fill::Failure> Fill::attempt() {
     co_return failure;
 }
 
-loop::Task<Fill::Failure> Fill::exchange(loop::Fetch& fetch) {
+loop::Task<Fill::Failure> Fill::exchange(http::Fetch& fetch) {
     const auto head = co_await fetch.head();
     if (!head) co_return broken(head.error(), false);
-    if (head->status != 200 && head->status != 206) {
+    if (head->status() != 200 && head->status() != 206) {
         Failure refusal = co_await read_refusal(fetch, *head);
         co_return refusal;
     }
@@ -203,7 +203,7 @@ loop::Task<Fill::Failure> Fill::exchange(loop::Fetch& fetch) {
     co_return failure;
 }
 
-loop::Task<Fill::Failure> Fill::read_refusal(loop::Fetch& fetch, const loop::FetchedHead& head) {
+loop::Task<Fill::Failure> Fill::read_refusal(http::Fetch& fetch, const http::AnswerHead& head) {
     std::string body;
     while (body.size() < storage::kMaxErrorBytes) {
         const auto bytes = co_await fetch.read();
@@ -211,7 +211,7 @@ loop::Task<Fill::Failure> Fill::read_refusal(loop::Fetch& fetch, const loop::Fet
         body += *bytes;
     }
     StoreFailure failure = storage::failure_of(
-        call(), storage::StoreAnswer{.status = head.status,
+        call(), storage::StoreAnswer{.status = head.status(),
                                      .body = body,
                                      .request_id = head.field("x-amz-request-id"),
                                      .retry_after = head.field("retry-after")});
@@ -221,11 +221,11 @@ loop::Task<Fill::Failure> Fill::read_refusal(loop::Fetch& fetch, const loop::Fet
 }
 
 // What a good answer's head must say (contracts: b2-s3.md 2.1, 4.3).
-Fill::Failure Fill::judge_head(const loop::FetchedHead& head) {
+Fill::Failure Fill::judge_head(const http::AnswerHead& head) {
     const Stretch wanted{stretch_.offset + received_, stretch_.length - received_};
     const bool whole = wanted.offset == 0 && wanted.length == object_->size;
-    if (!whole && head.status != 206) return corrupt("the whole object came for a part of it");
-    if (head.status == 206 &&
+    if (!whole && head.status() != 206) return corrupt("the whole object came for a part of it");
+    if (head.status() == 206 &&
         !is_content_range(head.field("content-range"), wanted.offset, wanted.end(), object_->size))
         return corrupt(fmt::format("the part that came is \"{}\"", head.field("content-range")));
     const auto length = read_number(head.field("content-length"));
@@ -249,7 +249,7 @@ bool Fill::is_version_of(Proof& proof, const std::string& version) {
     return proof.version.empty() || proof.version == version;
 }
 
-Fill::Failure Fill::judge_version(const loop::FetchedHead& head) {
+Fill::Failure Fill::judge_version(const http::AnswerHead& head) {
     const std::string_view etag = without_quotes(head.field("etag"));
     if (!object_->store_etag.empty() && !etag.empty() && etag != object_->store_etag)
         return corrupt(
@@ -275,7 +275,7 @@ Fill::Failure Fill::judge_version(const loop::FetchedHead& head) {
     return std::nullopt;
 }
 
-loop::Task<Fill::Failure> Fill::read_body(loop::Fetch& fetch) {
+loop::Task<Fill::Failure> Fill::read_body(http::Fetch& fetch) {
     while (true) {
         auto bytes = co_await fetch.read();
         if (!bytes) co_return broken(bytes.error(), true);

@@ -4,8 +4,8 @@
 
 #include "conf/digest.h"
 #include "conf/error.h"
+#include "proxy/http/fetch.h"
 #include "proxy/http/response.h"
-#include "proxy/loop/fetch.h"
 #include "proxy/loop/loop.h"
 #include "proxy/loop/task.h"
 #include "proxy/loop/worker_pool.h"
@@ -59,7 +59,7 @@ class Fill : public std::enable_shared_from_this<Fill> {
     // What a fetch works with; all of it outlives the fill.
     struct Means {
         loop::Loop& loop;
-        loop::Fetcher& fetcher;  // of this loop
+        http::Fetcher& fetcher;  // of this loop
         const conf::OriginSettings& settings;
         storage::Shelf* shelf = nullptr;  // null = none
         loop::WorkerPool* shelf_workers = nullptr;
@@ -105,11 +105,11 @@ class Fill : public std::enable_shared_from_this<Fill> {
     loop::Task<> run();
     loop::Task<> pause(std::chrono::milliseconds wait);
     loop::Task<Failure> attempt();
-    loop::Task<Failure> exchange(loop::Fetch& fetch);
-    loop::Task<Failure> read_refusal(loop::Fetch& fetch, const loop::FetchedHead& head);
-    loop::Task<Failure> read_body(loop::Fetch& fetch);
-    Failure judge_head(const loop::FetchedHead& head);
-    Failure judge_version(const loop::FetchedHead& head);
+    loop::Task<Failure> exchange(http::Fetch& fetch);
+    loop::Task<Failure> read_refusal(http::Fetch& fetch, const http::AnswerHead& head);
+    loop::Task<Failure> read_body(http::Fetch& fetch);
+    Failure judge_head(const http::AnswerHead& head);
+    Failure judge_version(const http::AnswerHead& head);
     static bool is_version_of(Proof& proof, const std::string& version);
     Failure judge_end();
     std::string condition() const;
@@ -141,7 +141,7 @@ class Fill : public std::enable_shared_from_this<Fill> {
     const std::shared_ptr<Proof> proof_ = std::make_shared<Proof>();
 
     // Of the fill's loop.
-    loop::Fetch* fetch_ = nullptr;        // that runs
+    http::Fetch* fetch_ = nullptr;        // that runs
     loop::Loop::Delay* pause_ = nullptr;  // before the next try
     std::unique_ptr<storage::Shelf::Filling> spool_;
     std::optional<conf::Sha256> hash_;

@@ -54,7 +54,7 @@ bool is_ranged(const http::RequestHead& head, const CachedFile& file, std::int64
 }  // namespace
 
 FileHandler::FileHandler(loop::Loop& loop, FileFinder& finder, Origin& origin,
-                         loop::Fetcher& fetcher, HandlerRules rules, AccessLogWriter* log)
+                         http::Fetcher& fetcher, HandlerRules rules, AccessLogWriter* log)
     : loop_(loop),
       finder_(finder),
       origin_(origin),

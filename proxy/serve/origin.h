@@ -2,8 +2,8 @@
 #pragma once
 
 #include "conf/settings.h"
+#include "proxy/http/fetch.h"
 #include "proxy/http/response.h"
-#include "proxy/loop/fetch.h"
 #include "proxy/loop/loop.h"
 #include "proxy/loop/task.h"
 #include "proxy/loop/worker_pool.h"
@@ -45,7 +45,7 @@ class Origin {
     // Where an answer is made.
     struct Place {
         loop::Loop& loop;
-        loop::Fetcher& fetcher;
+        http::Fetcher& fetcher;
     };
     // A stretch of the object, once its first bytes can be sent. `cdn_loop` is the request's.
     loop::Task<Result<std::shared_ptr<http::Incoming>>> open(

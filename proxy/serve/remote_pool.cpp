@@ -20,7 +20,7 @@ bool RemoteObject::is_of_version(std::string_view id) const {
     return seen->version_id == id;
 }
 
-loop::FetchRequest fetch_of(const RemoteObject& object, std::uint64_t offset, std::uint64_t length,
+http::FetchRequest fetch_of(const RemoteObject& object, std::uint64_t offset, std::uint64_t length,
                             std::string_view if_match, const conf::OriginSettings& settings,
                             std::string_view cdn_loop, std::int64_t now) {
     storage::ReadOptions options;
@@ -32,14 +32,13 @@ loop::FetchRequest fetch_of(const RemoteObject& object, std::uint64_t offset, st
     storage::StoreRequest request = pool.settings.origin == conf::PoolSettings::Origin::s3
                                         ? pool.requests.get(object.key, options, now)
                                         : pool.requests.friendly_get(object.key, options, {});
-    loop::FetchRequest fetch;
+    http::FetchRequest fetch;
     fetch.url = std::move(request.url);
     for (const storage::NamedValue& header : request.headers)
         fetch.fields.push_back(header.name + ": " + header.value);
     fetch.fields.push_back(cdn_loop.empty()
                                ? "CDN-Loop: " + settings.loop_id
                                : fmt::format("CDN-Loop: {}, {}", cdn_loop, settings.loop_id));
-    fetch.expected_bytes = length;
     fetch.connect_timeout = settings.connect_timeout;
     fetch.first_byte_timeout = settings.first_byte_timeout;
     fetch.stall_timeout = settings.stall_timeout;

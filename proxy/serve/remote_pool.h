@@ -3,7 +3,7 @@
 
 #include "conf/digest.h"
 #include "conf/settings.h"
-#include "proxy/loop/fetch.h"
+#include "proxy/http/fetch.h"
 #include "storage/s3_request.h"
 #include "storage/store_gate.h"
 
@@ -64,7 +64,7 @@ struct RemoteObject {
 
 // A read of bytes [offset, offset + length) of an object; `if_match` is an ETag or "". `now` is in
 // seconds since 1970. Headers of clients are never passed on but CDN-Loop, with our name appended.
-loop::FetchRequest fetch_of(const RemoteObject& object, std::uint64_t offset, std::uint64_t length,
+http::FetchRequest fetch_of(const RemoteObject& object, std::uint64_t offset, std::uint64_t length,
                             std::string_view if_match, const conf::OriginSettings& settings,
                             std::string_view cdn_loop, std::int64_t now);
 

@@ -90,7 +90,7 @@ struct Stored {
 // One loop's part of the server.
 struct Side {
     loop::Loop loop;
-    loop::Fetcher fetcher{loop, 8};
+    http::Fetcher fetcher{loop, 8};
     void run() {
         loop.stop();  // when all tasks have ended
         loop.run();
