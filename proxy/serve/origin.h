@@ -8,6 +8,7 @@
 #include "proxy/loop/task.h"
 #include "proxy/loop/worker_pool.h"
 #include "proxy/serve/fill.h"
+#include "proxy/serve/fill_reader.h"
 #include "proxy/serve/remote_pool.h"
 #include "storage/shelf.h"
 

@@ -1,5 +1,6 @@
 #include "proxy/serve/fill.h"
 
+#include "proxy/serve/fill_reader.h"
 #include "tests/support/folder.h"
 #include "tests/support/stub_origin.h"
 
