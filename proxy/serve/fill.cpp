@@ -292,6 +292,7 @@ loop::Task<Fill::Failure> Fill::read_body(loop::Fetch& fetch) {
 Fill::Failure Fill::judge_end() {
     if (!digests_) return std::nullopt;
     const conf::Sha256Digest came = digests_->sha256.finish();
+    came_ = came;
     const auto md5_came = digests_->md5.transform([](conf::Md5& md5) { return md5.finish(); });
     digests_.reset();
     if (object_->sha256) {
@@ -522,7 +523,7 @@ loop::Task<> Fill::finish(std::optional<Error> error) {
     if (!error && is_spooling()) {
         const auto committed =
             co_await loop::offload(means_.loop, *means_.shelf_workers, loop::Lane::quick,
-                                   [&] { return spool_->commit(); });
+                                   [&] { return spool_->commit(came_); });
         if (!committed)
             conf::log_warn("not put on the shelf key={} reason=\"{}\"", object_->key,
                            committed.error().text);

@@ -170,7 +170,8 @@ class Fill : public std::enable_shared_from_this<Fill> {
     bool fresh_connection_ = false;
     std::uint64_t received_ = 0;  // bytes, from the stretch's start
     std::uint64_t last_piece_ = 0;
-    std::optional<conf::Sha256Digest> sha256_;  // once it is proved
+    std::optional<conf::Sha256Digest> came_;    // of all that came, where it began with the object
+    std::optional<conf::Sha256Digest> sha256_;  // the same, once it is proved
 
     std::mutex mutex_;
     bool given_up_ = false;  // set on the fill's loop; nobody joins it any more
