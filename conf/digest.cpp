@@ -21,6 +21,12 @@ const EVP_MD* sha256_method() {
     return method;
 }
 
+EVP_MD_CTX* copy_of(const EVP_MD_CTX* running) {
+    EVP_MD_CTX* const copy = EVP_MD_CTX_new();
+    require(copy != nullptr && EVP_MD_CTX_copy_ex(copy, running) == 1);
+    return copy;
+}
+
 int hex_value(char c) {
     if (c >= '0' && c <= '9') return c - '0';
     if (c >= 'a' && c <= 'f') return c - 'a' + 10;
@@ -96,6 +102,8 @@ Sha256::Sha256() : context_(EVP_MD_CTX_new()) {
     require(context_ != nullptr && EVP_DigestInit_ex2(context_, sha256_method(), nullptr) == 1);
 }
 
+Sha256::Sha256(const Sha256& other) : context_(copy_of(other.context_)) {}
+
 Sha256::~Sha256() {
     EVP_MD_CTX_free(context_);
 }
@@ -113,6 +121,8 @@ Sha256Digest Sha256::finish() {
 Md5::Md5() : context_(EVP_MD_CTX_new()) {
     require(context_ != nullptr && EVP_DigestInit_ex2(context_, EVP_md5(), nullptr) == 1);
 }
+
+Md5::Md5(const Md5& other) : context_(copy_of(other.context_)) {}
 
 Md5::~Md5() {
     EVP_MD_CTX_free(context_);

@@ -35,7 +35,8 @@ class Sha256 {
   public:
     Sha256();
     ~Sha256();
-    Sha256(const Sha256&) = delete;
+    // Goes on from where the other one is, which has not been finished.
+    Sha256(const Sha256& other);
     Sha256& operator=(const Sha256&) = delete;
 
     void update(std::span<const char> bytes);
@@ -52,7 +53,8 @@ class Md5 {
   public:
     Md5();
     ~Md5();
-    Md5(const Md5&) = delete;
+    // Goes on from where the other one is, which has not been finished.
+    Md5(const Md5& other);
     Md5& operator=(const Md5&) = delete;
 
     void update(std::span<const char> bytes);

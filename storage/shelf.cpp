@@ -316,7 +316,14 @@ Result<std::shared_ptr<OpenFile>> Shelf::find(const ShelfName& name) {
     return file;
 }
 
-// Nobody else knows a slice's digest, so it stands behind its bytes.
+Result<conf::Sha256Digest> Shelf::digest_of(const OpenFile& file, const ShelfName& name) {
+    conf::Sha256Digest digest{};
+    const std::span<char> stored(reinterpret_cast<char*>(digest.data()), digest.size());
+    if (auto read = file.read(name.bytes(), stored); !read)
+        return std::unexpected(std::move(read.error()));
+    return digest;
+}
+
 Result<void> Shelf::prove_slice(const OpenFile& file, const ShelfName& name) {
     conf::Sha256 sha256;
     std::string chunk(std::min<std::uint64_t>(name.bytes(), kProofBytes), '\0');
@@ -325,10 +332,9 @@ Result<void> Shelf::prove_slice(const OpenFile& file, const ShelfName& name) {
         if (auto read = file.read(offset, chunk); !read) return read;
         sha256.update(chunk);
     }
-    conf::Sha256Digest digest{};
-    const std::span<char> stored(reinterpret_cast<char*>(digest.data()), digest.size());
-    if (auto read = file.read(name.bytes(), stored); !read) return read;
-    if (sha256.finish() == digest) return {};
+    const auto digest = digest_of(file, name);
+    if (!digest) return std::unexpected(digest.error());
+    if (sha256.finish() == *digest) return {};
     conf::log_error("a slice on the shelf was damaged and is taken off name={}", name.file_name());
     return fail(ErrorKind::corrupt, "shelf " + path_of(name) + ": damaged");
 }
@@ -452,16 +458,15 @@ Result<void> Shelf::Filling::write(std::span<const char> bytes) {
     return {};
 }
 
-Result<void> Shelf::Filling::commit() {
+Result<void> Shelf::Filling::commit(const std::optional<conf::Sha256Digest>& sha256) {
     if (written_ != name_.bytes())
         return fail(ErrorKind::invalid,
                     fmt::format("shelf: {} of {} bytes", written_, name_.bytes()));
-    if (sha256_) {
-        const conf::Sha256Digest digest = sha256_->finish();
-        sha256_.reset();
-        auto put = write({reinterpret_cast<const char*>(digest.data()), digest.size()});
-        if (!put) return put;
-    }
+    const std::optional<conf::Sha256Digest> digest = sha256_ ? sha256_->finish() : sha256;
+    sha256_.reset();
+    if (!digest) return fail(ErrorKind::invalid, "shelf: nobody knows its SHA-256");
+    if (auto put = write({reinterpret_cast<const char*>(digest->data()), digest->size()}); !put)
+        return put;
     struct stat status{};
     // Used and written at the same time: not wanted again yet.
     if (fstat(fd_, &status) == 0) set_access_time(fd_, status.st_mtime);

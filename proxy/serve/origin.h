@@ -8,6 +8,7 @@
 #include "proxy/loop/task.h"
 #include "proxy/loop/worker_pool.h"
 #include "proxy/serve/fill.h"
+#include "proxy/serve/fill_reader.h"
 #include "proxy/serve/remote_pool.h"
 #include "storage/shelf.h"
 
@@ -72,7 +73,7 @@ class Origin {
     std::shared_ptr<Fill> make_fill(Place place, const std::shared_ptr<const RemoteObject>& object,
                                     Stretch stretch, std::optional<std::uint64_t> slice,
                                     const std::string& cdn_loop, const std::string& name,
-                                    std::shared_ptr<Fill::Proof> before = nullptr);
+                                    std::shared_ptr<const Fill::Beginning> beginning = nullptr);
     void forget(const std::string& name, std::uint64_t number);
 
     const conf::OriginSettings settings_;

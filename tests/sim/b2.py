@@ -191,10 +191,10 @@ class B2:
         with self.account.lock:
             return self.account.add_key(capabilities, bucket, prefix)
 
-    def put(self, bucket, key, data, content_type="image/jpeg", headers=None, info=None):
-        """A new version; returns it (.id, .etag, .sha1)."""
+    def put(self, bucket, key, data, content_type="image/jpeg", headers=None, info=None, etag=None):
+        """A new version; returns it (.id, .etag, .sha1). With an `etag` it came in parts, and nothing tells its digest."""
         with self.account.lock:
-            return self.account.bucket(bucket).put(key, data, content_type, headers, info)
+            return self.account.bucket(bucket).put(key, data, content_type, headers, info, etag)
 
     def get(self, bucket, key):
         """The bytes of the current version, or None."""
