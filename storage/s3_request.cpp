@@ -261,15 +261,22 @@ StoreRequest S3Requests::list_uploads(std::string_view prefix, const UploadMarke
     return signed_request(std::move(draft), now);
 }
 
-std::string S3Requests::friendly_url(std::string_view key) const {
-    return download_url_ + "/file/" + encode_path(bucket_) + "/" + encode_path(stored_name(key));
+std::string S3Requests::friendly_url(std::string_view key, const DownloadGrant& grant) const {
+    const std::string& host = grant.download_url.empty() ? download_url_ : grant.download_url;
+    return host + "/file/" + encode_path(bucket_) + "/" + encode_path(stored_name(key));
 }
 
 StoreRequest S3Requests::friendly_get(std::string_view key, const ReadOptions& options,
-                                      std::string_view authorization) const {
-    StoreRequest request{"GET", friendly_url(key), read_headers(options), CallClass::b};
-    if (!authorization.empty())
-        request.headers.push_back({"authorization", std::string(authorization)});
+                                      const DownloadGrant& grant) const {
+    StoreRequest request{"GET", friendly_url(key, grant), read_headers(options), CallClass::b};
+    if (!grant.authorization.empty())
+        request.headers.push_back({"authorization", grant.authorization});
+    return request;
+}
+
+StoreRequest S3Requests::friendly_head(std::string_view key, const DownloadGrant& grant) const {
+    StoreRequest request = friendly_get(key, {}, grant);
+    request.method = "HEAD";
     return request;
 }
 

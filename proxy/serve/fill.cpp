@@ -1,6 +1,7 @@
 #include "proxy/serve/fill.h"
 
 #include "conf/log.h"
+#include "conf/quote.h"
 #include "storage/retry.h"
 
 #include <algorithm>
@@ -157,6 +158,8 @@ loop::Task<> Fill::pause(std::chrono::milliseconds wait) {
 
 loop::Task<Fill::Failure> Fill::attempt() {
     if (is_given_up()) co_return given_up();
+    Failure unauthorized = co_await obtain_grant();
+    if (unauthorized) co_return unauthorized;
     RemotePool& pool = *object_->pool;
     storage::StoreGate& gate = pool.gate;
     const std::int64_t wall_s = means_.loop.wall_s();
@@ -164,9 +167,9 @@ loop::Task<Fill::Failure> Fill::attempt() {
     if (!passed) co_return StoreFailure{.error = std::move(passed.error())};
     pool.fetches.fetch_add(1, std::memory_order_relaxed);
     if (received_ > 0) pool.resumed.fetch_add(1, std::memory_order_relaxed);
-    loop::FetchRequest request =
-        fetch_of(*object_, stretch_.offset + received_, stretch_.length - received_, condition(),
-                 means_.settings, means_.cdn_loop, wall_s);
+    loop::FetchRequest request = fetch_of(
+        *object_, stretch_.offset + received_, stretch_.length - received_, condition(),
+        grant_ ? *grant_ : storage::DownloadGrant{}, means_.settings, means_.cdn_loop, wall_s);
     request.fresh_connection = fresh_connection_;
     // On its way to a disk the body is gathered here, else in the window: not in both.
     const std::uint64_t gathered =
@@ -175,6 +178,10 @@ loop::Task<Fill::Failure> Fill::attempt() {
     fetch_ = &fetch;
     Failure failure = co_await exchange(fetch);
     fetch_ = nullptr;
+    if (failure && grant_) {
+        *failure = pool.authorization->judge(grant_, std::move(*failure));
+        refused_grant_ = failure->next == NextTry::new_token ? grant_ : nullptr;
+    }
     const bool was_asked = !failure || (failure->error.kind != ErrorKind::closed &&
                                         failure->error.kind != ErrorKind::busy);
     if (!was_asked) {
@@ -185,6 +192,20 @@ loop::Task<Fill::Failure> Fill::attempt() {
     if (failure) pool.failures.fetch_add(1, std::memory_order_relaxed);
     gate.reads.report(failure ? failure->outcome : Outcome::answered, now());
     co_return failure;
+}
+
+// Of a private bucket behind its friendly URL; nothing: it is there, or not needed.
+loop::Task<Fill::Failure> Fill::obtain_grant() {
+    DownloadAuthorization* const authorization = object_->pool->authorization.get();
+    if (authorization == nullptr) co_return std::nullopt;
+    DownloadAuthorization::Wait wait = authorization->grant(means_.loop, refused_grant_);
+    grant_wait_ = &wait;
+    auto granted = co_await wait;
+    grant_wait_ = nullptr;
+    if (!granted) co_return StoreFailure{.error = std::move(granted.error())};
+    grant_ = std::move(*granted);
+    if (is_given_up()) co_return given_up();
+    co_return std::nullopt;
 }
 
 loop::Task<Fill::Failure> Fill::exchange(loop::Fetch& fetch) {
@@ -210,6 +231,7 @@ loop::Task<Fill::Failure> Fill::read_refusal(loop::Fetch& fetch, const loop::Fet
         if (!bytes || bytes->empty()) break;  // the status alone says enough
         body += *bytes;
     }
+    if (grant_) conf::hide(body, grant_->authorization);
     StoreFailure failure = storage::failure_of(
         call(), storage::StoreAnswer{.status = head.status,
                                      .body = body,
@@ -537,6 +559,8 @@ void Fill::end_waits() {
         room.resume();
     } else if (pause_ != nullptr) {
         pause_->cut();
+    } else if (grant_wait_ != nullptr) {
+        grant_wait_->cut();
     } else if (fetch_ != nullptr) {
         fetch_->cancel();
     }

@@ -105,6 +105,7 @@ class Fill : public std::enable_shared_from_this<Fill> {
     loop::Task<> run();
     loop::Task<> pause(std::chrono::milliseconds wait);
     loop::Task<Failure> attempt();
+    loop::Task<Failure> obtain_grant();
     loop::Task<Failure> exchange(loop::Fetch& fetch);
     loop::Task<Failure> read_refusal(loop::Fetch& fetch, const loop::FetchedHead& head);
     loop::Task<Failure> read_body(loop::Fetch& fetch);
@@ -143,6 +144,9 @@ class Fill : public std::enable_shared_from_this<Fill> {
     // Of the fill's loop.
     loop::Fetch* fetch_ = nullptr;        // that runs
     loop::Loop::Delay* pause_ = nullptr;  // before the next try
+    DownloadAuthorization::Wait* grant_wait_ = nullptr;
+    DownloadAuthorization::Grant grant_;          // null where the bucket needs none
+    DownloadAuthorization::Grant refused_grant_;  // that did not open it the last time
     std::unique_ptr<storage::Shelf::Filling> spool_;
     std::optional<conf::Sha256> hash_;
     std::optional<conf::Md5> md5_;  // where only the store's ETag says what the content should be

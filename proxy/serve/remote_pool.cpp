@@ -21,8 +21,9 @@ bool RemoteObject::is_of_version(std::string_view id) const {
 }
 
 loop::FetchRequest fetch_of(const RemoteObject& object, std::uint64_t offset, std::uint64_t length,
-                            std::string_view if_match, const conf::OriginSettings& settings,
-                            std::string_view cdn_loop, std::int64_t now) {
+                            std::string_view if_match, const storage::DownloadGrant& grant,
+                            const conf::OriginSettings& settings, std::string_view cdn_loop,
+                            std::int64_t now) {
     storage::ReadOptions options;
     options.version_id = object.version_id;
     options.if_match = if_match;
@@ -31,7 +32,7 @@ loop::FetchRequest fetch_of(const RemoteObject& object, std::uint64_t offset, st
     const RemotePool& pool = *object.pool;
     storage::StoreRequest request = pool.settings.origin == conf::PoolSettings::Origin::s3
                                         ? pool.requests.get(object.key, options, now)
-                                        : pool.requests.friendly_get(object.key, options, {});
+                                        : pool.requests.friendly_get(object.key, options, grant);
     loop::FetchRequest fetch;
     fetch.url = std::move(request.url);
     for (const storage::NamedValue& header : request.headers)

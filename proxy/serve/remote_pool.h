@@ -4,6 +4,7 @@
 #include "conf/digest.h"
 #include "conf/settings.h"
 #include "proxy/loop/fetch.h"
+#include "proxy/serve/download_authorization.h"
 #include "storage/s3_request.h"
 #include "storage/store_gate.h"
 
@@ -33,6 +34,10 @@ struct RemotePool {
     std::atomic<std::uint64_t> corrupt{0};   // contents that were not what the catalog says
     std::atomic<std::uint64_t> missing{0};   // objects that are not there, against the catalog
     std::atomic<std::uint64_t> bytes{0};     // of bodies
+
+    // Null where the bucket is read without one. Set before the pool is shared. Last, as it uses
+    // the gate.
+    std::unique_ptr<DownloadAuthorization> authorization;
 };
 
 // One version of an object in a bucket, as the catalog knows it. Never changes.
@@ -62,10 +67,12 @@ struct RemoteObject {
     }
 };
 
-// A read of bytes [offset, offset + length) of an object; `if_match` is an ETag or "". `now` is in
-// seconds since 1970. Headers of clients are never passed on but CDN-Loop, with our name appended.
+// A read of bytes [offset, offset + length) of an object; `if_match` is an ETag or "". `grant` is
+// for a private bucket behind its friendly URL, else empty. `now` is in seconds since 1970. Headers
+// of clients are never passed on but CDN-Loop, with our name appended.
 loop::FetchRequest fetch_of(const RemoteObject& object, std::uint64_t offset, std::uint64_t length,
-                            std::string_view if_match, const conf::OriginSettings& settings,
-                            std::string_view cdn_loop, std::int64_t now);
+                            std::string_view if_match, const storage::DownloadGrant& grant,
+                            const conf::OriginSettings& settings, std::string_view cdn_loop,
+                            std::int64_t now);
 
 }  // namespace tidepool::serve
