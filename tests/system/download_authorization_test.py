@@ -31,10 +31,15 @@ class AuthorizationCase(cold.ColdCase):
         self.servers.append(server)
         return server
 
-    def serve_private(self, config=None, pool=None, **options):
+    def serve_private(self, config=None, pool=None, waits=True, **options):
+        """A server over the bucket; `waits` until it has a token."""
         config = {"log": {"level": "debug"}, **(config or {})}
         pool = {"origin": "friendly", "download_authorization": True, "native_url": self.b2.friendly_url, **(pool or {})}
-        return self.serve_cold(config=config, pool=pool, **options)
+        server = self.serve_cold(config=config, pool=pool, **options)
+        if waits:
+            server.wait_log(GOT)
+            self.b2.clear_requests()
+        return server
 
     def tearDown(self):
         for server in self.servers:
@@ -83,9 +88,7 @@ class Serving(AuthorizationCase):
             self.put(name, size)
         for config in (None, NO_SHELF):
             with self.subTest(config=config):
-                server = self.serve_private(config)
-                server.wait_log(GOT)  # nobody had to ask for it
-                self.b2.clear_requests()
+                server = self.serve_private(config)  # nobody has to ask for the token
                 self.assertEqual(server.get("/uploads/absent.jpg").status, 404)
                 for name, content in self.contents.items():
                     path = name.replace(" ", "%20")
@@ -136,7 +139,7 @@ class Serving(AuthorizationCase):
     def test_requests_wait_for_the_first_token(self):
         self.put("a.jpg")
         fault = self.b2.fault("half_open", operation=AUTHORIZE)
-        server = self.serve_private()
+        server = self.serve_private(waits=False)
         fault.wait_hits()
         with tidepool.Wire(server.address) as wire:
             wire.send(tidepool.request("/uploads/a.jpg"))
@@ -186,7 +189,7 @@ class Renewal(AuthorizationCase):
     def test_a_token_that_ends_between_requests_costs_no_request(self):
         for number in range(4):
             self.put(f"{number}.jpg")
-        server = self.serve_private()
+        server = self.serve_private({"origin": {"tries": 1}})  # of the bucket; the token is our own affair
         self.assert_served(server, "0.jpg")
         for number, tokens in ((1, 1), (2, 2), (3, 3)):
             self.assertEqual(self.b2.expire_tokens(), 1)
@@ -232,13 +235,10 @@ class Renewal(AuthorizationCase):
         server = self.serve_private(pool={"download_authorization_lifetime": "20s"})
         first = set(self.b2.friendly.tokens)
         fault = self.b2.fault("error", status=503, code="service_unavailable", operation=AUTHORIZE, count=3)
-        server.wait_log(r"download authorization not renewed pool=cold reason=\".*503")
+        _, line = server.wait_log(r"download authorization not renewed pool=cold reason=\".*503")
         self.assertEqual(fault.hits, 3)
         self.assert_served(server, "0.jpg")
-        mark = len(server.log())
-        server.wait_log(GOT)
-        self.b2.wait_requests(1, operation=GRANT)
-        server.wait_log(GOT, after=mark)
+        server.wait_log(GOT, after=line)
         with self.b2.account.lock:
             for token in first:
                 del self.b2.friendly.tokens[token]
@@ -283,7 +283,7 @@ class Without(AuthorizationCase):
                 (("listFiles", "readFiles", "shareFiles"), None, "needs the capability listBuckets")):
             with self.subTest(reason=reason):
                 self.use_key(capabilities, bucket)
-                server = self.serve_private()
+                server = self.serve_private(waits=False)
                 server.wait_log(NONE + ".*" + reason)
                 self.assert_refused_soon(server, "a.jpg")
                 status, text = self.check_config(server)
@@ -326,7 +326,7 @@ class Without(AuthorizationCase):
         self.put("a.jpg")
         self.b2.fault("error", count=None, operation=GRANT, status=403, code="transaction_cap_exceeded",
                       message="Transaction cap exceeded.")
-        server = self.serve_private()
+        server = self.serve_private(waits=False)
         server.wait_log(NONE + ".*transaction_cap_exceeded.*a limit of the store's account is reached")
         self.assert_refused_soon(server, "a.jpg")
 
@@ -356,7 +356,7 @@ class Without(AuthorizationCase):
     def test_b2_that_does_not_answer_is_503(self):
         self.put("a.jpg")
         self.b2.fault("half_open", count=None, operation=AUTHORIZE)
-        server = self.serve_private({"origin": cold.IMPATIENT})
+        server = self.serve_private({"origin": cold.IMPATIENT}, waits=False)
         self.assert_refused_soon(server, "a.jpg")
         server.wait_log(NONE)
 
@@ -365,7 +365,7 @@ class Without(AuthorizationCase):
         fault = self.b2.fault("half_open", count=None, operation=AUTHORIZE)
         # Longer than a server would be waited for here.
         patient = {"origin": {"first_byte_timeout": "85s"}, "server": {"drain_timeout": "1s"}}
-        server = self.serve_private(patient)
+        server = self.serve_private(patient, waits=False)
         fault.wait_hits()
         with tidepool.Wire(server.address) as wire:
             wire.send(tidepool.request("/uploads/a.jpg"))
