@@ -15,13 +15,12 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace tidepool::http {
 
 struct FetchRequest {
-    std::string url;  // sent as it is: nothing is normalised, redirects are answers
-    std::vector<std::string> fields{};  // "Name: value"; Host is the URL's
+    std::string url;       // sent as it is: nothing is normalised, redirects are answers
+    std::string fields{};  // "Name: value\r\n" each; Host is the URL's
     // From having a turn to having a connection, with the look-up of the name and TLS.
     std::chrono::milliseconds connect_timeout{5'000};
     // From the request to the answer's head.

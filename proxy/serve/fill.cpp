@@ -1,6 +1,7 @@
 #include "proxy/serve/fill.h"
 
 #include "conf/log.h"
+#include "conf/quote.h"
 #include "proxy/serve/fill_reader.h"
 #include "storage/retry.h"
 
@@ -162,6 +163,8 @@ loop::Task<> Fill::pause(std::chrono::milliseconds wait) {
 
 loop::Task<Fill::Failure> Fill::attempt() {
     if (is_given_up()) co_return given_up();
+    Failure unauthorized = co_await obtain_grant();
+    if (unauthorized) co_return unauthorized;
     RemotePool& pool = *object_->pool;
     storage::StoreGate& gate = pool.gate;
     const std::int64_t wall_s = means_.loop.wall_s();
@@ -169,9 +172,9 @@ loop::Task<Fill::Failure> Fill::attempt() {
     if (!passed) co_return StoreFailure{.error = std::move(passed.error())};
     pool.fetches.fetch_add(1, std::memory_order_relaxed);
     if (received_ > 0) pool.resumed.fetch_add(1, std::memory_order_relaxed);
-    http::FetchRequest request =
-        fetch_of(*object_, stretch_.offset + received_, stretch_.length - received_, condition(),
-                 means_.settings, means_.cdn_loop, wall_s);
+    http::FetchRequest request = fetch_of(
+        *object_, stretch_.offset + received_, stretch_.length - received_, condition(),
+        grant_ ? *grant_ : storage::DownloadGrant{}, means_.settings, means_.cdn_loop, wall_s);
     request.fresh_connection = fresh_connection_;
     // On its way to a disk the body is gathered here, else in the window: not in both.
     const std::uint64_t gathered =
@@ -180,6 +183,10 @@ loop::Task<Fill::Failure> Fill::attempt() {
     fetch_ = &fetch;
     Failure failure = co_await exchange(fetch);
     fetch_ = nullptr;
+    if (failure && grant_) {
+        *failure = pool.authorization->judge(grant_, std::move(*failure));
+        refused_grant_ = failure->next == NextTry::new_token ? grant_ : nullptr;
+    }
     const bool was_asked = !failure || (failure->error.kind != ErrorKind::closed &&
                                         failure->error.kind != ErrorKind::busy);
     if (!was_asked) {
@@ -190,6 +197,20 @@ loop::Task<Fill::Failure> Fill::attempt() {
     if (failure) pool.failures.fetch_add(1, std::memory_order_relaxed);
     gate.reads.report(failure ? failure->outcome : Outcome::answered, now());
     co_return failure;
+}
+
+// Of a private bucket behind its friendly URL; nothing: it is there, or not needed.
+loop::Task<Fill::Failure> Fill::obtain_grant() {
+    DownloadAuthorization* const authorization = object_->pool->authorization.get();
+    if (authorization == nullptr) co_return std::nullopt;
+    DownloadAuthorization::Wait wait = authorization->grant(means_.loop, refused_grant_);
+    grant_wait_ = &wait;
+    auto granted = co_await wait;
+    grant_wait_ = nullptr;
+    if (!granted) co_return StoreFailure{.error = std::move(granted.error())};
+    grant_ = std::move(*granted);
+    if (is_given_up()) co_return given_up();
+    co_return std::nullopt;
 }
 
 loop::Task<Fill::Failure> Fill::exchange(http::Fetch& fetch) {
@@ -215,6 +236,7 @@ loop::Task<Fill::Failure> Fill::read_refusal(http::Fetch& fetch, const http::Ans
         if (!bytes || bytes->empty()) break;  // the status alone says enough
         body += *bytes;
     }
+    if (grant_) conf::hide(body, grant_->authorization);
     StoreFailure failure = storage::failure_of(
         call(), storage::StoreAnswer{.status = head.status(),
                                      .body = body,
@@ -291,6 +313,17 @@ loop::Task<Fill::Failure> Fill::read_body(http::Fetch& fetch) {
 // Everything is here: is it what it should be?
 Fill::Failure Fill::judge_end() {
     if (!digests_) return std::nullopt;
+    std::optional<RemoteObject::Proved> proved;
+    if (is_judged_as_one()) {
+        proved = {*object_->sha256, fingerprint()};
+        if (is_known_again(*proved)) {
+            digests_.reset();
+            came_ = sha256_ = object_->sha256;
+            return std::nullopt;
+        }
+        for (const auto& piece : window_)
+            digests_->update(piece->bytes);
+    }
     const conf::Sha256Digest came = digests_->sha256.finish();
     came_ = came;
     const auto md5_came = digests_->md5.transform([](conf::Md5& md5) { return md5.finish(); });
@@ -309,7 +342,30 @@ Fill::Failure Fill::judge_end() {
             return corrupt(fmt::format("its MD5 is {} instead of {}", md5, object_->store_etag));
     }
     sha256_ = came;
+    if (proved) {
+        const std::lock_guard lock(object_->seen->mutex);
+        object_->seen->proved = proved;
+    }
     return std::nullopt;
+}
+
+// All of the object is here before any of it is shown, so that it can be compared at once with what
+// was proved the last time it was fetched.
+bool Fill::is_judged_as_one() const {
+    return object_->sha256 && !spool_ && !beginning_ && stretch_.length == object_->size &&
+           stretch_.length <= buffer_bytes();
+}
+
+conf::FingerprintDigest Fill::fingerprint() const {
+    conf::Fingerprint running;
+    for (const auto& piece : window_)
+        running.update(piece->bytes);
+    return running.finish();
+}
+
+bool Fill::is_known_again(const RemoteObject::Proved& proved) const {
+    const std::lock_guard lock(object_->seen->mutex);
+    return object_->seen->proved == proved;
 }
 
 Fill::Failure Fill::corrupt(std::string text) {
@@ -440,7 +496,7 @@ void Fill::put_into_window(std::string bytes) {
     const bool goes_behind = piece && piece->bytes.size() + bytes.size() <=
                                           std::min(kSmallPiece, piece->bytes.capacity());
     if (!goes_behind) piece = begin_piece();
-    if (digests_) digests_->update(bytes);
+    if (digests_ && !is_judged_as_one()) digests_->update(bytes);
     const std::lock_guard lock(mutex_);
     window_bytes_ += bytes.size();
     if (goes_behind) {
@@ -570,6 +626,8 @@ void Fill::end_waits() {
         room.resume();
     } else if (pause_ != nullptr) {
         pause_->cut();
+    } else if (grant_wait_ != nullptr) {
+        grant_wait_->cut();
     } else if (fetch_ != nullptr) {
         fetch_->cancel();
     }

@@ -125,12 +125,16 @@ class Fill : public std::enable_shared_from_this<Fill> {
     loop::Task<> run();
     loop::Task<> pause(std::chrono::milliseconds wait);
     loop::Task<Failure> attempt();
+    loop::Task<Failure> obtain_grant();
     loop::Task<Failure> exchange(http::Fetch& fetch);
     loop::Task<Failure> read_refusal(http::Fetch& fetch, const http::AnswerHead& head);
     loop::Task<Failure> read_body(http::Fetch& fetch);
     Failure judge_head(const http::AnswerHead& head);
     Failure judge_version(const http::AnswerHead& head);
     Failure judge_end();
+    bool is_judged_as_one() const;
+    conf::FingerprintDigest fingerprint() const;
+    bool is_known_again(const RemoteObject::Proved& proved) const;
     std::string condition() const;
     Failure corrupt(std::string text);
     storage::StoreFailure broken(const Error& error, bool in_body) const;
@@ -164,6 +168,9 @@ class Fill : public std::enable_shared_from_this<Fill> {
     // Of the fill's loop.
     http::Fetch* fetch_ = nullptr;        // that runs
     loop::Loop::Delay* pause_ = nullptr;  // before the next try
+    DownloadAuthorization::Wait* grant_wait_ = nullptr;
+    DownloadAuthorization::Grant grant_;          // null where the bucket needs none
+    DownloadAuthorization::Grant refused_grant_;  // that did not open it the last time
     std::unique_ptr<storage::Shelf::Filling> spool_;
     std::optional<Digests> digests_;  // of the object up to received_, where they can be known
     bool etag_is_md5_ = false;        // as far as the origin tells

@@ -223,6 +223,16 @@ class B2:
         with self.account.lock:
             return self.friendly.mint(key or self.key, seconds, bucket=bucket, prefix=prefix, download=True)
 
+    def expire_tokens(self, download=True):
+        """Ends all download tokens, or those of accounts, now; returns how many were good."""
+        with self.account.lock:
+            return self.friendly.expire(download)
+
+    def revoke(self, key):
+        """The key is gone, and with it what its tokens opened."""
+        with self.account.lock:
+            del self.account.keys[key.id]
+
     # --- the log ---
 
     @property

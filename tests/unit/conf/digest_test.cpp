@@ -44,6 +44,28 @@ TEST_CASE("digest: a copy goes on from where the first one is", "[conf][digest]"
     }
 }
 
+TEST_CASE("digest: a fingerprint knows bytes again, in whatever pieces", "[conf][digest]") {
+    const auto print_of = [](std::string_view text, std::size_t step) {
+        Fingerprint running;
+        for (std::size_t at = 0; at < text.size(); at += step)
+            running.update(text.substr(at, step));
+        return running.finish();
+    };
+    std::string text;
+    for (int i = 0; i < 5'000; ++i)
+        text += static_cast<char>(i * 7 + i / 256);
+    const auto print = print_of(text, text.size());
+    for (const std::size_t step : {1UL, 15UL, 16UL, 17UL, 4096UL})
+        CHECK(print_of(text, step) == print);
+    CHECK(print_of("", 1) != print);
+    CHECK(print_of(text + '\0', 6'000) != print);
+    for (const std::size_t at : {0UL, 16UL, 2'500UL, 4'999UL}) {
+        std::string other = text;
+        other[at] = static_cast<char>(other[at] ^ 1);
+        CHECK(print_of(other, other.size()) != print);
+    }
+}
+
 TEST_CASE("digest: HMAC-SHA256 as RFC 4231 has it", "[conf][digest]") {
     CHECK(hex(hmac_sha256(bytes("Jefe"), "what do ya want for nothing?")) ==
           "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");

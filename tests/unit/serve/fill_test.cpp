@@ -966,6 +966,28 @@ TEST_CASE("fill: wrong content of a small object is seen by nobody, and fetched 
     }
 }
 
+TEST_CASE("fill: content that was proved before is known again, and no other is", "[serve][fill]") {
+    const Stored stored{test::pattern(kSmall)};
+    Ground ground(stored, [&](const Request& request, Line& line) {
+        Stored said = stored;
+        if (request.number >= 2 && request.number % 2 == 0)
+            said.body[request.number * 7] = static_cast<char>(said.body[request.number * 7] ^ 1);
+        said.answer(request, line);
+    });
+    ground.object->sha256 = conf::sha256(stored.body);
+    for (int round = 0; round < 6; ++round) {
+        check_whole(ground.fetch(), stored);
+        CHECK(ground.ends.back().sha256 == ground.object->sha256);
+    }
+    CHECK(ground.origin.request_count() == 10);
+    CHECK(ground.pool().corrupt == 4);
+
+    // What is believed of the object has changed, so what was seen of it means nothing.
+    ground.object->sha256 = conf::sha256("something else");
+    ground.settings.tries = 2;
+    CHECK(ground.fetch().is(ErrorKind::corrupt));
+}
+
 TEST_CASE("fill: wrong content of a large object never ends as if it were whole", "[serve][fill]") {
     Stored wrong{test::pattern(kLarge)};
     const auto right_sha256 = conf::sha256(wrong.body);
