@@ -53,9 +53,9 @@ class ShelfName {
 // Least recently used goes first, but what was asked for a second time is kept in a part of its own
 // (four fifths), which objects that are wanted once, as by a crawler, cannot empty. The order
 // survives a restart in the files' access times. Files that somebody deletes are just not there
-// any more. Everything has its SHA-256 behind it. A slice is proved by it whenever it is found, a
-// whole object by whoever reads it, which is remembered (FileFinder). After a crash of the machine
-// slices are thrown away.
+// any more. Everything has its SHA-256 behind it, and is proved by it when it is found for the
+// first time after a restart or a change of its file. After a crash of the machine slices are
+// thrown away.
 //
 // Safe from any thread.
 class Shelf {
@@ -72,7 +72,8 @@ class Shelf {
     void scan();
     void stop_scan() { stopping_.store(true, std::memory_order_relaxed); }
 
-    // not_found: it is not there; corrupt: it was damaged, and is no longer there. Counts as a use.
+    // Reads all of it where it is not proved yet. not_found: it is not there; corrupt: it was
+    // damaged, and is no longer there. Counts as a use.
     Result<std::shared_ptr<OpenFile>> find(const ShelfName& name);
     // What the bytes of a file that was found had come to when they were put there.
     static Result<conf::Sha256Digest> digest_of(const OpenFile& file, const ShelfName& name);
@@ -138,6 +139,9 @@ class Shelf {
     using Node = std::pair<const ShelfName::Id, Entry>;
     struct Entry {
         std::int64_t touched_s = 0;  // when its access time was last written
+        // The modification time with which its bytes were right.
+        static constexpr std::int64_t kNotProved = INT64_MIN;
+        std::int64_t proved_ns = kNotProved;
         Node* newer = nullptr;
         Node* older = nullptr;
         Part part = once;
@@ -155,7 +159,7 @@ class Shelf {
         return orders_[once].bytes + orders_[again].bytes + filling_bytes_;
     }
     std::string path_of(const ShelfName& name) const;
-    Result<void> prove_slice(const OpenFile& file, const ShelfName& name);
+    Result<void> prove(const OpenFile& file, const ShelfName& name);
     void link_newest(Node& node, Part part);
     void link_oldest(Node& node, Part part);
     void unlink(Node& node);

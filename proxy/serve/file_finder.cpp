@@ -332,19 +332,21 @@ loop::Task<Result<FileFinder::Content>> FileFinder::load_shelved(loop::Loop& loo
     co_return content;
 }
 
-// On a worker. What is on the shelf may have been damaged since it was put there, so it is only
-// served once it has been seen to be what the catalog says or, where that knows no digest, what was
-// put there.
+// On a worker. The shelf knows that it is what was put there; the catalog may have learnt since
+// what that should have been.
 Result<FileFinder::Content> FileFinder::read_shelved(const storage::ShelfName& name,
                                                      const RemoteObject& object) {
     auto file = stores_.shelf()->find(name);
     if (!file) return std::unexpected(std::move(file.error()));
-    Content content{.file = *file};
-    if (auto read = read_whole(**file, name.bytes(), cache_.holds_in_memory(object.size), content);
-        !read)
-        return std::unexpected(std::move(read.error()));
-    auto put_there = storage::Shelf::digest_of(**file, name);
-    if (!put_there) return std::unexpected(std::move(put_there.error()));
+    const auto put_there = storage::Shelf::digest_of(**file, name);
+    if (!put_there) return std::unexpected(put_there.error());
+    Content content{.file = *file, .sha256 = *put_there};
+    if (cache_.holds_in_memory(object.size)) {
+        content.body.resize(object.size);
+        if (auto read = (*file)->read(0, content.body); !read)
+            return std::unexpected(std::move(read.error()));
+        content.sha256 = conf::sha256(content.body);
+    }
     const conf::Sha256Digest right = object.sha256.value_or(*put_there);
     if (content.sha256 != right) {
         stores_.shelf()->drop(name);
@@ -419,9 +421,7 @@ Result<FileFinder::Content> FileFinder::read_content(
     if (writers == storage::OpenFile::Writers::some)
         return fail(ErrorKind::busy, "open for writing");
     Content content{.file = file};
-    if (auto read =
-            read_whole(*file, identity.size, cache_.holds_in_memory(identity.size), content);
-        !read)
+    if (auto read = read_whole(*file, cache_.holds_in_memory(identity.size), content); !read)
         return std::unexpected(std::move(read.error()));
     if (!file->unchanged()) return fail(ErrorKind::busy, "changed while it was read");
     content.settled =
@@ -465,10 +465,9 @@ void FileFinder::learn_digest(const RemoteObject& object) {
     stores_.learn_digest(std::move(row));
 }
 
-// Fills in digest, look and, where it goes into memory, the body: the file's first `bytes`, which
-// are all that is served of it.
-Result<void> FileFinder::read_whole(const storage::OpenFile& file, std::uint64_t bytes,
-                                    bool to_memory, Content& content) {
+// Fills in digest, look and, where it goes into memory, the body.
+Result<void> FileFinder::read_whole(const storage::OpenFile& file, bool to_memory,
+                                    Content& content) {
     const storage::FileIdentity& identity = file.identity();
     const auto remembered = digests_.find(identity);
     if (remembered) {
@@ -477,9 +476,10 @@ Result<void> FileFinder::read_whole(const storage::OpenFile& file, std::uint64_t
         if (!to_memory) return {};
     }
     conf::Sha256 sha256;
-    std::string chunk(std::min<std::uint64_t>(bytes, to_memory ? bytes : kReadBytes), '\0');
-    for (std::uint64_t offset = 0; offset < bytes; offset += chunk.size()) {
-        if (bytes - offset < chunk.size()) chunk.resize(bytes - offset);
+    std::string chunk(
+        std::min<std::uint64_t>(identity.size, to_memory ? identity.size : kReadBytes), '\0');
+    for (std::uint64_t offset = 0; offset < identity.size; offset += chunk.size()) {
+        if (identity.size - offset < chunk.size()) chunk.resize(identity.size - offset);
         if (auto read = file.read(offset, chunk); !read) return read;
         if (offset == 0) content.look = transform::look_at(chunk);
         if (!remembered) sha256.update(chunk);

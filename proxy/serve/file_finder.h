@@ -117,8 +117,7 @@ class FileFinder {
     loop::Task<Result<Content>> load_shelved(loop::Loop& loop, const storage::ShelfName& name,
                                              const RemoteObject& object);
     Result<Content> read_shelved(const storage::ShelfName& name, const RemoteObject& object);
-    Result<void> read_whole(const storage::OpenFile& file, std::uint64_t bytes, bool to_memory,
-                            Content& content);
+    Result<void> read_whole(const storage::OpenFile& file, bool to_memory, Content& content);
     void adopt(const std::string& key, const Site& site, const CachedFile& file,
                const conf::Sha256Digest& sha256, const std::optional<storage::ObjectRecord>& row);
     bool is_allowed(const ServeRules& rules, std::string_view key, std::string_view type);

@@ -42,7 +42,7 @@ struct Stretch {
 };
 
 // The running digests of an object's bytes from its first one on.
-struct Digests {
+struct RunningDigests {
     conf::Sha256 sha256;
     std::optional<conf::Md5> md5;  // where only the store's ETag says what the content should be
 
@@ -88,7 +88,8 @@ class Fill : public std::enable_shared_from_this<Fill> {
     // What a reader had before it was left behind.
     struct Beginning {
         Version version;
-        std::optional<Digests> digests;  // of all the object's bytes before; nothing: of a part
+        // Of all the object's bytes up to there; nothing where it had a part of the object.
+        std::optional<RunningDigests> digests;
     };
 
     // `slice` names it on the shelf; nothing: it is the whole object, or goes to no shelf. With a
@@ -116,7 +117,7 @@ class Fill : public std::enable_shared_from_this<Fill> {
     struct Piece {
         std::uint64_t start = 0;  // from the stretch's
         std::string bytes{};
-        std::optional<Digests> before{};  // of the object's bytes up to it
+        std::optional<RunningDigests> before{};  // of the object's bytes up to it
         std::uint64_t end() const { return start + bytes.size(); }
     };
     using Failure = std::optional<storage::StoreFailure>;
@@ -172,8 +173,8 @@ class Fill : public std::enable_shared_from_this<Fill> {
     DownloadAuthorization::Grant grant_;          // null where the bucket needs none
     DownloadAuthorization::Grant refused_grant_;  // that did not open it the last time
     std::unique_ptr<storage::Shelf::Filling> spool_;
-    std::optional<Digests> digests_;  // of the object up to received_, where they can be known
-    bool etag_is_md5_ = false;        // as far as the origin tells
+    std::optional<RunningDigests> digests_;  // up to received_, where it is from the object's start
+    bool etag_is_md5_ = false;               // as far as the origin tells
     bool fresh_connection_ = false;
     std::uint64_t received_ = 0;  // bytes, from the stretch's start
     std::uint64_t last_piece_ = 0;

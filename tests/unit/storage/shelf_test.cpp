@@ -224,6 +224,52 @@ TEST_CASE("shelf: what things came to is kept with them, over restarts", "[stora
     }
 }
 
+TEST_CASE("shelf: what was damaged is not found, and gone", "[storage][shelf]") {
+    const Ground ground;
+    for (const ShelfName& name : {object(100), slice(3, 100)}) {
+        for (const long at : {0L, 99L, 100L}) {  // the last of these is the digest's
+            for (const bool restarted : {false, true}) {
+                CAPTURE(name.is_slice(), at, restarted);
+                auto shelf = ground.open();
+                put(*shelf, name);
+                REQUIRE(has(*shelf, name));
+                {
+                    std::fstream file(ground.file_of(100));
+                    file.seekp(at);
+                    file.put('?');
+                }
+                // Not within the tick of the clock in which it was put there.
+                set_times(ground.file_of(100), 1'600'000'000, 1'600'000'000);
+                if (restarted) shelf = ground.open();
+                const auto found = shelf->find(name);
+                REQUIRE_FALSE(found);
+                CHECK(found.error().kind == ErrorKind::corrupt);
+                CHECK_FALSE(shelf->holds(name));
+                CHECK(ground.files_of(100).empty());
+            }
+        }
+    }
+}
+
+TEST_CASE("shelf: it reads what it has to prove only once", "[storage][shelf]") {
+    const Ground ground;
+    put(*ground.open(), object(100));
+    const auto shelf = ground.open();
+    REQUIRE(has(*shelf, object(100)));
+    // With the times of before nothing tells that it changed.
+    const std::string path = ground.file_of(100);
+    struct stat status{};
+    REQUIRE(stat(path.c_str(), &status) == 0);
+    {
+        std::fstream file(path);
+        file.put('?');
+    }
+    const timespec times[2] = {status.st_atim, status.st_mtim};
+    REQUIRE(utimensat(AT_FDCWD, path.c_str(), times, 0) == 0);
+    CHECK(shelf->find(object(100)));
+    CHECK_FALSE(ground.open()->find(object(100)));
+}
+
 TEST_CASE("shelf: what was not committed leaves nothing", "[storage][shelf]") {
     const Ground ground;
     const auto shelf = ground.open();
