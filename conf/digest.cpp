@@ -1,9 +1,12 @@
 #include "conf/digest.h"
 
+#include <algorithm>
+#include <climits>
 #include <cstdlib>
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <openssl/rand.h>
 
 namespace tidepool::conf {
 
@@ -19,6 +22,12 @@ const EVP_MD* sha256_method() {
     static const EVP_MD* const method = EVP_MD_fetch(nullptr, "SHA256", nullptr);
     require(method != nullptr);
     return method;
+}
+
+EVP_MD_CTX* copy_of(const EVP_MD_CTX* running) {
+    EVP_MD_CTX* const copy = EVP_MD_CTX_new();
+    require(copy != nullptr && EVP_MD_CTX_copy_ex(copy, running) == 1);
+    return copy;
 }
 
 int hex_value(char c) {
@@ -96,6 +105,8 @@ Sha256::Sha256() : context_(EVP_MD_CTX_new()) {
     require(context_ != nullptr && EVP_DigestInit_ex2(context_, sha256_method(), nullptr) == 1);
 }
 
+Sha256::Sha256(const Sha256& other) : context_(copy_of(other.context_)) {}
+
 Sha256::~Sha256() {
     EVP_MD_CTX_free(context_);
 }
@@ -113,6 +124,8 @@ Sha256Digest Sha256::finish() {
 Md5::Md5() : context_(EVP_MD_CTX_new()) {
     require(context_ != nullptr && EVP_DigestInit_ex2(context_, EVP_md5(), nullptr) == 1);
 }
+
+Md5::Md5(const Md5& other) : context_(copy_of(other.context_)) {}
 
 Md5::~Md5() {
     EVP_MD_CTX_free(context_);
@@ -132,6 +145,56 @@ Md5Digest md5(std::string_view bytes) {
     Md5 running;
     running.update(bytes);
     return running.finish();
+}
+
+namespace {
+
+constexpr std::array<unsigned char, 12> kOneNonce{};
+
+// With the process's key, to be copied: making it expands the key and looks up the algorithm.
+const EVP_CIPHER_CTX* keyed_fingerprint() {
+    static const EVP_CIPHER_CTX* const keyed = [] {
+        std::array<unsigned char, 16> key{};
+        require(RAND_bytes(key.data(), key.size()) == 1);
+        EVP_CIPHER* const method = EVP_CIPHER_fetch(nullptr, "AES-128-GCM", nullptr);
+        EVP_CIPHER_CTX* const context = EVP_CIPHER_CTX_new();
+        require(method != nullptr && context != nullptr &&
+                EVP_EncryptInit_ex2(context, method, key.data(), kOneNonce.data(), nullptr) == 1);
+        OPENSSL_cleanse(key.data(), key.size());
+        return context;
+    }();
+    return keyed;
+}
+
+}  // namespace
+
+Fingerprint::Fingerprint() : context_(EVP_CIPHER_CTX_new()) {
+    require(context_ != nullptr && EVP_CIPHER_CTX_copy(context_, keyed_fingerprint()) == 1);
+}
+
+Fingerprint::~Fingerprint() {
+    EVP_CIPHER_CTX_free(context_);
+}
+
+void Fingerprint::update(std::span<const char> bytes) {
+    while (!bytes.empty()) {
+        const std::size_t count = std::min<std::size_t>(bytes.size(), INT_MAX);
+        int ignored = 0;
+        require(EVP_EncryptUpdate(context_, nullptr, &ignored,
+                                  reinterpret_cast<const unsigned char*>(bytes.data()),
+                                  static_cast<int>(count)) == 1);
+        bytes = bytes.subspan(count);
+    }
+}
+
+FingerprintDigest Fingerprint::finish() {
+    FingerprintDigest digest{};
+    int ignored = 0;
+    unsigned char nothing = 0;
+    require(EVP_EncryptFinal_ex(context_, &nothing, &ignored) == 1);
+    require(EVP_CIPHER_CTX_ctrl(context_, EVP_CTRL_AEAD_GET_TAG, digest.size(), digest.data()) ==
+            1);
+    return digest;
 }
 
 }  // namespace tidepool::conf

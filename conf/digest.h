@@ -10,6 +10,7 @@
 #include <string_view>
 
 struct evp_md_ctx_st;
+struct evp_cipher_ctx_st;
 
 namespace tidepool::conf {
 
@@ -35,7 +36,8 @@ class Sha256 {
   public:
     Sha256();
     ~Sha256();
-    Sha256(const Sha256&) = delete;
+    // Goes on from where the other one is, which has not been finished.
+    Sha256(const Sha256& other);
     Sha256& operator=(const Sha256&) = delete;
 
     void update(std::span<const char> bytes);
@@ -52,7 +54,8 @@ class Md5 {
   public:
     Md5();
     ~Md5();
-    Md5(const Md5&) = delete;
+    // Goes on from where the other one is, which has not been finished.
+    Md5(const Md5& other);
     Md5& operator=(const Md5&) = delete;
 
     void update(std::span<const char> bytes);
@@ -64,5 +67,26 @@ class Md5 {
 };
 
 Md5Digest md5(std::string_view bytes);
+
+using FingerprintDigest = std::array<std::uint8_t, 16>;
+
+// One running fingerprint, by which a process knows bytes again that it has seen before: GMAC (NIST
+// SP 800-38D) with a key that it made for itself, so that nobody can make others of the same. It
+// takes a fifth of the time of SHA-256. Means nothing to other processes, and is not to be shown,
+// since one nonce serves all. Not shared between threads.
+class Fingerprint {
+  public:
+    Fingerprint();
+    ~Fingerprint();
+    Fingerprint(const Fingerprint&) = delete;
+    Fingerprint& operator=(const Fingerprint&) = delete;
+
+    void update(std::span<const char> bytes);
+    // Ends the computation; the object may not be used afterwards.
+    FingerprintDigest finish();
+
+  private:
+    evp_cipher_ctx_st* context_;
+};
 
 }  // namespace tidepool::conf

@@ -36,6 +36,7 @@ struct StoreDetail {
     std::string code{};                   // the store's own word, "NoSuchKey"
     std::string request_id{};             // by which the store's people find the request
     std::chrono::seconds retry_after{0};  // that the store asked for; 0 = it did not
+    bool unauthorized = false;  // nothing can be read now, for want of a download authorization
 };
 
 // Why something failed. `text` is for the log: it may name paths, so it is never sent to a client.

@@ -50,4 +50,11 @@ std::string quote(std::string_view text) {
     return "\"" + printable(shown) + (shown.size() < text.size() ? "..." : "") + "\"";
 }
 
+void hide(std::string& text, std::string_view secret) {
+    constexpr std::string_view kHidden = "***";
+    if (secret.empty()) return;
+    for (std::size_t at = 0; (at = text.find(secret, at)) != text.npos; at += kHidden.size())
+        text.replace(at, secret.size(), kHidden);
+}
+
 }  // namespace tidepool::conf

@@ -15,4 +15,7 @@ std::string printable(std::string_view text);
 // The text in double quotes, printable, and shortened with "..." where it is longer than 80 bytes.
 std::string quote(std::string_view text);
 
+// Takes a secret out of foreign text, wherever it stands in it. One that is empty is nowhere.
+void hide(std::string& text, std::string_view secret);
+
 }  // namespace tidepool::conf

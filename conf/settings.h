@@ -259,11 +259,16 @@ struct PoolSettings {
     // s3 only.
     Secret access_key_id;  // text, "env:NAME" or "file:/PATH"; an id is no secret, so it may stand
                            // in the file
-    Secret secret_access_key;                  // "env:NAME" or "file:/PATH"
-    std::string region;                        // "us-west-001"
-    std::string bucket;                        // 3..63 of a-z, 0-9, "-", "."
-    std::string endpoint_url;                  // "https://s3.us-west-001.backblazeb2.com"
-    std::string download_url;                  // B2's friendly host, "https://f001.backblazeb2.com"
+    Secret secret_access_key;  // "env:NAME" or "file:/PATH"
+    std::string region;        // "us-west-001"
+    std::string bucket;        // 3..63 of a-z, 0-9, "-", "."
+    std::string endpoint_url;  // "https://s3.us-west-001.backblazeb2.com"
+    std::string download_url;  // B2's friendly host, "https://f001.backblazeb2.com"
+    // Reads a private bucket by its friendly URL, with a token of b2_get_download_authorization.
+    bool download_authorization = false;
+    // "download_authorization_lifetime": of such a token. 20s..168h
+    Milliseconds download_authorization_lifetime{86'400'000};
+    std::string native_url = "https://api.backblazeb2.com";  // of b2_authorize_account
     std::string path_prefix;                   // before every key in the bucket; normally ""
     Addressing addressing = Addressing::path;  // of the bucket: in the path or in the host name
     Serve serve = Serve::proxy;
@@ -271,7 +276,7 @@ struct PoolSettings {
     // What a UTC day may cost; 0 = no limit. The soft limit warns, at this part of the hard one.
     std::int64_t daily_class_a_calls = 0;  // writes and deletes. 0..1e12
     std::int64_t daily_class_b_calls = 0;  // reads. 0..1e12
-    std::int64_t daily_class_c_calls = 0;  // lists, copies. 0..1e12
+    std::int64_t daily_class_c_calls = 0;  // lists, copies, authorizations. 0..1e12
     std::uint64_t daily_egress_bytes = 0;  // "daily_egress". 0..1PiB
     unsigned budget_warning_percent = 80;  // 1..100
     Milliseconds debug_disk_delay{

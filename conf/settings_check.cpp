@@ -115,6 +115,7 @@ void find_missing_in_local(const PoolSettings& pool, std::size_t index, Findings
     }
     std::vector<PoolValue> foreign = values_of_s3(pool);
     foreign.push_back({"download_url", !pool.download_url.empty(), ""});
+    foreign.push_back({"download_authorization", pool.download_authorization, ""});
     foreign.push_back({"path_prefix", !pool.path_prefix.empty(), ""});
     foreign.push_back({"serve", pool.serve != PoolSettings::Serve::proxy, ""});
     foreign.push_back({"origin", pool.origin != PoolSettings::Origin::s3, ""});
@@ -132,14 +133,36 @@ void find_missing_in_local(const PoolSettings& pool, std::size_t index, Findings
     }
 }
 
+void find_contradictions_in_authorization(const PoolSettings& pool, std::size_t index,
+                                          Findings& findings) {
+    using S = PoolSettings;
+    if (!pool.download_authorization) return;
+    const std::string key = pool_key(index, "download_authorization");
+    if (pool.serve == S::Serve::redirect) {
+        findings.push_back({{key, pool_key(index, "serve")},
+                            "visitors who are sent to the bucket have no authorization: write "
+                            "serve = \"proxy\", or make the bucket public and remove this"});
+    } else if (pool.origin != S::Origin::friendly) {
+        findings.push_back({{key, pool_key(index, "origin")},
+                            "only a friendly origin is read with a download authorization: write "
+                            "origin = \"friendly\""});
+    }
+    if (pool.native_url.empty()) {
+        findings.push_back({{pool_key(index, "native_url"), key},
+                            "is empty, and authorizations are fetched from there: write "
+                            "native_url = \"https://api.backblazeb2.com\""});
+    }
+}
+
 // What an s3 pool says about its store must fit together.
 void find_contradictions_in_s3(const PoolSettings& pool, std::size_t index, Findings& findings) {
     using S = PoolSettings;
-    if (pool.origin != S::Origin::s3 && pool.download_url.empty()) {
+    if (pool.origin != S::Origin::s3 && pool.download_url.empty() && !pool.download_authorization) {
         findings.push_back({{pool_key(index, "origin"), pool_key(index, "download_url")},
                             "a friendly origin is fetched from download_url: add it, such as "
                             "\"https://f001.backblazeb2.com\""});
     }
+    find_contradictions_in_authorization(pool, index, findings);
     if (pool.serve == S::Serve::redirect && pool.public_base_url.empty()) {
         findings.push_back({{pool_key(index, "serve"), pool_key(index, "public_base_url")},
                             "redirects lead to public_base_url: add it, such as "

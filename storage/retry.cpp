@@ -23,7 +23,9 @@ bool RetryPlan::may_try(NextTry next) {
 }
 
 std::optional<milliseconds> RetryPlan::next(const StoreFailure& failure, Time now) {
-    if (tries_ >= limits_.tries || !may_try(failure.next)) return std::nullopt;
+    // A token that has ended is no failure of the store's, and happens however few tries there are.
+    const bool is_over = tries_ >= limits_.tries && failure.next != NextTry::new_token;
+    if (is_over || !may_try(failure.next)) return std::nullopt;
     milliseconds wait{0};
     if (failure.next == NextTry::later || failure.next == NextTry::fresh_connection) {
         constexpr unsigned kMostDoublings = 20;  // a shift that cannot overflow

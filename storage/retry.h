@@ -11,7 +11,8 @@
 namespace tidepool::storage {
 
 struct RetryLimits {
-    unsigned tries = 6;                         // the first included
+    // The first included. One with a new token is made even where these are used up.
+    unsigned tries = 6;
     std::chrono::milliseconds first{1'000};     // the longest wait before the second try
     std::chrono::milliseconds most{64'000};     // of any wait; Retry-After is cut to it too
     std::chrono::milliseconds budget{300'000};  // from the first try on; no try begins after it

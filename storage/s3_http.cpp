@@ -131,6 +131,11 @@ std::size_t on_body(char* bytes, std::size_t size, std::size_t count, void* data
     return total;
 }
 
+// Called about once a second, also while nothing comes.
+int on_progress(void* data, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
+    return static_cast<const std::atomic<bool>*>(data)->load(std::memory_order_relaxed) ? 1 : 0;
+}
+
 TransportFault fault_of(CURLcode code, const Transfer& transfer) {
     switch (code) {
         case CURLE_COULDNT_RESOLVE_HOST:
@@ -210,6 +215,10 @@ void set_callbacks(CURL* handle, Transfer& transfer) {
     curl_easy_setopt(handle, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(handle, CURLOPT_WRITEDATA, &transfer);
     curl_easy_setopt(handle, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+    if (transfer.exchange.stop == nullptr) return;
+    curl_easy_setopt(handle, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(handle, CURLOPT_XFERINFOFUNCTION, on_progress);
+    curl_easy_setopt(handle, CURLOPT_XFERINFODATA, transfer.exchange.stop);
 }
 
 }  // namespace

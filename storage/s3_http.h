@@ -6,6 +6,7 @@
 #include "storage/s3_errors.h"
 #include "storage/s3_request.h"
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -49,6 +50,8 @@ struct HttpExchange {
     std::function<Result<void>(const HttpAnswer& head, std::span<const char> bytes)> take{};
     bool fresh_connection = false;
     std::chrono::seconds patience{0};  // replaces stall_timeout where a store works for long
+    // Once true, the exchange ends with TransportFault::other, within a second. Null = never.
+    const std::atomic<bool>* stop = nullptr;
 };
 
 // No whole answer. What was received before is in `answer`.

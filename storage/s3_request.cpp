@@ -55,13 +55,6 @@ std::string range_text(const GetRange& range) {
     return fmt::format("bytes={}-{}", range.offset, range.offset + *range.length - 1);
 }
 
-std::vector<NamedValue> read_headers(const ReadOptions& options) {
-    std::vector<NamedValue> headers;
-    if (options.range) headers.push_back({"range", range_text(*options.range)});
-    if (!options.if_match.empty()) headers.push_back({"if-match", "\"" + options.if_match + "\""});
-    return headers;
-}
-
 std::vector<NamedValue> version_parameter(std::string_view version_id) {
     if (version_id.empty()) return {};
     return {{"versionId", std::string(version_id)}};
@@ -76,6 +69,13 @@ std::vector<NamedValue> object_headers(const PutOptions& options) {
 }
 
 }  // namespace
+
+std::vector<NamedValue> unsigned_read_headers(const ReadOptions& options) {
+    std::vector<NamedValue> headers;
+    if (options.range) headers.push_back({"range", range_text(*options.range)});
+    if (!options.if_match.empty()) headers.push_back({"if-match", "\"" + options.if_match + "\""});
+    return headers;
+}
 
 S3Requests::S3Requests(const conf::PoolSettings& settings)
     : bucket_(settings.bucket),
@@ -122,7 +122,7 @@ StoreRequest S3Requests::get(std::string_view key, const ReadOptions& options,
     return signed_request({.method = "GET",
                            .path = object_path(key),
                            .parameters = version_parameter(options.version_id),
-                           .unsigned_headers = read_headers(options),
+                           .unsigned_headers = unsigned_read_headers(options),
                            .call_class = CallClass::b},
                           now);
 }
@@ -132,7 +132,7 @@ StoreRequest S3Requests::head(std::string_view key, const ReadOptions& options,
     return signed_request({.method = "HEAD",
                            .path = object_path(key),
                            .parameters = version_parameter(options.version_id),
-                           .unsigned_headers = read_headers(options),
+                           .unsigned_headers = unsigned_read_headers(options),
                            .call_class = CallClass::b},
                           now);
 }
@@ -261,15 +261,23 @@ StoreRequest S3Requests::list_uploads(std::string_view prefix, const UploadMarke
     return signed_request(std::move(draft), now);
 }
 
-std::string S3Requests::friendly_url(std::string_view key) const {
-    return download_url_ + "/file/" + encode_path(bucket_) + "/" + encode_path(stored_name(key));
+std::string S3Requests::friendly_url(std::string_view key, const DownloadGrant& grant) const {
+    const std::string& host = grant.download_url.empty() ? download_url_ : grant.download_url;
+    return host + "/file/" + encode_path(bucket_) + "/" + encode_path(stored_name(key));
 }
 
 StoreRequest S3Requests::friendly_get(std::string_view key, const ReadOptions& options,
-                                      std::string_view authorization) const {
-    StoreRequest request{"GET", friendly_url(key), read_headers(options), CallClass::b};
-    if (!authorization.empty())
-        request.headers.push_back({"authorization", std::string(authorization)});
+                                      const DownloadGrant& grant) const {
+    StoreRequest request{"GET", friendly_url(key, grant), unsigned_read_headers(options),
+                         CallClass::b};
+    if (!grant.authorization.empty())
+        request.headers.push_back({"authorization", grant.authorization});
+    return request;
+}
+
+StoreRequest S3Requests::friendly_head(std::string_view key, const DownloadGrant& grant) const {
+    StoreRequest request = friendly_get(key, {}, grant);
+    request.method = "HEAD";
     return request;
 }
 

@@ -33,6 +33,17 @@ struct ReadOptions {
     std::string if_match{};           // an ETag without quotes; "" = none
 };
 
+// What opens a private bucket by its friendly URL (contracts: b2-s3.md 3). Both are empty for a
+// public one.
+struct DownloadGrant {
+    std::string authorization{};  // a secret, sent as Authorization; "" = none
+    std::string download_url{};   // where it is good; "" = the pool's
+};
+
+// The headers of a read that no signature covers, as somebody on the way may change them. So one
+// signature serves all reads of a version for as long as its time is good.
+std::vector<NamedValue> unsigned_read_headers(const ReadOptions& options);
+
 // Where a list goes on; all empty at its start. Names are the store's.
 struct ObjectMarker {
     std::string name{};   // behind this one, or
@@ -87,11 +98,11 @@ class S3Requests {
     StoreRequest list_uploads(std::string_view prefix, const UploadMarker& after,
                               std::int64_t now) const;
 
-    // B2's download by name: DOWNLOAD_URL/file/BUCKET/KEY. download_url must be set.
-    std::string friendly_url(std::string_view key) const;
-    // A GET of it. `authorization` is a download token for private buckets, "" for public ones.
+    // B2's download by name: DOWNLOAD_URL/file/BUCKET/KEY. The pool or the grant has the first.
+    std::string friendly_url(std::string_view key, const DownloadGrant& grant) const;
     StoreRequest friendly_get(std::string_view key, const ReadOptions& options,
-                              std::string_view authorization) const;
+                              const DownloadGrant& grant) const;
+    StoreRequest friendly_head(std::string_view key, const DownloadGrant& grant) const;
 
     // A URL that opens the object for `lifetime_s` (1..604800) seconds without credentials.
     std::string presigned_url(std::string_view key, std::int64_t now,

@@ -32,7 +32,7 @@ constexpr std::int64_t kTouchEveryS = 600;
 // Names of what is being filled: PID-NUMBER.part, in the folder "partial".
 constexpr std::string_view kPartial = "partial";
 constexpr std::string_view kInUse = "in-use";
-// What is read at once to prove a slice.
+// What is read at once to prove something.
 constexpr std::uint64_t kProofBytes = 256ULL * 1024;
 
 std::int64_t wall_clock_s() {
@@ -252,6 +252,7 @@ Shelf::Node& Shelf::add(const ShelfName& name, std::int64_t used_s) {
     const auto [place, is_new] = index_.try_emplace(name.id_);
     if (!is_new) unlink(*place);
     place->second.touched_s = used_s;
+    place->second.proved_ns = Entry::kNotProved;
     link_newest(*place, once);
     return *place;
 }
@@ -283,7 +284,9 @@ Result<std::shared_ptr<OpenFile>> Shelf::find(const ShelfName& name) {
     const bool is_whole = fd >= 0 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode) &&
                           static_cast<std::uint64_t>(status.st_size) == name.file_bytes();
     const std::int64_t now_s = wall_clock_s();
+    const FileIdentity identity = FileIdentity::of(status);
     bool touch = false;
+    bool is_proved = false;
     {
         const std::lock_guard lock(mutex_);
         if (is_whole) {
@@ -294,6 +297,7 @@ Result<std::shared_ptr<OpenFile>> Shelf::find(const ShelfName& name) {
             touch = now_s - node.second.touched_s >= kTouchEveryS ||
                     node.second.touched_s <= status.st_mtime;
             if (touch) node.second.touched_s = now_s;
+            is_proved = node.second.proved_ns == identity.modified_ns;
         } else if (fd >= 0 || error == ENOENT) {
             forget(name);  // otherwise it is still there, as where descriptors have run out
         }
@@ -306,18 +310,28 @@ Result<std::shared_ptr<OpenFile>> Shelf::find(const ShelfName& name) {
     }
     // Later than it was written is what tells the two parts apart after a restart.
     if (touch) set_access_time(fd, std::max<std::int64_t>(now_s, status.st_mtime + 1));
-    auto file = std::make_shared<OpenFile>(fd, FileIdentity::of(status), 0);
-    if (!name.is_slice()) return file;
-    auto proved = prove_slice(*file, name);
+    auto file = std::make_shared<OpenFile>(fd, identity, 0);
+    if (is_proved) return file;
+    auto proved = prove(*file, name);
     if (!proved) {
         drop(name);
         return std::unexpected(std::move(proved.error()));
     }
+    const std::lock_guard lock(mutex_);
+    const auto known = index_.find(name.id_);
+    if (known != index_.end()) known->second.proved_ns = identity.modified_ns;
     return file;
 }
 
-// Nobody else knows a slice's digest, so it stands behind its bytes.
-Result<void> Shelf::prove_slice(const OpenFile& file, const ShelfName& name) {
+Result<conf::Sha256Digest> Shelf::digest_of(const OpenFile& file, const ShelfName& name) {
+    conf::Sha256Digest digest{};
+    const std::span<char> stored(reinterpret_cast<char*>(digest.data()), digest.size());
+    if (auto read = file.read(name.bytes(), stored); !read)
+        return std::unexpected(std::move(read.error()));
+    return digest;
+}
+
+Result<void> Shelf::prove(const OpenFile& file, const ShelfName& name) {
     conf::Sha256 sha256;
     std::string chunk(std::min<std::uint64_t>(name.bytes(), kProofBytes), '\0');
     for (std::uint64_t offset = 0; offset < name.bytes(); offset += chunk.size()) {
@@ -325,11 +339,10 @@ Result<void> Shelf::prove_slice(const OpenFile& file, const ShelfName& name) {
         if (auto read = file.read(offset, chunk); !read) return read;
         sha256.update(chunk);
     }
-    conf::Sha256Digest digest{};
-    const std::span<char> stored(reinterpret_cast<char*>(digest.data()), digest.size());
-    if (auto read = file.read(name.bytes(), stored); !read) return read;
-    if (sha256.finish() == digest) return {};
-    conf::log_error("a slice on the shelf was damaged and is taken off name={}", name.file_name());
+    const auto digest = digest_of(file, name);
+    if (!digest) return std::unexpected(digest.error());
+    if (sha256.finish() == *digest) return {};
+    conf::log_error("a file on the shelf was damaged and is taken off name={}", name.file_name());
     return fail(ErrorKind::corrupt, "shelf " + path_of(name) + ": damaged");
 }
 
@@ -452,19 +465,19 @@ Result<void> Shelf::Filling::write(std::span<const char> bytes) {
     return {};
 }
 
-Result<void> Shelf::Filling::commit() {
+Result<void> Shelf::Filling::commit(const std::optional<conf::Sha256Digest>& sha256) {
     if (written_ != name_.bytes())
         return fail(ErrorKind::invalid,
                     fmt::format("shelf: {} of {} bytes", written_, name_.bytes()));
-    if (sha256_) {
-        const conf::Sha256Digest digest = sha256_->finish();
-        sha256_.reset();
-        auto put = write({reinterpret_cast<const char*>(digest.data()), digest.size()});
-        if (!put) return put;
-    }
+    const std::optional<conf::Sha256Digest> digest = sha256_ ? sha256_->finish() : sha256;
+    sha256_.reset();
+    if (!digest) return fail(ErrorKind::invalid, "shelf: nobody knows its SHA-256");
+    if (auto put = write({reinterpret_cast<const char*>(digest->data()), digest->size()}); !put)
+        return put;
     struct stat status{};
+    const bool is_known = fstat(fd_, &status) == 0;
     // Used and written at the same time: not wanted again yet.
-    if (fstat(fd_, &status) == 0) set_access_time(fd_, status.st_mtime);
+    if (is_known) set_access_time(fd_, status.st_mtime);
     const std::string path = shelf_.path_of(name_);
     int renamed = rename(path_.c_str(), path.c_str());
     if (renamed != 0 && errno == ENOENT) {  // the first in its folder
@@ -476,7 +489,9 @@ Result<void> Shelf::Filling::commit() {
     path_.clear();
     const std::lock_guard lock(shelf_.mutex_);
     shelf_.filling_bytes_ -= name_.bytes();
-    shelf_.add(name_, wall_clock_s());
+    Node& node = shelf_.add(name_, wall_clock_s());
+    // What was written is what was hashed. Where fstat() failed it is proved when it is found.
+    if (is_known) node.second.proved_ns = FileIdentity::of(status).modified_ns;
     return {};
 }
 

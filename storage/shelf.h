@@ -30,11 +30,9 @@ class ShelfName {
               std::optional<std::uint64_t> slice, std::uint64_t bytes);
 
     bool is_slice() const { return id_[2] != 0; }
-    // Of its file: a slice has its digest behind it.
-    std::uint64_t file_bytes() const {
-        return bytes() + (is_slice() ? sizeof(conf::Sha256Digest) : 0);
-    }
     std::uint64_t bytes() const { return id_[3]; }
+    // Of its file, which has the digest behind the bytes.
+    std::uint64_t file_bytes() const { return bytes() + sizeof(conf::Sha256Digest); }
 
   private:
     friend class Shelf;
@@ -55,8 +53,9 @@ class ShelfName {
 // Least recently used goes first, but what was asked for a second time is kept in a part of its own
 // (four fifths), which objects that are wanted once, as by a crawler, cannot empty. The order
 // survives a restart in the files' access times. Files that somebody deletes are just not there
-// any more. A slice has its SHA-256 behind it and is proved whenever it is found; whole objects are
-// proved by whoever knows their digest. After a crash of the machine slices are thrown away.
+// any more. Everything has its SHA-256 behind it, and is proved by it when it is found for the
+// first time after a restart or a change of its file. After a crash of the machine slices are
+// thrown away.
 //
 // Safe from any thread.
 class Shelf {
@@ -73,8 +72,11 @@ class Shelf {
     void scan();
     void stop_scan() { stopping_.store(true, std::memory_order_relaxed); }
 
-    // not_found: it is not there; corrupt: it was damaged, and is no longer there. Counts as a use.
+    // Reads all of it where it is not proved yet. not_found: it is not there; corrupt: it was
+    // damaged, and is no longer there. Counts as a use.
     Result<std::shared_ptr<OpenFile>> find(const ShelfName& name);
+    // What the bytes of a file that was found had come to when they were put there.
+    static Result<conf::Sha256Digest> digest_of(const OpenFile& file, const ShelfName& name);
     // As far as is known without looking at the disk. Never blocks.
     bool holds(const ShelfName& name) const;
 
@@ -88,8 +90,9 @@ class Shelf {
 
         // Appends. overloaded where the disk is full.
         Result<void> append(std::span<const char> bytes);
-        // Makes it found by its name. invalid where it does not have its size.
-        Result<void> commit();
+        // Makes it found by its name. invalid where it does not have its size. `sha256`: of a whole
+        // object, which who fills has to know; that of a slice is known here.
+        Result<void> commit(const std::optional<conf::Sha256Digest>& sha256 = std::nullopt);
         // Of the same file, from the first byte on that append() wrote.
         const std::shared_ptr<OpenFile>& file() const { return file_; }
 
@@ -136,6 +139,9 @@ class Shelf {
     using Node = std::pair<const ShelfName::Id, Entry>;
     struct Entry {
         std::int64_t touched_s = 0;  // when its access time was last written
+        // The modification time with which its bytes were right.
+        static constexpr std::int64_t kNotProved = INT64_MIN;
+        std::int64_t proved_ns = kNotProved;
         Node* newer = nullptr;
         Node* older = nullptr;
         Part part = once;
@@ -153,7 +159,7 @@ class Shelf {
         return orders_[once].bytes + orders_[again].bytes + filling_bytes_;
     }
     std::string path_of(const ShelfName& name) const;
-    Result<void> prove_slice(const OpenFile& file, const ShelfName& name);
+    Result<void> prove(const OpenFile& file, const ShelfName& name);
     void link_newest(Node& node, Part part);
     void link_oldest(Node& node, Part part);
     void unlink(Node& node);

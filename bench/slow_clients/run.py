@@ -29,9 +29,7 @@ LEAVE_A_SECOND = 0.01
 # What the limits allow for beside the buffers: a connection's state and what malloc keeps of what was freed.
 CLIENT_BYTES = 24 * KIB
 SLACK_BYTES = 32 * MIB
-# libcurl's own of each fetch: the buffer that it reads into, and a copy of what it may not hand on yet.
-LIBCURL_BYTES = 2 * 64 * KIB
-# Two pieces of a body on its way from libcurl into memory, and two with which it overshoots origin.buffer there.
+# A piece of a body on its way from the socket into memory, and one with which it overshoots origin.buffer there.
 ON_ITS_WAY_BYTES = 2 * 128 * KIB
 
 
@@ -230,13 +228,12 @@ def main():
         clients = options.clients * CLIENT_BYTES + SLACK_BYTES
         client_text = f"{options.clients} clients x {CLIENT_BYTES // KIB} KiB + {SLACK_BYTES // MIB} MiB"
         buffer, buffer_text = options.buffer_kib * KIB, f"origin.buffer of {options.buffer_kib} KiB"
-        libcurl_text = f"{LIBCURL_BYTES // KIB} KiB of libcurl's"
         at_once = min(options.clients, options.connections)
         for name, shelf, limit, formula in (
-                ("shelf", 'min_free = "0B"', options.objects * (2 * buffer + LIBCURL_BYTES),
-                 f"{options.objects} objects x (2 x {buffer_text} + {libcurl_text})"),
-                ("bare", 'path = ""', at_once * (buffer + ON_ITS_WAY_BYTES + LIBCURL_BYTES),
-                 f"{at_once} fetches x ({buffer_text} + {ON_ITS_WAY_BYTES // KIB} KiB on its way + {libcurl_text})")):
+                ("shelf", 'min_free = "0B"', options.objects * 2 * buffer,
+                 f"{options.objects} objects x 2 x {buffer_text}"),
+                ("bare", 'path = ""', at_once * (buffer + ON_ITS_WAY_BYTES),
+                 f"{at_once} fetches x ({buffer_text} + {ON_ITS_WAY_BYTES // KIB} KiB on its way)")):
             if options.only in (None, name):
                 with contextlib.ExitStack() as inner:
                     server = start_tidepool(inner, cores[0], options.binary, f"{config}[shelf]\n{shelf}\n{bucket}",

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <initializer_list>
 #include <utility>
+#include <vector>
 
 #include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
@@ -207,6 +208,28 @@ void add_buckets(Gatherer& out, const MetricSources& sources) {
     }
 }
 
+void add_authorizations(Gatherer& out, const MetricSources& sources) {
+    auto remotes = sources.finder->stores().remotes();
+    std::erase_if(remotes, [](const auto& pool) { return !pool->authorization; });
+    if (remotes.empty()) return;
+    const auto family = [&](std::string name, std::string help, MetricType type, auto value) {
+        out.family(std::move(name), std::move(help), type);
+        for (const auto& pool : remotes)
+            out.value(static_cast<double>(value(*pool->authorization)),
+                      {{"pool", pool->settings.name}});
+    };
+    using serve::DownloadAuthorization;
+    family("tidepool_download_authorization_good_seconds",
+           "For which the token of a private bucket is still good; 0 = it cannot be read.",
+           MetricType::Gauge, [](const DownloadAuthorization& each) {
+               return each.good_for(std::chrono::steady_clock::now()).count();
+           });
+    family("tidepool_download_authorization_rounds_total", "How often a token was asked for.",
+           MetricType::Counter, [](const DownloadAuthorization& each) { return each.rounds(); });
+    family("tidepool_download_authorization_failures_total", "Of these, how often none was got.",
+           MetricType::Counter, [](const DownloadAuthorization& each) { return each.failures(); });
+}
+
 void add_stores(Gatherer& out, const MetricSources& sources) {
     const serve::Stores& stores = sources.finder->stores();
     if (stores.catalog() != nullptr) {
@@ -335,6 +358,7 @@ std::string gather_metrics(const MetricSources& sources) {
     add_connections(out, sources);
     add_cache(out, sources);
     add_buckets(out, sources);
+    add_authorizations(out, sources);
     add_stores(out, sources);
     add_variants(out, sources);
     add_background(out, sources);

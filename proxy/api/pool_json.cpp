@@ -116,6 +116,10 @@ Json pool_json(const PoolSettings& pool) {
         json["bucket"] = pool.bucket;
         json["endpoint_url"] = pool.endpoint_url;
         json["download_url"] = pool.download_url;
+        json["download_authorization"] = pool.download_authorization;
+        json["download_authorization_lifetime"] =
+            conf::format_duration(pool.download_authorization_lifetime);
+        json["native_url"] = pool.native_url;
         json["path_prefix"] = pool.path_prefix;
         json["addressing"] = name_of_addressing(pool.addressing);
         json["serve"] = name_of_serve(pool.serve);

@@ -1,9 +1,14 @@
 #include "proxy/cli/commands.h"
 #include "proxy/cli/load_settings.h"
+#include "proxy/serve/b2_authorizer.h"
 #include "storage/make_driver.h"
+#include "storage/store_gate.h"
 
 #include <chrono>
 #include <csignal>
+#include <memory>
+#include <string>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -21,16 +26,35 @@ storage::S3Limits short_limits() {
     return limits;
 }
 
-bool check_pool(const conf::PoolSettings& pool, const std::string& key_prefix, bool write) {
-    const auto driver = storage::make_driver(pool, key_prefix, nullptr, short_limits());
-    const auto found = driver->check(write);
-    if (!found) {
-        fmt::print(stderr, "{}\n", found.error().text);
+// Gets a download authorization, and whether the download host takes it.
+bool check_authorization(const conf::PoolSettings& pool, storage::StoreGate& gate) {
+    serve::B2Authorizer authorizer(pool, gate, short_limits().http);
+    const auto granted = authorizer.authorize(nullptr);
+    if (!granted) {
+        fmt::print(stderr, "{}\n", granted.error().error.text);
         return false;
     }
-    for (const std::string& line : *found)
-        fmt::print("pool {}: {}\n", pool.name, line);
+    if (const auto taken = authorizer.probe(*granted); !taken) {
+        fmt::print(stderr, "{}\n", taken.error().text);
+        return false;
+    }
+    const std::string names =
+        granted->prefix.empty() ? "every name" : "names that begin with " + granted->prefix;
+    fmt::print("pool {}: downloads are authorized for {} at {}\n", pool.name, names,
+               granted->grant.download_url);
     return true;
+}
+
+bool check_pool(const conf::PoolSettings& pool, const std::string& key_prefix, bool write) {
+    const auto gate = std::make_shared<storage::StoreGate>(pool);
+    const auto driver = storage::make_driver(pool, key_prefix, gate, short_limits());
+    const auto found = driver->check(write);
+    if (!found) fmt::print(stderr, "{}\n", found.error().text);
+    for (const std::string& line : found.value_or(std::vector<std::string>{}))
+        fmt::print("pool {}: {}\n", pool.name, line);
+    // Another call of another host, so it may be all that is wrong, or all that is right.
+    const bool is_authorized = !pool.download_authorization || check_authorization(pool, *gate);
+    return found && is_authorized;
 }
 
 }  // namespace

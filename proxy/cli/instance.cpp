@@ -44,7 +44,7 @@ std::shared_ptr<const serve::ServeRules> serve_rules(const conf::Settings& setti
 
 struct Instance::LoopThread {
     loop::Loop loop;
-    loop::Fetcher fetcher;
+    http::Fetcher fetcher;
     serve::FileHandler handler;
     http::Server server;
     std::thread thread;

@@ -40,16 +40,16 @@ struct BodyReader::Parser : llhttp_t {
     }
 };
 
-BodyReader::BodyReader(const RequestHead& head, std::string* content)
+BodyReader::BodyReader(BodyFraming framing, std::string* content)
     : parser_(std::make_unique<Parser>()) {
     parser_->content = content;
     llhttp_init(parser_.get(), HTTP_REQUEST, &Parser::settings());
-    // A head of our own instead of the client's: llhttp knows fewer methods than exist and reads
+    // A head of our own instead of the peer's: llhttp knows fewer methods than exist and reads
     // lengths by itself.
-    const std::string framing = head.chunked
-                                    ? "Transfer-Encoding: chunked"
-                                    : "Content-Length: " + std::to_string(head.content_length);
-    feed("POST / HTTP/1.1\r\n" + framing + "\r\n\r\n");
+    const std::string field = framing.chunked
+                                  ? "Transfer-Encoding: chunked"
+                                  : "Content-Length: " + std::to_string(framing.content_length);
+    feed("POST / HTTP/1.1\r\n" + field + "\r\n\r\n");
 }
 
 BodyReader::~BodyReader() = default;

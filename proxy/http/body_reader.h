@@ -1,7 +1,5 @@
-// Reads a request's body: to find its end, and its content where somebody wants it.
+// Reads a body: to find its end, and its content where somebody wants it.
 #pragma once
-
-#include "proxy/http/request.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -11,20 +9,26 @@
 
 namespace tidepool::http {
 
+// How a body's end is found.
+struct BodyFraming {
+    bool chunked = false;
+    std::uint64_t content_length = 0;  // where it is not chunked
+};
+
 // Follows one body through llhttp, which knows chunked framing. How long the body is was decided by
-// HeadScanner alone.
+// who read the head, alone.
 class BodyReader {
   public:
     enum class Outcome : std::uint8_t { incomplete, complete, malformed };
 
     // What the body says is added to `content`, which outlives this; null: it is dropped.
-    explicit BodyReader(const RequestHead& head, std::string* content = nullptr);
+    explicit BodyReader(BodyFraming framing, std::string* content = nullptr);
     ~BodyReader();
     BodyReader(const BodyReader&) = delete;
     BodyReader& operator=(const BodyReader&) = delete;
 
     // Takes what came next. After `complete`, the last left_over() bytes of it belong to the next
-    // request.
+    // message.
     Outcome feed(std::string_view data);
     std::size_t left_over() const { return left_over_; }
 

@@ -218,7 +218,7 @@ loop::Task<std::optional<Refusal>> Connection::take_body(std::uint64_t limit) {
 // is dropped, of all that comes.
 loop::Task<Connection::BodyStep> Connection::read_body(std::string* content, std::uint64_t limit) {
     keep_head_apart();
-    BodyReader body(head_, content);
+    BodyReader body({head_.chunked, head_.content_length}, content);
     std::uint64_t passed = 0;
     while (true) {
         const std::size_t bytes = buffer_.view().size();

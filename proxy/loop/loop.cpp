@@ -95,16 +95,9 @@ void Loop::watch(int fd, std::uint32_t events, Watcher& watcher) {
     require(epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &wanted));
 }
 
-void Loop::rewatch(int fd, std::uint32_t events) {
-    epoll_event wanted{.events = events, .data = {.fd = fd}};
-    if (epoll_ctl(epoll_, EPOLL_CTL_MOD, fd, &wanted) == 0) return;
-    require(errno == ENOENT ? epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &wanted) : -errno);
-}
-
 void Loop::unwatch(int fd) {
     forget(fd);
-    if (epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, nullptr) == 0) return;
-    require(errno == ENOENT || errno == EBADF ? 0 : -errno);
+    require(epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, nullptr));
 }
 
 void Loop::stop() {

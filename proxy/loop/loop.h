@@ -55,14 +55,10 @@ class Loop {
 
     // Tells `watcher` of these events (epoll_ctl(2)) at `fd`, until one of the two below.
     void watch(int fd, std::uint32_t events, Watcher& watcher);
-    // Changes the events of a descriptor that is watched, even if it was closed and its number
-    // given to another one since.
-    void rewatch(int fd, std::uint32_t events);
     // Before a descriptor is closed that nobody else holds: closing takes it out of the kernel's
     // set.
     void forget(int fd) { watchers_[static_cast<std::size_t>(fd)] = nullptr; }
-    // For one that other processes may go on holding, or that may be closed already: libcurl closes
-    // the sockets of connections that were not made yet before it says so.
+    // For one that stays open, here or in another process.
     void unwatch(int fd);
 
     // When this iteration began: monotonic, nanoseconds.
@@ -120,7 +116,7 @@ class Loop {
 
     TimerWheel& wheel() { return wheel_; }
     TaskGroup& tasks() { return tasks_; }
-    // For the few whose waits are too short for the wheel (see PreciseTimer).
+    // For what libuv has threads for (see Lookup).
     uv_loop_t& uv() { return loop_; }
 
   private:

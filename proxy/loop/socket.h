@@ -50,6 +50,8 @@ class Socket final : private Watcher {
         peer_ended_ = false;  // else there would have been an end or an error to read
         ready_ &= static_cast<std::uint8_t>(~kReadable);
     }
+    // False: nothing has come, nor an end, since a read found nothing more.
+    bool may_be_readable() const { return (ready_ & kReadable) != 0; }
     void not_writable() { ready_ &= static_cast<std::uint8_t>(~kWritable); }
 
     // The wait that is pending or comes next ends with timed_out at this time of the loop's clock,

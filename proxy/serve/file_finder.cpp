@@ -332,19 +332,26 @@ loop::Task<Result<FileFinder::Content>> FileFinder::load_shelved(loop::Loop& loo
     co_return content;
 }
 
-// On a worker. What is on the shelf may have been damaged since it was put there, so it is only
-// served once it has been seen to be what the catalog says.
+// On a worker. The shelf knows that it is what was put there; the catalog may have learnt since
+// what that should have been.
 Result<FileFinder::Content> FileFinder::read_shelved(const storage::ShelfName& name,
                                                      const RemoteObject& object) {
     auto file = stores_.shelf()->find(name);
     if (!file) return std::unexpected(std::move(file.error()));
-    Content content{.file = *file};
-    if (auto read = read_whole(**file, cache_.holds_in_memory(object.size), content); !read)
-        return std::unexpected(std::move(read.error()));
-    if (object.sha256 && content.sha256 != *object.sha256) {
+    const auto put_there = storage::Shelf::digest_of(**file, name);
+    if (!put_there) return std::unexpected(put_there.error());
+    Content content{.file = *file, .sha256 = *put_there};
+    if (cache_.holds_in_memory(object.size)) {
+        content.body.resize(object.size);
+        if (auto read = (*file)->read(0, content.body); !read)
+            return std::unexpected(std::move(read.error()));
+        content.sha256 = conf::sha256(content.body);
+    }
+    const conf::Sha256Digest right = object.sha256.value_or(*put_there);
+    if (content.sha256 != right) {
         stores_.shelf()->drop(name);
         return fail(ErrorKind::corrupt, "its SHA-256 is " + conf::hex(content.sha256) +
-                                            " instead of " + conf::hex(*object.sha256));
+                                            " instead of " + conf::hex(right));
     }
     return content;
 }

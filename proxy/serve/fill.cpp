@@ -1,6 +1,8 @@
 #include "proxy/serve/fill.h"
 
 #include "conf/log.h"
+#include "conf/quote.h"
+#include "proxy/serve/fill_reader.h"
 #include "storage/retry.h"
 
 #include <algorithm>
@@ -26,6 +28,8 @@ constexpr std::chrono::milliseconds kMostRetryWait{2'000};
 constexpr std::chrono::milliseconds kRetryBudget{60'000};
 // What a fetch holds of a body that stays in memory: two of the pieces in which it comes.
 constexpr std::uint64_t kUnshelvedBytes = 128ULL * 1024;
+// Smaller ones are put together, so that what a piece costs beside its bytes stays little.
+constexpr std::size_t kSmallPiece = 16UL * 1024;
 
 std::chrono::steady_clock::time_point now() {
     return std::chrono::steady_clock::now();
@@ -97,13 +101,14 @@ class Fill::Room {
 };
 
 Fill::Fill(Means means, std::shared_ptr<const RemoteObject> object, Stretch stretch,
-           std::optional<std::uint64_t> slice, Ended ended, std::shared_ptr<Proof> first)
+           std::optional<std::uint64_t> slice, Ended ended,
+           std::shared_ptr<const Beginning> beginning)
     : means_(std::move(means)),
       object_(std::move(object)),
       stretch_(stretch),
       slice_(slice),
       ended_(std::move(ended)),
-      first_(std::move(first)) {}
+      beginning_(std::move(beginning)) {}
 
 void Fill::launch() {
     means_.loop.tasks().spawn(keep_alive(shared_from_this()));
@@ -125,6 +130,7 @@ loop::Task<> Fill::run() {
                              .most = kMostRetryWait,
                              .budget = kRetryBudget},
                             random_part, now());
+    begin_digests();
     co_await begin_spool();
     while (true) {
         const Failure failure = co_await attempt();
@@ -157,6 +163,8 @@ loop::Task<> Fill::pause(std::chrono::milliseconds wait) {
 
 loop::Task<Fill::Failure> Fill::attempt() {
     if (is_given_up()) co_return given_up();
+    Failure unauthorized = co_await obtain_grant();
+    if (unauthorized) co_return unauthorized;
     RemotePool& pool = *object_->pool;
     storage::StoreGate& gate = pool.gate;
     const std::int64_t wall_s = means_.loop.wall_s();
@@ -164,17 +172,21 @@ loop::Task<Fill::Failure> Fill::attempt() {
     if (!passed) co_return StoreFailure{.error = std::move(passed.error())};
     pool.fetches.fetch_add(1, std::memory_order_relaxed);
     if (received_ > 0) pool.resumed.fetch_add(1, std::memory_order_relaxed);
-    loop::FetchRequest request =
-        fetch_of(*object_, stretch_.offset + received_, stretch_.length - received_, condition(),
-                 means_.settings, means_.cdn_loop, wall_s);
+    http::FetchRequest request = fetch_of(
+        *object_, stretch_.offset + received_, stretch_.length - received_, condition(),
+        grant_ ? *grant_ : storage::DownloadGrant{}, means_.settings, means_.cdn_loop, wall_s);
     request.fresh_connection = fresh_connection_;
     // On its way to a disk the body is gathered here, else in the window: not in both.
     const std::uint64_t gathered =
         is_spooling() ? buffer_bytes() : std::min(buffer_bytes(), kUnshelvedBytes);
-    loop::Fetch fetch(means_.fetcher, std::move(request), static_cast<std::size_t>(gathered));
+    http::Fetch fetch(means_.fetcher, std::move(request), static_cast<std::size_t>(gathered));
     fetch_ = &fetch;
     Failure failure = co_await exchange(fetch);
     fetch_ = nullptr;
+    if (failure && grant_) {
+        *failure = pool.authorization->judge(grant_, std::move(*failure));
+        refused_grant_ = failure->next == NextTry::new_token ? grant_ : nullptr;
+    }
     const bool was_asked = !failure || (failure->error.kind != ErrorKind::closed &&
                                         failure->error.kind != ErrorKind::busy);
     if (!was_asked) {
@@ -187,10 +199,24 @@ loop::Task<Fill::Failure> Fill::attempt() {
     co_return failure;
 }
 
-loop::Task<Fill::Failure> Fill::exchange(loop::Fetch& fetch) {
+// Of a private bucket behind its friendly URL; nothing: it is there, or not needed.
+loop::Task<Fill::Failure> Fill::obtain_grant() {
+    DownloadAuthorization* const authorization = object_->pool->authorization.get();
+    if (authorization == nullptr) co_return std::nullopt;
+    DownloadAuthorization::Wait wait = authorization->grant(means_.loop, refused_grant_);
+    grant_wait_ = &wait;
+    auto granted = co_await wait;
+    grant_wait_ = nullptr;
+    if (!granted) co_return StoreFailure{.error = std::move(granted.error())};
+    grant_ = std::move(*granted);
+    if (is_given_up()) co_return given_up();
+    co_return std::nullopt;
+}
+
+loop::Task<Fill::Failure> Fill::exchange(http::Fetch& fetch) {
     const auto head = co_await fetch.head();
     if (!head) co_return broken(head.error(), false);
-    if (head->status != 200 && head->status != 206) {
+    if (head->status() != 200 && head->status() != 206) {
         Failure refusal = co_await read_refusal(fetch, *head);
         co_return refusal;
     }
@@ -203,15 +229,16 @@ loop::Task<Fill::Failure> Fill::exchange(loop::Fetch& fetch) {
     co_return failure;
 }
 
-loop::Task<Fill::Failure> Fill::read_refusal(loop::Fetch& fetch, const loop::FetchedHead& head) {
+loop::Task<Fill::Failure> Fill::read_refusal(http::Fetch& fetch, const http::AnswerHead& head) {
     std::string body;
     while (body.size() < storage::kMaxErrorBytes) {
         const auto bytes = co_await fetch.read();
         if (!bytes || bytes->empty()) break;  // the status alone says enough
         body += *bytes;
     }
+    if (grant_) conf::hide(body, grant_->authorization);
     StoreFailure failure = storage::failure_of(
-        call(), storage::StoreAnswer{.status = head.status,
+        call(), storage::StoreAnswer{.status = head.status(),
                                      .body = body,
                                      .request_id = head.field("x-amz-request-id"),
                                      .retry_after = head.field("retry-after")});
@@ -221,11 +248,11 @@ loop::Task<Fill::Failure> Fill::read_refusal(loop::Fetch& fetch, const loop::Fet
 }
 
 // What a good answer's head must say (contracts: b2-s3.md 2.1, 4.3).
-Fill::Failure Fill::judge_head(const loop::FetchedHead& head) {
+Fill::Failure Fill::judge_head(const http::AnswerHead& head) {
     const Stretch wanted{stretch_.offset + received_, stretch_.length - received_};
     const bool whole = wanted.offset == 0 && wanted.length == object_->size;
-    if (!whole && head.status != 206) return corrupt("the whole object came for a part of it");
-    if (head.status == 206 &&
+    if (!whole && head.status() != 206) return corrupt("the whole object came for a part of it");
+    if (head.status() == 206 &&
         !is_content_range(head.field("content-range"), wanted.offset, wanted.end(), object_->size))
         return corrupt(fmt::format("the part that came is \"{}\"", head.field("content-range")));
     const auto length = read_number(head.field("content-length"));
@@ -237,45 +264,36 @@ Fill::Failure Fill::judge_head(const loop::FetchedHead& head) {
 
 // What is fetched must be of the version that was begun with: an ETag, or "".
 std::string Fill::condition() const {
-    Proof* begun = received_ > 0 ? proof_.get() : first_.get();
-    if (begun == nullptr) return "";
-    const std::lock_guard lock(begun->mutex);
-    return begun->etag;
+    if (received_ > 0) return version_.etag;
+    return beginning_ ? beginning_->version.etag : "";
 }
 
-// Whether this is what came then, where anything did.
-bool Fill::is_version_of(Proof& proof, const std::string& version) {
-    const std::lock_guard lock(proof.mutex);
-    return proof.version.empty() || proof.version == version;
-}
-
-Fill::Failure Fill::judge_version(const loop::FetchedHead& head) {
+Fill::Failure Fill::judge_version(const http::AnswerHead& head) {
     const std::string_view etag = without_quotes(head.field("etag"));
     if (!object_->store_etag.empty() && !etag.empty() && etag != object_->store_etag)
         return corrupt(
             fmt::format("its ETag is \"{}\" instead of \"{}\"", etag, object_->store_etag));
-    const std::string version =
+    std::string version =
         fmt::format("{} {} {}", etag, head.field("x-amz-version-id"), head.field("x-bz-file-id"));
-    if (received_ > 0 && !is_version_of(*proof_, version))
+    if (received_ > 0 && version != version_.name)
         return corrupt("its other part is of another version");
     for (const std::string_view name : {"x-amz-version-id", "x-bz-file-id"}) {
         if (!object_->is_of_version(head.field(name)))
             return corrupt(
                 fmt::format("its version is \"{}\", not the one that is known", head.field(name)));
     }
-    if (first_ && !is_version_of(*first_, version))
+    if (beginning_ && version != beginning_->version.name)
         return corrupt("what came before is of another version");
     // With a key of the customer's or of a key service the ETag is another digest.
     const std::string_view encryption = head.field("x-amz-server-side-encryption");
     etag_is_md5_ = (encryption.empty() || encryption == "AES256") &&
                    head.field("x-amz-server-side-encryption-customer-algorithm").empty();
-    const std::lock_guard lock(proof_->mutex);
-    proof_->version = version;
-    proof_->etag = etag;
+    const std::lock_guard lock(mutex_);
+    version_ = {.name = std::move(version), .etag = std::string(etag)};
     return std::nullopt;
 }
 
-loop::Task<Fill::Failure> Fill::read_body(loop::Fetch& fetch) {
+loop::Task<Fill::Failure> Fill::read_body(http::Fetch& fetch) {
     while (true) {
         auto bytes = co_await fetch.read();
         if (!bytes) co_return broken(bytes.error(), true);
@@ -294,9 +312,22 @@ loop::Task<Fill::Failure> Fill::read_body(loop::Fetch& fetch) {
 
 // Everything is here: is it what it should be?
 Fill::Failure Fill::judge_end() {
-    if (!hash_) return std::nullopt;
-    const conf::Sha256Digest came = hash_->finish();
-    hash_.reset();
+    if (!digests_) return std::nullopt;
+    std::optional<RemoteObject::Proved> proved;
+    if (is_judged_as_one()) {
+        proved = {*object_->sha256, fingerprint()};
+        if (is_known_again(*proved)) {
+            digests_.reset();
+            came_ = sha256_ = object_->sha256;
+            return std::nullopt;
+        }
+        for (const auto& piece : window_)
+            digests_->update(piece->bytes);
+    }
+    const conf::Sha256Digest came = digests_->sha256.finish();
+    came_ = came;
+    const auto md5_came = digests_->md5.transform([](conf::Md5& md5) { return md5.finish(); });
+    digests_.reset();
     if (object_->sha256) {
         if (came != *object_->sha256) {
             return corrupt(fmt::format("its SHA-256 is {} instead of {}", conf::hex(came),
@@ -305,13 +336,36 @@ Fill::Failure Fill::judge_end() {
     } else {
         // Only what was proved may be remembered as what the object is. ETag: contracts, b2-s3.md
         // 4.3.
-        if (!md5_ || !etag_is_md5_) return std::nullopt;
-        const std::string md5 = conf::hex(md5_->finish());
+        if (!md5_came || !etag_is_md5_) return std::nullopt;
+        const std::string md5 = conf::hex(*md5_came);
         if (md5 != object_->store_etag)
             return corrupt(fmt::format("its MD5 is {} instead of {}", md5, object_->store_etag));
     }
     sha256_ = came;
+    if (proved) {
+        const std::lock_guard lock(object_->seen->mutex);
+        object_->seen->proved = proved;
+    }
     return std::nullopt;
+}
+
+// All of the object is here before any of it is shown, so that it can be compared at once with what
+// was proved the last time it was fetched.
+bool Fill::is_judged_as_one() const {
+    return object_->sha256 && !spool_ && !beginning_ && stretch_.length == object_->size &&
+           stretch_.length <= buffer_bytes();
+}
+
+conf::FingerprintDigest Fill::fingerprint() const {
+    conf::Fingerprint running;
+    for (const auto& piece : window_)
+        running.update(piece->bytes);
+    return running.finish();
+}
+
+bool Fill::is_known_again(const RemoteObject::Proved& proved) const {
+    const std::lock_guard lock(object_->seen->mutex);
+    return object_->seen->proved == proved;
 }
 
 Fill::Failure Fill::corrupt(std::string text) {
@@ -333,17 +387,21 @@ std::uint64_t Fill::buffer_bytes() const {
 }
 
 void Fill::begin_digests() {
-    hash_.emplace();
-    md5_.reset();
+    digests_.reset();
+    if (beginning_) {
+        if (beginning_->digests) digests_.emplace(*beginning_->digests);
+        return;
+    }
+    if (stretch_.length < object_->size) return;
+    digests_.emplace();
     constexpr std::string_view kHex = "0123456789abcdef";
     const std::string& etag = object_->store_etag;
     const bool may_be_md5 = etag.size() == 32 && etag.find_first_not_of(kHex) == etag.npos;
-    if (!object_->sha256 && may_be_md5) md5_.emplace();
+    if (!object_->sha256 && may_be_md5) digests_->md5.emplace();
 }
 
 loop::Task<> Fill::begin_spool() {
     const bool is_whole = stretch_.length == object_->size;
-    if (is_whole) begin_digests();
     if (means_.shelf == nullptr || (!is_whole && !slice_)) co_return;
     const storage::ShelfName name(object_->pool->settings.name, object_->key, object_->version(),
                                   slice_, stretch_.length);
@@ -380,44 +438,74 @@ loop::Task<> Fill::start_anew() {
         window_start_ = window_bytes_ = spooled_ = 0;
         spooling_ = false;
         file_.reset();
+        file_end_.reset();
     }
     received_ = last_piece_ = 0;
+    begin_digests();
     co_await discard_spool();
-    if (had_spool) {
-        co_await begin_spool();
-    } else if (stretch_.length == object_->size) {
-        begin_digests();
-    }
+    if (had_spool) co_await begin_spool();
 }
 
 loop::Task<> Fill::keep(std::string bytes) {
-    if (hash_) hash_->update(bytes);
-    if (md5_) md5_->update(bytes);
-    received_ += bytes.size();
-    last_piece_ = bytes.size();
+    const std::size_t count = bytes.size();
+    if (is_spooling()) co_await spool(bytes);
     if (is_spooling()) {
-        const auto written =
-            co_await loop::offload(means_.loop, *means_.shelf_workers, loop::Lane::bulk,
-                                   [&] { return spool_->append(bytes); });
-        if (written) {
-            const std::lock_guard lock(mutex_);
-            spooled_ += bytes.size();
-        } else {
-            conf::log_warn("not put on the shelf key={} reason=\"{}\"", object_->key,
-                           written.error().text);
-            const std::lock_guard lock(mutex_);
-            spooling_ = false;
-            window_start_ = spooled_;
-        }
+        if (digests_) digests_->update(bytes);
+    } else {
+        put_into_window(std::move(bytes));
     }
-    if (!is_spooling()) {
-        const std::lock_guard lock(mutex_);
-        window_bytes_ += bytes.size();
-        window_.push_back(std::make_shared<const std::string>(std::move(bytes)));
-    }
+    received_ += count;
+    last_piece_ = count;
     publish();
     while (co_await Room(*this)) {
     }
+}
+
+loop::Task<> Fill::spool(std::string_view bytes) {
+    const auto written =
+        co_await loop::offload(means_.loop, *means_.shelf_workers, loop::Lane::bulk,
+                               [&] { return spool_->append(bytes); });
+    if (written) {
+        const std::lock_guard lock(mutex_);
+        spooled_ += bytes.size();
+        co_return;
+    }
+    conf::log_warn("not put on the shelf key={} reason=\"{}\"", object_->key, written.error().text);
+    auto end = begin_piece();
+    const std::lock_guard lock(mutex_);
+    spooling_ = false;
+    window_start_ = spooled_;
+    file_end_ = std::move(end);
+}
+
+// At what has come so far, with what a reader that is left behind in it takes along. Of what is
+// only shown once it is known to be good nobody ever is.
+std::shared_ptr<Fill::Piece> Fill::begin_piece() const {
+    auto piece = std::make_shared<Piece>();
+    piece->start = received_;
+    const bool is_streamed = stretch_.length > buffer_bytes();
+    if (digests_ && is_streamed) piece->before.emplace(*digests_);
+    return piece;
+}
+
+// A small one goes into the piece before it, in place: what readers see of that does not move.
+void Fill::put_into_window(std::string bytes) {
+    const std::uint64_t end = received_ + bytes.size();
+    std::shared_ptr<Piece> piece;
+    if (!window_.empty()) piece = window_.back();
+    const bool goes_behind = piece && piece->bytes.size() + bytes.size() <=
+                                          std::min(kSmallPiece, piece->bytes.capacity());
+    if (!goes_behind) piece = begin_piece();
+    if (digests_ && !is_judged_as_one()) digests_->update(bytes);
+    const std::lock_guard lock(mutex_);
+    window_bytes_ += bytes.size();
+    if (goes_behind) {
+        piece->bytes += bytes;
+        return;
+    }
+    if (bytes.size() < kSmallPiece && end < stretch_.length) bytes.reserve(kSmallPiece);
+    piece->bytes = std::move(bytes);
+    window_.push_back(std::move(piece));
 }
 
 // Lets the readers have what they may.
@@ -448,11 +536,16 @@ bool Fill::make_room() {
             somebody_starves =
                 somebody_starves || (reader->starved_ && reader->position_ >= available_);
         }
-        const std::uint64_t first_bytes = window_.front()->size();
-        if (window_start_ + first_bytes > least && !somebody_starves) return false;
+        const std::shared_ptr<const Piece> first = window_.front();
+        if (first->end() > least && !somebody_starves) return false;
+        // By what it stood in a reader that is left behind knows the digests of what it had.
+        for (FillReader* reader : readers_) {
+            if (reader->position_ >= first->start && reader->position_ < first->end())
+                reader->held_ = first;
+        }
         window_.pop_front();
-        window_start_ += first_bytes;
-        window_bytes_ -= first_bytes;
+        window_start_ = first->end();
+        window_bytes_ -= first->bytes.size();
     }
     return true;
 }
@@ -482,16 +575,11 @@ bool Fill::has_published() {
 }
 
 loop::Task<> Fill::finish(std::optional<Error> error) {
-    {
-        const std::lock_guard lock(proof_->mutex);
-        proof_->good = !error;
-        proof_->spoilt = error && error->kind == ErrorKind::corrupt;
-    }
     FillEnd end{.error = error, .sha256 = sha256_, .body = {}};
     if (!error && is_spooling()) {
         const auto committed =
             co_await loop::offload(means_.loop, *means_.shelf_workers, loop::Lane::quick,
-                                   [&] { return spool_->commit(); });
+                                   [&] { return spool_->commit(came_); });
         if (!committed)
             conf::log_warn("not put on the shelf key={} reason=\"{}\"", object_->key,
                            committed.error().text);
@@ -505,7 +593,8 @@ loop::Task<> Fill::finish(std::optional<Error> error) {
         } else {
             available_ = stretch_.length;
             const bool is_whole = stretch_.length == object_->size && window_start_ == 0;
-            if (file_ == nullptr && is_whole && window_.size() == 1) end.body = window_.front();
+            if (file_ == nullptr && is_whole && window_.size() == 1)
+                end.body = {window_.front(), &window_.front()->bytes};
         }
         waiters.swap(waiters_);
     }
@@ -537,6 +626,8 @@ void Fill::end_waits() {
         room.resume();
     } else if (pause_ != nullptr) {
         pause_->cut();
+    } else if (grant_wait_ != nullptr) {
+        grant_wait_->cut();
     } else if (fetch_ != nullptr) {
         fetch_->cancel();
     }
@@ -553,95 +644,6 @@ std::shared_ptr<FillReader> Fill::join(loop::Loop& loop, std::uint64_t offset) {
     auto reader = std::make_shared<FillReader>(loop, shared_from_this(), position);
     readers_.push_back(reader.get());
     return reader;
-}
-
-// Waits for a byte at a place, or for the end.
-class FillReader::Arrival {
-  public:
-    Arrival(FillReader& reader, std::uint64_t position) : reader_(reader), position_(position) {}
-    bool await_ready() const noexcept { return false; }
-    bool await_suspend(std::coroutine_handle<> waiter) {
-        Fill& fill = *reader_.fill_;
-        std::coroutine_handle<> room;
-        {
-            const std::lock_guard lock(fill.mutex_);
-            if (position_ < fill.available_ || fill.ended_already_) return false;
-            reader_.starved_ = true;
-            reader_.position_ = position_;
-            fill.waiters_.push_back({&reader_.loop_, waiter, position_});
-            room = std::exchange(fill.room_waiter_, nullptr);
-        }
-        if (room) fill.means_.loop.post(room);
-        return true;
-    }
-    void await_resume() const {
-        const std::lock_guard lock(reader_.fill_->mutex_);
-        reader_.starved_ = false;
-    }
-
-  private:
-    FillReader& reader_;
-    std::uint64_t position_;
-};
-
-FillReader::~FillReader() {
-    std::coroutine_handle<> room;
-    bool was_last = false;
-    {
-        const std::lock_guard lock(fill_->mutex_);
-        std::erase(fill_->readers_, this);
-        room = std::exchange(fill_->room_waiter_, nullptr);
-        was_last = fill_->readers_.empty() && !fill_->spooling_ && !fill_->ended_already_;
-    }
-    if (room) fill_->means_.loop.post(room);
-    if (!was_last) return;
-    fill_->means_.loop.post([fill = fill_] {
-        if (fill->is_given_up()) fill->end_waits();
-    });
-}
-
-http::Incoming::View FillReader::look(std::uint64_t offset) {
-    View view;
-    std::coroutine_handle<> room;
-    {
-        const std::lock_guard lock(fill_->mutex_);
-        position_ = offset - fill_->stretch_.offset;
-        room = std::exchange(fill_->room_waiter_, nullptr);
-        const std::uint64_t available = fill_->available_;
-        if (position_ >= available) {
-        } else if (position_ < fill_->spooled_) {
-            view.bytes = std::min(available, fill_->spooled_) - position_;
-            view.file = fill_->file_.get();
-            view.file_offset = position_;
-            view.readers = fill_->means_.shelf_workers;
-        } else if (position_ >= fill_->window_start_) {
-            std::uint64_t start = fill_->window_start_;
-            auto piece = fill_->window_.begin();
-            while (start + (*piece)->size() <= position_)
-                start += (*piece++)->size();
-            held_ = *piece;
-            const std::uint64_t end = std::min(start + held_->size(), available);
-            view.text = std::string_view(*held_).substr(position_ - start, end - position_);
-            view.bytes = view.text.size();
-        }
-    }
-    if (room) fill_->means_.loop.post(room);
-    return view;
-}
-
-loop::Task<bool> FillReader::more(std::uint64_t offset) {
-    const std::optional<Error> error = co_await wait(offset);
-    co_return !error;
-}
-
-loop::Task<std::optional<Error>> FillReader::wait(std::uint64_t offset) {
-    const std::uint64_t position = offset - fill_->stretch_.offset;
-    co_await Arrival(*this, position);
-    const std::lock_guard lock(fill_->mutex_);
-    if (fill_->error_ && position >= fill_->available_) co_return fill_->error_;
-    if (position >= fill_->spooled_ && position < fill_->window_start_)
-        co_return Error{ErrorKind::overloaded, "left behind by faster readers"};
-    co_return std::nullopt;
 }
 
 }  // namespace tidepool::serve

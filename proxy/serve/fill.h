@@ -4,8 +4,7 @@
 
 #include "conf/digest.h"
 #include "conf/error.h"
-#include "proxy/http/response.h"
-#include "proxy/loop/fetch.h"
+#include "proxy/http/fetch.h"
 #include "proxy/loop/loop.h"
 #include "proxy/loop/task.h"
 #include "proxy/loop/worker_pool.h"
@@ -31,7 +30,7 @@ class FillReader;
 // How a fill ended.
 struct FillEnd {
     std::optional<Error> error;                // nothing: all of it came, and is good
-    std::optional<conf::Sha256Digest> sha256;  // of the content, where it was the whole object
+    std::optional<conf::Sha256Digest> sha256;  // of the whole object, where that was proved
     std::shared_ptr<const std::string> body;   // that, where it is in memory in one piece
 };
 
@@ -40,6 +39,17 @@ struct Stretch {
     std::uint64_t offset = 0;
     std::uint64_t length = 0;
     std::uint64_t end() const { return offset + length; }
+};
+
+// The running digests of an object's bytes from its first one on.
+struct RunningDigests {
+    conf::Sha256 sha256;
+    std::optional<conf::Md5> md5;  // where only the store's ETag says what the content should be
+
+    void update(std::string_view bytes) {
+        sha256.update(bytes);
+        if (md5) md5->update(bytes);
+    }
 };
 
 // Where the bytes are kept depends on the shelf. With it they go into a file as they come, which
@@ -52,6 +62,8 @@ struct Stretch {
 // No reader gets the last bytes before they are known to be the last and, of a whole object, the
 // content has the digest that the catalog says (invariant 3). An object that fits origin.buffer is
 // known as a whole before its first byte goes out, so that a wrong one costs a try and no answer.
+// A reader that was left behind takes the digests of what it had along, so that the fetch of the
+// rest proves the whole; how the one that it left ends is nothing to it.
 //
 // Owned by those who read it and by its own task.
 class Fill : public std::enable_shared_from_this<Fill> {
@@ -59,7 +71,7 @@ class Fill : public std::enable_shared_from_this<Fill> {
     // What a fetch works with; all of it outlives the fill.
     struct Means {
         loop::Loop& loop;
-        loop::Fetcher& fetcher;  // of this loop
+        http::Fetcher& fetcher;  // of this loop
         const conf::OriginSettings& settings;
         storage::Shelf* shelf = nullptr;  // null = none
         loop::WorkerPool* shelf_workers = nullptr;
@@ -68,20 +80,23 @@ class Fill : public std::enable_shared_from_this<Fill> {
     // Told once, on the fill's loop, when it has ended.
     using Ended = std::move_only_function<void(FillEnd end)>;
 
-    // What is known of the version that a fill brings. Shared with the fills that go on from where
-    // a reader was left behind; any thread.
-    struct Proof {
-        std::mutex mutex;
-        std::string version;  // all that the origin names it by; "" = nothing came yet
-        std::string etag;     // the same, without quotes
-        bool good = false;    // it came to its end, and was what it should be
-        bool spoilt = false;  // it was not
+    // The version that a fill brings, as its origin names it.
+    struct Version {
+        std::string name;  // all that it says of it
+        std::string etag;  // a part of that, without quotes
+    };
+    // What a reader had before it was left behind.
+    struct Beginning {
+        Version version;
+        // Of all the object's bytes up to there; nothing where it had a part of the object.
+        std::optional<RunningDigests> digests;
     };
 
-    // `slice` names it on the shelf; nothing: it is the whole object, or goes to no shelf. `first`:
-    // of the fill that its reader had the bytes before from, or null.
+    // `slice` names it on the shelf; nothing: it is the whole object, or goes to no shelf. With a
+    // `beginning` it goes on from there to where that was to end, with the same version.
     Fill(Means means, std::shared_ptr<const RemoteObject> object, Stretch stretch,
-         std::optional<std::uint64_t> slice, Ended ended, std::shared_ptr<Proof> first = nullptr);
+         std::optional<std::uint64_t> slice, Ended ended,
+         std::shared_ptr<const Beginning> beginning = nullptr);
 
     // Begins, on the loop of its means. Once, after its first reader has joined.
     void launch();
@@ -94,24 +109,33 @@ class Fill : public std::enable_shared_from_this<Fill> {
     void give_up();
 
     const RemoteObject& object() const { return *object_; }
-    std::shared_ptr<Proof> proof() const { return proof_; }
 
   private:
     friend class FillReader;
     class Room;
+    // Of what came, in memory.
+    struct Piece {
+        std::uint64_t start = 0;  // from the stretch's
+        std::string bytes{};
+        std::optional<RunningDigests> before{};  // of the object's bytes up to it
+        std::uint64_t end() const { return start + bytes.size(); }
+    };
     using Failure = std::optional<storage::StoreFailure>;
 
     static loop::Task<> keep_alive(std::shared_ptr<Fill> self);
     loop::Task<> run();
     loop::Task<> pause(std::chrono::milliseconds wait);
     loop::Task<Failure> attempt();
-    loop::Task<Failure> exchange(loop::Fetch& fetch);
-    loop::Task<Failure> read_refusal(loop::Fetch& fetch, const loop::FetchedHead& head);
-    loop::Task<Failure> read_body(loop::Fetch& fetch);
-    Failure judge_head(const loop::FetchedHead& head);
-    Failure judge_version(const loop::FetchedHead& head);
-    static bool is_version_of(Proof& proof, const std::string& version);
+    loop::Task<Failure> obtain_grant();
+    loop::Task<Failure> exchange(http::Fetch& fetch);
+    loop::Task<Failure> read_refusal(http::Fetch& fetch, const http::AnswerHead& head);
+    loop::Task<Failure> read_body(http::Fetch& fetch);
+    Failure judge_head(const http::AnswerHead& head);
+    Failure judge_version(const http::AnswerHead& head);
     Failure judge_end();
+    bool is_judged_as_one() const;
+    conf::FingerprintDigest fingerprint() const;
+    bool is_known_again(const RemoteObject::Proved& proved) const;
     std::string condition() const;
     Failure corrupt(std::string text);
     storage::StoreFailure broken(const Error& error, bool in_body) const;
@@ -122,6 +146,9 @@ class Fill : public std::enable_shared_from_this<Fill> {
     loop::Task<> discard_spool();
     loop::Task<> start_anew();
     loop::Task<> keep(std::string bytes);
+    loop::Task<> spool(std::string_view bytes);
+    void put_into_window(std::string bytes);
+    std::shared_ptr<Piece> begin_piece() const;
     loop::Task<> finish(std::optional<Error> error);
     void publish();
     bool make_room();
@@ -137,30 +164,34 @@ class Fill : public std::enable_shared_from_this<Fill> {
     const Stretch stretch_;
     const std::optional<std::uint64_t> slice_;
     Ended ended_;
-    const std::shared_ptr<Proof> first_;
-    const std::shared_ptr<Proof> proof_ = std::make_shared<Proof>();
+    const std::shared_ptr<const Beginning> beginning_;
 
     // Of the fill's loop.
-    loop::Fetch* fetch_ = nullptr;        // that runs
+    http::Fetch* fetch_ = nullptr;        // that runs
     loop::Loop::Delay* pause_ = nullptr;  // before the next try
+    DownloadAuthorization::Wait* grant_wait_ = nullptr;
+    DownloadAuthorization::Grant grant_;          // null where the bucket needs none
+    DownloadAuthorization::Grant refused_grant_;  // that did not open it the last time
     std::unique_ptr<storage::Shelf::Filling> spool_;
-    std::optional<conf::Sha256> hash_;
-    std::optional<conf::Md5> md5_;  // where only the store's ETag says what the content should be
-    bool etag_is_md5_ = false;      // as far as the origin tells
+    std::optional<RunningDigests> digests_;  // up to received_, where it is from the object's start
+    bool etag_is_md5_ = false;               // as far as the origin tells
     bool fresh_connection_ = false;
     std::uint64_t received_ = 0;  // bytes, from the stretch's start
     std::uint64_t last_piece_ = 0;
-    std::optional<conf::Sha256Digest> sha256_;  // once it is proved
+    std::optional<conf::Sha256Digest> came_;    // of all that came, where it began with the object
+    std::optional<conf::Sha256Digest> sha256_;  // the same, once it is proved
 
     std::mutex mutex_;
     bool given_up_ = false;  // set on the fill's loop; nobody joins it any more
     bool ended_already_ = false;
     bool spooling_ = false;
     std::optional<Error> error_;
-    std::uint64_t available_ = 0;                            // bytes that readers may have
-    std::uint64_t spooled_ = 0;                              // of these, in the file
-    std::shared_ptr<const storage::OpenFile> file_;          // what was spooled
-    std::deque<std::shared_ptr<const std::string>> window_;  // what follows
+    Version version_;                                // of what came; changed on the fill's loop
+    std::uint64_t available_ = 0;                    // bytes that readers may have
+    std::uint64_t spooled_ = 0;                      // of these, in the file
+    std::shared_ptr<const storage::OpenFile> file_;  // what was spooled
+    std::shared_ptr<const Piece> file_end_;          // where no more could be; no bytes
+    std::deque<std::shared_ptr<Piece>> window_;      // what follows
     std::uint64_t window_start_ = 0;
     std::uint64_t window_bytes_ = 0;
     std::vector<FillReader*> readers_;
@@ -171,33 +202,6 @@ class Fill : public std::enable_shared_from_this<Fill> {
         std::uint64_t beyond;  // needs a byte at this place
     };
     std::vector<Waiter> waiters_;
-};
-
-// One answer's way through a fill. Offsets are the object's. Loop thread of the answer.
-class FillReader final : public http::Incoming {
-  public:
-    FillReader(loop::Loop& loop, std::shared_ptr<Fill> fill, std::uint64_t position)
-        : loop_(loop), fill_(std::move(fill)), position_(position) {}
-    ~FillReader() override;
-
-    View look(std::uint64_t offset) override;
-    loop::Task<bool> more(std::uint64_t offset) override;
-
-    // As more(), and says why not. ErrorKind::overloaded with nothing in `store` where it was left
-    // behind, which the caller can mend by a fetch from `offset` on.
-    loop::Task<std::optional<Error>> wait(std::uint64_t offset);
-
-    std::shared_ptr<Fill::Proof> proof() const { return fill_->proof(); }
-
-  private:
-    friend class tidepool::serve::Fill;
-    class Arrival;
-
-    loop::Loop& loop_;
-    std::shared_ptr<Fill> fill_;
-    std::uint64_t position_;                   // from the stretch's start; under the fill's mutex
-    bool starved_ = false;                     // it has all that there is; the same
-    std::shared_ptr<const std::string> held_;  // what the last view shows
 };
 
 }  // namespace tidepool::serve

@@ -56,7 +56,7 @@ bool is_ranged(const http::RequestHead& head, const CachedFile& file, std::int64
 }  // namespace
 
 FileHandler::FileHandler(loop::Loop& loop, FileFinder& finder, Origin& origin,
-                         loop::Fetcher& fetcher, HandlerRules rules, AccessLogWriter* log)
+                         http::Fetcher& fetcher, HandlerRules rules, AccessLogWriter* log)
     : loop_(loop),
       finder_(finder),
       origin_(origin),
@@ -395,10 +395,10 @@ http::Response FileHandler::failed(std::string_view key, const Error& error) {
         status = 502;  // a store, that gave something else than the catalog says
     } else if (error.store) {
         // A store: 504 where it did not answer in time, 503 where it or its guards say when to come
-        // again, 502 for whatever else it did.
-        const bool comes_again =
-            error.kind == ErrorKind::capped || error.kind == ErrorKind::overloaded;
-        status = error.kind == ErrorKind::timed_out ? 504 : comes_again ? 503 : 502;
+        // again or let nobody in, 502 for whatever else it did.
+        const bool comes_again = error.kind == ErrorKind::capped ||
+                                 error.kind == ErrorKind::overloaded || error.store->unauthorized;
+        status = comes_again ? 503 : error.kind == ErrorKind::timed_out ? 504 : 502;
         retry_s = std::clamp<std::int64_t>(error.store->retry_after.count(), retry_s, kMostRetryS);
     }
     return problem(status, key, "temporarily unavailable",

@@ -38,7 +38,7 @@ struct HandlerRules {
 class FileHandler final : public http::Handler {
   public:
     // `log` may be null: no access log.
-    FileHandler(loop::Loop& loop, FileFinder& finder, Origin& origin, loop::Fetcher& fetcher,
+    FileHandler(loop::Loop& loop, FileFinder& finder, Origin& origin, http::Fetcher& fetcher,
                 HandlerRules rules, AccessLogWriter* log);
 
     std::optional<http::Response> respond_now(const http::RequestHead& head,
@@ -96,7 +96,7 @@ class FileHandler final : public http::Handler {
     loop::Loop& loop_;
     FileFinder& finder_;
     Origin& origin_;
-    loop::Fetcher& fetcher_;
+    http::Fetcher& fetcher_;
     HandlerRules rules_;
     AccessLogWriter* log_;
     VariantMaker* variants_ = nullptr;

@@ -38,7 +38,6 @@ class Origin::ObjectReader final : public http::Incoming {
     bool is_in_piece(std::uint64_t offset) const {
         return offset >= piece_.offset && offset < piece_.end();
     }
-    std::optional<Error> judge_before(std::uint64_t offset);
     std::optional<std::uint64_t> slice_at(std::uint64_t offset) const;
     Stretch piece_at(std::uint64_t offset) const;
     loop::Task<> open_piece(std::uint64_t offset);
@@ -54,21 +53,13 @@ class Origin::ObjectReader final : public http::Incoming {
     Stretch piece_;  // that is being sent; one of the two has it
     std::shared_ptr<storage::OpenFile> file_;
     std::shared_ptr<FillReader> reader_;
-    std::shared_ptr<FillReader> next_;     // keeps the fetch of the next piece wanted
-    std::shared_ptr<Fill::Proof> before_;  // of the fetch that it was left behind by
+    std::shared_ptr<FillReader> next_;  // keeps the fetch of the next piece wanted
 };
 
 http::Incoming::View Origin::ObjectReader::look(std::uint64_t offset) {
     View view;
     if (!is_in_piece(offset)) return view;
-    if (reader_) {
-        view = reader_->look(offset);
-        // The last byte waits until what came before is known to be good.
-        if (before_) view.bytes = std::min(view.bytes, piece_.end() - 1 - offset);
-        if (view.bytes == 0) return {};
-        if (!view.text.empty()) view.text = view.text.substr(0, view.bytes);
-        return view;
-    }
+    if (reader_) return reader_->look(offset);
     view.bytes = piece_.end() - offset;
     view.file = file_.get();
     view.file_offset = offset - piece_.offset;
@@ -86,36 +77,17 @@ loop::Task<std::optional<Error>> Origin::ObjectReader::advance(std::uint64_t off
         if (!is_in_piece(offset)) co_await open_piece(offset);
         if (file_) co_return std::nullopt;
         std::optional<Error> error = co_await reader_->wait(offset);
-        if (!error && before_) error = judge_before(offset);
         if (!error) co_return std::nullopt;
         const bool left_behind = error->kind == ErrorKind::overloaded && !error->store;
         if (!left_behind) co_return error;
-        // It is too slow for those that it shared the fetch with: the rest by one of its own.
+        // It is too slow for those that it shared the fetch with: the rest by one of its own, which
+        // proves what it had before too.
         piece_ = {offset, piece_.end() - offset};
-        before_ = reader_->proof();
-        const auto fill =
-            origin_.make_fill(place_, object_, piece_, std::nullopt, cdn_loop_, {}, before_);
+        const auto fill = origin_.make_fill(place_, object_, piece_, std::nullopt, cdn_loop_, {},
+                                            reader_->beginning(offset));
         reader_ = fill->join(place_.loop, offset);
         fill->launch();
     }
-}
-
-// Whether the fetch that it was left behind by gave what it should have. It has ended since, or was
-// given up, and then nobody knows.
-std::optional<Error> Origin::ObjectReader::judge_before(std::uint64_t offset) {
-    bool good = false;
-    {
-        const std::lock_guard lock(before_->mutex);
-        if (before_->spoilt)
-            return Error{ErrorKind::corrupt, "what came before was not what it should be"};
-        good = before_->good;
-    }
-    if (good) {
-        before_.reset();
-    } else if (offset + 1 == piece_.end()) {
-        return Error{ErrorKind::corrupt, "what came before was never proved"};
-    }
-    return std::nullopt;
 }
 
 std::optional<std::uint64_t> Origin::ObjectReader::slice_at(std::uint64_t offset) const {
@@ -137,7 +109,6 @@ Stretch Origin::ObjectReader::piece_at(std::uint64_t offset) const {
 loop::Task<> Origin::ObjectReader::open_piece(std::uint64_t offset) {
     file_.reset();
     reader_.reset();
-    before_.reset();
     piece_ = piece_at(offset);
     const auto slice = slice_at(offset);
     bool found = co_await open_from_shelf(offset);
@@ -228,7 +199,7 @@ std::shared_ptr<Fill> Origin::make_fill(Place place,
                                         const std::shared_ptr<const RemoteObject>& object,
                                         Stretch stretch, std::optional<std::uint64_t> slice,
                                         const std::string& cdn_loop, const std::string& name,
-                                        std::shared_ptr<Fill::Proof> before) {
+                                        std::shared_ptr<const Fill::Beginning> beginning) {
     const std::uint64_t number = name.empty() ? 0 : ++next_number_;
     auto ended = [this, object, name, number](FillEnd end) {
         if (!name.empty()) forget(name, number);
@@ -241,7 +212,7 @@ std::shared_ptr<Fill> Origin::make_fill(Place place,
                       .shelf_workers = shelf_workers_,
                       .cdn_loop = cdn_loop};
     return std::make_shared<Fill>(std::move(means), object, stretch, slice, std::move(ended),
-                                  std::move(before));
+                                  std::move(beginning));
 }
 
 void Origin::forget(const std::string& name, std::uint64_t number) {

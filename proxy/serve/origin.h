@@ -2,12 +2,13 @@
 #pragma once
 
 #include "conf/settings.h"
+#include "proxy/http/fetch.h"
 #include "proxy/http/response.h"
-#include "proxy/loop/fetch.h"
 #include "proxy/loop/loop.h"
 #include "proxy/loop/task.h"
 #include "proxy/loop/worker_pool.h"
 #include "proxy/serve/fill.h"
+#include "proxy/serve/fill_reader.h"
 #include "proxy/serve/remote_pool.h"
 #include "storage/shelf.h"
 
@@ -45,7 +46,7 @@ class Origin {
     // Where an answer is made.
     struct Place {
         loop::Loop& loop;
-        loop::Fetcher& fetcher;
+        http::Fetcher& fetcher;
     };
     // A stretch of the object, once its first bytes can be sent. `cdn_loop` is the request's.
     loop::Task<Result<std::shared_ptr<http::Incoming>>> open(
@@ -72,7 +73,7 @@ class Origin {
     std::shared_ptr<Fill> make_fill(Place place, const std::shared_ptr<const RemoteObject>& object,
                                     Stretch stretch, std::optional<std::uint64_t> slice,
                                     const std::string& cdn_loop, const std::string& name,
-                                    std::shared_ptr<Fill::Proof> before = nullptr);
+                                    std::shared_ptr<const Fill::Beginning> beginning = nullptr);
     void forget(const std::string& name, std::uint64_t number);
 
     const conf::OriginSettings settings_;

@@ -1,5 +1,6 @@
 #include "proxy/serve/remote_pool.h"
 
+#include <span>
 #include <utility>
 
 #include <fmt/format.h>
@@ -20,26 +21,72 @@ bool RemoteObject::is_of_version(std::string_view id) const {
     return seen->version_id == id;
 }
 
-loop::FetchRequest fetch_of(const RemoteObject& object, std::uint64_t offset, std::uint64_t length,
-                            std::string_view if_match, const conf::OriginSettings& settings,
-                            std::string_view cdn_loop, std::int64_t now) {
+namespace {
+
+// Stores take a signature for 15 minutes, also where their clocks are not quite ours.
+constexpr std::int64_t kSignatureSeconds = 60;
+
+void add_fields(std::string& fields, std::span<const storage::NamedValue> headers) {
+    for (const storage::NamedValue& header : headers)
+        fields.append(header.name).append(": ").append(header.value).append("\r\n");
+}
+
+std::shared_ptr<const RemoteObject::Signed> sign(const RemoteObject& object, std::int64_t now) {
+    storage::StoreRequest request =
+        object.pool->requests.get(object.key, {.version_id = object.version_id}, now);
+    auto made = std::make_shared<RemoteObject::Signed>();
+    made->pool = object.pool.get();
+    made->version_id = object.version_id;
+    made->at = now;
+    made->url = std::move(request.url);
+    add_fields(made->fields, request.headers);
+    return made;
+}
+
+// The last one serves for a while: signing costs as much as all the rest of a request's text, and
+// the slices of an object are asked for one after the other.
+std::shared_ptr<const RemoteObject::Signed> signed_read(const RemoteObject& object,
+                                                        std::int64_t now) {
+    RemoteObject::Seen& seen = *object.seen;
+    {
+        const std::lock_guard lock(seen.mutex);
+        const RemoteObject::Signed* last = seen.read.get();
+        if (last != nullptr && last->pool == object.pool.get() && last->at <= now &&
+            now - last->at < kSignatureSeconds && last->version_id == object.version_id)
+            return seen.read;
+    }
+    auto made = sign(object, now);
+    const std::lock_guard lock(seen.mutex);
+    seen.read = made;
+    return made;
+}
+
+}  // namespace
+
+http::FetchRequest fetch_of(const RemoteObject& object, std::uint64_t offset, std::uint64_t length,
+                            std::string_view if_match, const storage::DownloadGrant& grant,
+                            const conf::OriginSettings& settings, std::string_view cdn_loop,
+                            std::int64_t now) {
     storage::ReadOptions options;
     options.version_id = object.version_id;
     options.if_match = if_match;
     if (offset > 0 || length < object.size) options.range = storage::GetRange{offset, length};
 
     const RemotePool& pool = *object.pool;
-    storage::StoreRequest request = pool.settings.origin == conf::PoolSettings::Origin::s3
-                                        ? pool.requests.get(object.key, options, now)
-                                        : pool.requests.friendly_get(object.key, options, {});
-    loop::FetchRequest fetch;
-    fetch.url = std::move(request.url);
-    for (const storage::NamedValue& header : request.headers)
-        fetch.fields.push_back(header.name + ": " + header.value);
-    fetch.fields.push_back(cdn_loop.empty()
-                               ? "CDN-Loop: " + settings.loop_id
-                               : fmt::format("CDN-Loop: {}, {}", cdn_loop, settings.loop_id));
-    fetch.expected_bytes = length;
+    http::FetchRequest fetch;
+    if (pool.settings.origin == conf::PoolSettings::Origin::s3) {
+        const auto read = signed_read(object, now);
+        fetch.url = read->url;
+        fetch.fields.reserve(read->fields.size() + 128);
+        fetch.fields = read->fields;
+        add_fields(fetch.fields, storage::unsigned_read_headers(options));
+    } else {
+        storage::StoreRequest request = pool.requests.friendly_get(object.key, options, grant);
+        fetch.url = std::move(request.url);
+        add_fields(fetch.fields, request.headers);
+    }
+    fetch.fields.append("CDN-Loop: ").append(cdn_loop).append(cdn_loop.empty() ? "" : ", ");
+    fetch.fields.append(settings.loop_id).append("\r\n");
     fetch.connect_timeout = settings.connect_timeout;
     fetch.first_byte_timeout = settings.first_byte_timeout;
     fetch.stall_timeout = settings.stall_timeout;

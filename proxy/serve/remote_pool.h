@@ -3,7 +3,8 @@
 
 #include "conf/digest.h"
 #include "conf/settings.h"
-#include "proxy/loop/fetch.h"
+#include "proxy/http/fetch.h"
+#include "proxy/serve/download_authorization.h"
 #include "storage/s3_request.h"
 #include "storage/store_gate.h"
 
@@ -33,6 +34,10 @@ struct RemotePool {
     std::atomic<std::uint64_t> corrupt{0};   // contents that were not what the catalog says
     std::atomic<std::uint64_t> missing{0};   // objects that are not there, against the catalog
     std::atomic<std::uint64_t> bytes{0};     // of bodies
+
+    // Null where the bucket is read without one. Set before the pool is shared. Last, as it uses
+    // the gate.
+    std::unique_ptr<DownloadAuthorization> authorization;
 };
 
 // One version of an object in a bucket, as the catalog knows it. Never changes.
@@ -44,11 +49,28 @@ struct RemoteObject {
     std::string store_etag;  // "" = not known
     std::string version_id;  // "" = not known
 
-    // The version that its store named first, by the id that stores give versions: what comes later
-    // must be of the same one. Shared by all that stands for this object.
+    // A content that was proved, by what it is known again.
+    struct Proved {
+        conf::Sha256Digest sha256{};
+        conf::FingerprintDigest fingerprint{};
+        bool operator==(const Proved&) const = default;
+    };
+    // A signed read of all of it.
+    struct Signed {
+        const RemotePool* pool = nullptr;
+        std::string version_id;
+        std::int64_t at = 0;  // seconds since 1970
+        std::string url;
+        std::string fields;  // as those of a FetchRequest
+    };
+    // What is known by having fetched it. Shared by all that stands for this object.
     struct Seen {
         std::mutex mutex;
+        // The version that its store named first, by the id that stores give versions: what comes
+        // later must be of the same one.
         std::string version_id;
+        std::optional<Proved> proved;
+        std::shared_ptr<const Signed> read;  // the last one
     };
     std::shared_ptr<Seen> seen = std::make_shared<Seen>();
     // False where another version was seen before, or the row names another. `id` may be "".
@@ -62,10 +84,12 @@ struct RemoteObject {
     }
 };
 
-// A read of bytes [offset, offset + length) of an object; `if_match` is an ETag or "". `now` is in
-// seconds since 1970. Headers of clients are never passed on but CDN-Loop, with our name appended.
-loop::FetchRequest fetch_of(const RemoteObject& object, std::uint64_t offset, std::uint64_t length,
-                            std::string_view if_match, const conf::OriginSettings& settings,
-                            std::string_view cdn_loop, std::int64_t now);
+// A read of bytes [offset, offset + length) of an object; `if_match` is an ETag or "". `grant` is
+// for a private bucket behind its friendly URL, else empty. `now` is in seconds since 1970. Headers
+// of clients are never passed on but CDN-Loop, with our name appended.
+http::FetchRequest fetch_of(const RemoteObject& object, std::uint64_t offset, std::uint64_t length,
+                            std::string_view if_match, const storage::DownloadGrant& grant,
+                            const conf::OriginSettings& settings, std::string_view cdn_loop,
+                            std::int64_t now);
 
 }  // namespace tidepool::serve

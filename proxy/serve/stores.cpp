@@ -24,7 +24,7 @@ constexpr std::chrono::seconds kBudgetInterval{10};
 
 Stores::Stores(const conf::Settings& settings, std::unique_ptr<storage::Catalog> catalog,
                std::unique_ptr<storage::Shelf> shelf)
-    : catalog_(std::move(catalog)), shelf_(std::move(shelf)) {
+    : origin_(settings.origin), catalog_(std::move(catalog)), shelf_(std::move(shelf)) {
     const conf::WorkerSettings& workers = settings.workers;
     if (catalog_) {
         catalog_workers_ =
@@ -48,6 +48,8 @@ Stores::~Stores() {
     }
     watch_end_.notify_all();
     if (catalog_watch_.joinable()) catalog_watch_.join();
+    for (const auto& [id, remote] : remotes_)
+        end_authorization(remote);
     exchange_budgets();
     if (shelf_) shelf_->stop_scan();
     if (shelf_scan_.joinable()) shelf_scan_.join();
@@ -120,12 +122,18 @@ void Stores::use_pools(const std::vector<KnownPool>& pools) {
     {
         const std::lock_guard lock(pools_mutex_);
         ids_ = std::move(ids);
-        remotes_ = std::move(remotes);
+        std::swap(remotes_, remotes);
+    }
+    // Rows that name pools mean something else now.
+    catalog_state_.fetch_add(1, std::memory_order_release);
+    // Objects may keep a pool that has gone, and let go of it on a loop.
+    for (const auto& [id, before] : remotes) {
+        const auto present = remotes_.find(id);
+        if (present == remotes_.end() || present->second.pool != before.pool)
+            end_authorization(before);
     }
     for (const Remote& remote : replaced)
         exchange(remote);  // what was used meanwhile
-    // Rows that name pools mean something else now.
-    catalog_state_.fetch_add(1, std::memory_order_release);
 }
 
 Stores::Remote Stores::make_remote(const KnownPool& pool) {
@@ -134,7 +142,15 @@ Stores::Remote Stores::make_remote(const KnownPool& pool) {
     const std::shared_ptr<storage::StoreGate> gate(remote.pool, &remote.pool->gate);
     remote.budget = std::make_shared<storage::SavedBudget>(*catalog_, pool.id, gate);
     exchange(remote);
+    if (pool.settings.download_authorization) {
+        remote.pool->authorization = keep_authorized(pool.settings, remote.pool->gate, origin_);
+    }
     return remote;
+}
+
+// Blocks for up to a second.
+void Stores::end_authorization(const Remote& remote) {
+    if (remote.pool->authorization) remote.pool->authorization->stop();
 }
 
 // Blocks on the catalog.

@@ -88,9 +88,11 @@ class Stores {
         std::shared_ptr<storage::SavedBudget> budget;
     };
     Remote make_remote(const KnownPool& pool);
+    static void end_authorization(const Remote& remote);
     static void exchange(const Remote& remote);
     void exchange_budgets();
 
+    const conf::OriginSettings origin_;
     std::unique_ptr<storage::Catalog> catalog_;
     std::unique_ptr<storage::Shelf> shelf_;
 

@@ -192,7 +192,7 @@ struct Body {
 
 Body read_body(const RequestHead& head, std::string_view data, const Cut& cut) {
     Body result;
-    BodyReader reader(head);
+    BodyReader reader({head.chunked, head.content_length});
     while (result.outcome == BodyReader::Outcome::incomplete && result.bytes < data.size()) {
         const std::size_t end = std::min(cut(result.bytes), data.size());
         const std::vector<char> piece(data.begin() + result.bytes, data.begin() + end);

@@ -191,10 +191,10 @@ class B2:
         with self.account.lock:
             return self.account.add_key(capabilities, bucket, prefix)
 
-    def put(self, bucket, key, data, content_type="image/jpeg", headers=None, info=None):
-        """A new version; returns it (.id, .etag, .sha1)."""
+    def put(self, bucket, key, data, content_type="image/jpeg", headers=None, info=None, etag=None):
+        """A new version; returns it (.id, .etag, .sha1). With an `etag` it came in parts, and nothing tells its digest."""
         with self.account.lock:
-            return self.account.bucket(bucket).put(key, data, content_type, headers, info)
+            return self.account.bucket(bucket).put(key, data, content_type, headers, info, etag)
 
     def get(self, bucket, key):
         """The bytes of the current version, or None."""
@@ -222,6 +222,16 @@ class B2:
         """What b2_get_download_authorization gives."""
         with self.account.lock:
             return self.friendly.mint(key or self.key, seconds, bucket=bucket, prefix=prefix, download=True)
+
+    def expire_tokens(self, download=True):
+        """Ends all download tokens, or those of accounts, now; returns how many were good."""
+        with self.account.lock:
+            return self.friendly.expire(download)
+
+    def revoke(self, key):
+        """The key is gone, and with it what its tokens opened."""
+        with self.account.lock:
+            del self.account.keys[key.id]
 
     # --- the log ---
 

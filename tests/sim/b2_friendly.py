@@ -12,7 +12,7 @@ from b2_account import NO_STORE, Failure
 from b2_s3 import Call
 
 OPERATIONS = {"b2_download_file_by_name": "B", "b2_download_file_by_id": "B", "b2_authorize_account": "C",
-              "b2_get_download_authorization": "C", "bad_request": "C"}
+              "b2_get_download_authorization": "C", "b2_list_buckets": "C", "bad_request": "C"}
 OVERRIDES = {"b2ContentDisposition": "content-disposition", "b2ContentLanguage": "content-language",
              "b2Expires": "expires", "b2CacheControl": "cache-control", "b2ContentEncoding": "content-encoding",
              "b2ContentType": "content-type"}
@@ -68,6 +68,8 @@ class FriendlyFace:
                     return self._download(request, call)
                 if call.operation == "b2_authorize_account":
                     return self._authorize_account(request)
+                if call.operation == "b2_list_buckets":
+                    return self._list_buckets(request, call)
                 if call.operation == "b2_get_download_authorization":
                     return self._get_download_authorization(request, call)
                 raise Failure(400, "bad_request", "unknown call")
@@ -92,9 +94,17 @@ class FriendlyFace:
         self.tokens[text] = Token(key, self.account.now() + seconds, **scope)
         return text
 
+    def expire(self, download=True):
+        """Ends what b2_get_download_authorization gave, or b2_authorize_account, now; returns how many that were."""
+        ended = [token for token in self.tokens.values()
+                 if token.download == download and token.expires_s > self.account.now()]
+        for token in ended:
+            token.expires_s = self.account.now()
+        return len(ended)
+
     def _token(self, text):
         token = self.tokens.get(text)
-        if token is None:
+        if token is None or token.key.id not in self.account.keys:
             raise Failure(401, "bad_auth_token", "Invalid authorization token")
         if token.expires_s <= self.account.now():
             raise Failure(401, "expired_auth_token", "Authorization token has expired")
@@ -123,7 +133,8 @@ class FriendlyFace:
         return http1.Answer(200, [("Cache-Control", NO_STORE), ("Content-Type", "application/json;charset=utf-8")],
                             json.dumps(content).encode())
 
-    def _get_download_authorization(self, request, call):
+    def _account_call(self, request, call):
+        """(key, parameters) of a call that an account's token opens."""
         token = self._token(request.get("authorization"))
         if token.download:
             raise Failure(401, "bad_auth_token", "Not the token of an account")
@@ -133,6 +144,27 @@ class FriendlyFace:
                 wanted = dict(json.loads(request.body))
             except (ValueError, TypeError):
                 raise Failure(400, "bad_json", "The body is no JSON object") from None
+        return token.key, wanted
+
+    def _list_buckets(self, request, call):
+        key, wanted = self._account_call(request, call)
+        if wanted.get("accountId") != self.account.id:
+            raise Failure(400, "bad_request", "not the account of this token")
+        name, bucket_id = wanted.get("bucketName"), wanted.get("bucketId")
+        allowed = self.account.buckets.get(key.bucket)
+        asks_for_it = allowed is not None and (name == allowed.name or bucket_id == allowed.id)
+        # A key of one bucket may list that one, and has to say so.
+        if "listBuckets" not in key.capabilities or (key.bucket is not None and not asks_for_it):
+            raise Failure(401, "unauthorized", "not entitled")
+        found = [held for held in self.account.buckets.values()
+                 if name in (None, held.name) and bucket_id in (None, held.id)]
+        return self._json({"buckets": [
+            {"accountId": self.account.id, "bucketId": held.id, "bucketName": held.name, "bucketInfo": held.info,
+             "bucketType": "allPublic" if held.public else "allPrivate", "corsRules": [], "lifecycleRules": [],
+             "options": ["s3"], "revision": 1} for held in found]})
+
+    def _get_download_authorization(self, request, call):
+        key, wanted = self._account_call(request, call)
         bucket = next((held for held in self.account.buckets.values() if held.id == wanted.get("bucketId")), None)
         try:
             seconds = int(wanted["validDurationInSeconds"])
@@ -143,7 +175,6 @@ class FriendlyFace:
             raise Failure(400, "bad_bucket_id", "no bucket has this id")
         if not 1 <= seconds <= _LONGEST_S:
             raise Failure(400, "bad_request", "validDurationInSeconds is out of range")
-        key = token.key
         if "shareFiles" not in key.capabilities or key.bucket not in (None, bucket.name) or not prefix.startswith(
                 key.prefix):
             raise Failure(401, "unauthorized", "not entitled")

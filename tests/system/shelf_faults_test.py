@@ -13,8 +13,8 @@ SIZE = 400_000  # served by sendfile, not from memory
 
 
 class ShelfFaults(cold.ColdCase):
-    def begin(self, hashed=True, **config):
-        self.put("a.jpg", SIZE)
+    def begin(self, hashed=True, etag=None, **config):
+        self.put("a.jpg", SIZE, etag=etag)
         self.server = self.serve_cold({"origin": cold.IMPATIENT, **config}, hashed=hashed)
         self.assert_served(self.server, "a.jpg")
         self.assert_served(self.server, "a.jpg")
@@ -67,15 +67,23 @@ class ShelfFaults(cold.ColdCase):
             file.write(bytes((byte[0] ^ 1,)))
         self.assert_recovers()
 
-    def test_bits_of_a_file_flip_while_nothing_runs(self):
-        path = self.begin()
+    def flip_a_bit_while_nothing_runs(self, path, at):
         self.server.stop_process()
         content = bytearray(path.read_bytes())
-        content[SIZE // 2] ^= 1
+        content[at] ^= 1
         path.write_bytes(content)
         self.server = self.serve_cold(folder=self.server.folder, scanned=False)
         self.assert_recovers()
         self.assertEqual(len(self.fetches()), 1)
+
+    def test_bits_of_a_file_flip_while_nothing_runs(self):
+        self.flip_a_bit_while_nothing_runs(self.begin(), SIZE // 2)
+
+    def test_bits_flip_of_what_the_catalog_knows_no_digest_of(self):
+        for at in (SIZE // 2, SIZE + 5):  # of the bytes, and of the digest behind them
+            with self.subTest(at=at):
+                path = self.begin(hashed=False, etag="0123456789abcdef0123456789abcdef-2")
+                self.flip_a_bit_while_nothing_runs(path, at)
 
     def test_a_file_is_cut_short(self):
         os.truncate(self.begin(), SIZE // 2)

@@ -427,6 +427,55 @@ class Friendly(B2Case):
         self.friendly(f"/file/private/a.jpg?Authorization={token}").expect(200)
         self.friendly(f"/file/private/b.jpg?Authorization={token}").expect(401)
 
+    def api(self, name, token, **body):
+        return self.friendly(f"/b2api/v4/{name}", ("authorization", token), method="POST", body=json.dumps(body).encode())
+
+    def account(self, key):
+        basic = base64.b64encode(f"{key.id}:{key.secret}".encode()).decode()
+        return json.loads(self.friendly("/b2api/v4/b2_authorize_account", ("authorization", f"Basic {basic}")).body)
+
+    def test_buckets_are_listed_to_whom_they_are_allowed(self):
+        wanted = self.b2.account.buckets["private"]
+        for key, named, status in ((self.b2.key, "private", 200), (self.b2.key, None, 200),
+                                   (self.b2.new_key(bucket="private"), "private", 200),
+                                   (self.b2.new_key(bucket="private"), "public", 401),
+                                   (self.b2.new_key(bucket="private"), None, 401),
+                                   (self.b2.new_key(("shareFiles",)), "private", 401)):
+            with self.subTest(key=key, named=named):
+                account = self.account(key)
+                allowed = account["apiInfo"]["storageApi"]["allowed"]
+                self.assertEqual(allowed["buckets"],
+                                 [{"id": wanted.id, "name": "private"}] if key.bucket else None)
+                asked = {"accountId": account["accountId"], **({"bucketName": named} if named else {})}
+                answer = self.api("b2_list_buckets", account["authorizationToken"], **asked)
+                self.assertEqual(answer.status, status)
+                if status == 200:
+                    buckets = {each["bucketName"]: each for each in json.loads(answer.body)["buckets"]}
+                    self.assertEqual(buckets["private"]["bucketId"], wanted.id)
+                    self.assertEqual(buckets["private"]["bucketType"], "allPrivate")
+                    self.assertEqual(len(buckets), 1 if named else len(self.b2.account.buckets))
+        account = self.account(self.b2.key)
+        self.assertEqual(self.api("b2_list_buckets", account["authorizationToken"], accountId="0").status, 400)
+
+    def test_tokens_end_on_command_and_with_their_key(self):
+        self.b2.put("private", "a.jpg", b"bytes")
+        key = self.b2.new_key()
+        token = self.b2.download_token("private", key=key)
+        account = self.account(key)["authorizationToken"]
+        path = f"/file/private/a.jpg?Authorization={token}"
+        self.friendly(path).expect(200)
+        self.assertEqual(self.b2.expire_tokens(), 1)
+        self.assertEqual(self.b2.expire_tokens(), 0)
+        self.error(401, "expired_auth_token", path)
+        self.friendly(f"/file/private/a.jpg?Authorization={account}").expect(200)
+        self.assertEqual(self.b2.expire_tokens(download=False), 1)
+        self.error(401, "expired_auth_token", f"/file/private/a.jpg?Authorization={account}")
+        token = self.b2.download_token("private", key=key)
+        self.b2.revoke(key)
+        self.error(401, "bad_auth_token", f"/file/private/a.jpg?Authorization={token}")
+        basic = base64.b64encode(f"{key.id}:{key.secret}".encode()).decode()
+        self.friendly("/b2api/v4/b2_authorize_account", ("authorization", f"Basic {basic}")).expect(401)
+
 
 class Faults(B2Case):
     DATA = bytes(range(250)) * 400  # 100 kB

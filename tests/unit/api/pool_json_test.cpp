@@ -3,6 +3,7 @@
 #include "conf/settings_schema.h"
 
 #include <algorithm>
+#include <chrono>
 #include <set>
 #include <string>
 
@@ -32,6 +33,9 @@ PoolSettings full_bucket() {
     pool.bucket = "pixelfox-dev";
     pool.endpoint_url = "https://s3.us-west-001.backblazeb2.com";
     pool.download_url = "https://f001.backblazeb2.com";
+    pool.download_authorization = true;
+    pool.download_authorization_lifetime = std::chrono::hours(1);
+    pool.native_url = "https://api.example";
     pool.path_prefix = "a/";
     pool.addressing = PoolSettings::Addressing::virtual_host;
     pool.serve = PoolSettings::Serve::redirect;

@@ -21,6 +21,51 @@ TEST_CASE("digest: known values of SHA-256 and MD5", "[conf][digest]") {
     CHECK(hex(md5("message digest")) == "f96b697d7cb7938d525a2f31aaf161d0");
 }
 
+TEST_CASE("digest: a copy goes on from where the first one is", "[conf][digest]") {
+    const std::string_view text =
+        "all that there is to be said, in more than one block of the hash's";
+    for (const std::size_t at : {std::size_t{0}, std::size_t{5}, text.size()}) {
+        CAPTURE(at);
+        Sha256 first;
+        Md5 first_md5;
+        first.update(text.substr(0, at));
+        first_md5.update(text.substr(0, at));
+        Sha256 second = first;
+        Md5 second_md5 = first_md5;
+        first.update(std::string_view("something else"));
+        first_md5.update(std::string_view("something else"));
+        second.update(text.substr(at));
+        second_md5.update(text.substr(at));
+        CHECK(second.finish() == sha256(text));
+        CHECK(second_md5.finish() == md5(text));
+        const std::string other = std::string(text.substr(0, at)) + "something else";
+        CHECK(first.finish() == sha256(other));
+        CHECK(first_md5.finish() == md5(other));
+    }
+}
+
+TEST_CASE("digest: a fingerprint knows bytes again, in whatever pieces", "[conf][digest]") {
+    const auto print_of = [](std::string_view text, std::size_t step) {
+        Fingerprint running;
+        for (std::size_t at = 0; at < text.size(); at += step)
+            running.update(text.substr(at, step));
+        return running.finish();
+    };
+    std::string text;
+    for (int i = 0; i < 5'000; ++i)
+        text += static_cast<char>(i * 7 + i / 256);
+    const auto print = print_of(text, text.size());
+    for (const std::size_t step : {1UL, 15UL, 16UL, 17UL, 4096UL})
+        CHECK(print_of(text, step) == print);
+    CHECK(print_of("", 1) != print);
+    CHECK(print_of(text + '\0', 6'000) != print);
+    for (const std::size_t at : {0UL, 16UL, 2'500UL, 4'999UL}) {
+        std::string other = text;
+        other[at] = static_cast<char>(other[at] ^ 1);
+        CHECK(print_of(other, other.size()) != print);
+    }
+}
+
 TEST_CASE("digest: HMAC-SHA256 as RFC 4231 has it", "[conf][digest]") {
     CHECK(hex(hmac_sha256(bytes("Jefe"), "what do ya want for nothing?")) ==
           "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");

@@ -2,6 +2,7 @@
 // b2-s3.md 4.6).
 #include "conf/settings_reader.h"
 
+#include <chrono>
 #include <map>
 #include <string>
 #include <vector>
@@ -113,6 +114,11 @@ TEST_CASE("settings of s3: each wrong value is one problem that says what to do"
         {"access_key_id", "", "is missing"},
         {"base_path", "'/srv/uploads'", "a pool of type s3 has no folder"},
         {"origin", "'friendly'", "fetched from download_url"},
+        {"download_authorization", "true", "write origin = \"friendly\""},
+        {"download_authorization", "'yes'", "expected true or false"},
+        {"download_authorization_lifetime", "'19s'", "from 20s to 7d"},
+        {"download_authorization_lifetime", "'8d'", "from 20s to 7d"},
+        {"native_url", "'api.backblazeb2.com'", "expected a URL"},
         {"addressing", "'virtual'", "expected \"path\" or \"virtual_host\""},
         {"budget_warning_percent", "0", "from 1 to 100"},
     };
@@ -123,6 +129,31 @@ TEST_CASE("settings of s3: each wrong value is one problem that says what to do"
         CHECK_THAT(found.front(), Catch::StartsWith(std::string("pool[1].") + key + ": "));
         CHECK_THAT(found.front(), Catch::Contains(problem));
     }
+}
+
+TEST_CASE("settings of s3: a private bucket behind its friendly URL", "[conf][settings]") {
+    Values values = kCold;
+    values["origin"] = "'friendly'";
+    values["download_authorization"] = "true";
+    const ReadSettings settings = read(pool(values));  // B2 says the download_url
+    CHECK(settings.problems.empty());
+    REQUIRE(settings.settings.pools.size() == 1);
+    CHECK(settings.settings.pools.front().download_authorization);
+    CHECK(settings.settings.pools.front().download_authorization_lifetime ==
+          std::chrono::hours(24));
+    CHECK(settings.settings.pools.front().native_url == "https://api.backblazeb2.com");
+
+    const auto redirects = problems(pool(values, {{"serve", "'redirect'"}}));
+    REQUIRE(redirects.size() == 1);
+    CHECK_THAT(redirects.front(), Catch::StartsWith("pool[1].download_authorization: visitors"));
+    const auto nowhere = problems(pool(values, {{"native_url", "''"}}));
+    REQUIRE(nowhere.size() == 1);
+    CHECK_THAT(nowhere.front(), Catch::StartsWith("pool[1].native_url: is empty"));
+    const auto local = problems(
+        "[[pool]]\nname = 'hot'\nbase_path = '/srv/uploads'\n"
+        "download_authorization = true\n");
+    REQUIRE(local.size() == 1);
+    CHECK_THAT(local.front(), Catch::Contains("belongs to pools of type s3"));
 }
 
 TEST_CASE("settings of s3: invariant 10, a secret in the wrong place is not repeated",

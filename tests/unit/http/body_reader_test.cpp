@@ -11,16 +11,12 @@ using Outcome = BodyReader::Outcome;
 
 namespace {
 
-RequestHead with_length(std::uint64_t bytes) {
-    RequestHead head;
-    head.content_length = bytes;
-    return head;
+BodyFraming with_length(std::uint64_t bytes) {
+    return {.content_length = bytes};
 }
 
-RequestHead chunked() {
-    RequestHead head;
-    head.chunked = true;
-    return head;
+BodyFraming chunked() {
+    return {.chunked = true};
 }
 
 struct Read {
@@ -29,8 +25,8 @@ struct Read {
     bool operator==(const Read&) const = default;
 };
 
-Read read(const RequestHead& head, const std::string& text, std::size_t step) {
-    BodyReader reader(head);
+Read read(BodyFraming framing, const std::string& text, std::size_t step) {
+    BodyReader reader(framing);
     Read result;
     std::size_t fed = 0;
     while (result.outcome == Outcome::incomplete && fed < text.size()) {
@@ -43,11 +39,11 @@ Read read(const RequestHead& head, const std::string& text, std::size_t step) {
 }
 
 // The outcome is the same in pieces of every size.
-Read read(const RequestHead& head, const std::string& text) {
-    const Read whole = read(head, text, text.size());
+Read read(BodyFraming framing, const std::string& text) {
+    const Read whole = read(framing, text, text.size());
     for (std::size_t step = 1; step < text.size(); ++step) {
         INFO("in pieces of " << step);
-        CHECK(read(head, text, step) == whole);
+        CHECK(read(framing, text, step) == whole);
     }
     return whole;
 }
@@ -130,7 +126,7 @@ TEST_CASE("body: nothing is read behind the end", "[http][body]") {
 
 TEST_CASE("body: its content is gathered without its framing", "[http][body]") {
     struct Case {
-        RequestHead head;
+        BodyFraming framing;
         std::string text;
         std::string content;
     };
@@ -143,7 +139,7 @@ TEST_CASE("body: its content is gathered without its framing", "[http][body]") {
     for (const Case& each : cases) {
         for (std::size_t step = 1; step <= each.text.size(); ++step) {
             std::string content;
-            BodyReader body(each.head, &content);
+            BodyReader body(each.framing, &content);
             auto outcome = BodyReader::Outcome::incomplete;
             for (std::size_t at = 0;
                  at < each.text.size() && outcome == BodyReader::Outcome::incomplete; at += step)

@@ -1,5 +1,6 @@
 #include "proxy/serve/fill.h"
 
+#include "proxy/serve/fill_reader.h"
 #include "tests/support/folder.h"
 #include "tests/support/stub_origin.h"
 
@@ -8,6 +9,7 @@
 #include <atomic>
 #include <charconv>
 #include <chrono>
+#include <csignal>
 #include <cstdint>
 #include <functional>
 #include <latch>
@@ -22,6 +24,7 @@
 
 #include <catch2/catch.hpp>
 #include <fmt/format.h>
+#include <sys/resource.h>
 
 using namespace tidepool;
 using namespace tidepool::serve;
@@ -90,7 +93,7 @@ struct Stored {
 // One loop's part of the server.
 struct Side {
     loop::Loop loop;
-    loop::Fetcher fetcher{loop, 8};
+    http::Fetcher fetcher{loop, 8};
     void run() {
         loop.stop();  // when all tasks have ended
         loop.run();
@@ -138,17 +141,19 @@ class Ground {
 
     Stretch whole() const { return {0, object->size}; }
     std::shared_ptr<Fill> make_fill() { return make_fill(whole(), std::nullopt); }
-    std::shared_ptr<Fill> make_fill(Stretch stretch, std::optional<std::uint64_t> slice) {
+    std::shared_ptr<Fill> make_fill(Stretch stretch, std::optional<std::uint64_t> slice,
+                                    std::shared_ptr<const Fill::Beginning> beginning = nullptr) {
         if (!pool_) pool_ = std::make_shared<RemotePool>(pool_settings);
         auto known = std::make_shared<RemoteObject>(*object);
         known->pool = pool_;
         Fill::Means means{.loop = first.loop,
                           .fetcher = first.fetcher,
                           .settings = settings,
-                          .shelf = shelf.get(),
+                          .shelf = beginning ? nullptr : shelf.get(),
                           .shelf_workers = &workers_};
-        return std::make_shared<Fill>(std::move(means), std::move(known), stretch, slice,
-                                      [this](FillEnd end) { ends.push_back(std::move(end)); });
+        return std::make_shared<Fill>(
+            std::move(means), std::move(known), stretch, slice,
+            [this](FillEnd end) { ends.push_back(std::move(end)); }, std::move(beginning));
     }
     RemotePool& pool() { return *pool_; }
     Breaker& breaker() { return pool_->gate.reads; }
@@ -472,6 +477,270 @@ TEST_CASE("fill: a fast reader waits for a slow one no longer than the buffer la
     }
 }
 
+// ---- who is left behind
+
+namespace {
+
+constexpr std::uint64_t kTaken = 10'000;      // by the slow reader, of each fetch that it loses
+constexpr std::uint64_t kMuchMore = 400'000;  // by the fast one: more than fill and fetch hold
+
+// The slow reader's way through `stretch` of the object.
+struct Slow {
+    Got got;
+    std::uint64_t offset = 0;
+    std::shared_ptr<const Fill::Beginning> beginning;
+};
+
+// A fast reader leaves the slow one behind and leaves then itself, so that the fetch is given up.
+Task<> lose_fetch(Ground& ground, Fill& fill, Stretch stretch, Slow& slow) {
+    loop::Loop& loop = ground.first.loop;
+    const std::uint64_t offset = slow.offset;
+    auto reader = fill.join(loop, offset);
+    auto fast = fill.join(loop, offset);
+    fill.launch();
+    const std::size_t had = slow.got.bytes.size();
+    co_await read(*reader, offset, offset + kTaken, slow.got);
+    Got much;
+    co_await read(*fast, offset, offset + kMuchMore, much);
+    CHECK_FALSE(much.error);
+    co_await read(*reader, offset + kTaken, stretch.end(), slow.got);
+    CHECK(slow.got.is(ErrorKind::overloaded));
+    if (!slow.got.is(ErrorKind::overloaded)) co_return;
+    slow.got.error.reset();
+    slow.offset = offset + slow.got.bytes.size() - had;
+    slow.beginning = reader->beginning(slow.offset);
+}
+
+// As Origin does it: what it was left behind with, by a fetch of the rest, and so on.
+Task<> read_although_left_behind(Ground& ground, Stretch stretch, std::size_t times, Slow& slow) {
+    slow.offset = stretch.offset;
+    for (std::size_t i = 0; i <= times; ++i) {
+        const Stretch rest{slow.offset, stretch.end() - slow.offset};
+        const auto fill = ground.make_fill(rest, std::nullopt, slow.beginning);
+        if (i < times) {
+            co_await lose_fetch(ground, *fill, stretch, slow);
+            if (slow.got.error) co_return;
+            continue;
+        }
+        const auto reader = fill->join(ground.first.loop, slow.offset);
+        fill->launch();
+        co_await read(*reader, slow.offset, stretch.end(), slow.got);
+    }
+}
+
+Got get_although_left_behind(Ground& ground, Stretch stretch, std::size_t times) {
+    Slow slow;
+    ground.first.loop.tasks().spawn(read_although_left_behind(ground, stretch, times, slow));
+    ground.first.run();
+    return slow.got;
+}
+
+}  // namespace
+
+TEST_CASE("fill: who was left behind gets the whole, proved, though its fetches were given up",
+          "[serve][fill]") {
+    const std::string body = test::pattern(kLarge);
+    enum class Known : std::uint8_t { sha256, md5, nothing };
+    for (const std::size_t times : {1UL, 2UL}) {
+        for (const Known known : {Known::sha256, Known::md5, Known::nothing}) {
+            CAPTURE(times, static_cast<int>(known));
+            const Stored stored{body, known == Known::md5 ? conf::hex(conf::md5(body)) : "v1"};
+            Ground ground(stored);
+            if (known == Known::sha256) ground.object->sha256 = conf::sha256(body);
+            if (known == Known::md5) ground.object->store_etag = stored.etag;
+            check_whole(get_although_left_behind(ground, ground.whole(), times), stored);
+            REQUIRE(ground.ends.size() == times + 1);
+            for (std::size_t i = 0; i < times; ++i)
+                CHECK((ground.ends[i].error && ground.ends[i].error->kind == ErrorKind::closed));
+            CHECK_FALSE(ground.ends[times].error);
+            CHECK(ground.ends[times].sha256.has_value() == (known != Known::nothing));
+            const auto requests = ground.origin.requests();
+            REQUIRE(requests.size() == times + 1);
+            CHECK(requests[0].field("if-match").empty());
+            CHECK(requests[times].field("if-match") == fmt::format("\"{}\"", stored.etag));
+            CHECK(requests[times].field("range").starts_with("bytes="));
+            CHECK(ground.pool().corrupt == 0);
+        }
+    }
+}
+
+TEST_CASE("fill: who was left behind goes on in pieces of any size", "[serve][fill]") {
+    const Stored stored{test::pattern(kLarge)};
+    for (const std::size_t said_at_once : {777UL, 5'000UL, 30'000UL}) {
+        CAPTURE(said_at_once);
+        Ground ground(stored, [&](const Request& request, Line& line) {
+            line.say(stored.head(request));
+            std::string_view left = stored.bytes(request);
+            while (!left.empty()) {
+                line.say(left.substr(0, said_at_once));
+                left.remove_prefix(std::min(said_at_once, left.size()));
+            }
+        });
+        ground.object->sha256 = conf::sha256(stored.body);
+        check_whole(get_although_left_behind(ground, ground.whole(), 2), stored);
+    }
+}
+
+TEST_CASE("fill: who was left behind never has wrong bytes as a whole", "[serve][fill]") {
+    const std::string body = test::pattern(kLarge);
+    const Stored stored{body, conf::hex(conf::md5(body))};
+    for (const std::size_t times : {1UL, 2UL}) {
+        for (std::size_t wrong_one = 0; wrong_one <= times; ++wrong_one) {
+            for (const bool by_md5 : {false, true}) {
+                CAPTURE(times, wrong_one, by_md5);
+                Ground ground(stored, [&](const Request& request, Line& line) {
+                    Stored said = stored;
+                    // One byte, that this fetch's reader has before it loses it.
+                    if (request.number == wrong_one)
+                        said.body[stored.part_of(request).first + 5] ^= 1;
+                    said.answer(request, line);
+                });
+                if (by_md5) ground.object->store_etag = stored.etag;
+                if (!by_md5) ground.object->sha256 = conf::sha256(body);
+                const Got got = get_although_left_behind(ground, ground.whole(), times);
+                CHECK(got.is(ErrorKind::corrupt));
+                CHECK(got.bytes.size() < kLarge);
+                CHECK_FALSE(ground.ends.back().sha256);
+            }
+        }
+    }
+}
+
+TEST_CASE("fill: who was left behind gets no other version behind its bytes", "[serve][fill]") {
+    const Stored stored{test::pattern(kLarge)};
+    const Stored other{std::string(kLarge, 'x'), "v2"};
+    for (const std::size_t times : {1UL, 2UL}) {
+        for (const bool store_knows_if_match : {false, true}) {
+            CAPTURE(times, store_knows_if_match);
+            Ground ground(stored, [&](const Request& request, Line& line) {
+                if (request.number < times) {
+                    stored.answer(request, line);
+                } else if (store_knows_if_match) {
+                    line.say(test::answer(412, "no"));
+                } else {
+                    other.answer(request, line);
+                }
+            });
+            ground.settings.tries = 1;
+            const Got got = get_although_left_behind(ground, ground.whole(), times);
+            CHECK(got.is(store_knows_if_match ? ErrorKind::conflict : ErrorKind::corrupt));
+            CHECK(got.bytes.size() < kLarge);
+            CHECK((got.bytes == stored.body.substr(0, got.bytes.size())));
+        }
+    }
+}
+
+TEST_CASE("fill: who was left behind in a part gets the rest of it, of the same version",
+          "[serve][fill]") {
+    const Stored stored{test::pattern(kLarge)};
+    const Stored other{std::string(kLarge, 'x'), "v2"};
+    const Stretch stretch{100'000, 800'000};
+    for (const bool is_same : {true, false}) {
+        CAPTURE(is_same);
+        Ground ground(stored, [&](const Request& request, Line& line) {
+            (request.number == 0 || is_same ? stored : other).answer(request, line);
+        });
+        ground.settings.tries = 1;
+        ground.object->sha256 = conf::sha256(stored.body);
+        const Got got = get_although_left_behind(ground, stretch, 1);
+        CHECK(got.is(ErrorKind::corrupt) == !is_same);
+        CHECK((got.bytes == stored.body.substr(stretch.offset, got.bytes.size())));
+        CHECK((got.bytes.size() == stretch.length) == is_same);
+    }
+}
+
+TEST_CASE("fill: who was left behind before it had anything goes on from nothing",
+          "[serve][fill]") {
+    const Stored stored{test::pattern(kLarge)};
+    Ground ground(stored);
+    const auto fill = ground.make_fill();
+    const auto answer = [&]() -> Task<> {
+        auto slow = fill->join(ground.first.loop, 0);
+        auto fast = fill->join(ground.first.loop, 0);
+        fill->launch();
+        Got got;
+        co_await read(*fast, 0, kMuchMore, got);
+        const auto error = co_await slow->wait(0);
+        CHECK((error && error->kind == ErrorKind::overloaded));
+        CHECK(slow->beginning(0) == nullptr);
+    };
+    ground.first.loop.tasks().spawn(answer());
+    ground.first.run();
+}
+
+namespace {
+
+// No file of this process may become larger for now.
+class FileLimit {
+  public:
+    explicit FileLimit(rlim_t bytes) {
+        REQUIRE(getrlimit(RLIMIT_FSIZE, &before_) == 0);
+        const rlimit limit{.rlim_cur = bytes, .rlim_max = before_.rlim_max};
+        REQUIRE(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+    }
+    ~FileLimit() {
+        setrlimit(RLIMIT_FSIZE, &before_);
+        std::signal(SIGXFSZ, signal_before_);
+    }
+    FileLimit(const FileLimit&) = delete;
+    FileLimit& operator=(const FileLimit&) = delete;
+
+  private:
+    void (*signal_before_)(int) = std::signal(SIGXFSZ, SIG_IGN);  // a failed write will do
+    rlimit before_{};
+};
+
+}  // namespace
+
+TEST_CASE("fill: who was left behind where the shelf took no more is proved as well",
+          "[serve][fill]") {
+    constexpr std::uint64_t kOnShelf = 300'000;
+    const Stored stored{test::pattern(kLarge)};
+    for (const bool is_wrong : {false, true}) {
+        for (const bool has_all_of_file : {false, true}) {
+            CAPTURE(is_wrong, has_all_of_file);
+            Stored said = stored;
+            if (is_wrong) said.body[10] ^= 1;
+            Ground ground(
+                stored,
+                [&](const Request& request, Line& line) {
+                    (request.number == 0 ? said : stored).answer(request, line);
+                },
+                true);
+            ground.object->sha256 = conf::sha256(stored.body);
+            const FileLimit limit(kOnShelf);
+            const auto fill = ground.make_fill();
+            Got got;
+            const auto answer = [&]() -> Task<> {
+                auto slow = fill->join(ground.first.loop, 0);
+                auto fast = fill->join(ground.first.loop, 0);
+                fill->launch();
+                // Stands in the file, or behind it, while what is there is dropped.
+                co_await read(*slow, 0, has_all_of_file ? kOnShelf + 1 : 10, got);
+                Got much;
+                co_await read(*fast, 0, 2 * kMuchMore, much);
+                fast.reset();
+                co_await read(*slow, got.bytes.size(), kLarge, got);
+                CHECK(got.is(ErrorKind::overloaded));
+                if (!got.is(ErrorKind::overloaded)) co_return;
+                got.error.reset();
+                const std::uint64_t offset = got.bytes.size();
+                CHECK(offset <= 2 * kMuchMore);
+                const auto rest = ground.make_fill({offset, kLarge - offset}, std::nullopt,
+                                                   slow->beginning(offset));
+                slow.reset();
+                auto reader = rest->join(ground.first.loop, offset);
+                rest->launch();
+                co_await read(*reader, offset, kLarge, got);
+            };
+            ground.first.loop.tasks().spawn(answer());
+            ground.first.run();
+            if (is_wrong) CHECK(got.is(ErrorKind::corrupt));
+            if (!is_wrong) check_whole(got, stored);
+        }
+    }
+}
+
 TEST_CASE("fill: with a shelf it goes on when all readers have left", "[serve][fill]") {
     const Stored stored{test::pattern(kLarge)};
     Ground ground(stored, true);
@@ -695,6 +964,28 @@ TEST_CASE("fill: wrong content of a small object is seen by nobody, and fetched 
             CHECK(ground.shelf->find(name).has_value() == ever_right);
         }
     }
+}
+
+TEST_CASE("fill: content that was proved before is known again, and no other is", "[serve][fill]") {
+    const Stored stored{test::pattern(kSmall)};
+    Ground ground(stored, [&](const Request& request, Line& line) {
+        Stored said = stored;
+        if (request.number >= 2 && request.number % 2 == 0)
+            said.body[request.number * 7] = static_cast<char>(said.body[request.number * 7] ^ 1);
+        said.answer(request, line);
+    });
+    ground.object->sha256 = conf::sha256(stored.body);
+    for (int round = 0; round < 6; ++round) {
+        check_whole(ground.fetch(), stored);
+        CHECK(ground.ends.back().sha256 == ground.object->sha256);
+    }
+    CHECK(ground.origin.request_count() == 10);
+    CHECK(ground.pool().corrupt == 4);
+
+    // What is believed of the object has changed, so what was seen of it means nothing.
+    ground.object->sha256 = conf::sha256("something else");
+    ground.settings.tries = 2;
+    CHECK(ground.fetch().is(ErrorKind::corrupt));
 }
 
 TEST_CASE("fill: wrong content of a large object never ends as if it were whole", "[serve][fill]") {

@@ -75,6 +75,14 @@ TEST_CASE("retry: clock and token are mended once, at once", "[storage][retry]")
     CHECK(plan.next(failure(503), kStart));
 }
 
+TEST_CASE("retry: a token that has ended is replaced however few tries there are",
+          "[storage][retry]") {
+    RetryPlan plan({.tries = 1}, most, kStart);
+    CHECK(plan.next(failure(401), kStart) == 0ms);
+    CHECK_FALSE(plan.next(failure(401), kStart));
+    CHECK_FALSE(plan.next(failure(503), kStart));
+}
+
 TEST_CASE("retry: very many tries do not overflow", "[storage][retry]") {
     RetryPlan plan({.tries = 1000, .first = 60s, .budget = 24h * 365}, most, kStart);
     for (int i = 1; i < 1000; ++i) {

@@ -110,7 +110,7 @@ TEST_CASE("s3 request: price classes as B2 has them", "[storage][s3]") {
     const PutOptions options;
     CHECK(requests.get("a", {}, kNow).call_class == CallClass::b);
     CHECK(requests.head("a", {}, kNow).call_class == CallClass::b);
-    CHECK(requests.friendly_get("a", {}, "").call_class == CallClass::b);
+    CHECK(requests.friendly_get("a", {}, {}).call_class == CallClass::b);
     CHECK(requests.put("a", options, kNow).call_class == CallClass::a);
     CHECK(requests.remove("a", "v", kNow).call_class == CallClass::a);
     CHECK(requests.create_upload("a", options, kNow).call_class == CallClass::a);
@@ -185,11 +185,20 @@ TEST_CASE("s3 request: copies name their source encoded", "[storage][s3]") {
 TEST_CASE("s3 request: friendly URLs as B2 reads them", "[storage][s3]") {
     const S3Requests requests(pool());
     // A raw plus would be a blank there.
-    CHECK(requests.friendly_url("uploads/a b+c&d,e.jpg") ==
+    CHECK(requests.friendly_url("uploads/a b+c&d,e.jpg", {}) ==
           "https://f001.backblazeb2.com/file/pixelfox-dev/uploads/a%20b%2Bc%26d%2Ce.jpg");
-    const StoreRequest open = requests.friendly_get("a", {.range = GetRange{0, 1}}, "");
+    const StoreRequest open = requests.friendly_get("a", {.range = GetRange{0, 1}}, {});
     CHECK(open.headers == std::vector<NamedValue>{{"range", "bytes=0-0"}});
-    CHECK(header(requests.friendly_get("a", {}, "4_token"), "authorization") == "4_token");
+    const DownloadGrant grant{.authorization = "4_token", .download_url = {}};
+    CHECK(header(requests.friendly_get("a", {}, grant), "authorization") == "4_token");
+}
+
+TEST_CASE("s3 request: a grant says where it is good", "[storage][s3]") {
+    const DownloadGrant grant{.authorization = "4_token", .download_url = "https://f004.example"};
+    const StoreRequest head = S3Requests(pool()).friendly_head("a", grant);
+    CHECK(head.method == "HEAD");
+    CHECK(head.url == "https://f004.example/file/pixelfox-dev/a");
+    CHECK(header(head, "authorization") == "4_token");
 }
 
 TEST_CASE("s3 request: presigned URLs carry no header", "[storage][s3]") {

@@ -30,6 +30,8 @@ namespace {
 using Sizes = std::vector<std::uint64_t>;
 
 // The folder of a shelf of 1000 bytes.
+constexpr std::uint64_t kDigestBytes = 32;  // behind everything that is on the shelf
+
 class Ground {
   public:
     conf::ShelfSettings settings{.path = "", .size_bytes = 1000, .min_free_bytes = 0};
@@ -48,12 +50,12 @@ class Ground {
     }
     bool has(const std::string& name) const { return fs::exists(path(name)); }
 
-    // The files of what is on the shelf, or being put there, that have this size.
+    // The files of what is on the shelf that have this size.
     std::vector<std::string> files_of(std::uint64_t bytes) const {
         std::vector<std::string> found;
         for (const auto& file : fs::recursive_directory_iterator(settings.path)) {
             if (file.is_regular_file() && file.path().filename() != "in-use" &&
-                file.file_size() == bytes)
+                file.file_size() == bytes + kDigestBytes)
                 found.push_back(file.path());
         }
         return found;
@@ -63,11 +65,13 @@ class Ground {
         REQUIRE(files.size() == 1);
         return files[0];
     }
+    // Without the digests.
     std::uint64_t bytes_on_disk() const {
         std::uint64_t bytes = 0;
         for (const auto& file : fs::recursive_directory_iterator(settings.path)) {
-            if (file.is_regular_file() && file.path().filename() != "in-use")
-                bytes += file.file_size();
+            if (!file.is_regular_file() || file.path().filename() == "in-use") continue;
+            const bool is_committed = file.path().parent_path().filename() != "partial";
+            bytes += file.file_size() - (is_committed ? kDigestBytes : 0);
         }
         return bytes;
     }
@@ -88,11 +92,17 @@ std::string content_of(const ShelfName& name) {
     return std::string(name.bytes(), static_cast<char>('a' + name.bytes() % 26));
 }
 
+// What whoever puts it there knows of it.
+std::optional<conf::Sha256Digest> digest_of(const ShelfName& name) {
+    if (name.is_slice()) return std::nullopt;
+    return conf::sha256(content_of(name));
+}
+
 void put(Shelf& shelf, const ShelfName& name) {
     auto filling = shelf.begin(name);
     if (!filling) FAIL(filling.error().text);
     REQUIRE((*filling)->append(content_of(name)));
-    REQUIRE((*filling)->commit());
+    REQUIRE((*filling)->commit(digest_of(name)));
 }
 
 // What find() gives, read; nothing where it is not there.
@@ -151,7 +161,7 @@ TEST_CASE("shelf: what was committed is found, whole", "[storage][shelf]") {
         REQUIRE((*filling)->file()->read(0, so_far));
         CHECK(so_far == content.substr(0, 60));
         REQUIRE((*filling)->append(std::string_view(content).substr(60)));
-        REQUIRE((*filling)->commit());
+        REQUIRE((*filling)->commit(digest_of(object(100))));
         CHECK(shelf->usage().bytes == 100);  // not twice
     }
     CHECK(shelf->holds(object(100)));
@@ -197,7 +207,67 @@ TEST_CASE("shelf: slices of another size, as after a change of settings, are cou
     CHECK(shelf->usage().bytes == 300);
     CHECK(has(*shelf, slice(0, 100)));
     CHECK(has(*shelf, slice(0, 200)));
-    CHECK(ground.bytes_on_disk() == 300 + 2 * 32);  // each slice has its digest behind it
+    CHECK(ground.bytes_on_disk() == 300);
+}
+
+TEST_CASE("shelf: what things came to is kept with them, over restarts", "[storage][shelf]") {
+    const Ground ground;
+    for (const ShelfName& name : {object(100), slice(3, 50)}) {
+        CAPTURE(name.is_slice());
+        put(*ground.open(), name);
+        const auto shelf = ground.open();
+        const auto file = shelf->find(name);
+        REQUIRE(file);
+        const auto digest = Shelf::digest_of(**file, name);
+        REQUIRE(digest);
+        CHECK(*digest == conf::sha256(content_of(name)));
+    }
+}
+
+TEST_CASE("shelf: what was damaged is not found, and gone", "[storage][shelf]") {
+    const Ground ground;
+    for (const ShelfName& name : {object(100), slice(3, 100)}) {
+        for (const long at : {0L, 99L, 100L}) {  // the last of these is the digest's
+            for (const bool restarted : {false, true}) {
+                CAPTURE(name.is_slice(), at, restarted);
+                auto shelf = ground.open();
+                put(*shelf, name);
+                REQUIRE(has(*shelf, name));
+                {
+                    std::fstream file(ground.file_of(100));
+                    file.seekp(at);
+                    file.put('?');
+                }
+                // Not within the tick of the clock in which it was put there.
+                set_times(ground.file_of(100), 1'600'000'000, 1'600'000'000);
+                if (restarted) shelf = ground.open();
+                const auto found = shelf->find(name);
+                REQUIRE_FALSE(found);
+                CHECK(found.error().kind == ErrorKind::corrupt);
+                CHECK_FALSE(shelf->holds(name));
+                CHECK(ground.files_of(100).empty());
+            }
+        }
+    }
+}
+
+TEST_CASE("shelf: it reads what it has to prove only once", "[storage][shelf]") {
+    const Ground ground;
+    put(*ground.open(), object(100));
+    const auto shelf = ground.open();
+    REQUIRE(has(*shelf, object(100)));
+    // With the times of before nothing tells that it changed.
+    const std::string path = ground.file_of(100);
+    struct stat status{};
+    REQUIRE(stat(path.c_str(), &status) == 0);
+    {
+        std::fstream file(path);
+        file.put('?');
+    }
+    const timespec times[2] = {status.st_atim, status.st_mtim};
+    REQUIRE(utimensat(AT_FDCWD, path.c_str(), times, 0) == 0);
+    CHECK(shelf->find(object(100)));
+    CHECK_FALSE(ground.open()->find(object(100)));
 }
 
 TEST_CASE("shelf: what was not committed leaves nothing", "[storage][shelf]") {
@@ -208,9 +278,17 @@ TEST_CASE("shelf: what was not committed leaves nothing", "[storage][shelf]") {
         REQUIRE(filling);
         CHECK(shelf->usage().bytes == 100);
         REQUIRE((*filling)->append("some of it"));
-        const auto too_early = (*filling)->commit();
+        const auto too_early = (*filling)->commit(digest_of(object(100)));
         REQUIRE_FALSE(too_early);
         CHECK(too_early.error().kind == ErrorKind::invalid);
+    }
+    {
+        const auto filling = shelf->begin(object(100));
+        REQUIRE(filling);
+        REQUIRE((*filling)->append(content_of(object(100))));
+        const auto unproved = (*filling)->commit();
+        REQUIRE_FALSE(unproved);
+        CHECK(unproved.error().kind == ErrorKind::invalid);
     }
     CHECK_FALSE(has(*shelf, object(100)));
     CHECK(shelf->usage().bytes == 0);
@@ -413,7 +491,7 @@ TEST_CASE("shelf: what is put twice is there once", "[storage][shelf]") {
     REQUIRE(second);
     for (const auto* filling : {&first, &second}) {
         REQUIRE((**filling)->append(content_of(object(100))));
-        REQUIRE((**filling)->commit());
+        REQUIRE((**filling)->commit(digest_of(object(100))));
     }
     CHECK(shelf->usage().bytes == 100);
     CHECK(shelf->usage().entries == 1);
@@ -524,7 +602,7 @@ TEST_CASE("shelf: a scan takes files that were cut, and lets foreign ones be", "
         put(*shelf, object(100));
         put(*shelf, object(101));
     }
-    REQUIRE(truncate(ground.file_of(101).c_str(), 50) == 0);
+    REQUIRE(truncate(ground.file_of(101).c_str(), 50 + kDigestBytes) == 0);
     const std::string mine = fs::path(ground.file_of(100)).filename();
     const std::string foreign[] = {
         "README",
@@ -660,7 +738,7 @@ TEST_CASE("shelf: many threads at once", "[storage][shelf]") {
             const auto filling = shelf->begin(name);
             if (!filling) continue;  // full of what others fill
             if (!(*filling)->append(content_of(name))) ++wrong;
-            if (i % 5 != 4 && !(*filling)->commit()) ++wrong;
+            if (i % 5 != 4 && !(*filling)->commit(digest_of(name))) ++wrong;
         }
     };
     {
