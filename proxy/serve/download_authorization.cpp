@@ -52,6 +52,7 @@ void DownloadAuthorization::stop() {
     }
     changed_.notify_all();
     if (thread_.joinable()) thread_.join();
+    const std::lock_guard lock(mutex_);
     wake_all();
 }
 
@@ -114,6 +115,9 @@ void DownloadAuthorization::publish(std::expected<Granted, StoreFailure> result)
             error_ = result.error().error;
             still_good = is_good(moment);
         }
+        // Under the same lock: who asks once the grant is there and refuses it waits for the next
+        // round, and is not told of this one.
+        wake_all();
     }
     if (result) {
         conf::log_info("download authorization got pool={} prefix=\"{}\" good_for_s={}", pool_,
@@ -130,11 +134,10 @@ void DownloadAuthorization::publish(std::expected<Granted, StoreFailure> result)
                 pool_, result.error().error.text);
         }
     }
-    wake_all();
 }
 
+// The lock is held.
 void DownloadAuthorization::wake_all() {
-    const std::lock_guard lock(mutex_);
     for (Wait* const wait : std::exchange(waits_, {})) {
         wait->result_ = answer(wait->refused_, true, now());
         wait->loop_.post(wait->waiter_);
