@@ -8,7 +8,7 @@
 
 namespace tidepool::storage {
 
-Descriptor open_beneath(int base, const std::string& relative, int flags, mode_t mode) {
+conf::Descriptor open_beneath(int base, const std::string& relative, int flags, mode_t mode) {
     open_how how{};
     how.flags = static_cast<std::uint64_t>(flags | O_CLOEXEC | O_NOFOLLOW);
     how.mode = mode;
@@ -18,7 +18,8 @@ Descriptor open_beneath(int base, const std::string& relative, int flags, mode_t
         const long fd = syscall(SYS_openat2, base, relative.c_str(), &how, sizeof how);
         // EAGAIN: a rename ran beside the lookup and the kernel could not prove that it stayed
         // beneath.
-        if (fd >= 0 || (errno != EINTR && errno != EAGAIN)) return Descriptor(static_cast<int>(fd));
+        if (fd >= 0 || (errno != EINTR && errno != EAGAIN))
+            return conf::Descriptor(static_cast<int>(fd));
     }
 }
 

@@ -103,7 +103,7 @@ class Temporary {
   private:
     int folder_;
     std::string name_;
-    Descriptor file_;
+    conf::Descriptor file_;
     bool renamed_ = false;
 };
 
@@ -174,7 +174,7 @@ Result<conf::Sha256Digest> hash_of(int fd, std::uint64_t size) {
 
 // A file's folder, open, and its name there.
 struct LocalDriver::Place {
-    Descriptor folder;
+    conf::Descriptor folder;
     std::string name;
 };
 
@@ -228,7 +228,7 @@ Result<LocalDriver::Place> LocalDriver::place_of(std::string_view key, bool make
     if (!base) return failed(base.error(), key);
     const std::size_t slash = relative->rfind('/');
     const std::string folder = slash == relative->npos ? "." : relative->substr(0, slash);
-    Descriptor opened = open_beneath(base->get(), folder, O_RDONLY | O_DIRECTORY);
+    conf::Descriptor opened = open_beneath(base->get(), folder, O_RDONLY | O_DIRECTORY);
     if (!opened && errno == ENOENT && make) {
         auto made = make_folders(base->get(), folder);
         if (!made) return failed(made.error(), key);
@@ -244,8 +244,8 @@ Result<LocalDriver::Place> LocalDriver::place_of(std::string_view key, bool make
     return Place{std::move(opened), relative->substr(slash + 1)};  // npos + 1 is 0
 }
 
-Result<Descriptor> LocalDriver::make_folders(int base, const std::string& folder) const {
-    Descriptor at = open_beneath(base, ".", O_RDONLY | O_DIRECTORY);
+Result<conf::Descriptor> LocalDriver::make_folders(int base, const std::string& folder) const {
+    conf::Descriptor at = open_beneath(base, ".", O_RDONLY | O_DIRECTORY);
     std::size_t start = 0;
     while (at && start < folder.size()) {
         const std::size_t end = std::min(folder.find('/', start), folder.size());
@@ -256,7 +256,7 @@ Result<Descriptor> LocalDriver::make_folders(int base, const std::string& folder
         } else if (errno != EEXIST) {
             break;
         }
-        Descriptor next = open_beneath(at.get(), name, O_RDONLY | O_DIRECTORY);
+        conf::Descriptor next = open_beneath(at.get(), name, O_RDONLY | O_DIRECTORY);
         if (!next) break;
         at = std::move(next);
         start = end + 1;
@@ -449,7 +449,8 @@ Result<std::vector<std::string>> LocalDriver::check(bool for_writing) {
     if (left && left->free_bytes)
         found.push_back(fmt::format("{} MiB are free", *left->free_bytes >> 20));
     if (!for_writing) return found;
-    const Descriptor base(::open(files_.base_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    const conf::Descriptor base(
+        ::open(files_.base_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!base) return failed(errno, "open", files_.base_path());
     const Temporary probe(base.get());
     if (!probe) return failed(errno, "create a file in", files_.base_path());

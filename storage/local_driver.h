@@ -56,7 +56,7 @@ class LocalDriver final : public Driver {
     Result<std::string> relative_of(std::string_view key) const;
     Result<void> require_servable(std::string_view key) const;
     Result<Place> place_of(std::string_view key, bool make_folders) const;
-    Result<Descriptor> make_folders(int base, const std::string& folder) const;
+    Result<conf::Descriptor> make_folders(int base, const std::string& folder) const;
     Result<std::optional<ObjectInfo>> write_beside(std::string_view key, const PutOptions& options,
                                                    const Fill& fill) const;
     ObjectInfo info_of(std::string_view key, const struct stat& status) const;

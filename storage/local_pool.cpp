@@ -19,8 +19,8 @@ LocalPool::LocalPool(const conf::PoolSettings& settings, std::string key_prefix)
 
 // Opened for each call, like a web server resolves each path from the root: a base path that is
 // remounted or swapped for another folder is followed at once.
-Result<Descriptor> LocalPool::open_base() const {
-    Descriptor base(::open(base_path_.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+Result<conf::Descriptor> LocalPool::open_base() const {
+    conf::Descriptor base(::open(base_path_.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
     if (base) return base;
     auto error = fail_errno(errno, fmt::format("pool {}: base path {}", name_, base_path_));
     error.error().kind = ErrorKind::io;  // its absence says nothing about the files on it
@@ -35,7 +35,7 @@ Result<std::shared_ptr<OpenFile>> LocalPool::open(std::string_view key) const {
     const auto base = open_base();
     if (!base) return std::unexpected(base.error());
     // O_NONBLOCK: opening a pipe somebody left there must not wait for its writer.
-    Descriptor file = open_beneath(base->get(), relative, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+    conf::Descriptor file = open_beneath(base->get(), relative, O_RDONLY | O_NONBLOCK | O_NOCTTY);
     if (!file) return open_failed(errno, fmt::format("pool {}: open {}", name_, relative));
 
     struct stat status{};
@@ -49,7 +49,7 @@ Result<std::shared_ptr<OpenFile>> LocalPool::open(std::string_view key) const {
 }
 
 Result<void> LocalPool::check() const {
-    const Descriptor folder(::open(base_path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    const conf::Descriptor folder(::open(base_path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!folder) return fail_errno(errno, fmt::format("pool {}: base path {}", name_, base_path_));
     return {};
 }

@@ -29,7 +29,7 @@ class LocalPool {
     Result<void> check() const;
 
     // The base path, opened to look things up in it. Its absence is the disk's fault (io).
-    Result<Descriptor> open_base() const;
+    Result<conf::Descriptor> open_base() const;
 
     const std::string& name() const { return name_; }
     const std::string& base_path() const { return base_path_; }

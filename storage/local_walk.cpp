@@ -27,7 +27,7 @@ class Walk {
         : range_(range), wanted_(wanted), visit_(visit) {}
 
     // `path` is "" or ends with a slash.
-    Result<void> enter(Descriptor folder, const std::string& path) {
+    Result<void> enter(conf::Descriptor folder, const std::string& path) {
         const int fd = folder.get();
         const std::unique_ptr<DIR, CloseFolder> stream(fdopendir(folder.release()));
         if (!stream) return fail_errno(errno, "read folder " + path);
@@ -93,7 +93,7 @@ class Walk {
     }
 
     Result<void> descend(int parent, const std::string& path, const std::string& name) {
-        Descriptor folder =
+        conf::Descriptor folder =
             open_beneath(parent, name.substr(0, name.size() - 1), O_RDONLY | O_DIRECTORY);
         if (folder) return enter(std::move(folder), path);
         // Removed, or replaced by a link or a file, since it was read.
@@ -112,7 +112,7 @@ class Walk {
 Result<void> walk_files(int base, const WalkRange& range,
                         const std::function<bool(std::string_view name)>& wanted,
                         const WalkVisitor& visit) {
-    Descriptor folder = open_beneath(base, ".", O_RDONLY | O_DIRECTORY);
+    conf::Descriptor folder = open_beneath(base, ".", O_RDONLY | O_DIRECTORY);
     if (!folder) return open_failed(errno, "open the base path");
     return Walk(range, wanted, visit).enter(std::move(folder), "");
 }

@@ -2,10 +2,16 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <random>
 
 namespace tidepool::storage {
 
 using std::chrono::milliseconds;
+
+double random_part() {
+    thread_local std::minstd_rand engine{std::random_device{}()};
+    return std::uniform_real_distribution<double>()(engine);
+}
 
 bool RetryPlan::may_try(NextTry next) {
     switch (next) {

@@ -18,6 +18,9 @@ struct RetryLimits {
     std::chrono::milliseconds budget{300'000};  // from the first try on; no try begins after it
 };
 
+// From 0 up to 1, by a generator of the calling thread's own.
+double random_part();
+
 // The story of one call. Not shared between threads; may live on an event loop.
 class RetryPlan {
   public:

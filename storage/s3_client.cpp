@@ -5,7 +5,6 @@
 
 #include <cstdlib>
 #include <ctime>
-#include <random>
 #include <thread>
 #include <utility>
 
@@ -17,11 +16,6 @@ namespace {
 
 // A store refuses signatures that are 15 minutes off; less than a minute is no explanation.
 constexpr std::int64_t kNoticeableSkew = 60;
-
-double random_fraction() {
-    thread_local std::minstd_rand random{std::random_device{}()};
-    return std::uniform_real_distribution<double>(0, 1)(random);
-}
 
 Breaker::Time steady_now() {
     return std::chrono::steady_clock::now();
@@ -49,7 +43,7 @@ S3Client::S3Client(const conf::PoolSettings& settings, std::shared_ptr<StoreGate
       http_(limits_.http) {}
 
 RetryPlan S3Client::new_plan() const {
-    return {limits_.retry, random_fraction, steady_now()};
+    return {limits_.retry, random_part, steady_now()};
 }
 
 void S3Client::wait(std::chrono::milliseconds duration) const {

@@ -43,7 +43,7 @@ class Memory {
     }
 
   private:
-    Descriptor statm_;
+    conf::Descriptor statm_;
 };
 
 Recipe warm_up_recipe(Format format) {
@@ -100,7 +100,7 @@ Result<void> read_source(const Job& job, int fd, Source& source) {
     return {};
 }
 
-Result<Descriptor> do_job(const Job& job, int source_fd, Answer& answer) {
+Result<conf::Descriptor> do_job(const Job& job, int source_fd, Answer& answer) {
     if (auto limited = limit_processor_time(job.cpu_seconds); !limited)
         return std::unexpected(limited.error());
     Source source;
@@ -116,7 +116,7 @@ Result<Descriptor> do_job(const Job& job, int source_fd, Answer& answer) {
     return make_sealed_file(made->bytes.view());
 }
 
-Result<Descriptor> do_job_within_memory(const Job& job, int source_fd, Answer& answer) {
+Result<conf::Descriptor> do_job_within_memory(const Job& job, int source_fd, Answer& answer) {
     try {
         return do_job(job, source_fd, answer);
     } catch (const std::bad_alloc&) {

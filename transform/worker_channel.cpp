@@ -28,14 +28,14 @@ std::unexpected<Error> fail_socket(const char* doing) {
 }
 
 // There is room for one descriptor; the kernel closes those that it cannot place.
-Descriptor take_descriptor(msghdr& message) {
-    Descriptor taken;
+conf::Descriptor take_descriptor(msghdr& message) {
+    conf::Descriptor taken;
     for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr;
          part = CMSG_NXTHDR(&message, part)) {
         if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
         int fd = -1;
         std::memcpy(&fd, CMSG_DATA(part), sizeof fd);
-        taken = Descriptor(fd);
+        taken = conf::Descriptor(fd);
     }
     return taken;
 }
@@ -58,7 +58,7 @@ Result<Channel> open_channel() {
     int ends[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
         return fail_errno(errno, "make a socket pair");
-    Channel channel{Descriptor(ends[0]), Descriptor(ends[1])};
+    Channel channel{conf::Descriptor(ends[0]), conf::Descriptor(ends[1])};
     if (fcntl(channel.ours.get(), F_SETFL, O_NONBLOCK) != 0)
         return fail_errno(errno, "make a socket pair");
     return channel;
@@ -87,7 +87,7 @@ Result<void> send_packet(int socket, std::span<const char> bytes, int fd) {
     return {};
 }
 
-Result<Descriptor> receive_packet(int socket, std::span<char> into) {
+Result<conf::Descriptor> receive_packet(int socket, std::span<char> into) {
     iovec part{into.data(), into.size()};
     msghdr message{};
     message.msg_iov = &part;
@@ -100,15 +100,15 @@ Result<Descriptor> receive_packet(int socket, std::span<char> into) {
         received = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
     } while (received < 0 && errno == EINTR);
     if (received < 0) return fail_socket("receive from the other process");
-    Descriptor taken = take_descriptor(message);
+    conf::Descriptor taken = take_descriptor(message);
     if (received == 0) return fail(ErrorKind::closed, "the other process has ended");
     if (static_cast<std::size_t>(received) != into.size() || (message.msg_flags & MSG_TRUNC) != 0)
         return fail(ErrorKind::invalid, "a message of another length");
     return taken;
 }
 
-Result<Descriptor> make_sealed_file(std::span<const char> bytes) {
-    Descriptor file(memfd_create("variant", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+Result<conf::Descriptor> make_sealed_file(std::span<const char> bytes) {
+    conf::Descriptor file(memfd_create("variant", MFD_CLOEXEC | MFD_ALLOW_SEALING));
     if (!file) return fail_errno(errno, "make a memory file");
     std::size_t done = 0;
     while (done < bytes.size()) {

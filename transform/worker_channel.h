@@ -3,8 +3,8 @@
 // they are in memory.
 #pragma once
 
+#include "conf/descriptor.h"
 #include "conf/error.h"
-#include "transform/descriptor.h"
 #include "transform/recipe.h"
 
 #include <array>
@@ -48,8 +48,8 @@ static_assert(std::is_trivially_copyable_v<Job> && std::is_trivially_copyable_v<
 
 // A pair of ends, both closed on exec. The first does not block.
 struct Channel {
-    Descriptor ours;
-    Descriptor theirs;
+    conf::Descriptor ours;
+    conf::Descriptor theirs;
 };
 Result<Channel> open_channel();
 
@@ -59,7 +59,7 @@ Result<void> send_packet(int socket, std::span<const char> bytes, int fd);
 
 // Receives one message of exactly this size. `closed` where the other end has gone, `busy` where
 // there is none yet, `invalid` where it has another form.
-Result<Descriptor> receive_packet(int socket, std::span<char> into);
+Result<conf::Descriptor> receive_packet(int socket, std::span<char> into);
 
 template <class Message>
 Result<void> send_message(int socket, const Message& message, int fd = -1) {
@@ -68,12 +68,12 @@ Result<void> send_message(int socket, const Message& message, int fd = -1) {
 
 // The descriptor that came with it, or none.
 template <class Message>
-Result<Descriptor> receive_message(int socket, Message& into) {
+Result<conf::Descriptor> receive_message(int socket, Message& into) {
     return receive_packet(socket, {reinterpret_cast<char*>(&into), sizeof into});
 }
 
 // A memory file that nobody can change any more.
-Result<Descriptor> make_sealed_file(std::span<const char> bytes);
+Result<conf::Descriptor> make_sealed_file(std::span<const char> bytes);
 // True where it is one, of this size.
 bool is_sealed_file(int fd, std::uint64_t bytes);
 

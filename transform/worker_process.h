@@ -1,8 +1,8 @@
 // Starting and ending worker processes, from the server's side. Blocks shortly.
 #pragma once
 
+#include "conf/descriptor.h"
 #include "conf/error.h"
-#include "transform/descriptor.h"
 #include "transform/worker.h"
 
 #include <string>
@@ -17,7 +17,7 @@ inline constexpr int kWorkerSocket = 3;
 
 struct WorkerProcess {
     pid_t pid = 0;
-    Descriptor socket;  // does not block
+    conf::Descriptor socket;  // does not block
 };
 
 // Runs `program worker`, which calls run_worker with these limits. Its environment is made for it.

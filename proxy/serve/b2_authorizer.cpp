@@ -21,12 +21,6 @@ std::chrono::steady_clock::time_point now() {
     return std::chrono::steady_clock::now();
 }
 
-bool names_the_token(const Error& error) {
-    if (!error.store) return false;
-    const std::string& code = error.store->code;
-    return code == "bad_auth_token" || code == "expired_auth_token";
-}
-
 // What to mend, in words of the configuration.
 std::string_view advice(std::string_view call, const Error& error) {
     if (!error.store) return "";
@@ -69,7 +63,7 @@ StoreFailure B2Authorizer::explained(std::string_view name, StoreFailure failure
         error.kind = ErrorKind::misconfigured;
     // The account's token was got a moment ago; the next try gets another one.
     if (failure.next == NextTry::new_token)
-        failure.next = names_the_token(error) ? NextTry::later : NextTry::never;
+        failure.next = error.store && refuses_token(*error.store) ? NextTry::later : NextTry::never;
     const std::string_view words = advice(name, error);
     if (!words.empty()) error.text += fmt::format(": {}", words);
     return failure;

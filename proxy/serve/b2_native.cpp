@@ -97,6 +97,10 @@ std::optional<std::vector<B2Bucket>> buckets_in(const Json& list) {
 
 }  // namespace
 
+bool refuses_token(const StoreDetail& detail) {
+    return detail.code == "bad_auth_token" || detail.code == "expired_auth_token";
+}
+
 B2Request authorize_account(std::string_view native_url, const conf::Secret& key_id,
                             const conf::Secret& key) {
     const std::string pair = key_id.reveal() + ":" + key.reveal();

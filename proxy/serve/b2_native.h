@@ -37,6 +37,9 @@ struct B2Request {
     std::string body{};
 };
 
+// Whether B2 says that the token itself is not good, or not any more.
+bool refuses_token(const StoreDetail& detail);
+
 B2Request authorize_account(std::string_view native_url, const conf::Secret& key_id,
                             const conf::Secret& key);
 B2Request list_buckets(const B2Account& account, std::string_view bucket);

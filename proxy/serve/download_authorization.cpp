@@ -3,7 +3,6 @@
 #include "conf/log.h"
 
 #include <algorithm>
-#include <random>
 #include <utility>
 
 #include <fmt/format.h>
@@ -25,16 +24,11 @@ DownloadAuthorization::Time now() {
     return std::chrono::steady_clock::now();
 }
 
-double random_part() {
-    thread_local std::minstd_rand engine{std::random_device{}()};
-    return std::uniform_real_distribution<double>()(engine);
-}
-
 }  // namespace
 
 DownloadAuthorization::DownloadAuthorization(std::string pool, Fetch fetch,
                                              const storage::RetryLimits& retry)
-    : pool_(std::move(pool)), fetch_(std::move(fetch)), retry_(retry), plan_(random_part) {
+    : pool_(std::move(pool)), fetch_(std::move(fetch)), retry_(retry), plan_(storage::random_part) {
     thread_ = std::thread([this] { run(); });
     constexpr std::size_t kLongestName = 15;  // of a thread, for the kernel
     pthread_setname_np(thread_.native_handle(), ("token:" + pool_).substr(0, kLongestName).c_str());
@@ -82,7 +76,7 @@ bool DownloadAuthorization::wait_until_due() {
 }
 
 std::expected<Granted, StoreFailure> DownloadAuthorization::fetch_with_retries() {
-    storage::RetryPlan plan(retry_, random_part, now());
+    storage::RetryPlan plan(retry_, storage::random_part, now());
     while (true) {
         auto granted = fetch_(stop_);
         if (granted) return granted;
@@ -181,8 +175,7 @@ StoreFailure DownloadAuthorization::judge(const Grant& grant, StoreFailure failu
     if (failure.next != NextTry::new_token || !failure.error.store) return failure;
     StoreDetail detail = *failure.error.store;
     // Else it may be good, and not for this object.
-    const bool is_token = detail.code == "expired_auth_token" || detail.code == "bad_auth_token";
-    if (is_token) {
+    if (refuses_token(detail)) {
         const std::lock_guard lock(mutex_);
         if (current_ == grant) current_.reset();
     }

@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <charconv>
 #include <chrono>
-#include <random>
 #include <utility>
 
 #include <fmt/format.h>
@@ -31,13 +30,11 @@ constexpr std::uint64_t kUnshelvedBytes = 128ULL * 1024;
 // Smaller ones are put together, so that what a piece costs beside its bytes stays little.
 constexpr std::size_t kSmallPiece = 16UL * 1024;
 
+// For a bucket that needs none.
+const storage::DownloadGrant kNoGrant;
+
 std::chrono::steady_clock::time_point now() {
     return std::chrono::steady_clock::now();
-}
-
-double random_part() {
-    thread_local std::minstd_rand engine{std::random_device{}()};
-    return std::uniform_real_distribution<double>()(engine);
 }
 
 TransportFault fault_of(const Error& error, bool in_body) {
@@ -129,7 +126,7 @@ loop::Task<> Fill::run() {
                              .first = kFirstRetryWait,
                              .most = kMostRetryWait,
                              .budget = kRetryBudget},
-                            random_part, now());
+                            storage::random_part, now());
     begin_digests();
     co_await begin_spool();
     while (true) {
@@ -163,18 +160,20 @@ loop::Task<> Fill::pause(std::chrono::milliseconds wait) {
 
 loop::Task<Fill::Failure> Fill::attempt() {
     if (is_given_up()) co_return given_up();
-    Failure unauthorized = co_await obtain_grant();
-    if (unauthorized) co_return unauthorized;
     RemotePool& pool = *object_->pool;
+    if (pool.authorization) {
+        Failure unauthorized = co_await obtain_grant(*pool.authorization);
+        if (unauthorized) co_return unauthorized;
+    }
     storage::StoreGate& gate = pool.gate;
     const std::int64_t wall_s = means_.loop.wall_s();
     auto passed = gate.pass(gate.reads, call(), storage::CallClass::b, now(), wall_s);
     if (!passed) co_return StoreFailure{.error = std::move(passed.error())};
     pool.fetches.fetch_add(1, std::memory_order_relaxed);
     if (received_ > 0) pool.resumed.fetch_add(1, std::memory_order_relaxed);
-    http::FetchRequest request = fetch_of(
-        *object_, stretch_.offset + received_, stretch_.length - received_, condition(),
-        grant_ ? *grant_ : storage::DownloadGrant{}, means_.settings, means_.cdn_loop, wall_s);
+    http::FetchRequest request =
+        fetch_of(*object_, stretch_.offset + received_, stretch_.length - received_, condition(),
+                 grant_ ? *grant_ : kNoGrant, means_.settings, means_.cdn_loop, wall_s);
     request.fresh_connection = fresh_connection_;
     // On its way to a disk the body is gathered here, else in the window: not in both.
     const std::uint64_t gathered =
@@ -199,11 +198,9 @@ loop::Task<Fill::Failure> Fill::attempt() {
     co_return failure;
 }
 
-// Of a private bucket behind its friendly URL; nothing: it is there, or not needed.
-loop::Task<Fill::Failure> Fill::obtain_grant() {
-    DownloadAuthorization* const authorization = object_->pool->authorization.get();
-    if (authorization == nullptr) co_return std::nullopt;
-    DownloadAuthorization::Wait wait = authorization->grant(means_.loop, refused_grant_);
+// Of a private bucket behind its friendly URL; nothing: it is there.
+loop::Task<Fill::Failure> Fill::obtain_grant(DownloadAuthorization& authorization) {
+    DownloadAuthorization::Wait wait = authorization.grant(means_.loop, refused_grant_);
     grant_wait_ = &wait;
     auto granted = co_await wait;
     grant_wait_ = nullptr;

@@ -126,7 +126,7 @@ class Fill : public std::enable_shared_from_this<Fill> {
     loop::Task<> run();
     loop::Task<> pause(std::chrono::milliseconds wait);
     loop::Task<Failure> attempt();
-    loop::Task<Failure> obtain_grant();
+    loop::Task<Failure> obtain_grant(DownloadAuthorization& authorization);
     loop::Task<Failure> exchange(http::Fetch& fetch);
     loop::Task<Failure> read_refusal(http::Fetch& fetch, const http::AnswerHead& head);
     loop::Task<Failure> read_body(http::Fetch& fetch);

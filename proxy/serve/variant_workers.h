@@ -5,13 +5,13 @@
 // grown or has done its number of jobs is replaced by its slot, which costs no other job anything.
 #pragma once
 
+#include "conf/descriptor.h"
 #include "conf/error.h"
 #include "conf/settings.h"
 #include "proxy/http/counters.h"
 #include "proxy/loop/loop.h"
 #include "proxy/loop/task.h"
 #include "proxy/loop/worker_pool.h"
-#include "transform/descriptor.h"
 #include "transform/format.h"
 #include "transform/recipe.h"
 
@@ -37,7 +37,7 @@ std::string_view name_of(VariantLane lane);
 
 // A variant as it came from its worker: a sealed memory file.
 struct MadeVariant {
-    transform::Descriptor file;
+    conf::Descriptor file;
     std::uint64_t bytes = 0;
     int width = 0;
     int height = 0;

@@ -48,7 +48,7 @@ VariantWorkers::Options options() {
     return made;
 }
 
-transform::Descriptor source_of(const std::string& bytes) {
+conf::Descriptor source_of(const std::string& bytes) {
     auto file = transform::make_sealed_file(bytes);
     REQUIRE(file);
     return std::move(*file);
@@ -78,7 +78,7 @@ class Ground {
 
     loop::Task<Result<MadeVariant>> make(VariantLane lane, std::string bytes,
                                          transform::Recipe recipe) {
-        const transform::Descriptor source = source_of(bytes);
+        const conf::Descriptor source = source_of(bytes);
         co_return co_await workers.make(lane, source.get(), bytes.size(), recipe);
     }
     loop::Task<Result<MadeVariant>> make(std::string bytes) {
@@ -273,7 +273,7 @@ TEST_CASE("variant workers: broken images and bombs are errors of the job alone"
         REQUIRE_FALSE(bomb);
         CHECK(bomb.error().kind == ErrorKind::too_large);
         // A file that is shorter than was said: somebody cut it.
-        const transform::Descriptor source = source_of(image());
+        const conf::Descriptor source = source_of(image());
         const transform::Recipe webp = recipe(Format::webp, 32);
         const auto cut =
             co_await on.workers.make(VariantLane::cheap, source.get(), image().size() + 1, webp);

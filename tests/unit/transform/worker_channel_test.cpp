@@ -42,7 +42,7 @@ TEST_CASE("worker channel: what cannot be received has its kind", "[transform]")
     CHECK(receive_message(channel->ours.get(), answer).error().kind == ErrorKind::invalid);
     REQUIRE(send_packet(channel->theirs.get(), std::string(sizeof answer + 1, 'x'), -1));
     CHECK(receive_message(channel->ours.get(), answer).error().kind == ErrorKind::invalid);
-    channel->theirs = Descriptor();
+    channel->theirs = conf::Descriptor();
     CHECK(receive_message(channel->ours.get(), answer).error().kind == ErrorKind::closed);
     CHECK(send_message(channel->ours.get(), Job()).error().kind == ErrorKind::closed);
 }
@@ -53,7 +53,7 @@ TEST_CASE("worker channel: only a sealed file of the right size is one", "[trans
     CHECK(is_sealed_file(file->get(), 7));
     CHECK_FALSE(is_sealed_file(file->get(), 8));
     CHECK(write(file->get(), "x", 1) < 0);
-    const Descriptor open_file(memfd_create("x", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+    const conf::Descriptor open_file(memfd_create("x", MFD_CLOEXEC | MFD_ALLOW_SEALING));
     CHECK_FALSE(is_sealed_file(open_file.get(), 0));
     CHECK_FALSE(is_sealed_file(-1, 0));
 }

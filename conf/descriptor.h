@@ -1,38 +1,39 @@
 // An owned file descriptor.
 #pragma once
 
+#include <cerrno>
 #include <utility>
 
 #include <unistd.h>
 
-namespace tidepool::transform {
+namespace tidepool::conf {
 
+// Owns a descriptor; -1 is none.
 class Descriptor {
   public:
     Descriptor() = default;
     explicit Descriptor(int fd) : fd_(fd) {}
-    ~Descriptor() { close_now(); }
-    Descriptor(Descriptor&& other) noexcept : fd_(other.release()) {}
+    ~Descriptor() { reset(); }
+    Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
     Descriptor& operator=(Descriptor&& other) noexcept {
         if (this != &other) {
-            close_now();
-            fd_ = other.release();
+            reset();
+            fd_ = std::exchange(other.fd_, -1);
         }
         return *this;
     }
-    Descriptor(const Descriptor&) = delete;
-    Descriptor& operator=(const Descriptor&) = delete;
 
     int get() const { return fd_; }
     explicit operator bool() const { return fd_ >= 0; }
     int release() { return std::exchange(fd_, -1); }
 
   private:
-    void close_now() {
-        if (fd_ >= 0) close(fd_);
-        fd_ = -1;
+    void reset() {
+        const int kept = errno;  // what the caller is about to report
+        if (fd_ >= 0) close(std::exchange(fd_, -1));
+        errno = kept;
     }
     int fd_ = -1;
 };
 
-}  // namespace tidepool::transform
+}  // namespace tidepool::conf
