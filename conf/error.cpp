@@ -57,4 +57,36 @@ std::unexpected<Error> fail_errno(int error_number, const std::string& what) {
     return fail(kind_of(error_number), what + ": " + reason);
 }
 
+std::string_view name_of(ErrorKind kind) {
+    switch (kind) {
+        case ErrorKind::invalid:
+            return "invalid";
+        case ErrorKind::not_found:
+            return "not_found";
+        case ErrorKind::denied:
+            return "denied";
+        case ErrorKind::busy:
+            return "busy";
+        case ErrorKind::overloaded:
+            return "overloaded";
+        case ErrorKind::timed_out:
+            return "timed_out";
+        case ErrorKind::closed:
+            return "closed";
+        case ErrorKind::io:
+            return "io";
+        case ErrorKind::conflict:
+            return "conflict";
+        case ErrorKind::capped:
+            return "capped";
+        case ErrorKind::corrupt:
+            return "corrupt";
+        case ErrorKind::misconfigured:
+            return "misconfigured";
+        case ErrorKind::too_large:
+            return "too_large";
+    }
+    return "unknown";
+}
+
 }  // namespace tidepool

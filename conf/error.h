@@ -7,6 +7,7 @@
 #include <expected>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace tidepool {
@@ -27,6 +28,9 @@ enum class ErrorKind : std::uint8_t {
     misconfigured,  // a store cannot be used as it is set up: keys, bucket, region, clock
     too_large,      // it is beyond a limit that the configuration sets
 };
+
+// "not_found", for programs: it does not change.
+std::string_view name_of(ErrorKind kind);
 
 // Which object of which store an error is about, and what the store itself said.
 struct StoreDetail {

@@ -193,6 +193,11 @@ struct VariantSettings {
     unsigned dear_workers = 1;          // the same
     unsigned dear_queue = 32;           // the same
     Milliseconds wait_timeout{30'000};  // of a client; then 503 while the work goes on. 100ms..85s
+    // Until a variant that is not ready is stood in for by another one. 0..85s
+    Milliseconds first_hit_wait{2'000};
+    Milliseconds stand_in_lifetime{5'000};  // at the browser; none elsewhere. 1s..1h
+    // Originals that are brought from buckets at a time, each held in memory. 1..1000
+    unsigned fetches = 4;
     Milliseconds job_timeout{60'000};   // then the worker is killed. 100ms..1h
     std::uint64_t worker_memory_bytes =
         1024ULL * 1024 * 1024;  // "worker_memory": what images may take in one. 64MiB..64GiB
@@ -219,6 +224,8 @@ struct VariantProfile {
     std::vector<std::string> at_upload{"webp", "avif",
                                        "original"};  // of these; the others on demand only
     std::vector<std::string> not_of;     // formats of originals that have no such variant
+    bool stand_in = true;   // another variant may answer in its place while it is made
+    bool together = false;  // made, too, when another one of its image is first asked for
     unsigned webp_quality = 80;          // 1..100
     unsigned webp_effort = 4;            // 0..6
     unsigned avif_quality = 55;          // 1..100

@@ -140,6 +140,18 @@ class Catalog {
     // Forgets jobs that are done, failed or cancelled since before this; gives how many.
     virtual Result<std::size_t> forget_jobs(std::int64_t finished_before_s) = 0;
 
+    // --- claims ---------------------------------------------------------------------------------
+    //
+    // For work that several processes could begin at once and that is to be done once. Kept if we
+    // are killed, not with the power: what a claim guards must bear to be done twice.
+
+    // True: it is `owner`'s until then, who had it already, or nobody had it, or whose claim has
+    // run out. Times are milliseconds since 1970.
+    virtual Result<bool> claim(std::string_view work, std::string_view owner, std::int64_t now_ms,
+                               std::int64_t until_ms) = 0;
+    // Lets go of it, where it is `owner`'s.
+    virtual Result<void> release(std::string_view work, std::string_view owner) = 0;
+
     // --- views, budgets, scans ------------------------------------------------------------------
 
     // Adds to the images' scores, each halved for every `half_life_s` since its last view.

@@ -124,7 +124,16 @@ CREATE TABLE changes (
 INSERT INTO changes VALUES (1, 0);
 )sql";
 
-constexpr std::array<const char*, 1> kMigrations{kFirst};
+// claims: few rows, of work that goes on right now.
+constexpr const char* kSecond = R"sql(
+CREATE TABLE claims (
+    work TEXT NOT NULL PRIMARY KEY,
+    owner TEXT NOT NULL,
+    until_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+)sql";
+
+constexpr std::array<const char*, 2> kMigrations{kFirst, kSecond};
 
 [[noreturn]] void refuse(const sqlite::Connection& connection, const std::string& why) {
     throw sqlite::Failure{

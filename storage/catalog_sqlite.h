@@ -83,6 +83,10 @@ class SqliteCatalog final : public Catalog {
     Result<std::vector<JobRecord>> list_jobs(const JobFilter& filter, std::size_t limit) override;
     Result<std::size_t> forget_jobs(std::int64_t finished_before_s) override;
 
+    Result<bool> claim(std::string_view work, std::string_view owner, std::int64_t now_ms,
+                       std::int64_t until_ms) override;
+    Result<void> release(std::string_view work, std::string_view owner) override;
+
     Result<void> add_views(std::span<const ViewUpdate> views, std::int64_t half_life_s) override;
     Result<std::optional<ViewRecord>> find_views(const Uuid& image) override;
     Result<DayUse> add_budget_use(PoolId pool, std::int64_t day, const DayUse& use) override;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <tuple>
 #include <utility>
 
 namespace tidepool::transform {
@@ -95,6 +96,19 @@ Recipe recipe_of(const VariantProfile& profile, const conf::VariantSettings& set
     return recipe;
 }
 
+// Of a box as far as it is limited: what a visitor sees of it grows with it.
+std::uint64_t area_of(const VariantProfile& profile) {
+    constexpr std::uint64_t kUnlimited = 1U << 20U;
+    if (profile.width == 0 && profile.height == 0) return kUnlimited * kUnlimited;
+    const std::uint64_t width = profile.width == 0 ? profile.height : profile.width;
+    const std::uint64_t height = profile.height == 0 ? profile.width : profile.height;
+    return width * height;
+}
+
+bool is_quick(const Order& order) {
+    return order.recipe.format != Format::avif && order.recipe.format != Format::jxl;
+}
+
 }  // namespace
 
 std::optional<Order> find_order(const conf::Settings& settings, std::string_view size,
@@ -104,7 +118,8 @@ std::optional<Order> find_order(const conf::Settings& settings, std::string_view
     if (profile == settings.profiles.end() || !format) return std::nullopt;
     std::vector<std::string> originals = originals_of(*profile, *format, extension);
     if (originals.empty()) return std::nullopt;
-    return Order{recipe_of(*profile, settings.variants, *format), profile->name,
+    return Order{recipe_of(*profile, settings.variants, *format),
+                 static_cast<std::size_t>(profile - settings.profiles.begin()),
                  std::move(originals)};
 }
 
@@ -124,6 +139,38 @@ std::vector<VariantName> variants_of(const conf::Settings& settings,
         }
     }
     return names;
+}
+
+std::vector<StandIn> stand_ins_of(const conf::Settings& settings, const VariantName& wanted,
+                                  std::string_view original_extension) {
+    const auto profile = std::ranges::find(settings.profiles, wanted.size, &VariantProfile::name);
+    if (profile == settings.profiles.end()) return {};
+    const auto wanted_order = find_order(settings, wanted.size, wanted.extension);
+    // Where even a quick one takes long, no other one is quicker.
+    const bool others_are_quicker = wanted_order && !is_quick(*wanted_order);
+    const std::uint64_t area = area_of(*profile);
+    struct Candidate {
+        StandIn stand_in;
+        // First by 0: the same size, 1: larger, 2: smaller; last by the order of the settings.
+        std::tuple<int, std::uint64_t, std::size_t> distance;
+    };
+    std::vector<Candidate> candidates;
+    for (VariantName& name : variants_of(settings, original_extension, false)) {
+        const auto order = find_order(settings, name.size, name.extension);
+        const bool is_wanted = name.size == wanted.size && name.extension == wanted.extension;
+        if (is_wanted || !order) continue;
+        const std::uint64_t other = area_of(settings.profiles[order->profile]);
+        const bool is_same_size = name.size == wanted.size;
+        const int step = is_same_size ? 0 : other >= area ? 1 : 2;
+        const std::uint64_t apart = other >= area ? other - area : area - other;
+        candidates.push_back({{std::move(name), others_are_quicker && is_same_size && is_quick(*order)},
+                              {step, apart, candidates.size()}});
+    }
+    std::ranges::sort(candidates, {}, &Candidate::distance);
+    std::vector<StandIn> stand_ins;
+    for (Candidate& candidate : candidates)
+        stand_ins.push_back(std::move(candidate.stand_in));
+    return stand_ins;
 }
 
 }  // namespace tidepool::transform

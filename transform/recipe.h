@@ -5,6 +5,7 @@
 #include "transform/format.h"
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -44,7 +45,7 @@ static_assert(std::is_trivially_copyable_v<Recipe>);
 // A variant that somebody asks for by name.
 struct Order {
     Recipe recipe;
-    std::string profile;  // for metrics and logs
+    std::size_t profile = 0;  // its number in the settings
     // Extensions that its original may have, the likeliest first.
     std::vector<std::string> original_extensions;
 };
@@ -64,5 +65,14 @@ struct VariantName {
 // only those that are made when it arrives.
 std::vector<VariantName> variants_of(const conf::Settings& settings,
                                      std::string_view original_extension, bool at_upload);
+
+// What may be shown in place of a variant that is not there yet.
+struct StandIn {
+    VariantName name;
+    bool is_quick = false;  // made soon where it is not there either
+};
+// The nearest first: of the same size in other formats, then the larger sizes, then the smaller.
+std::vector<StandIn> stand_ins_of(const conf::Settings& settings, const VariantName& wanted,
+                                  std::string_view original_extension);
 
 }  // namespace tidepool::transform

@@ -85,7 +85,13 @@ Instance::Instance(const conf::Settings& settings, OpenedStores stores,
         sources.loops.push_back(&loops_.back()->loop);
     }
     if (settings.variants.on_demand) {
-        variants_ = std::make_unique<serve::VariantMaker>(loops_.front()->loop, finder_, settings);
+        LoopThread& first = *loops_.front();
+        variants_ = std::make_unique<serve::VariantMaker>(
+            serve::Origin::Place{first.loop, first.fetcher}, finder_, origin_, settings);
+        if (stores_->catalog() != nullptr) {
+            variant_jobs_ =
+                std::make_unique<serve::VariantJobs>(first.loop, *stores_, *variants_);
+        }
         for (const auto& loop : loops_)
             loop->handler.use_variants(*variants_);
         sources.variants = variants_.get();
@@ -108,6 +114,7 @@ Instance::~Instance() {
         if (loop->thread.joinable()) loop->thread.join();
     }
     admin_.reset();  // before the loop it lives on
+    variant_jobs_.reset();
     variants_.reset();
 }
 
@@ -172,7 +179,12 @@ void Instance::start(const std::vector<ListenSocket>& open,
             admin_->listen_on(fd);
     }
     running_ = static_cast<unsigned>(loops_.size());
-    if (variants_) loops_.front()->loop.post([this] { variants_->start(); });
+    if (variants_) {
+        loops_.front()->loop.post([this] {
+            variants_->start();
+            if (variant_jobs_) variant_jobs_->start();
+        });
+    }
     for (std::size_t i = 0; i < loops_.size(); ++i) {
         loops_[i]->thread = std::thread([this, &loop = loops_[i]->loop] {
             loop.run();
@@ -221,6 +233,7 @@ void Instance::drain(std::chrono::milliseconds idle, bool successor_has_admin) {
                 return;
             }
             admin_handler_->set_draining();
+            if (variant_jobs_) variant_jobs_->stop();
             if (variants_) loop.loop.tasks().spawn(finish_variants(*this, loop));
             loop.loop.tasks().spawn(finish_admin(*this, loop, successor_has_admin));
         });
@@ -247,6 +260,7 @@ void Instance::abort() {
             loop.server.abort_all();
             if (&loop != loops_.front().get()) return;
             admin_->abort_all();
+            if (variant_jobs_) variant_jobs_->stop();
             if (variants_) variants_->stop(true);
         });
     }

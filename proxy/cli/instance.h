@@ -11,6 +11,7 @@
 #include "proxy/serve/handler.h"
 #include "proxy/serve/origin.h"
 #include "proxy/serve/stores.h"
+#include "proxy/serve/variant_jobs.h"
 #include "proxy/serve/variant_maker.h"
 
 #include <atomic>
@@ -81,6 +82,7 @@ class Instance {
     std::vector<std::unique_ptr<LoopThread>> loops_;
     std::unique_ptr<serve::VariantMaker>
         variants_;  // null: none is made. Its home is the first loop
+    std::unique_ptr<serve::VariantJobs> variant_jobs_;  // null: there is no catalog
     std::unique_ptr<api::AdminHandler> admin_handler_;
     std::unique_ptr<http::Server> admin_;  // on the first loop
     std::atomic<unsigned> running_ = 0;

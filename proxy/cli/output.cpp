@@ -24,38 +24,6 @@ void print_json(const Json& json) {
     fmt::print("{}\n", json_text(json));
 }
 
-std::string_view name_of(ErrorKind kind) {
-    switch (kind) {
-        case ErrorKind::invalid:
-            return "invalid";
-        case ErrorKind::not_found:
-            return "not_found";
-        case ErrorKind::denied:
-            return "denied";
-        case ErrorKind::busy:
-            return "busy";
-        case ErrorKind::overloaded:
-            return "overloaded";
-        case ErrorKind::timed_out:
-            return "timed_out";
-        case ErrorKind::closed:
-            return "closed";
-        case ErrorKind::io:
-            return "io";
-        case ErrorKind::conflict:
-            return "conflict";
-        case ErrorKind::capped:
-            return "capped";
-        case ErrorKind::corrupt:
-            return "corrupt";
-        case ErrorKind::misconfigured:
-            return "misconfigured";
-        case ErrorKind::too_large:
-            return "too_large";
-    }
-    return "unknown";
-}
-
 std::string human_size(std::uint64_t bytes) {
     static constexpr std::array kUnits{"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
     if (bytes < 1024) return fmt::format("{} B", bytes);

@@ -19,7 +19,6 @@ void print_json(const Json& json);
 std::string json_text(const Json& json);
 
 // "not_found".
-std::string_view name_of(ErrorKind kind);
 
 // "1.2 GiB": rounded, for people. conf::format_size is exact.
 std::string human_size(std::uint64_t bytes);

@@ -64,6 +64,8 @@ inline constexpr std::string_view kStatusOrigin =
     "Cache-Status: tidepool; fwd=uri-miss; detail=origin\r\n";
 inline constexpr std::string_view kStatusMiss =
     "Cache-Status: tidepool; fwd=uri-miss; stored; detail=disk\r\n";
+inline constexpr std::string_view kStatusStandIn =
+    "Cache-Status: tidepool; fwd=uri-miss; detail=stand-in\r\n";
 inline constexpr std::string_view kStatusAbsent = "Cache-Status: tidepool; hit; detail=absent\r\n";
 inline constexpr std::string_view kStatusAbsentMiss =
     "Cache-Status: tidepool; fwd=uri-miss; detail=absent\r\n";

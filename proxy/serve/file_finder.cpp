@@ -223,7 +223,6 @@ loop::Task<FileFinder::Found> FileFinder::look(loop::Loop& loop, const std::stri
     co_return found;
 }
 
-// Whether the pool is one of the local ones that are looked at.
 bool FileFinder::is_looked_at(storage::PoolId pool) const {
     const std::shared_ptr<const Sites> sites = this->sites();
     return std::ranges::any_of(
@@ -306,10 +305,6 @@ loop::Task<FileFinder::Found> FileFinder::look_on_shelf(loop::Loop& loop, const 
     co_return Found{std::move(file), std::nullopt};
 }
 
-storage::ShelfName FileFinder::shelf_name(const RemoteObject& object) {
-    return {object.pool->settings.name, object.key, object.version(), std::nullopt, object.size};
-}
-
 // The bytes are where they are served from best, and as they were found. Somebody may have changed
 // or cut a file on the shelf: then it is looked at anew, and proved or dropped.
 bool FileFinder::is_best(const CachedFile& file) const {
@@ -365,13 +360,7 @@ std::shared_ptr<CachedFile> FileFinder::describe_remote(const ServeRules& rules,
     if (type.empty()) type = transform::content_type_by_name(key);
     if (type.empty()) type = "application/octet-stream";
     if (!is_allowed(rules, key, type)) return nullptr;
-    auto object = std::make_shared<RemoteObject>();
-    object->pool = std::move(pool);
-    object->key = key;
-    object->size = row.size;
-    object->sha256 = row.sha256;
-    object->store_etag = row.store_etag;
-    object->version_id = row.version_id;
+    auto object = remote_object(row, std::move(pool));
     auto file = std::make_shared<CachedFile>();
     file->held = CachedFile::Held::remote;
     file->identity.size = row.size;

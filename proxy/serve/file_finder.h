@@ -65,6 +65,7 @@ class FileFinder {
     FileCache& cache() { return cache_; }
     // Takes new rules; what is cached was described by the old ones and is forgotten.
     void change_rules(std::shared_ptr<const ServeRules> rules);
+    std::shared_ptr<const ServeRules> rules() const;
 
     // Where a local pool is, and who makes its blocking calls.
     struct Site {
@@ -80,6 +81,8 @@ class FileFinder {
     // Those that are looked at, in their order. They live as long as the finder.
     using Sites = std::vector<Site*>;
     std::shared_ptr<const Sites> sites() const;
+    // Whether the pool is one of them.
+    bool is_looked_at(storage::PoolId pool) const;
     Stores& stores() const { return stores_; }
 
     std::size_t remembered_digests() const { return digests_.size(); }
@@ -110,9 +113,7 @@ class FileFinder {
     loop::Task<Found> look_on_shelf(loop::Loop& loop, const std::string& key, const Known& known,
                                     const storage::ObjectRecord& row,
                                     std::shared_ptr<RemotePool> pool, std::uint64_t catalog_state);
-    static storage::ShelfName shelf_name(const RemoteObject& object);
     bool is_best(const CachedFile& file) const;
-    bool is_looked_at(storage::PoolId pool) const;
     void learn_digest(const RemoteObject& object);
     loop::Task<Result<Content>> load_shelved(loop::Loop& loop, const storage::ShelfName& name,
                                              const RemoteObject& object);
@@ -129,7 +130,6 @@ class FileFinder {
     Result<Content> read_content(std::shared_ptr<const storage::OpenFile> file);
     Found describe_content(Site& site, const std::string& key, Content content,
                            const std::optional<storage::ObjectRecord>& row);
-    std::shared_ptr<const ServeRules> rules() const;
     void land(const std::string& key, const std::shared_ptr<Flight>& flight, const Found& found);
 
     Stores& stores_;

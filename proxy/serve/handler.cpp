@@ -5,6 +5,7 @@
 #include "storage/key.h"
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include <fmt/format.h>
@@ -18,6 +19,7 @@ constexpr std::string_view kAllow = "Allow: GET, HEAD, OPTIONS\r\n";
 constexpr std::int64_t kMostRetryS = 3600;
 constexpr std::size_t kMostCdnLoop = 1024;
 constexpr std::string_view kText = "text/plain; charset=utf-8";
+constexpr std::string_view kJson = "application/json";
 constexpr std::string_view kNoStore = "Cache-Control: no-store\r\n";
 
 bool is_conditional(const http::RequestHead& head) {
@@ -53,6 +55,29 @@ bool is_ranged(const http::RequestHead& head, const CachedFile& file, std::int64
            http::range_applies(head.single(Known::if_range), {file.etag, file.last_modified}, now);
 }
 
+// The client names JSON in Accept; who takes anything gets text.
+bool wants_json(const http::RequestHead& head) {
+    return head.single("accept").find(kJson) != std::string_view::npos;
+}
+
+// For programs; they do not change.
+std::string_view error_code(int status) {
+    switch (status) {
+        case 400:
+            return "bad_request";
+        case 404:
+            return "not_found";
+        case 405:
+            return "method_not_allowed";
+        case 412:
+            return "precondition_failed";
+        case 422:
+            return "unprocessable_image";
+        default:
+            return "temporarily_unavailable";
+    }
+}
+
 }  // namespace
 
 FileHandler::FileHandler(loop::Loop& loop, FileFinder& finder, Origin& origin,
@@ -81,12 +106,13 @@ storage::KeyVerdict FileHandler::key_of(std::string_view path, std::string& key)
 std::optional<http::Response> FileHandler::respond_now(const http::RequestHead& head,
                                                        const http::Peer&) {
     if (head.method == http::Method::options) return options();
-    if (head.method == http::Method::other) return problem(405, {}, "method not allowed", kAllow);
+    if (head.method == http::Method::other)
+        return problem(&head, 405, {}, "method not allowed", kAllow);
     if (head.count(http::Known::cdn_loop) > 0 && is_own_loop(head)) return loop_detected();
 
     const storage::KeyVerdict verdict = key_of(head.path, key_);
-    if (verdict == storage::KeyVerdict::malformed) return problem(400, {}, "malformed path");
-    if (verdict == storage::KeyVerdict::absent) return absent({}, {});
+    if (verdict == storage::KeyVerdict::malformed) return problem(&head, 400, {}, "malformed path");
+    if (verdict == storage::KeyVerdict::absent) return absent(head, {}, {});
 
     FileCache::Lookup known = finder_.cache().find(key_, loop_.now_ms());
     if (known.state == FileCache::State::ageing) loop_.tasks().spawn(check(key_));
@@ -94,7 +120,7 @@ std::optional<http::Response> FileHandler::respond_now(const http::RequestHead& 
         return std::nullopt;
     }
     if (!known.file && is_made_on_demand(key_)) return std::nullopt;
-    if (!known.file) return absent(key_, kStatusAbsent);
+    if (!known.file) return absent(head, key_, kStatusAbsent);
     if (!known.file->location.empty()) return redirect(*known.file, key_);
     // Somebody rewrites it in place: no answer may begin with the old version's head. Content in
     // memory may be served until it is stale, as it is whole.
@@ -117,57 +143,146 @@ loop::Task<http::Response> FileHandler::respond(const http::RequestHead& head, c
                                                   : is_made_on_demand(key));
     FileFinder::Found found{known.file, std::nullopt};
     if (!is_known) found = co_await finder_.find(loop_, key);
-    if (found.error) co_return failed(key, *found.error);
+    if (found.error) co_return failed(head, key, *found.error);
     if (!found.file && is_made_on_demand(key)) {
         http::Response response = co_await respond_variant(head, std::move(key));
         co_return response;
     }
-    if (!found.file) co_return absent(key, kStatusAbsentMiss);
-    if (!found.file->location.empty()) co_return redirect(*found.file, key);
-    const Choice choice = choose(head, *found.file);
-    if (found.file->held == CachedFile::Held::remote && choice.needs_body(head)) {
+    if (!found.file) co_return absent(head, key, kStatusAbsentMiss);
+    const bool was_cached = found.file == known.file;
+    http::Response response =
+        co_await respond_file(head, std::move(key), std::move(found.file), was_cached);
+    co_return response;
+}
+
+loop::Task<http::Response> FileHandler::respond_file(const http::RequestHead& head, std::string key,
+                                                     std::shared_ptr<const CachedFile> file,
+                                                     bool was_cached) {
+    if (!file->location.empty()) co_return redirect(*file, key);
+    const Choice choice = choose(head, *file);
+    if (file->held == CachedFile::Held::remote && choice.needs_body(head)) {
         http::Response response =
-            co_await respond_remote(head, std::move(key), std::move(found.file), choice);
+            co_await respond_remote(head, std::move(key), std::move(file), choice);
         co_return response;
     }
-    const bool was_cached = found.file == known.file;
-    co_return present(head, choice, std::move(found.file), was_cached);
+    co_return present(head, choice, std::move(file), was_cached);
 }
 
 // No pool has this variant. Once it is made it is found as any other file.
 loop::Task<http::Response> FileHandler::respond_variant(const http::RequestHead& head,
                                                         std::string key) {
-    const VariantMaker::Outcome made = co_await variants_->make(loop_, key);
-    if (made.error) co_return not_made(key, *made.error);
-    if (made.unstored) co_return unstored(head, made);
+    const conf::VariantSettings& settings = variants_->settings();
+    const std::uint64_t until_ms =
+        loop_.now_ms() + static_cast<std::uint64_t>(settings.wait_timeout.count());
+    const auto first_wait = std::min(settings.first_hit_wait, settings.wait_timeout);
+    VariantMaker::Outcome made = co_await variants_->make(loop_, key, first_wait);
+    if (made.error && made.error->kind == ErrorKind::timed_out && !made.error->store) {
+        if (auto stand_in = co_await respond_stand_in(head, key, until_ms))
+            co_return std::move(*stand_in);
+        made = co_await variants_->make(loop_, key, left_until(until_ms));
+    }
+    if (made.error) co_return not_made(head, key, *made.error);
+    if (made.unstored) {
+        http::Response response = made_now(head, made, kNoStore);
+        co_return response;
+    }
     FileFinder::Found found = co_await finder_.find(loop_, key);
     // That look may have begun before the file was there.
     if (!found.file && !found.error) found = co_await finder_.find(loop_, key);
-    if (found.error) co_return failed(key, *found.error);
-    if (!found.file) co_return failed(key, {ErrorKind::busy, "it was removed again"});
-    const Choice choice = choose(head, *found.file);
-    co_return present(head, choice, std::move(found.file), false);
+    if (found.error) co_return failed(head, key, *found.error);
+    if (!found.file) co_return failed(head, key, {ErrorKind::busy, "it was removed again"});
+    http::Response response =
+        co_await respond_file(head, std::move(key), std::move(found.file), false);
+    co_return response;
 }
 
-http::Response FileHandler::not_made(std::string_view key, const Error& error) {
-    if (error.kind == ErrorKind::not_found) return absent(key, kStatusAbsentMiss);
-    if (error.kind == ErrorKind::corrupt)
-        return http::text_response(422, kText, "the original cannot be decoded\n", kNoStore);
-    if (error.kind == ErrorKind::too_large)
-        return http::text_response(422, kText, "the original is too large\n", kNoStore);
-    return failed(key, error);
+conf::Milliseconds FileHandler::left_until(std::uint64_t until_ms) const {
+    const std::uint64_t now_ms = loop_.now_ms();
+    return conf::Milliseconds(until_ms > now_ms ? until_ms - now_ms : 0);
 }
 
-// It goes with this answer; the next one makes it again.
-http::Response FileHandler::unstored(const http::RequestHead& head,
-                                     const VariantMaker::Outcome& variant) {
+// Another variant of the image in the place of this one, which is still being made: one that is
+// ready, else one that soon is.
+loop::Task<std::optional<http::Response>> FileHandler::respond_stand_in(
+    const http::RequestHead& head, const std::string& key, std::uint64_t until_ms) {
+    const std::vector<VariantMaker::StandIn> stand_ins = variants_->stand_ins(key);
+    for (const VariantMaker::StandIn& other : stand_ins) {
+        FileFinder::Found found = co_await finder_.find(loop_, other.key);
+        if (!found.file) continue;
+        auto response = co_await stand_in(head, other.key, std::move(found.file));
+        if (response) co_return response;
+    }
+    for (const VariantMaker::StandIn& other : stand_ins) {
+        if (!other.is_quick) continue;
+        const VariantMaker::Outcome made =
+            co_await variants_->make(loop_, other.key, left_until(until_ms));
+        if (made.error) continue;
+        if (made.unstored) co_return made_now(head, made, stand_in_fields(other.key));
+        FileFinder::Found found = co_await finder_.find(loop_, other.key);
+        if (!found.file) continue;
+        auto response = co_await stand_in(head, other.key, std::move(found.file));
+        if (response) co_return response;
+    }
+    co_return std::nullopt;
+}
+
+// A stand-in is seen for seconds, by the one who asked: it lives under a name that is not its own.
+std::string FileHandler::stand_in_fields(std::string_view key) const {
+    const auto lifetime = std::chrono::duration_cast<std::chrono::seconds>(
+        variants_->settings().stand_in_lifetime);
+    return fmt::format(
+        "Content-Location: /{}\r\nCache-Control: private, max-age={}\r\nCDN-Cache-Control: "
+        "no-store\r\nCloudflare-CDN-Cache-Control: no-store\r\n{}",
+        storage::encode_path(key), lifetime.count(), kStatusStandIn);
+}
+
+// Nothing where its bytes cannot be had now. Whole: it has no validator that fits the name.
+loop::Task<std::optional<http::Response>> FileHandler::stand_in(
+    const http::RequestHead& head, std::string_view key, std::shared_ptr<const CachedFile> file) {
+    if (!file->location.empty()) co_return std::nullopt;
+    const std::uint64_t size = file->identity.size;
+    const bool has_body = head.method == http::Method::get && size > 0;
+    Bodies bodies;
+    if (has_body && file->held == CachedFile::Held::remote) {
+        auto body = co_await origin_.open({loop_, fetcher_}, file->remote, {0, size}, {});
+        if (!body) co_return std::nullopt;
+        bodies.push_back(std::move(*body));
+    }
+    http::Response response = head_of(file->content_type, size, stand_in_fields(key));
+    if (has_body) response.parts.push_back(slice(file, 0, size, bodies, 0));
+    response.source = file->remote ? http::Source::origin : http::Source::disk;
+    response.owner = std::move(file);
+    co_return response;
+}
+
+http::Response FileHandler::head_of(std::string_view content_type, std::uint64_t size,
+                                    std::string_view fields) {
     http::Response response;
-    const std::uint64_t size = variant.unstored->identity().size;
     response.head = fmt::format(
         "HTTP/1.1 200 OK\r\nContent-Type: {}\r\nContent-Length: {}\r\nX-Content-Type-Options: "
         "nosniff\r\n{}",
-        type_of(variant.format), size, kNoStore);
+        content_type, size, fields);
     response.body_bytes = size;
+    return response;
+}
+
+http::Response FileHandler::not_made(const http::RequestHead& head, std::string_view key,
+                                     const Error& error) {
+    if (error.store) return failed(head, key, error);
+    if (error.kind == ErrorKind::not_found) return absent(head, key, kStatusAbsentMiss);
+    if (error.kind == ErrorKind::corrupt)
+        return problem(&head, 422, key, "the original cannot be decoded");
+    if (error.kind == ErrorKind::too_large)
+        return problem(&head, 422, key, "the original is too large");
+    return failed(head, key, error);
+}
+
+// What no pool has (yet): it goes with this answer.
+http::Response FileHandler::made_now(const http::RequestHead& head,
+                                     const VariantMaker::Outcome& variant,
+                                     std::string_view fields) {
+    const std::uint64_t size = variant.unstored->identity().size;
+    http::Response response = head_of(type_of(variant.format), size, fields);
     response.source = http::Source::disk;
     if (head.method == http::Method::get && size > 0)
         response.parts.push_back(http::FilePart{variant.unstored, &variants_->readers(), 0, size});
@@ -194,9 +309,9 @@ loop::Task<http::Response> FileHandler::respond_remote(const http::RequestHead& 
                 finder_.stores().report_inconsistency(key, file->remote->pool->settings.name,
                                                       body.error().text);
                 finder_.missing_in_bucket(key, loop_.now_ms());
-                co_return absent(key, kStatusAbsentMiss);
+                co_return absent(head, key, kStatusAbsentMiss);
             }
-            co_return failed(key, body.error());
+            co_return failed(head, key, body.error());
         }
         bodies.push_back(std::move(*body));
     }
@@ -228,7 +343,7 @@ http::Response FileHandler::loop_detected() {
 }
 
 http::Response FileHandler::redirect(const CachedFile& file, std::string_view key) {
-    http::Response response = problem(302, key, "", fmt::format("Location: {}\r\n", file.location));
+    http::Response response = problem(nullptr, 302, key, "", fmt::format("Location: {}\r\n", file.location));
     response.source = http::Source::origin;
     return response;
 }
@@ -266,9 +381,9 @@ http::Response FileHandler::present(const http::RequestHead& head, const Choice&
     http::Response response;
     switch (choice.status) {
         case 412:
-            return problem(412, {}, "precondition failed", fmt::format("ETag: {}\r\n", file->etag));
+            return problem(&head, 412, {}, "precondition failed", fmt::format("ETag: {}\r\n", file->etag));
         case 416:
-            response = problem(416, {}, "",
+            response = problem(&head, 416, {}, "",
                                fmt::format("Content-Range: bytes */{}\r\n", file->identity.size));
             break;
         case 304:
@@ -373,22 +488,32 @@ http::Response FileHandler::options() {
     return response;
 }
 
-http::Response FileHandler::problem(int status, std::string_view key, std::string_view text,
-                                    std::string_view fields) {
+// JSON for a client that asks for it. The edge keeps one answer for all who ask, so it may not keep
+// that one.
+http::Response FileHandler::problem(const http::RequestHead* head, int status, std::string_view key,
+                                    std::string_view text, std::string_view fields) {
+    if (head != nullptr && !text.empty() && wants_json(*head)) {
+        return http::text_response(
+            status, kJson,
+            fmt::format("{{\"error\":\"{}\",\"message\":\"{}\"}}\n", error_code(status), text),
+            fmt::format("{}{}", kNoStore, fields));
+    }
     const std::string body = text.empty() ? std::string() : std::string(text) + '\n';
     return http::text_response(
         status, kText, body,
         fmt::format("{}{}", rules_.serve->policy.lines(key, status, kText), fields));
 }
 
-http::Response FileHandler::absent(std::string_view key, std::string_view cache_status) {
-    http::Response response = problem(404, key, "not found", cache_status);
+http::Response FileHandler::absent(const http::RequestHead& head, std::string_view key,
+                                   std::string_view cache_status) {
+    http::Response response = problem(&head, 404, key, "not found", cache_status);
     response.source = http::Source::absent;
     return response;
 }
 
 // It is there or not, but we cannot tell or read it now (invariant 8: nobody keeps this answer).
-http::Response FileHandler::failed(std::string_view key, const Error& error) {
+http::Response FileHandler::failed(const http::RequestHead& head, std::string_view key,
+                                   const Error& error) {
     int status = 503;
     std::int64_t retry_s = error.kind == ErrorKind::busy ? 1 : 5;
     if (error.kind == ErrorKind::corrupt) {
@@ -401,14 +526,14 @@ http::Response FileHandler::failed(std::string_view key, const Error& error) {
         status = comes_again ? 503 : error.kind == ErrorKind::timed_out ? 504 : 502;
         retry_s = std::clamp<std::int64_t>(error.store->retry_after.count(), retry_s, kMostRetryS);
     }
-    return problem(status, key, "temporarily unavailable",
+    return problem(&head, status, key, "temporarily unavailable",
                    fmt::format("Retry-After: {}\r\n", retry_s));
 }
 
 http::Response FileHandler::refuse(http::Refusal refusal) {
     const int status = http::status_of(refusal);
     const std::string_view retry = status == 429 || status == 503 ? "Retry-After: 5\r\n" : "";
-    return problem(status, {}, http::name(refusal), retry);
+    return problem(nullptr, status, {}, http::name(refusal), retry);
 }
 
 void FileHandler::finished(const http::Exchange& exchange) {

@@ -11,9 +11,11 @@
 #include "proxy/serve/variant_maker.h"
 #include "storage/key.h"
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace tidepool::serve {
@@ -71,15 +73,31 @@ class FileHandler final : public http::Handler {
     bool is_made_on_demand(std::string_view key) const {
         return variants_ != nullptr && variants_->is_ordered(key);
     }
+    loop::Task<http::Response> respond_file(const http::RequestHead& head, std::string key,
+                                            std::shared_ptr<const CachedFile> file,
+                                            bool was_cached);
     loop::Task<http::Response> respond_variant(const http::RequestHead& head, std::string key);
-    http::Response not_made(std::string_view key, const Error& error);
-    http::Response unstored(const http::RequestHead& head, const VariantMaker::Outcome& variant);
+    loop::Task<std::optional<http::Response>> respond_stand_in(const http::RequestHead& head,
+                                                               const std::string& key,
+                                                               std::uint64_t until_ms);
+    loop::Task<std::optional<http::Response>> stand_in(const http::RequestHead& head,
+                                                       std::string_view key,
+                                                       std::shared_ptr<const CachedFile> file);
+    std::string stand_in_fields(std::string_view key) const;
+    conf::Milliseconds left_until(std::uint64_t until_ms) const;
+    http::Response not_made(const http::RequestHead& head, std::string_view key,
+                            const Error& error);
+    http::Response made_now(const http::RequestHead& head, const VariantMaker::Outcome& variant,
+                            std::string_view fields);
+    static http::Response head_of(std::string_view content_type, std::uint64_t size,
+                                  std::string_view fields);
     http::Response loop_detected();
     http::Response redirect(const CachedFile& file, std::string_view key);
-    http::Response problem(int status, std::string_view key, std::string_view text,
-                           std::string_view fields = {});
-    http::Response absent(std::string_view key, std::string_view cache_status);
-    http::Response failed(std::string_view key, const Error& error);
+    http::Response problem(const http::RequestHead* head, int status, std::string_view key,
+                           std::string_view text, std::string_view fields = {});
+    http::Response absent(const http::RequestHead& head, std::string_view key,
+                          std::string_view cache_status);
+    http::Response failed(const http::RequestHead& head, std::string_view key, const Error& error);
     http::Response options();
     http::Response present(const http::RequestHead& head, const Choice& choice,
                            std::shared_ptr<const CachedFile> file, bool was_cached,

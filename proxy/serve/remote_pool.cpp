@@ -13,6 +13,22 @@ std::string RemoteObject::version() const {
     return conf::hex(*sha256);
 }
 
+std::shared_ptr<RemoteObject> remote_object(const storage::ObjectRecord& row,
+                                            std::shared_ptr<RemotePool> pool) {
+    auto object = std::make_shared<RemoteObject>();
+    object->pool = std::move(pool);
+    object->key = row.key;
+    object->size = row.size;
+    object->sha256 = row.sha256;
+    object->store_etag = row.store_etag;
+    object->version_id = row.version_id;
+    return object;
+}
+
+storage::ShelfName shelf_name(const RemoteObject& object) {
+    return {object.pool->settings.name, object.key, object.version(), std::nullopt, object.size};
+}
+
 bool RemoteObject::is_of_version(std::string_view id) const {
     if (id.empty() || id == "null") return true;
     if (!version_id.empty()) return id == version_id;

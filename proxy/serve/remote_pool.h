@@ -5,7 +5,9 @@
 #include "conf/settings.h"
 #include "proxy/http/fetch.h"
 #include "proxy/serve/download_authorization.h"
+#include "storage/catalog_records.h"
 #include "storage/s3_request.h"
+#include "storage/shelf.h"
 #include "storage/store_gate.h"
 
 #include <atomic>
@@ -83,6 +85,13 @@ struct RemoteObject {
         return pool == other.pool && size == other.size && version() == other.version();
     }
 };
+
+// The object that a row of the catalog names in this pool.
+std::shared_ptr<RemoteObject> remote_object(const storage::ObjectRecord& row,
+                                            std::shared_ptr<RemotePool> pool);
+
+// Under which all of it is on the shelf.
+storage::ShelfName shelf_name(const RemoteObject& object);
 
 // A read of bytes [offset, offset + length) of an object; `if_match` is an ETag or "". `grant` is
 // for a private bucket behind its friendly URL, else empty. `now` is in seconds since 1970. Headers

@@ -194,6 +194,12 @@ std::optional<storage::PoolId> Stores::id_of(const std::string& pool) const {
     return found->second;
 }
 
+std::string Stores::name_of(storage::PoolId id) const {
+    const std::lock_guard lock(pools_mutex_);
+    const auto found = std::ranges::find(ids_, id, [](const auto& each) { return each.second; });
+    return found == ids_.end() ? std::string() : found->first;
+}
+
 void Stores::adopt(storage::ObjectRecord object) {
     if (!catalog_) return;
     {
@@ -252,7 +258,6 @@ void Stores::report_inconsistency(const std::string& key, const std::string& poo
                                   const std::string& what) {
     inconsistencies_.fetch_add(1, std::memory_order_relaxed);
     conf::log_error("catalog and store disagree pool={} key={} reason=\"{}\"", pool, key, what);
-    if (!catalog_) return;
     // Keys hold no quotes or control characters that a URL could bring (see
     // storage::key_from_path), but for those that JSON wants escaped.
     std::string escaped;
@@ -260,9 +265,13 @@ void Stores::report_inconsistency(const std::string& key, const std::string& poo
         if (c == '"' || c == '\\') escaped.push_back('\\');
         escaped.push_back(c);
     }
-    storage::NewJob job{.type = "reconcile",
-                        .payload = fmt::format(R"({{"key":"{}","pool":"{}"}})", escaped, pool),
-                        .dedup_key = fmt::format("reconcile {} {}", pool, key)};
+    queue_job({.type = "reconcile",
+               .payload = fmt::format(R"({{"key":"{}","pool":"{}"}})", escaped, pool),
+               .dedup_key = fmt::format("reconcile {} {}", pool, key)});
+}
+
+void Stores::queue_job(storage::NewJob job) {
+    if (!catalog_) return;
     const bool taken = catalog_workers_->submit(loop::Lane::bulk, [this, job = std::move(job)] {
         const auto queued = catalog_->queue_job(job, std::time(nullptr));
         if (!queued) conf::log_warn("job not queued reason=\"{}\"", queued.error().text);

@@ -60,6 +60,8 @@ class Stores {
     std::vector<std::shared_ptr<RemotePool>> remotes() const;
     // Nothing where there is no catalog.
     std::optional<storage::PoolId> id_of(const std::string& pool) const;
+    // Of one that is in the configuration, else "".
+    std::string name_of(storage::PoolId id) const;
 
     // Writes down what was found in a pool, soon: those that come while others are being written
     // are written together. Any thread; never blocks. Where too many wait, it is dropped, as it is
@@ -67,6 +69,8 @@ class Stores {
     void adopt(storage::ObjectRecord object);
     // Writes down the SHA-256 of an object, where its row still says the same of it. As adopt().
     void learn_digest(storage::ObjectRecord object);
+    // Queues a job. As adopt().
+    void queue_job(storage::NewJob job);
     // Notes that the catalog and a store disagree on this key, for a job to look at. As adopt().
     void report_inconsistency(const std::string& key, const std::string& pool,
                               const std::string& what);

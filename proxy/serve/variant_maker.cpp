@@ -1,20 +1,16 @@
 #include "proxy/serve/variant_maker.h"
 
 #include "conf/log.h"
-#include "storage/image_key.h"
-#include "storage/local_driver.h"
-#include "storage/streams.h"
+#include "proxy/serve/memory_file.h"
+#include "proxy/serve/variant_jobs.h"
 #include "transform/content_type.h"
 #include "transform/make.h"
 
 #include <algorithm>
-#include <array>
 #include <ctime>
 #include <utility>
-#include <vector>
 
 #include <fmt/format.h>
-#include <sys/stat.h>
 
 namespace tidepool::serve {
 
@@ -22,8 +18,12 @@ namespace {
 
 // Names that are remembered as not to be made. Beyond them all are tried again.
 constexpr std::size_t kMostFailures = 10'000;
-// An original that was changed so short a time ago may still be on its way.
-constexpr std::int64_t kSettleS = 3;
+// What is kept of variants that could not be stored.
+constexpr std::uint64_t kUnstoredBytes = 64ULL << 20;
+constexpr std::uint64_t kUnstoredMs = 60'000;
+// Looks at whether another process is done with a variant.
+constexpr std::uint64_t kFirstLookMs = 50;
+constexpr std::uint64_t kMostLookMs = 1'000;
 
 std::uint64_t milliseconds(conf::Milliseconds duration) {
     return static_cast<std::uint64_t>(duration.count());
@@ -38,15 +38,15 @@ std::optional<std::string> original_key(const storage::ImageKey& variant,
                        storage::to_text(*variant.image), extension);
 }
 
-bool may_be_on_its_way(const storage::OpenFile& file) {
-    return !file.unchanged() || file.identity().modified_s() + kSettleS > std::time(nullptr);
+// The other way round.
+std::string variant_key(const storage::ImageKey& sibling, const transform::VariantName& name) {
+    return fmt::format("{}variants/{}/{}{}{}.{}", sibling.prefix, sibling.day,
+                       storage::to_text(*sibling.image), name.size.empty() ? "" : "_", name.size,
+                       name.extension);
 }
 
-std::shared_ptr<const storage::OpenFile> open_file(MadeVariant made) {
-    struct stat status{};
-    fstat(made.file.get(), &status);  // of a memory file: it cannot fail
-    return std::make_shared<storage::OpenFile>(made.file.release(),
-                                               storage::FileIdentity::of(status), 0);
+std::string_view extension_of(std::string_view key) {
+    return key.substr(key.rfind('.') + 1);
 }
 
 }  // namespace
@@ -61,24 +61,31 @@ struct VariantMaker::Waiter {
 struct VariantMaker::Flight {
     std::mutex mutex;
     bool landed = false;
-    Outcome outcome;
+    Outcome outcome;  // before it has landed: what it has come to so far
+    bool has_made = false;
+    std::string original_extension;  // once that is known
     std::vector<std::shared_ptr<Waiter>> waiters;
+    Again again = Again::no;
 };
 
-struct VariantMaker::Original {
-    FileFinder::Site* site = nullptr;
-    std::shared_ptr<const storage::OpenFile> file;
-};
-
-VariantMaker::VariantMaker(loop::Loop& home, FileFinder& finder, const conf::Settings& settings)
-    : home_(home),
+VariantMaker::VariantMaker(Origin::Place home, FileFinder& finder, Origin& origin,
+                           const conf::Settings& settings)
+    : home_(home.loop),
       finder_(finder),
       settings_(settings),
-      key_prefix_(settings.server.url_prefix.substr(1)),
-      workers_(home, VariantWorkers::options_of(settings.variants)),
-      readers_("w:unstored", 1, settings.workers.queue) {}
+      most_flights_(settings.variants.cheap_queue + settings.variants.dear_queue +
+                    settings.variants.cheap_workers + settings.variants.dear_workers),
+      workers_(home.loop, VariantWorkers::options_of(settings.variants)),
+      source_(home, finder, origin, settings.variants.fetches, settings.variants.source_bytes),
+      store_(home.loop, finder, settings),
+      claims_(home.loop, finder.stores()) {}
 
 VariantMaker::~VariantMaker() = default;
+
+void VariantMaker::stop(bool at_once) {
+    stopping_.store(true, std::memory_order_relaxed);
+    workers_.stop(at_once);
+}
 
 std::optional<transform::Order> VariantMaker::order_of(std::string_view key) const {
     const storage::ImageKey parsed = storage::parse_image_key(key);
@@ -88,41 +95,79 @@ std::optional<transform::Order> VariantMaker::order_of(std::string_view key) con
     return transform::find_order(settings_, parsed.size, parsed.extension);
 }
 
-std::optional<Error> VariantMaker::remembered_failure(const std::string& key,
-                                                      std::uint64_t now_ms) {
+// ---- who asks, and what is known
+
+std::optional<VariantMaker::Outcome> VariantMaker::known_outcome(const std::string& key,
+                                                                 std::uint64_t now_ms,
+                                                                 Again again) {
     const auto known = failures_.find(key);
-    if (known == failures_.end()) return std::nullopt;
-    if (now_ms < known->second.until_ms) return known->second.error;
-    failures_.erase(known);
+    if (known != failures_.end()) {
+        if (now_ms < known->second.until_ms) return Outcome{known->second.error, nullptr, {}, {}};
+        failures_.erase(known);
+    }
+    if (again == Again::yes) return std::nullopt;
+    if (const Unstored* const unstored = find_unstored(key, now_ms))
+        return Outcome{std::nullopt, unstored->file, unstored->format, {}};
     return std::nullopt;
 }
 
-// What is wrong with the original now will be so when it is asked for again.
+// What is wrong with the original now will be so when it is asked for again; what is wrong with
+// where it is may not be.
 void VariantMaker::remember(const std::string& key, const Error& error, std::uint64_t now_ms) {
     const bool lasts = error.kind == ErrorKind::corrupt || error.kind == ErrorKind::too_large;
-    if (!lasts && error.kind != ErrorKind::not_found) return;
+    if (error.store || (!lasts && error.kind != ErrorKind::not_found)) return;
     const auto duration = lasts ? settings_.variants.failed_for : settings_.cache.freshness;
     if (failures_.size() >= kMostFailures) failures_.clear();
     failures_[key] = {error, now_ms + milliseconds(duration)};
 }
 
-loop::Task<VariantMaker::Outcome> VariantMaker::make(loop::Loop& loop, std::string key) {
+const VariantMaker::Unstored* VariantMaker::find_unstored(const std::string& key,
+                                                          std::uint64_t now_ms) {
+    while (!unstored_.empty() && unstored_.front().until_ms <= now_ms) {
+        unstored_bytes_ -= unstored_.front().file->identity().size;
+        unstored_.pop_front();
+    }
+    const auto found = std::ranges::find(unstored_, key, &Unstored::key);
+    return found == unstored_.end() ? nullptr : &*found;
+}
+
+void VariantMaker::keep_unstored(Unstored variant) {
+    std::erase_if(unstored_, [&](const Unstored& known) {
+        if (known.key != variant.key) return false;
+        unstored_bytes_ -= known.file->identity().size;
+        return true;
+    });
+    unstored_bytes_ += variant.file->identity().size;
+    unstored_.push_back(std::move(variant));
+    while (unstored_bytes_ > kUnstoredBytes) {
+        unstored_bytes_ -= unstored_.front().file->identity().size;
+        unstored_.pop_front();
+    }
+}
+
+loop::Task<VariantMaker::Outcome> VariantMaker::make(loop::Loop& loop, std::string key,
+                                                     conf::Milliseconds wait, Again again) {
     std::shared_ptr<Flight> flight;
     bool first = false;
     {
         const std::lock_guard lock(mutex_);
-        if (auto failure = remembered_failure(key, loop.now_ms()))
-            co_return Outcome{std::move(failure), nullptr, {}};
-        auto& slot = flights_[key];
-        first = slot == nullptr;
-        if (first) slot = std::make_shared<Flight>();
-        flight = slot;
+        if (auto known = known_outcome(key, loop.now_ms(), again)) co_return std::move(*known);
+        const auto flying = flights_.find(key);
+        first = flying == flights_.end();
+        if (first && flights_.size() >= most_flights_) {
+            refused_.add();
+            co_return Outcome{
+                Error{ErrorKind::overloaded, "too many variants are being made"}, nullptr, {}, {}};
+        }
+        flight = first ? std::make_shared<Flight>() : flying->second;
+        if (first) flights_.emplace(key, flight);
     }
     if (first) {
+        flight->again = again;
         home_.post([this, key, flight] { home_.tasks().spawn(fly(*this, key, flight)); });
     }
     const auto waiter = std::make_shared<Waiter>(loop);
-    loop::Loop::Delay delay(loop, milliseconds(settings_.variants.wait_timeout));
+    loop::Loop::Delay delay(loop, milliseconds(wait));
     {
         const std::lock_guard lock(flight->mutex);
         if (flight->landed) co_return flight->outcome;
@@ -132,16 +177,44 @@ loop::Task<VariantMaker::Outcome> VariantMaker::make(loop::Loop& loop, std::stri
     co_await delay;
     waiter->delay = nullptr;
     const std::lock_guard lock(flight->mutex);
-    if (flight->landed) co_return flight->outcome;
-    co_return Outcome{Error{ErrorKind::timed_out, "the variant is not ready yet"}, nullptr, {}};
+    std::erase(flight->waiters, waiter);
+    if (flight->landed || flight->has_made) co_return flight->outcome;
+    co_return Outcome{Error{ErrorKind::timed_out, "the variant is not ready yet"}, nullptr, {}, {}};
 }
+
+std::vector<VariantMaker::StandIn> VariantMaker::stand_ins(const std::string& key) {
+    const auto order = order_of(key);
+    if (!order || !settings_.profiles[order->profile].stand_in) return {};
+    std::shared_ptr<Flight> flight;
+    {
+        const std::lock_guard lock(mutex_);
+        const auto flying = flights_.find(key);
+        if (flying == flights_.end()) return {};
+        flight = flying->second;
+    }
+    const std::lock_guard lock(flight->mutex);
+    if (flight->original_extension.empty()) return {};
+    const storage::ImageKey parsed = storage::parse_image_key(key);
+    const transform::VariantName wanted{std::string(parsed.size), std::string(parsed.extension)};
+    std::vector<StandIn> found;
+    for (const transform::StandIn& stand_in :
+         transform::stand_ins_of(settings_, wanted, flight->original_extension))
+        found.push_back({variant_key(parsed, stand_in.name), stand_in.is_quick});
+    return found;
+}
+
+// ---- a flight
 
 void VariantMaker::land(const std::string& key, Flight& flight, Outcome outcome) {
     {
         const std::lock_guard lock(mutex_);
         if (outcome.error) remember(key, *outcome.error, home_.now_ms());
+        if (outcome.unstored)
+            keep_unstored({key, outcome.unstored, outcome.format, home_.now_ms() + kUnstoredMs});
         flights_.erase(key);
     }
+    if (outcome.error && outcome.error->kind != ErrorKind::not_found)
+        conf::log_warn("variant not made key={} reason=\"{}\"", key, outcome.error->text);
     std::vector<std::shared_ptr<Waiter>> waiters;
     {
         const std::lock_guard lock(flight.mutex);
@@ -158,90 +231,172 @@ void VariantMaker::land(const std::string& key, Flight& flight, Outcome outcome)
 
 loop::Task<> VariantMaker::fly(VariantMaker& self, std::string key,
                                std::shared_ptr<Flight> flight) {
-    Outcome outcome = co_await self.make_and_store(key);
-    if (outcome.error && outcome.error->kind != ErrorKind::not_found) {
-        conf::log_warn("variant not made key={} reason=\"{}\"", key, outcome.error->text);
+    auto order = self.order_of(key);
+    if (!order) {
+        self.land(key, *flight,
+                  {Error{ErrorKind::not_found, "no profile has it"}, nullptr, {}, {}});
+        co_return;
     }
-    self.land(key, *flight, std::move(outcome));
+    if (auto elsewhere = co_await self.wait_for_claim(key)) {
+        self.land(key, *flight, std::move(*elsewhere));
+        co_return;
+    }
+    co_await self.make_pieces(std::move(key), std::move(*order), std::move(flight));
 }
 
-loop::Task<VariantMaker::Outcome> VariantMaker::make_and_store(const std::string& key) {
-    const auto order = order_of(key);
-    if (!order) co_return Outcome{Error{ErrorKind::not_found, "no profile has it"}, nullptr, {}};
-    const transform::Recipe& recipe = order->recipe;
-    const auto original = co_await find_original(key, *order);
-    if (!original) co_return Outcome{original.error(), nullptr, {}};
-    const auto lane = co_await lane_of(*original, recipe);
-    if (!lane) co_return Outcome{lane.error(), nullptr, {}};
-    auto made = co_await workers_.make(*lane, original->file->fd(), original->file->identity().size,
-                                       recipe);
-    const bool is_broken = !made && made.error().kind == ErrorKind::corrupt;
-    if ((made && !original->file->unchanged()) || (is_broken && may_be_on_its_way(*original->file)))
-        co_return Outcome{Error{ErrorKind::busy, "the original is being written"}, nullptr, {}};
-    if (!made) co_return Outcome{made.error(), nullptr, {}};
-    const auto variant = open_file(std::move(*made));
-    const auto stored = co_await store(*original, key, variant, type_of(recipe.format));
-    if (!stored) {
-        store_failures_.add();
-        conf::log_error("variant not stored key={} reason=\"{}\"", key, stored.error().text);
-        co_return Outcome{std::nullopt, variant, recipe.format};
+// Nothing: it is ours to make. Else what another process made of it.
+loop::Task<std::optional<VariantMaker::Outcome>> VariantMaker::wait_for_claim(
+    const std::string& key) {
+    std::uint64_t pause_ms = kFirstLookMs;
+    while (!co_await claims_.take(key)) {
+        if (stopping_.load(std::memory_order_relaxed))
+            co_return Outcome{Error{ErrorKind::closed, "the server ends"}, nullptr, {}, {}};
+        co_await home_.delay(pause_ms);
+        pause_ms = std::min(pause_ms * 2, kMostLookMs);
+        if (co_await is_stored(key)) co_return Outcome{};
     }
-    stored_.add();
-    finder_.cache().forget(key);
-    co_return Outcome{std::nullopt, nullptr, recipe.format};
+    if (finder_.stores().catalog() == nullptr) co_return std::nullopt;
+    // Whoever had it before us may have been done since our request looked.
+    if (!co_await is_stored(key)) co_return std::nullopt;
+    co_await claims_.let_go(key);
+    co_return Outcome{};
 }
 
-// As FileFinder asks pools: one that fails does not hide what another one has, but without a find
-// nobody may be told that there is none.
-loop::Task<Result<VariantMaker::Original>> VariantMaker::find_original(
-    const std::string& key, const transform::Order& order) {
+loop::Task<bool> VariantMaker::is_stored(const std::string& key) {
+    const FileFinder::Found found = co_await finder_.find(home_, key);
+    co_return found.file != nullptr;
+}
+
+loop::Task<> VariantMaker::land_claimed(std::string key, std::shared_ptr<Flight> flight,
+                                        Outcome outcome) {
+    co_await claims_.let_go(key);
+    land(key, *flight, std::move(outcome));
+}
+
+// Finds the original and has the variant made, with others of the image where they are to be made
+// together.
+loop::Task<> VariantMaker::make_pieces(std::string key, transform::Order order,
+                                       std::shared_ptr<Flight> flight) {
     const storage::ImageKey parsed = storage::parse_image_key(key);
-    const auto sites = finder_.sites();
-    std::optional<Error> failure;
-    for (const std::string& extension : order.original_extensions) {
-        const auto wanted = original_key(parsed, extension);
-        if (!wanted) continue;
-        for (FileFinder::Site* const site : *sites) {
-            auto file = co_await loop::offload(home_, site->workers, loop::Lane::quick,
-                                               [&] { return site->pool.open(*wanted); });
-            if (file) co_return Original{site, std::move(*file)};
-            const ErrorKind kind = file.error().kind;
-            if (kind != ErrorKind::not_found && kind != ErrorKind::denied)
-                failure = std::move(file.error());
-        }
+    std::vector<std::string> keys;
+    for (const std::string& extension : order.original_extensions)
+        keys.push_back(*original_key(parsed, extension));
+    auto opened = co_await source_.open(keys);
+    if (!opened) {
+        Error error = std::move(opened.error());
+        // Of a catalog or a store: it is no word on what the original is.
+        if (error.kind == ErrorKind::corrupt) error.kind = ErrorKind::io;
+        co_await land_claimed(std::move(key), std::move(flight), {std::move(error), nullptr, {}, {}});
+        co_return;
     }
-    if (failure) co_return std::unexpected(std::move(*failure));
-    co_return fail(ErrorKind::not_found, "no local pool has its original");
-}
-
-loop::Task<Result<VariantLane>> VariantMaker::lane_of(const Original& original,
-                                                      const transform::Recipe& recipe) {
-    co_return co_await loop::offload(
-        home_, original.site->workers, loop::Lane::bulk, [&]() -> Result<VariantLane> {
-            std::array<char, transform::kSniffBytes> bytes{};
-            const auto size = std::min<std::uint64_t>(bytes.size(), original.file->identity().size);
-            const std::span<char> beginning(bytes.data(), static_cast<std::size_t>(size));
-            if (auto read = original.file->read(0, beginning); !read)
-                return std::unexpected(std::move(read.error()));
-            return transform::is_dear(beginning, recipe) ? VariantLane::dear : VariantLane::cheap;
+    const auto original = std::make_shared<const Original>(std::move(*opened));
+    {
+        const std::lock_guard lock(flight->mutex);
+        flight->original_extension = extension_of(original->key);
+    }
+    const auto beginning = co_await beginning_of(*original);
+    if (!beginning) {
+        co_await land_claimed(std::move(key), std::move(flight), {beginning.error(), nullptr, {}, {}});
+        co_return;
+    }
+    const VariantLane lane = transform::is_dear(*beginning, order.recipe) ? VariantLane::dear
+                                                                          : VariantLane::cheap;
+    std::vector<Piece> pieces;
+    pieces.push_back({std::move(key), std::move(order), std::move(flight)});
+    co_await add_others(*original, lane, *beginning, pieces);
+    std::vector<transform::Recipe> recipes;
+    for (const Piece& piece : pieces)
+        recipes.push_back(piece.order.recipe);
+    co_await workers_.make_all(
+        lane, original->file->fd(), original->file->identity().size, recipes,
+        [&](std::size_t index, Result<MadeVariant> made) {
+            home_.tasks().spawn(
+                finish(*this, std::move(pieces[index]), original, std::move(made)));
         });
 }
 
-// Its row in the catalog is written when it is found, as that of every file.
-loop::Task<Result<void>> VariantMaker::store(
-    const Original& original, const std::string& key,
-    const std::shared_ptr<const storage::OpenFile>& variant, std::string_view type) {
-    co_return co_await loop::offload(
-        home_, original.site->workers, loop::Lane::bulk, [&]() -> Result<void> {
-            storage::LocalDriver driver(original.site->settings, key_prefix_);
-            storage::FileSource source(variant);
-            storage::PutOptions options;
-            options.size = variant->identity().size;
-            options.content_type = type;
-            auto put = driver.put(key, source, options);
-            if (!put) return std::unexpected(std::move(put.error()));
-            return {};
-        });
+// The image's other variants that its profiles want to be made with any of them, from the same
+// decoding: of the same lane, where nobody waits in that, and where no pool has them.
+loop::Task<> VariantMaker::add_others(const Original& original, VariantLane lane,
+                                      std::string_view beginning, std::vector<Piece>& pieces) {
+    if (workers_.counters(lane).waiting.load() > 0) co_return;
+    const std::string asked = pieces.front().key;
+    const storage::ImageKey parsed = storage::parse_image_key(asked);
+    for (const transform::VariantName& name :
+         transform::variants_of(settings_, extension_of(original.key), false)) {
+        auto order = transform::find_order(settings_, name.size, name.extension);
+        if (!order || !settings_.profiles[order->profile].together) continue;
+        if (transform::is_dear(beginning, order->recipe) != (lane == VariantLane::dear)) continue;
+        std::string key = variant_key(parsed, name);
+        if (key == asked || co_await is_stored(key)) continue;
+        auto flight = std::make_shared<Flight>();
+        flight->original_extension = extension_of(original.key);
+        {
+            const std::lock_guard lock(mutex_);
+            if (flights_.size() >= most_flights_) co_return;
+            if (known_outcome(key, home_.now_ms(), Again::no)) continue;
+            if (!flights_.emplace(key, flight).second) continue;
+        }
+        if (!co_await claims_.take(key)) {
+            // Another process is at it; somebody here may have joined meanwhile.
+            home_.tasks().spawn(fly(*this, std::move(key), std::move(flight)));
+            continue;
+        }
+        pieces.push_back({std::move(key), std::move(*order), std::move(flight)});
+    }
+}
+
+loop::Task<> VariantMaker::finish(VariantMaker& self, Piece piece,
+                                  std::shared_ptr<const Original> original,
+                                  Result<MadeVariant> made) {
+    Outcome outcome;
+    const bool is_broken = !made && made.error().kind == ErrorKind::corrupt;
+    if ((made && !original->unchanged()) || (is_broken && original->may_be_on_its_way())) {
+        outcome.error = Error{ErrorKind::busy, "the original is being written"};
+    } else if (!made) {
+        outcome.error = std::move(made.error());
+    } else {
+        outcome = co_await self.store(piece, *original, std::move(*made));
+    }
+    co_await self.land_claimed(std::move(piece.key), std::move(piece.flight), std::move(outcome));
+}
+
+loop::Task<VariantMaker::Outcome> VariantMaker::store(const Piece& piece, const Original& original,
+                                                      MadeVariant made) {
+    const transform::Format format = piece.order.recipe.format;
+    const auto file = open_memory_file(std::move(made.file));
+    {
+        // Whoever has waited for long enough gets it as it is.
+        const std::lock_guard lock(piece.flight->mutex);
+        piece.flight->outcome = {std::nullopt, file, format, {}};
+        piece.flight->has_made = true;
+    }
+    StorableVariant variant{piece.key, file, type_of(format)};
+    const auto stored =
+        co_await store_.put(original, std::move(variant), piece.flight->again == Again::yes);
+    if (stored) {
+        stored_.add();
+        co_return Outcome{std::nullopt, nullptr, format, {}};
+    }
+    store_failures_.add();
+    conf::log_error("variant not stored key={} reason=\"{}\"", piece.key, stored.error().text);
+    if (piece.flight->again == Again::no) finder_.stores().queue_job(variant_job(piece.key));
+    co_return Outcome{std::nullopt, file, format, stored.error()};
+}
+
+loop::Task<Result<std::string>> VariantMaker::beginning_of(const Original& original) {
+    std::string beginning(static_cast<std::size_t>(std::min<std::uint64_t>(
+                              transform::kSniffBytes, original.file->identity().size)),
+                          '\0');
+    Result<void> read;
+    if (original.readers == nullptr) {
+        read = original.file->read(0, beginning);
+    } else {
+        read = co_await loop::offload(home_, *original.readers, loop::Lane::bulk,
+                                      [&] { return original.file->read(0, beginning); });
+    }
+    if (!read) co_return std::unexpected(std::move(read.error()));
+    co_return beginning;
 }
 
 }  // namespace tidepool::serve

@@ -7,27 +7,36 @@
 #include "proxy/loop/loop.h"
 #include "proxy/loop/task.h"
 #include "proxy/serve/file_finder.h"
+#include "proxy/serve/origin.h"
+#include "proxy/serve/variant_claims.h"
+#include "proxy/serve/variant_source.h"
+#include "proxy/serve/variant_store.h"
 #include "proxy/serve/variant_workers.h"
+#include "storage/image_key.h"
 #include "storage/open_file.h"
 #include "transform/format.h"
 #include "transform/recipe.h"
 
+#include <atomic>
+#include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
 namespace tidepool::serve {
 
 // Shared by all loops. The work is led by one of them, its home; the processes are VariantWorkers'.
-// Only originals of local pools are found.
 class VariantMaker {
   public:
-    // Both outlive it. What the settings say of variants holds until the end.
-    VariantMaker(loop::Loop& home, FileFinder& finder, const conf::Settings& settings);
+    // All outlive it. What the settings say of variants holds until the end.
+    VariantMaker(Origin::Place home, FileFinder& finder, Origin& origin,
+                 const conf::Settings& settings);
     // The home loop must have ended.
     ~VariantMaker();
     VariantMaker(const VariantMaker&) = delete;
@@ -35,68 +44,108 @@ class VariantMaker {
 
     // On the home loop: see VariantWorkers.
     void start() { workers_.start(); }
-    void stop(bool at_once) { workers_.stop(at_once); }
+    void stop(bool at_once);
 
     // True for a key that a profile has. Pure; any thread.
     bool is_ordered(std::string_view key) const { return order_of(key).has_value(); }
 
     struct Outcome {
         std::optional<Error> error;
-        // Where it was made and could not be stored; null where a pool has it now.
+        // Where it was made and is not stored (yet); null where a pool has it now.
         std::shared_ptr<const storage::OpenFile> unstored;
         transform::Format format{};
+        std::optional<Error> store_error{};  // why
     };
-    // Makes the variant of this name, or waits for who does. On any loop. Errors:
+    enum class Again : std::uint8_t { no, yes };
+    // Makes the variant of this name, or waits for who does, for so long. On any loop. With
+    // Again::yes what was made but could not be stored is made and stored anew. Errors:
     //   not_found   there is no original, or of this one the variant is not made
     //   corrupt     the original cannot be decoded; remembered for variants.failed_for
     //   too_large   it is beyond a limit; the same
-    //   timed_out   not ready within variants.wait_timeout; the work goes on
-    //   overloaded, closed and others: not now
-    loop::Task<Outcome> make(loop::Loop& loop, std::string key);
+    //   timed_out   not ready within that time; the work goes on
+    //   overloaded, closed and others: not now; with Error::store where a bucket is why
+    loop::Task<Outcome> make(loop::Loop& loop, std::string key, conf::Milliseconds wait,
+                             Again again = Again::no);
+
+    // What may be shown in place of a variant that is being made, the nearest first; none where its
+    // profile says so, or nothing is known of its original yet. Any thread.
+    struct StandIn {
+        std::string key;
+        bool is_quick = false;  // made soon where it is not there either
+    };
+    std::vector<StandIn> stand_ins(const std::string& key);
 
     // For reading Outcome::unstored.
-    loop::WorkerPool& readers() { return readers_; }
+    loop::WorkerPool& readers() { return store_.workers(); }
+    const conf::VariantSettings& settings() const { return settings_.variants; }
 
     // Any thread.
     const VariantCounters& counters(VariantLane lane) const { return workers_.counters(lane); }
     std::uint64_t stored() const { return stored_.value(); }
     std::uint64_t store_failures() const { return store_failures_.value(); }
+    std::uint64_t refused() const { return refused_.value(); }
 
   private:
     struct Flight;
     struct Waiter;
-    struct Original;
     struct Failure {
         Error error;
         std::uint64_t until_ms = 0;
     };
+    // What could not be stored, kept for those who ask meanwhile.
+    struct Unstored {
+        std::string key;
+        std::shared_ptr<const storage::OpenFile> file;
+        transform::Format format{};
+        std::uint64_t until_ms = 0;
+    };
+    // A variant that is being made of an original that is at hand.
+    struct Piece {
+        std::string key;
+        transform::Order order;
+        std::shared_ptr<Flight> flight;
+    };
 
     std::optional<transform::Order> order_of(std::string_view key) const;
-    std::optional<Error> remembered_failure(const std::string& key, std::uint64_t now_ms);
+    // These want the lock.
+    std::optional<Outcome> known_outcome(const std::string& key, std::uint64_t now_ms, Again again);
+    const Unstored* find_unstored(const std::string& key, std::uint64_t now_ms);
+    void keep_unstored(Unstored variant);
     void remember(const std::string& key, const Error& error, std::uint64_t now_ms);
+
     void land(const std::string& key, Flight& flight, Outcome outcome);
+    loop::Task<> land_claimed(std::string key, std::shared_ptr<Flight> flight, Outcome outcome);
     static loop::Task<> fly(VariantMaker& self, std::string key, std::shared_ptr<Flight> flight);
-    loop::Task<Outcome> make_and_store(const std::string& key);
-    loop::Task<Result<Original>> find_original(const std::string& key,
-                                               const transform::Order& order);
-    loop::Task<Result<VariantLane>> lane_of(const Original& original,
-                                            const transform::Recipe& recipe);
-    loop::Task<Result<void>> store(const Original& original, const std::string& key,
-                                   const std::shared_ptr<const storage::OpenFile>& variant,
-                                   std::string_view type);
+    loop::Task<std::optional<Outcome>> wait_for_claim(const std::string& key);
+    loop::Task<bool> is_stored(const std::string& key);
+    loop::Task<> make_pieces(std::string key, transform::Order order,
+                             std::shared_ptr<Flight> flight);
+    loop::Task<> add_others(const Original& original, VariantLane lane, std::string_view beginning,
+                            std::vector<Piece>& pieces);
+    static loop::Task<> finish(VariantMaker& self, Piece piece,
+                               std::shared_ptr<const Original> original,
+                               Result<MadeVariant> made);
+    loop::Task<Outcome> store(const Piece& piece, const Original& original, MadeVariant made);
+    loop::Task<Result<std::string>> beginning_of(const Original& original);
 
     loop::Loop& home_;
     FileFinder& finder_;
     conf::Settings settings_;  // of variants and profiles; the rest is not looked at
-    std::string key_prefix_;
+    const std::size_t most_flights_;
     VariantWorkers workers_;
-    loop::WorkerPool readers_;
+    VariantSource source_;
+    VariantStore store_;
+    VariantClaims claims_;
+    std::atomic<bool> stopping_ = false;
     http::Counter stored_;
     http::Counter store_failures_;
+    http::Counter refused_;  // beyond all that may wait
 
     std::mutex mutex_;
     std::unordered_map<std::string, std::shared_ptr<Flight>> flights_;
     std::unordered_map<std::string, Failure> failures_;
+    std::deque<Unstored> unstored_;  // the oldest first
+    std::uint64_t unstored_bytes_ = 0;
 };
 
 }  // namespace tidepool::serve

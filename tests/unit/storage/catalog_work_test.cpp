@@ -270,3 +270,36 @@ CATALOG_TEST("catalog: a scan's place is saved with its rows", "[scan]") {
     value_of(catalog->end_scan(pool));
     CHECK_FALSE(value_of(catalog->find_scan(pool)));
 }
+
+CATALOG_TEST("catalog: a claim is one owner's until it runs out or is let go of", "[claims]") {
+    TestType backend;
+    const auto catalog = backend.open();
+    CHECK(value_of(catalog->claim("variant a", "one", 1'000, 5'000)));
+    CHECK_FALSE(value_of(catalog->claim("variant a", "two", 1'000, 5'000)));
+    CHECK(value_of(catalog->claim("variant b", "two", 1'000, 5'000)));
+    // Its owner may have it for longer.
+    CHECK(value_of(catalog->claim("variant a", "one", 4'000, 9'000)));
+    CHECK_FALSE(value_of(catalog->claim("variant a", "two", 8'999, 20'000)));
+    CHECK(value_of(catalog->claim("variant a", "two", 9'000, 20'000)));
+    // Who has lost it cannot take it from the next one.
+    REQUIRE(catalog->release("variant a", "one"));
+    CHECK_FALSE(value_of(catalog->claim("variant a", "one", 10'000, 20'000)));
+    REQUIRE(catalog->release("variant a", "two"));
+    CHECK(value_of(catalog->claim("variant a", "one", 10'000, 20'000)));
+}
+
+CATALOG_TEST("catalog: of many who claim at once one is told yes", "[claims]") {
+    TestType backend;
+    const auto catalog = backend.open();
+    std::atomic<int> winners = 0;
+    std::vector<std::thread> threads;
+    for (int number = 0; number < 8; ++number) {
+        threads.emplace_back([&, number] {
+            const auto claimed = catalog->claim("w", std::to_string(number), 1'000, 2'000);
+            if (claimed && *claimed) ++winners;
+        });
+    }
+    for (std::thread& thread : threads)
+        thread.join();
+    CHECK(winners == 1);
+}

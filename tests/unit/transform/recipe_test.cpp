@@ -46,7 +46,7 @@ TEST_CASE("recipe: the defaults are the variants of the contract", "[transform][
     CHECK(small->recipe.width == 200);
     CHECK(small->recipe.height == 0);
     CHECK(small->recipe.format == Format::webp);
-    CHECK(small->profile == "small");
+    CHECK(small->profile == 1);
     CHECK(find_order(settings, "medium", "png")->recipe.width == 500);
     CHECK(find_order(settings, "", "avif")->recipe.width == 0);
 }

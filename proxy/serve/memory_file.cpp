@@ -1,0 +1,42 @@
+#include "proxy/serve/memory_file.h"
+
+#include <cerrno>
+#include <utility>
+
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace tidepool::serve {
+
+Result<void> MemoryFile::make() {
+    if (file_) return {};
+    file_ = conf::Descriptor(memfd_create("source", MFD_CLOEXEC));
+    if (!file_) return fail_errno(errno, "make a memory file");
+    return {};
+}
+
+Result<void> MemoryFile::append(std::string_view bytes) {
+    if (auto made = make(); !made) return made;
+    while (!bytes.empty()) {
+        const ssize_t count = write(file_.get(), bytes.data(), bytes.size());
+        if (count < 0 && errno == EINTR) continue;
+        if (count <= 0) return fail_errno(errno, "write a memory file");
+        bytes.remove_prefix(static_cast<std::size_t>(count));
+    }
+    return {};
+}
+
+Result<std::shared_ptr<const storage::OpenFile>> MemoryFile::finish() {
+    if (auto made = make(); !made) return std::unexpected(std::move(made.error()));
+    return open_memory_file(std::move(file_));
+}
+
+std::shared_ptr<const storage::OpenFile> open_memory_file(conf::Descriptor file) {
+    struct stat status{};
+    fstat(file.get(), &status);  // of a memory file: it cannot fail
+    return std::make_shared<storage::OpenFile>(file.release(), storage::FileIdentity::of(status),
+                                               0);
+}
+
+}  // namespace tidepool::serve

@@ -1,0 +1,158 @@
+#include "proxy/serve/variant_source.h"
+
+#include "proxy/serve/memory_file.h"
+
+#include <algorithm>
+#include <ctime>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace tidepool::serve {
+
+namespace {
+
+// An original that was changed so short a time ago may still be on its way.
+constexpr std::int64_t kSettleS = 3;
+constexpr std::uint64_t kChunkBytes = 256 * 1024;
+
+}  // namespace
+
+bool Original::may_be_on_its_way() const {
+    if (site == nullptr) return false;  // a bucket has an object only once it is whole
+    return !file->unchanged() || file->identity().modified_s() + kSettleS > std::time(nullptr);
+}
+
+// Asks the catalog first, as FileFinder does: what a disk has beside a row that names a bucket is
+// not where the image lives.
+loop::Task<Result<Original>> VariantSource::open(const std::vector<std::string>& keys) {
+    storage::Catalog* const catalog = finder_.stores().catalog();
+    if (catalog == nullptr || finder_.stores().remotes().empty())
+        co_return co_await open_local(keys);
+    std::optional<Error> not_asked;
+    for (const std::string& key : keys) {
+        auto row =
+            co_await loop::offload(place_.loop, finder_.stores().catalog_workers(),
+                                   loop::Lane::quick, [&] { return catalog->find(key); });
+        if (!row) {
+            not_asked = std::move(row.error());
+            break;
+        }
+        if (!*row) continue;
+        if (auto pool = finder_.stores().remote((*row)->pool))
+            co_return co_await open_remote(key, std::move(pool));
+        auto found = co_await open_local({key});
+        if (!found && found.error().kind == ErrorKind::not_found && !finder_.is_looked_at((*row)->pool))
+            co_return fail(ErrorKind::misconfigured,
+                           fmt::format("{} is in a pool that is not active or not in the "
+                                       "configuration",
+                                       key));
+        co_return found;
+    }
+    auto found = co_await open_local(keys);
+    // What only the catalog knows cannot be called absent.
+    if (!found && found.error().kind == ErrorKind::not_found && not_asked)
+        co_return std::unexpected(std::move(*not_asked));
+    co_return found;
+}
+
+// As FileFinder asks pools: one that fails does not hide what another one has, but without a find
+// nobody may be told that there is none.
+loop::Task<Result<Original>> VariantSource::open_local(const std::vector<std::string>& keys) {
+    const auto sites = finder_.sites();
+    std::optional<Error> failure;
+    for (const std::string& key : keys) {
+        for (FileFinder::Site* const site : *sites) {
+            auto file = co_await loop::offload(place_.loop, site->workers, loop::Lane::quick,
+                                               [&] { return site->pool.open(key); });
+            if (file) {
+                if ((*file)->identity().size > most_bytes_)
+                    co_return fail(ErrorKind::too_large, fmt::format("{} is too large", key));
+                co_return Original{.key = key,
+                                   .file = std::move(*file),
+                                   .site = site,
+                                   .pool = nullptr,
+                                   .readers = &site->workers};
+            }
+            const ErrorKind kind = file.error().kind;
+            if (kind != ErrorKind::not_found && kind != ErrorKind::denied)
+                failure = std::move(file.error());
+        }
+    }
+    if (failure) co_return std::unexpected(std::move(*failure));
+    co_return fail(ErrorKind::not_found, "no pool has its original");
+}
+
+loop::Task<Result<Original>> VariantSource::open_remote(std::string key,
+                                                        std::shared_ptr<RemotePool> pool) {
+    const FileFinder::Found found = co_await finder_.find(place_.loop, key);
+    if (found.error) co_return std::unexpected(*found.error);
+    if (!found.file) co_return fail(ErrorKind::not_found, "its original is not served");
+    const CachedFile& known = *found.file;
+    if (known.identity.size > most_bytes_)
+        co_return fail(ErrorKind::too_large, fmt::format("{} is too large", key));
+    Original original{.key = std::move(key), .file = nullptr, .site = nullptr, .pool = std::move(pool)};
+    if (known.held == CachedFile::Held::in_file) {
+        original.file = known.file;
+        original.readers = known.readers;
+        co_return original;
+    }
+    if (known.held == CachedFile::Held::in_memory) {
+        MemoryFile copy;
+        if (auto written = copy.append(known.body); !written)
+            co_return std::unexpected(std::move(written.error()));
+        auto file = copy.finish();
+        if (!file) co_return std::unexpected(std::move(file.error()));
+        original.file = std::move(*file);
+        co_return original;
+    }
+    auto fetched = co_await fetch(known.remote);
+    if (!fetched) co_return std::unexpected(std::move(fetched.error()));
+    original.file = std::move(*fetched);
+    co_return original;
+}
+
+// All of it, and proved: an object that is not what the catalog says ends with an error of its
+// store's.
+loop::Task<Result<std::shared_ptr<const storage::OpenFile>>> VariantSource::fetch(
+    std::shared_ptr<const RemoteObject> object) {
+    const loop::Turns::Turn turn = co_await turns_.take();
+    MemoryFile file;
+    if (object->size == 0) co_return file.finish();
+    auto body = co_await origin_.open(place_, object, {0, object->size}, {});
+    if (!body) {
+        if (body.error().kind == ErrorKind::not_found) {
+            finder_.stores().report_inconsistency(object->key, object->pool->settings.name,
+                                                  body.error().text);
+            finder_.missing_in_bucket(object->key, place_.loop.now_ms());
+        }
+        co_return std::unexpected(std::move(body.error()));
+    }
+    std::string chunk;
+    std::uint64_t offset = 0;
+    while (offset < object->size) {
+        const http::Incoming::View view = (*body)->look(offset);
+        if (view.bytes == 0) {
+            if (co_await (*body)->more(offset)) continue;
+            co_return fail(ErrorKind::io, fmt::format("{} broke off", object->key),
+                           {.pool = object->pool->settings.name, .key = object->key});
+        }
+        std::string_view text = view.text;
+        if (text.empty()) {
+            chunk.resize(static_cast<std::size_t>(std::min<std::uint64_t>(view.bytes, kChunkBytes)));
+            auto read = co_await loop::offload(
+                place_.loop, *view.readers, loop::Lane::bulk,
+                [&] { return view.file->read(view.file_offset, chunk); });
+            if (!read) co_return std::unexpected(std::move(read.error()));
+            text = chunk;
+        }
+        if (auto written = file.append(text); !written)
+            co_return std::unexpected(std::move(written.error()));
+        offset += text.size();
+    }
+    co_return file.finish();
+}
+
+}  // namespace tidepool::serve
