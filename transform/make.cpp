@@ -1,13 +1,15 @@
 #include "transform/make.h"
 
 #include "transform/content_type.h"
-#include "transform/vips/colour.h"
 #include "transform/vips/encode.h"
 #include "transform/vips/image.h"
-#include "transform/vips/shape.h"
 #include "transform/vips/source.h"
+#include "transform/vips/treatment.h"
 
 #include <algorithm>
+#include <cstdint>
+#include <new>
+#include <optional>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -18,116 +20,214 @@ namespace tidepool::transform {
 
 namespace {
 
+// Decoded pixels of more bytes are not kept for another variant but decoded again: a worker's
+// memory must suffice for all that a variant needs when it is made alone.
+constexpr std::uint64_t kMostKept = 192ULL * 1024 * 1024;
+
 // The one format whose animations we make.
 bool keeps_frames(Format format) {
     return format == Format::webp;
 }
 
-bool has_alpha(Format format) {
-    return format != Format::jpeg;
-}
-bool has_grey(Format format) {
-    return format == Format::jpeg || format == Format::png;
-}
+// How one variant is made.
+struct Plan {
+    bool animated = false;
+    LoadPlan load;
+    Treatment treatment;
+};
 
-Result<Image> without_alpha(Image in, const std::array<std::uint8_t, 3>& colour) {
-    if (vips_image_hasalpha(in.get()) == FALSE) return in;
-    const double background[] = {double(colour[0]), double(colour[1]), double(colour[2])};
-    VipsArrayDouble* const values = vips_array_double_new(background, 3);
-    Image out;
-    const int failed = vips_flatten(in.get(), out.slot(), "background", values, nullptr);
-    vips_area_unref(VIPS_AREA(values));
-    if (failed != 0) return fail_vips(ErrorKind::corrupt, "put a background");
-    return out;
-}
+// Pixels that several variants share, or why there are none.
+struct Decoded {
+    LoadPlan load;
+    Result<Image> image;
+};
+struct Treated {
+    LoadPlan load;
+    Treatment treatment;
+    bool palette = false;
+    Result<Image> image;
+};
 
-// What is done to the pixels of each frame, or of a still image.
-Result<Image> change(Image in, const Source& source, const Recipe& recipe, const Shape& shape) {
-    // Before it is turned, which needs it in memory, it is made small.
-    const bool lies = source.orientation >= 5;
-    const bool smaller =
-        shape.width != source.upright_width() || shape.height != source.upright_height();
-    auto image =
-        resize(std::move(in), lies ? shape.height : shape.width, lies ? shape.width : shape.height);
-    if (image) image = to_srgb(*image);
-    if (image) image = make_upright(std::move(*image), source.orientation);
-    if (image) image = cut(std::move(*image), shape, recipe.gravity);
-    if (image && smaller) image = sharpen(std::move(*image), recipe.sharpen);
-    if (image && (!has_grey(recipe.format) || vips_image_hasalpha(image->get()) != FALSE))
-        image = to_three_bands(std::move(*image));
-    if (image && !has_alpha(recipe.format))
-        image = without_alpha(std::move(*image), recipe.background);
-    return image;
-}
-
-// Frames stand in one column, and each is changed by itself: a filter over the column would mix the
-// end of one into the beginning of the next.
-Result<Image> change_frames(const Image& column, const Source& source, const Recipe& recipe,
-                            const Shape& shape) {
-    const Image memory(vips_image_copy_memory(column.get()));
-    if (memory.get() == nullptr) return fail_vips(ErrorKind::corrupt, "decode");
-    std::vector<Image> frames;
-    std::vector<VipsImage*> borrowed;
-    for (int i = 0; i < source.frames; ++i) {
-        Image frame;
-        if (vips_extract_area(memory.get(), frame.slot(), 0, i * source.height, source.width,
-                              source.height, nullptr) != 0)
-            return fail_vips(ErrorKind::corrupt, "take a frame");
-        auto changed = change(std::move(frame), source, recipe, shape);
-        if (!changed) return changed;
-        borrowed.push_back(frames.emplace_back(std::move(*changed)).get());
+Result<Plan> plan_of(const Source& source, const Recipe& recipe) {
+    Plan plan;
+    plan.animated = keeps_frames(recipe.format) && source.frames > 1;
+    if (auto within = check_limits(source, plan.animated, recipe.limits); !within)
+        return std::unexpected(std::move(within.error()));
+    const int width = source.upright_width();
+    const int height = source.upright_height();
+    if (std::max(width, height) <= static_cast<int>(recipe.made_above)) {
+        return fail(ErrorKind::not_found,
+                    fmt::format("none is made of an image of {} x {}", width, height));
     }
-    Image joined;
-    Image out;
-    if (vips_arrayjoin(borrowed.data(), joined.slot(), source.frames, "across", 1, nullptr) != 0 ||
-        vips_copy(joined.get(), out.slot(), nullptr) != 0)
-        return fail_vips(ErrorKind::corrupt, "join the frames");
-    vips_image_set_int(out.get(), VIPS_META_PAGE_HEIGHT, shape.kept_height);
-    return out;
+    plan.treatment = treatment_of(recipe, source);
+    const Shape& shape = plan.treatment.shape;
+    const double shrink = std::min(static_cast<double>(width) / shape.width,
+                                   static_cast<double>(height) / shape.height);
+    plan.load = plan_load(source, plan.animated, shrink);
+    return plan;
 }
 
 bool has_palette(const Image& image) {
     return image.has("palette-bit-depth");
 }
 
+Result<Image> second_reference(const Result<Image>& image) {
+    if (!image) return std::unexpected(image.error());
+    Image copy;  // of the head
+    if (vips_copy(image->get(), copy.slot(), nullptr) != 0)
+        return fail_vips(ErrorKind::corrupt, "copy the head");
+    return copy;
+}
+
 }  // namespace
+
+class VariantSet::Work {
+  public:
+    Work(std::span<const char> bytes, std::span<const Recipe> recipes)
+        : bytes_(bytes), recipes_(recipes) {}
+
+    Result<Made> make(std::size_t index) {
+        const Recipe& recipe = recipes_[index];
+        if (bytes_.size() > recipe.limits.source_bytes) {
+            return fail(ErrorKind::too_large,
+                        fmt::format("{} bytes, and at most {} are decoded", bytes_.size(),
+                                    recipe.limits.source_bytes));
+        }
+        if (!source_) look();
+        if (!*source_) return std::unexpected(source_->error());
+        const Result<Plan>& plan = plans_[index];
+        if (!plan) return std::unexpected(plan.error());
+        Treated treated = treated_for(*plan, index);
+        drop_what_is_done(index);
+        auto image = std::move(treated.image);
+        if (image) image = fit_format(std::move(*image), recipe);
+        if (image) image = without_metadata(*image);
+        if (!image) return std::unexpected(std::move(image.error()));
+        auto encoded = encode(*image, recipe, treated.palette);
+        if (!encoded) return std::unexpected(std::move(encoded.error()));
+        const Shape& shape = plan->treatment.shape;
+        return Made{std::move(*encoded), shape.kept_width, shape.kept_height,
+                    plan->animated ? (*source_)->frames : 1};
+    }
+
+    void drop_all() {
+        decoded_.clear();
+        treated_.clear();
+    }
+
+    unsigned decodes() const { return decodes_; }
+
+  private:
+    void look() {
+        source_ = look_at_source(bytes_);
+        plans_.reserve(recipes_.size());
+        for (const Recipe& recipe : recipes_) {
+            plans_.push_back(*source_ ? plan_of(**source_, recipe)
+                                      : std::unexpected(source_->error()));
+        }
+    }
+
+    // Whether a variant after this one satisfies `needs`.
+    template <class Needs>
+    bool later(std::size_t index, const Needs& needs) const {
+        return std::any_of(plans_.begin() + static_cast<std::ptrdiff_t>(index) + 1, plans_.end(),
+                           [&](const Result<Plan>& plan) { return plan && needs(*plan); });
+    }
+    bool needs_treated(std::size_t index, const LoadPlan& load, const Treatment& treatment) const {
+        return later(index, [&](const Plan& plan) {
+            return plan.load == load && plan.treatment == treatment;
+        });
+    }
+    // For a treatment that is not at hand.
+    bool needs_decoded(std::size_t index, const LoadPlan& load) const {
+        return later(index,
+                     [&](const Plan& plan) { return plan.load == load && !find_treated(plan); });
+    }
+
+    const Treated* find_treated(const Plan& plan) const {
+        const auto found = std::ranges::find_if(treated_, [&](const Treated& each) {
+            return each.load == plan.load && each.treatment == plan.treatment;
+        });
+        return found == treated_.end() ? nullptr : &*found;
+    }
+
+    void drop_what_is_done(std::size_t index) {
+        std::erase_if(decoded_,
+                      [&](const Decoded& each) { return !needs_decoded(index, each.load); });
+        std::erase_if(treated_, [&](const Treated& each) {
+            return !needs_treated(index, each.load, each.treatment);
+        });
+    }
+
+    // The decoded pixels, in memory where another treatment needs them, too.
+    Result<Image> decoded_for(const Plan& plan, std::size_t index) {
+        const auto kept = std::ranges::find(decoded_, plan.load, &Decoded::load);
+        if (kept != decoded_.end()) return second_reference(kept->image);
+        auto opened = open_source(**source_, plan.load);
+        if (!opened) return opened;
+        ++decodes_;
+        const bool shared = later(index, [&](const Plan& other) {
+            return other.load == plan.load && other.treatment != plan.treatment &&
+                   find_treated(other) == nullptr;
+        });
+        if (!shared || VIPS_IMAGE_SIZEOF_IMAGE(opened->get()) > kMostKept) return opened;
+        decoded_.push_back({plan.load, in_memory(*opened)});
+        return second_reference(decoded_.back().image);
+    }
+
+    Treated treated_for(const Plan& plan, std::size_t index) {
+        const Treated* const kept = find_treated(plan);
+        if (kept != nullptr)
+            return {plan.load, plan.treatment, kept->palette, second_reference(kept->image)};
+        Treated treated{plan.load, plan.treatment, false, decoded_for(plan, index)};
+        auto& image = treated.image;
+        if (image) {
+            treated.palette = has_palette(*image);
+            image = treat(std::move(*image), **source_, plan.animated, plan.treatment);
+        }
+        const bool shared = needs_treated(index, plan.load, plan.treatment);
+        if (image && (shared || plan.animated || mixes_pixels(plan.treatment, **source_)))
+            image = in_memory(*image);
+        if (!shared) return treated;
+        treated_.push_back(std::move(treated));
+        return {plan.load, plan.treatment, treated_.back().palette,
+                second_reference(treated_.back().image)};
+    }
+
+    std::span<const char> bytes_;
+    std::span<const Recipe> recipes_;
+    std::optional<Result<Source>> source_;  // once it was looked at
+    std::vector<Result<Plan>> plans_;       // then, one for each recipe
+    std::vector<Decoded> decoded_;
+    std::vector<Treated> treated_;
+    unsigned decodes_ = 0;
+};
+
+VariantSet::VariantSet(std::span<const char> bytes, std::span<const Recipe> recipes)
+    : work_(std::make_unique<Work>(bytes, recipes)) {}
+
+VariantSet::~VariantSet() = default;
+
+Result<Made> VariantSet::make(std::size_t index) {
+    if (auto started = start_vips(); !started) return std::unexpected(std::move(started.error()));
+    try {
+        return work_->make(index);
+    } catch (const std::bad_alloc&) {
+        work_->drop_all();
+        throw;
+    }
+}
+
+unsigned VariantSet::decodes() const {
+    return work_->decodes();
+}
 
 Result<void> prepare_to_make() {
     return start_vips();
 }
 
 Result<Made> make(std::span<const char> bytes, const Recipe& recipe) {
-    if (auto started = start_vips(); !started) return std::unexpected(std::move(started.error()));
-    if (bytes.size() > recipe.limits.source_bytes) {
-        return fail(ErrorKind::too_large, fmt::format("{} bytes, and at most {} are decoded",
-                                                      bytes.size(), recipe.limits.source_bytes));
-    }
-    const auto source = look_at_source(bytes, keeps_frames(recipe.format), recipe.limits);
-    if (!source) return std::unexpected(source.error());
-    const bool animated = keeps_frames(recipe.format) && source->frames > 1;
-    const int width = source->upright_width();
-    const int height = source->upright_height();
-    if (std::max(width, height) <= static_cast<int>(recipe.made_above)) {
-        return fail(ErrorKind::not_found,
-                    fmt::format("none is made of an image of {} x {}", width, height));
-    }
-    const Shape shape = shape_of(recipe, width, height);
-    const double shrink = std::min(static_cast<double>(width) / shape.width,
-                                   static_cast<double>(height) / shape.height);
-    const auto opened = open_source(*source, animated, shrink);
-    if (!opened) return std::unexpected(opened.error());
-    const bool palette = has_palette(*opened);
-    Image copy;
-    if (!animated && vips_copy(opened->get(), copy.slot(), nullptr) != 0)
-        return std::unexpected(fail_vips(ErrorKind::corrupt, "copy the head").error());
-    auto image = animated ? change_frames(*opened, *source, recipe, shape)
-                          : change(std::move(copy), *source, recipe, shape);
-    if (image) image = without_metadata(*image);
-    if (!image) return std::unexpected(std::move(image.error()));
-    auto encoded = encode(*image, recipe, palette);
-    if (!encoded) return std::unexpected(std::move(encoded.error()));
-    return Made{std::move(*encoded), shape.kept_width, shape.kept_height,
-                animated ? source->frames : 1};
+    return VariantSet(bytes, {&recipe, 1}).make(0);
 }
 
 bool is_dear(std::span<const char> source, const Recipe& recipe) {

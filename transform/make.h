@@ -6,6 +6,8 @@
 #include "transform/bytes.h"
 #include "transform/recipe.h"
 
+#include <cstddef>
+#include <memory>
 #include <span>
 
 namespace tidepool::transform {
@@ -27,6 +29,30 @@ Result<void> prepare_to_make();
 //   too_large  it or the variant is beyond a limit, or beyond the format
 //   not_found  of so small an image this variant is not made (Recipe::made_above)
 Result<Made> make(std::span<const char> bytes, const Recipe& recipe);
+
+// The variants of one source, made from as few decodes as possible and each with the bytes that
+// make() gives: those that are decoded alike share the decoded pixels, those that look alike share
+// the finished ones, too. What no later variant needs is freed before one is encoded. One thread.
+class VariantSet {
+  public:
+    // Both must outlive it.
+    VariantSet(std::span<const char> bytes, std::span<const Recipe> recipes);
+    ~VariantSet();
+    VariantSet(const VariantSet&) = delete;
+    VariantSet& operator=(const VariantSet&) = delete;
+
+    // Makes the variant of recipes[index]. Each once, in their order. Errors are those of make(),
+    // and none of them is in the way of the next variant. Where it throws bad_alloc, what was kept
+    // for later variants is freed.
+    Result<Made> make(std::size_t index);
+
+    // How often the source's pixels were decoded so far.
+    unsigned decodes() const;
+
+  private:
+    class Work;
+    std::unique_ptr<Work> work_;
+};
 
 // True where making it takes long: AVIF, JPEG XL, and what may be an animation. `source` is the
 // beginning of the original.

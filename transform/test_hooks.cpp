@@ -2,6 +2,7 @@
 
 #ifdef TIDEPOOL_TEST_HOOKS
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
@@ -53,14 +54,27 @@ void crash_if(bool worked) {
     if (worked) crash();
 }
 
+// What the source says of this variant, or "".
+std::string_view words_of(std::string_view source, std::size_t index) {
+    constexpr std::string_view kMark = "TEST:";
+    if (source.starts_with(kMark)) return index == 0 ? source.substr(kMark.size()) : "";
+    constexpr std::size_t kLongest = 32;  // mark and word
+    const std::string_view end = source.substr(source.size() - std::min(source.size(), kLongest));
+    const std::size_t mark = end.rfind(kMark);
+    if (mark == end.npos) return "";
+    const std::string_view words = end.substr(mark + kMark.size());
+    const bool is_meant = words.size() > 2 && words[1] == ':' && index < 10 &&
+                          words[0] == static_cast<char>('0' + index);
+    return is_meant ? words.substr(2) : "";
+}
+
 }  // namespace
 
-void obey_test_source(std::span<const char> source) {
-    std::string_view words(source.data(), source.size());
-    if (!words.starts_with("TEST:") ||
+void obey_test_source(std::span<const char> source, std::size_t index) {
+    const std::string_view words = words_of({source.data(), source.size()}, index);
+    if (words.empty() ||
         std::getenv(kTestDecoderVariable) == nullptr)  // NOLINT(concurrency-mt-unsafe): constant
         return;
-    words.remove_prefix(5);
     if (words.starts_with("crash")) crash();
     if (words.starts_with("hang")) hang();
     if (words.starts_with("eat")) eat();

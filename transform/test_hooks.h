@@ -2,6 +2,7 @@
 // there is nothing of it.
 #pragma once
 
+#include <cstddef>
 #include <span>
 
 namespace tidepool::transform {
@@ -9,16 +10,18 @@ namespace tidepool::transform {
 // The environment variable without which a source is only a source.
 inline constexpr const char* kTestDecoderVariable = "TIDEPOOL_TEST_DECODER";
 
-// Where the variable is set and the source begins with "TEST:" and one of these words, does it:
+// Where the variable is set and the source begins with "TEST:" and one of these words, does it
+// before the first variant is made; one that ends with "TEST:N:" and a word, before the variant
+// with the index N (one digit), so that an image can be the source of those before:
 //   crash   a bad memory access        hang    computes for ever
 //   eat     takes memory for ever      keep    keeps 64 MiB and goes on
 //   open    opens a file               socket  opens a socket
 //   exec    starts another program     fork    makes another process
 // "open" and "fork", which the sandbox must refuse, crash where it does not.
 #ifdef TIDEPOOL_TEST_HOOKS
-void obey_test_source(std::span<const char> source);
+void obey_test_source(std::span<const char> source, std::size_t index);
 #else
-inline void obey_test_source(std::span<const char>) {}
+inline void obey_test_source(std::span<const char>, std::size_t) {}
 #endif
 
 }  // namespace tidepool::transform

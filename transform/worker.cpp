@@ -79,11 +79,13 @@ struct Source {
 };
 
 // Into memory: a mapped file that somebody cuts would end the process.
-Result<void> read_source(const Job& job, int fd, Source& source) {
-    if (job.source_bytes > job.recipe.limits.source_bytes) {
+Result<void> read_source(const Job& job, std::span<const Recipe> recipes, int fd, Source& source) {
+    std::uint64_t most = 0;
+    for (const Recipe& recipe : recipes)
+        most = std::max(most, recipe.limits.source_bytes);
+    if (job.source_bytes > most) {
         return fail(ErrorKind::too_large,
-                    fmt::format("{} bytes, and at most {} are decoded", job.source_bytes,
-                                job.recipe.limits.source_bytes));
+                    fmt::format("{} bytes, and at most {} are decoded", job.source_bytes, most));
     }
     const auto size = static_cast<std::size_t>(job.source_bytes);
     source.data = std::make_unique_for_overwrite<char[]>(size);
@@ -100,14 +102,12 @@ Result<void> read_source(const Job& job, int fd, Source& source) {
     return {};
 }
 
-Result<conf::Descriptor> do_job(const Job& job, int source_fd, Answer& answer) {
+Result<conf::Descriptor> make_variant(const Job& job, std::size_t index, const Source& source,
+                                      VariantSet& variants, Answer& answer) {
     if (auto limited = limit_processor_time(job.cpu_seconds); !limited)
         return std::unexpected(limited.error());
-    Source source;
-    if (auto read = read_source(job, source_fd, source); !read)
-        return std::unexpected(read.error());
-    obey_test_source(source.bytes);
-    const auto made = make(source.bytes, job.recipe);
+    obey_test_source(source.bytes, index);
+    const auto made = variants.make(index);
     if (!made) return std::unexpected(made.error());
     answer.width = made->width;
     answer.height = made->height;
@@ -116,12 +116,45 @@ Result<conf::Descriptor> do_job(const Job& job, int source_fd, Answer& answer) {
     return make_sealed_file(made->bytes.view());
 }
 
-Result<conf::Descriptor> do_job_within_memory(const Job& job, int source_fd, Answer& answer) {
+// What `make` gives, or why there was not the memory for it.
+template <class Make>
+auto within_memory(const Make& make) -> decltype(make()) {
     try {
-        return do_job(job, source_fd, answer);
+        return make();
     } catch (const std::bad_alloc&) {
         return fail(ErrorKind::too_large, "more memory than a worker may have");
     }
+}
+
+// False where nobody listens any more.
+bool do_job(int socket, const Job& job, int source_fd, const Memory& memory) {
+    const std::span recipes = std::span(job.recipes).first(job.recipe_count);
+    auto source = std::make_unique<Source>();
+    const auto read = within_memory([&] { return read_source(job, recipes, source_fd, *source); });
+    auto variants = std::make_unique<VariantSet>(source->bytes, recipes);
+    for (std::size_t i = 0; i < recipes.size(); ++i) {
+        Answer answer;
+        answer.number = job.number;
+        answer.index = static_cast<std::uint32_t>(i);
+        const auto result =
+            read ? within_memory([&] { return make_variant(job, i, *source, *variants, answer); })
+                 : std::unexpected(read.error());
+        if (result) {
+            answer.made = 1;
+        } else {
+            answer.kind = result.error().kind;
+            answer.set_text(result.error().text);
+        }
+        answer.decodes = variants->decodes();
+        if (i + 1 == recipes.size()) {
+            variants.reset();
+            source.reset();
+            malloc_trim(0);
+        }
+        answer.resident_bytes = memory.resident_bytes();
+        if (!send_message(socket, answer, result ? result->get() : -1)) return false;
+    }
+    return true;
 }
 
 int serve_jobs(int socket, const Memory& memory) {
@@ -129,18 +162,8 @@ int serve_jobs(int socket, const Memory& memory) {
         Job job;
         const auto source = receive_message(socket, job);
         if (!source) return source.error().kind == ErrorKind::closed ? 0 : 1;
-        Answer answer;
-        answer.number = job.number;
-        const auto result = do_job_within_memory(job, source->get(), answer);
-        if (result) {
-            answer.made = 1;
-        } else {
-            answer.kind = result.error().kind;
-            answer.set_text(result.error().text);
-        }
-        malloc_trim(0);
-        answer.resident_bytes = memory.resident_bytes();
-        if (!send_message(socket, answer, result ? result->get() : -1)) return 1;
+        if (job.recipe_count > Job::kMostRecipes || !do_job(socket, job, source->get(), memory))
+            return 1;
     }
 }
 

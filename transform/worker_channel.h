@@ -17,20 +17,25 @@
 
 namespace tidepool::transform {
 
-// To the worker, with the source, open for reading.
+// To the worker, with the source, open for reading: the variants to be made of it.
 struct Job {
+    static constexpr std::size_t kMostRecipes = 32;
     std::uint64_t number = 0;        // comes back with the answer
     std::uint64_t source_bytes = 0;  // that are read, from the source's beginning
-    std::uint32_t cpu_seconds = 0;   // of processor time; then the kernel ends the worker
-    Recipe recipe;
+    std::uint32_t cpu_seconds = 0;   // of processor time for each; then the kernel ends the worker
+    std::uint32_t recipe_count = 0;
+    std::array<Recipe, kMostRecipes> recipes;
 };
 
-// From the worker, with the result as a sealed memory file where there is one. The first one, of
-// number 0 and without a result, says that the worker is ready.
+// From the worker, one for each recipe of a job, in their order and each as soon as it is known;
+// with the result as a sealed memory file where there is one. The first one, of number 0 and
+// without a result, says that the worker is ready.
 struct Answer {
     static constexpr std::size_t kTextBytes = 400;
     std::uint64_t number = 0;
-    std::uint64_t resident_bytes = 0;  // of the worker, after the job
+    std::uint32_t index = 0;           // of the recipe
+    std::uint32_t decodes = 0;         // of the source's pixels, for the job so far
+    std::uint64_t resident_bytes = 0;  // of the worker; after the job with its last answer
     std::uint64_t result_bytes = 0;
     std::int32_t width = 0;
     std::int32_t height = 0;

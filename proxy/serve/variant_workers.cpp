@@ -3,11 +3,11 @@
 #include "conf/bytes.h"
 #include "conf/log.h"
 #include "proxy/loop/socket.h"
-#include "transform/worker_channel.h"
 #include "transform/worker_process.h"
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 #include <utility>
 
 #include <fmt/format.h>
@@ -37,15 +37,17 @@ std::string_view name_of(VariantLane lane) {
     return lane == VariantLane::cheap ? "cheap" : "dear";
 }
 
-// What somebody waits for; lives in the frame of make().
+// What somebody waits for; lives in the frame of make_all().
 struct VariantWorkers::Job {
     int source_fd;
     std::uint64_t source_bytes;
-    const transform::Recipe& recipe;
+    std::span<const transform::Recipe> recipes;
+    const std::function<void(std::size_t, Result<MadeVariant>)>& done;
+    std::size_t answered = 0;   // recipes whose result is known
     bool was_returned = false;  // its worker had ended before it could take it
-    bool is_done = false;
-    Result<MadeVariant> result = fail(ErrorKind::closed, "not made");
     std::coroutine_handle<> waiter = nullptr;
+
+    bool is_done() const { return answered == recipes.size(); }
 };
 
 // A process, as its slot sees it.
@@ -92,11 +94,11 @@ class VariantWorkers::NextJob {
     Lane& lane_;
 };
 
-// Waits until a job has its result.
+// Waits until a job has all its results.
 class VariantWorkers::JobDone {
   public:
     explicit JobDone(Job& job) : job_(job) {}
-    bool await_ready() const noexcept { return job_.is_done; }
+    bool await_ready() const noexcept { return job_.is_done(); }
     void await_suspend(std::coroutine_handle<> waiter) { job_.waiter = waiter; }
     void await_resume() const noexcept {}
 
@@ -160,19 +162,36 @@ void VariantWorkers::stop(bool at_once) {
 loop::Task<Result<MadeVariant>> VariantWorkers::make(VariantLane name, int source_fd,
                                                      std::uint64_t source_bytes,
                                                      const transform::Recipe& recipe) {
+    Result<MadeVariant> made = fail(ErrorKind::closed, "not made");
+    const auto keep = [&made](std::size_t, Result<MadeVariant> result) {
+        made = std::move(result);
+    };
+    co_await make_all(name, source_fd, source_bytes, {&recipe, 1}, keep);
+    co_return made;
+}
+
+loop::Task<> VariantWorkers::make_all(
+    VariantLane name, int source_fd, std::uint64_t source_bytes,
+    std::span<const transform::Recipe> recipes,
+    std::function<void(std::size_t index, Result<MadeVariant>)> done) {
     Lane& lane = *lanes_[static_cast<std::size_t>(name)];
-    if (stopping_) co_return fail(ErrorKind::closed, "the server is stopping");
-    if (lane.waiting.size() >= lane.queue_limit) {
+    Job job{.source_fd = source_fd, .source_bytes = source_bytes, .recipes = recipes, .done = done};
+    if (recipes.size() > kMostAtOnce) {
+        fail_rest(job, {ErrorKind::invalid,
+                        fmt::format("{} variants of one image, and at most {} are made at once",
+                                    recipes.size(), kMostAtOnce)});
+    } else if (stopping_) {
+        fail_rest(job, {ErrorKind::closed, "the server is stopping"});
+    } else if (!recipes.empty() && lane.waiting.size() >= lane.queue_limit) {
         lane.counters.refused.add();
-        co_return fail(ErrorKind::overloaded, fmt::format("{} variants wait in the {} lane",
-                                                          lane.waiting.size(), name_of(name)));
+        fail_rest(job, {ErrorKind::overloaded, fmt::format("{} variants wait in the {} lane",
+                                                           lane.waiting.size(), name_of(name))});
     }
-    Job job{.source_fd = source_fd, .source_bytes = source_bytes, .recipe = recipe};
+    if (job.is_done()) co_return;
     lane.waiting.push_back(&job);
     lane.counters.waiting = lane.waiting.size();
     take_job(lane);
     co_await JobDone(job);
-    co_return std::move(job.result);
 }
 
 // Wakes a slot that has nothing to do.
@@ -182,18 +201,25 @@ void VariantWorkers::take_job(Lane& lane) {
     lane.idle.pop_front();
 }
 
-void VariantWorkers::finish(Lane& lane, Job& job, Result<MadeVariant> result) {
-    job.result = std::move(result);
-    job.is_done = true;
-    lane.counters.waiting = lane.waiting.size();
-    if (job.waiter) home_.post(std::exchange(job.waiter, nullptr));
+// With the result of the next recipe.
+void VariantWorkers::answer(Job& job, Result<MadeVariant> result) {
+    job.done(job.answered, std::move(result));
+    ++job.answered;
+    // Its waiter goes on later; so it is still there for this call's caller.
+    if (job.is_done() && job.waiter) home_.post(std::exchange(job.waiter, nullptr));
+}
+
+void VariantWorkers::fail_rest(Job& job, const Error& error) {
+    while (!job.is_done())
+        answer(job, std::unexpected(error));
 }
 
 void VariantWorkers::fail_waiting(Lane& lane, const Error& error) {
     while (!lane.waiting.empty()) {
         Job& job = *lane.waiting.front();
         lane.waiting.pop_front();
-        finish(lane, job, std::unexpected(error));
+        lane.counters.waiting = lane.waiting.size();
+        fail_rest(job, error);
     }
 }
 
@@ -236,11 +262,9 @@ loop::Task<> VariantWorkers::run_slot(VariantWorkers& self, Lane& lane, Slot& sl
             continue;
         }
         ++lane.counters.running;
-        const std::uint64_t began_ns = self.home_.now_ns();
-        auto result = co_await self.do_job(lane, slot, *job);
+        co_await self.do_job(lane, slot, *job);
         --lane.counters.running;
-        self.count(lane, *job, result, began_ns);
-        self.finish(lane, *job, std::move(result));
+        co_await self.replace_when_due(lane, slot);
     }
     if (slot.worker) {
         const std::string end = co_await self.end_worker(slot);
@@ -300,19 +324,41 @@ loop::Task<Result<void>> VariantWorkers::wait_until_ready(Worker& worker) {
     }
 }
 
-loop::Task<Result<MadeVariant>> VariantWorkers::do_job(Lane& lane, Slot& slot, const Job& job) {
-    auto result = co_await await_answer(lane, slot, job);
-    if (!slot.worker) co_return result;
-    Worker& worker = *slot.worker;
-    ++worker.jobs;
+// Its answers, each given on as it comes. The job is gone afterwards.
+loop::Task<> VariantWorkers::do_job(Lane& lane, Slot& slot, Job& job) {
+    // Known before the last answer ends the job.
+    const std::size_t count_of_recipes = job.recipes.size();
+    for (std::size_t i = 0; i < count_of_recipes; ++i) {
+        const std::uint64_t began_ns = home_.now_ns();
+        auto result = co_await await_answer(lane, slot, job);
+        count(lane, job, result, began_ns);
+        std::optional<Error> end;
+        if (!slot.worker) end = result.error();
+        const bool is_last = i + 1 == count_of_recipes;
+        if (is_last && slot.worker) ++slot.worker->jobs;
+        answer(job, std::move(result));
+        if (is_last || !end) continue;
+        // What its end says of the source concerns the variant that it was at.
+        if (end->kind != ErrorKind::closed) {
+            end->kind = ErrorKind::busy;
+            end->text = "not begun: of the variant before, " + end->text;
+        }
+        lane.counters.failed.add(count_of_recipes - i - 1);
+        fail_rest(job, *end);
+        co_return;
+    }
+}
+
+loop::Task<> VariantWorkers::replace_when_due(Lane& lane, Slot& slot) {
+    if (!slot.worker) co_return;
+    const Worker& worker = *slot.worker;
     const bool grown = worker.resident_bytes > worker.first_resident_bytes + options_.growth_bytes;
-    if (worker.jobs < options_.jobs && !grown) co_return result;
+    if (worker.jobs < options_.jobs && !grown) co_return;
     lane.counters.recycled.add();
     conf::log_debug("variant worker replaced lane={} pid={} jobs={} resident={}",
                     name_of(lane.name), worker.pid, worker.jobs,
                     conf::format_size(worker.resident_bytes));
     co_await end_worker(slot);
-    co_return result;
 }
 
 Result<void> VariantWorkers::send_job(Worker& worker, const Job& job) {
@@ -321,20 +367,20 @@ Result<void> VariantWorkers::send_job(Worker& worker, const Job& job) {
     message.source_bytes = job.source_bytes;
     message.cpu_seconds = static_cast<std::uint32_t>(
         std::chrono::ceil<std::chrono::seconds>(options_.job_timeout).count());
-    message.recipe = job.recipe;
+    message.recipe_count = static_cast<std::uint32_t>(job.recipes.size());
+    std::ranges::copy(job.recipes, message.recipes.begin());
     return transform::send_message(worker.socket.fd(), message, job.source_fd);
 }
 
 // To the front of the queue, once: no job can bring down a worker that it was not sent to.
 void VariantWorkers::give_back(Lane& lane, Job& job, const Error& error) {
-    if (std::exchange(job.was_returned, true))
-        return finish(lane, job, fail(ErrorKind::io, error.text));
-    if (stopping_) return finish(lane, job, fail(ErrorKind::closed, "the server is stopping"));
+    if (std::exchange(job.was_returned, true)) return fail_rest(job, {ErrorKind::io, error.text});
+    if (stopping_) return fail_rest(job, {ErrorKind::closed, "the server is stopping"});
     lane.waiting.push_front(&job);
     lane.counters.waiting = lane.waiting.size();
 }
 
-// The answer to the job that was sent. Whatever is wrong with the worker ends it.
+// The next answer to the job that was sent. Whatever is wrong with the worker ends it.
 loop::Task<Result<MadeVariant>> VariantWorkers::await_answer(Lane& lane, Slot& slot,
                                                              const Job& job) {
     Worker& worker = *slot.worker;
@@ -360,21 +406,21 @@ loop::Task<Result<MadeVariant>> VariantWorkers::await_answer(Lane& lane, Slot& s
             worker.socket.not_readable();
             continue;
         }
-        if (!received || answer.number != number) {
+        if (!received || answer.number != number || answer.index != job.answered) {
             lane.counters.crashed.add();
             const std::string end = co_await end_worker(slot);
             co_return fail(ErrorKind::corrupt, fmt::format("the worker crashed: {}", end));
         }
         worker.resident_bytes = answer.resident_bytes;
         if (answer.made == 0) co_return std::unexpected(error_of(answer));
-        if (answer.result_bytes > job.recipe.limits.result_bytes ||
+        if (answer.result_bytes > job.recipes[job.answered].limits.result_bytes ||
             !transform::is_sealed_file(received->get(), answer.result_bytes)) {
             lane.counters.crashed.add();
             co_await end_worker(slot);
             co_return fail(ErrorKind::corrupt, "the worker gave something else than a variant");
         }
         co_return MadeVariant{std::move(*received), answer.result_bytes, answer.width,
-                              answer.height, answer.frames};
+                              answer.height,        answer.frames,       answer.decodes};
     }
 }
 
@@ -393,7 +439,7 @@ void VariantWorkers::count(Lane& lane, const Job& job, const Result<MadeVariant>
                            std::uint64_t began_ns) {
     VariantCounters& counters = lane.counters;
     if (result) {
-        auto& format = counters.formats[static_cast<std::size_t>(job.recipe.format)];
+        auto& format = counters.formats[static_cast<std::size_t>(job.recipes[job.answered].format)];
         format.made.add();
         format.time_us.add((home_.now_ns() - began_ns) / 1000);
         format.source_bytes.add(job.source_bytes);

@@ -14,6 +14,7 @@
 #include "proxy/loop/worker_pool.h"
 #include "transform/format.h"
 #include "transform/recipe.h"
+#include "transform/worker_channel.h"
 
 #include <array>
 #include <atomic>
@@ -21,7 +22,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -42,13 +45,15 @@ struct MadeVariant {
     int width = 0;
     int height = 0;
     int frames = 1;
+    // How often the source was decoded for this one and those of its job before it.
+    unsigned decodes = 0;
 };
 
 // What one lane counts. Written on the home loop, read by any thread.
 struct VariantCounters {
     struct OfFormat {
         http::Counter made;
-        http::Counter time_us;  // from the queue's end to the answer
+        http::Counter time_us;  // from the queue's end, or the answer before, to the answer
         http::Counter source_bytes;
         http::Counter result_bytes;
         http::Counter larger;  // variants of more bytes than their source
@@ -98,6 +103,9 @@ class VariantWorkers {
     // `at_once` that is ended, too.
     void stop(bool at_once);
 
+    // Most variants that make_all takes at a time.
+    static constexpr std::size_t kMostAtOnce = transform::Job::kMostRecipes;
+
     // Makes one variant of the first `source_bytes` of this descriptor, which must stay open, as
     // must the recipe stay, until then. Not cancelled: who need not wait has this awaited by
     // another task. Errors are those of transform::make (a crash is `corrupt`, a job that takes too
@@ -108,6 +116,18 @@ class VariantWorkers {
     loop::Task<Result<MadeVariant>> make(VariantLane name, int source_fd,
                                          std::uint64_t source_bytes,
                                          const transform::Recipe& recipe);
+
+    // Several variants of one source from as few decodes as possible, in one place of the queue;
+    // each is, byte for byte, what make() would give. `done` is called on the home loop for each
+    // recipe, in their order, as soon as it is known, also from within stop(); it must not call
+    // that itself. Descriptor and recipes must stay as for make(). Each variant has the whole of
+    // the job's time. Errors are those of make() and concern one variant alone, but for the end of
+    // the worker: the variant that it was at fails as ever (`corrupt`, `too_large`), and those
+    // after it, which say nothing of the source, with `busy`. More than kMostAtOnce recipes are all
+    // `invalid`.
+    loop::Task<> make_all(VariantLane name, int source_fd, std::uint64_t source_bytes,
+                          std::span<const transform::Recipe> recipes,
+                          std::function<void(std::size_t index, Result<MadeVariant>)> done);
 
     // Any thread.
     const VariantCounters& counters(VariantLane lane) const;
@@ -127,11 +147,13 @@ class VariantWorkers {
     loop::Task<Result<void>> wait_until_ready(Worker& worker);
     Result<void> send_job(Worker& worker, const Job& job);
     void give_back(Lane& lane, Job& job, const Error& error);
-    loop::Task<Result<MadeVariant>> do_job(Lane& lane, Slot& slot, const Job& job);
+    loop::Task<> do_job(Lane& lane, Slot& slot, Job& job);
     loop::Task<Result<MadeVariant>> await_answer(Lane& lane, Slot& slot, const Job& job);
+    loop::Task<> replace_when_due(Lane& lane, Slot& slot);
     loop::Task<std::string> end_worker(Slot& slot);
     void take_job(Lane& lane);
-    void finish(Lane& lane, Job& job, Result<MadeVariant> result);
+    void answer(Job& job, Result<MadeVariant> result);
+    void fail_rest(Job& job, const Error& error);
     void fail_waiting(Lane& lane, const Error& error);
     void count(Lane& lane, const Job& job, const Result<MadeVariant>& result,
                std::uint64_t began_ns);

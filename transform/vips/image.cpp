@@ -51,18 +51,6 @@ Result<void> start_vips() {
         // no worker may have such, and under systemd's MemoryDenyWriteExecute there is none. (A few
         // operations, such as vips_abs, do so all the same: they cannot be used.)
         vips_vector_set_enabled(FALSE);
-        started = vips_init("tidepool") == 0;
-        if (!started) return;
-        vips_concurrency_set(1);
-        vips_cache_set_max(0);
-        // It would compile loops at run time, which needs memory that is writable and executable:
-        // no worker may have such, and under systemd's MemoryDenyWriteExecute there is none. (A few
-        // operations, such as vips_abs, do so all the same: they cannot be used.)
-        vips_vector_set_enabled(FALSE);
-        // It would compile its loops at run time, which needs memory that is writable and
-        // executable: no worker may have such, and under systemd's MemoryDenyWriteExecute there is
-        // none.
-        vips_vector_set_enabled(FALSE);
         vips_block_untrusted_set(TRUE);
         // Not fuzzed either, but it only reads what was decoded before.
         vips_operation_block_set("VipsForeignSaveJxl", FALSE);

@@ -14,6 +14,7 @@ struct Shape {
     int kept_width = 0;  // at most those above
     int kept_height = 0;
 
+    bool operator==(const Shape&) const = default;
     bool is_cut() const { return kept_width != width || kept_height != height; }
 };
 

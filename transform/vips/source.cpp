@@ -34,13 +34,7 @@ VipsBlob* lend(std::span<const char> bytes) {
     return vips_blob_new(nullptr, bytes.data(), bytes.size());
 }
 
-struct LoadOptions {
-    bool all_frames = false;
-    int jpeg_shrink = 1;
-    double webp_scale = 1;
-};
-
-Result<Image> load(const Loader& loader, std::span<const char> bytes, const LoadOptions& options) {
+Result<Image> load(const Loader& loader, std::span<const char> bytes, const LoadPlan& plan) {
     VipsBlob* const blob = lend(bytes);
     VipsOperation* operation = vips_operation_new(loader.operation);
     if (operation == nullptr) {
@@ -50,9 +44,9 @@ Result<Image> load(const Loader& loader, std::span<const char> bytes, const Load
     g_object_set(operation, "buffer", blob, "access", VIPS_ACCESS_SEQUENTIAL, "fail-on",
                  VIPS_FAIL_ON_TRUNCATED, nullptr);
     vips_area_unref(VIPS_AREA(blob));
-    if (options.all_frames) g_object_set(operation, "n", -1, nullptr);
-    if (options.jpeg_shrink > 1) g_object_set(operation, "shrink", options.jpeg_shrink, nullptr);
-    if (options.webp_scale < 1) g_object_set(operation, "scale", options.webp_scale, nullptr);
+    if (plan.all_frames) g_object_set(operation, "n", -1, nullptr);
+    if (plan.jpeg_shrink > 1) g_object_set(operation, "shrink", plan.jpeg_shrink, nullptr);
+    if (plan.webp_scale < 1) g_object_set(operation, "scale", plan.webp_scale, nullptr);
 
     Image image;
     const int failed = vips_cache_operation_buildp(&operation);
@@ -61,6 +55,35 @@ Result<Image> load(const Loader& loader, std::span<const char> bytes, const Load
     g_object_unref(operation);
     if (failed != 0) return fail_vips(ErrorKind::corrupt, "decode");
     return image;
+}
+
+// libjpeg can shrink by 2, 4 and 8 for less than nothing. Twice the wanted size is left for the
+// last step, whose filter is better.
+int jpeg_shrink_of(double shrink) {
+    if (shrink >= 16) return 8;
+    if (shrink >= 8) return 4;
+    return shrink >= 4 ? 2 : 1;
+}
+
+}  // namespace
+
+Result<Source> look_at_source(std::span<const char> bytes) {
+    Source source;
+    source.bytes = bytes;
+    source.type = content_type_of(bytes);
+    const Loader* const loader = loader_of(source.type);
+    if (loader == nullptr) {
+        return fail(ErrorKind::corrupt, fmt::format("a file of {} bytes that looks like {}",
+                                                    bytes.size(), source.type));
+    }
+    auto head = load(*loader, bytes, {});
+    if (!head) return std::unexpected(std::move(head.error()));
+    source.width = head->width();
+    source.height = head->height();
+    source.frames = loader->has_frames ? head->number(VIPS_META_N_PAGES, 1) : 1;
+    const int orientation = head->number(VIPS_META_ORIENTATION, 1);
+    source.orientation = orientation >= 1 && orientation <= 8 ? orientation : 1;
+    return source;
 }
 
 Result<void> check_limits(const Source& source, bool animated, const Limits& limits) {
@@ -85,45 +108,18 @@ Result<void> check_limits(const Source& source, bool animated, const Limits& lim
     return {};
 }
 
-// libjpeg can shrink by 2, 4 and 8 for less than nothing. Twice the wanted size is left for the
-// last step, whose filter is better.
-int jpeg_shrink_of(double shrink) {
-    if (shrink >= 16) return 8;
-    if (shrink >= 8) return 4;
-    return shrink >= 4 ? 2 : 1;
-}
-
-}  // namespace
-
-Result<Source> look_at_source(std::span<const char> bytes, bool animated, const Limits& limits) {
-    Source source;
-    source.bytes = bytes;
-    source.type = content_type_of(bytes);
-    const Loader* const loader = loader_of(source.type);
-    if (loader == nullptr) {
-        return fail(ErrorKind::corrupt, fmt::format("a file of {} bytes that looks like {}",
-                                                    bytes.size(), source.type));
-    }
-    auto head = load(*loader, bytes, {});
-    if (!head) return std::unexpected(std::move(head.error()));
-    source.width = head->width();
-    source.height = head->height();
-    source.frames = loader->has_frames ? head->number(VIPS_META_N_PAGES, 1) : 1;
-    const int orientation = head->number(VIPS_META_ORIENTATION, 1);
-    source.orientation = orientation >= 1 && orientation <= 8 ? orientation : 1;
-    if (auto within = check_limits(source, animated, limits); !within)
-        return std::unexpected(std::move(within.error()));
-    return source;
-}
-
-Result<Image> open_source(const Source& source, bool animated, double shrink) {
-    LoadOptions options;
-    options.all_frames = animated && source.frames > 1;
-    if (source.type == "image/jpeg") options.jpeg_shrink = jpeg_shrink_of(shrink);
+LoadPlan plan_load(const Source& source, bool animated, double shrink) {
+    LoadPlan plan;
+    plan.all_frames = animated && source.frames > 1;
+    if (source.type == "image/jpeg") plan.jpeg_shrink = jpeg_shrink_of(shrink);
     // Frames of an animation must keep their places, so they are not scaled here.
     if (source.type == "image/webp" && source.frames == 1 && shrink > 2)
-        options.webp_scale = 2 / shrink;
-    return load(*loader_of(source.type), source.bytes, options);
+        plan.webp_scale = 2 / shrink;
+    return plan;
+}
+
+Result<Image> open_source(const Source& source, const LoadPlan& plan) {
+    return load(*loader_of(source.type), source.bytes, plan);
 }
 
 }  // namespace tidepool::transform

@@ -24,14 +24,28 @@ struct Source {
     int upright_height() const { return orientation >= 5 ? width : height; }
 };
 
-// Reads the head alone. `corrupt` where the bytes are no image that we decode, `too_large` beyond
-// the limits; those of animations hold only where `animated`, for else one frame is decoded. The
-// bytes must outlive what is opened from them.
-Result<Source> look_at_source(std::span<const char> bytes, bool animated, const Limits& limits);
+// How an original is decoded. Variants with the same plan can be made of the same decoded pixels.
+struct LoadPlan {
+    bool all_frames = false;
+    int jpeg_shrink = 1;    // libjpeg's: 1, 2, 4 or 8
+    double webp_scale = 1;  // libwebp's: at most 1
 
-// Opens its pixels, to be read once from top to bottom: the first frame, or with `animated` all of
-// them in one column. They may be smaller than the source by up to `shrink` in each direction, but
-// never by more.
-Result<Image> open_source(const Source& source, bool animated, double shrink);
+    bool operator==(const LoadPlan&) const = default;
+};
+
+// Reads the head alone. `corrupt` where the bytes are no image that we decode. The bytes must
+// outlive what is opened from them.
+Result<Source> look_at_source(std::span<const char> bytes);
+
+// `too_large` beyond the limits; those of animations hold only where `animated`, for else one frame
+// is decoded. Pure.
+Result<void> check_limits(const Source& source, bool animated, const Limits& limits);
+
+// The first frame, or with `animated` all of them. The pixels may be smaller than the source by up
+// to `shrink` in each direction, but never by more. Pure.
+LoadPlan plan_load(const Source& source, bool animated, double shrink);
+
+// Opens its pixels, to be read once from top to bottom; frames stand in one column.
+Result<Image> open_source(const Source& source, const LoadPlan& plan);
 
 }  // namespace tidepool::transform

@@ -115,6 +115,51 @@ struct Outcome {
     std::uint64_t started = 0;
 };
 
+// What make_all gave for each recipe, in the order in which it came.
+struct Answer {
+    std::size_t index;
+    std::string bytes;  // "" where `error` says why
+    std::optional<ErrorKind> error;
+    unsigned decodes = 0;
+};
+
+// Made at once of one source; then an image alone, which must work.
+loop::Task<> make_all(Ground& ground, std::string source, std::vector<transform::Recipe> wanted,
+                      std::vector<Answer>& answers) {
+    {
+        const conf::Descriptor file = source_of(source);
+        co_await ground.workers.make_all(
+            VariantLane::cheap, file.get(), source.size(), wanted,
+            [&answers](std::size_t index, Result<MadeVariant> made) {
+                if (made) {
+                    answers.push_back({index, content_of(*made), std::nullopt, made->decodes});
+                } else {
+                    answers.push_back({index, "", made.error().kind});
+                }
+            });
+    }
+    const auto next = co_await ground.make(image());
+    CHECK(next);
+    ground.workers.stop(false);
+}
+
+std::vector<Answer> answers_of(Ground& ground, const std::string& source,
+                               const std::vector<transform::Recipe>& wanted) {
+    std::vector<Answer> answers;
+    ground.run(make_all(ground, source, wanted, answers));
+    REQUIRE(answers.size() == wanted.size());
+    for (std::size_t i = 0; i < answers.size(); ++i)
+        CHECK(answers[i].index == i);
+    return answers;
+}
+
+std::vector<transform::Recipe> webps(std::initializer_list<unsigned> widths) {
+    std::vector<transform::Recipe> all;
+    for (const unsigned width : widths)
+        all.push_back(recipe(Format::webp, width));
+    return all;
+}
+
 Outcome outcome_of(const std::string& source, const VariantWorkers::Options& with = options()) {
     Ground ground(with);
     Outcome outcome;
@@ -379,4 +424,115 @@ TEST_CASE("variant workers: where none can be started, who waits is told", "[var
     ground.run(body(ground));
     CHECK(ground.cheap().start_failures.value() >= 1);
     CHECK(ground.cheap().started.value() == 0);
+}
+
+TEST_CASE("variant workers: several variants of one source come in their order, as if alone",
+          "[variants]") {
+    const std::string source = with_corners(640, 480).saved(".jpg");
+    std::vector<transform::Recipe> wanted = webps({40, 100, 40});
+    wanted.push_back(recipe(Format::jpeg, 100));
+    wanted.push_back(recipe(Format::webp, 50));
+    wanted.back().limits.result_bytes = 10;
+    wanted.push_back(recipe(Format::png));
+    wanted.push_back(recipe(Format::avif, 200));
+    wanted.back().made_above = 640;
+    wanted.push_back(recipe(Format::gif, 40));
+    Ground ground(options());
+    const auto answers = answers_of(ground, source, wanted);
+    for (const std::size_t made : {0U, 1U, 2U, 3U, 5U, 7U}) {
+        CAPTURE(made);
+        REQUIRE_FALSE(answers[made].error);
+        CHECK(answers[made].bytes == made_text(make_or_fail(source, wanted[made])));
+    }
+    CHECK(answers[4].error == ErrorKind::too_large);
+    CHECK(answers[6].error == ErrorKind::not_found);
+    // Shrunk by 8, by 2, by 4 and not at all.
+    CHECK(answers[0].decodes == 1);
+    CHECK(answers[2].decodes == 2);
+    CHECK(answers[4].decodes == 0);  // as always without a result
+    CHECK(answers[7].decodes == 4);
+    const auto& webp = ground.cheap().formats[static_cast<std::size_t>(Format::webp)];
+    CHECK(webp.made.value() == 4);  // and that of the image afterwards
+    CHECK(ground.cheap().formats[static_cast<std::size_t>(Format::gif)].made.value() == 1);
+    CHECK(ground.cheap().too_large.value() == 1);
+    CHECK(ground.cheap().started.value() == 1);
+    CHECK(ground.cheap().crashed.value() == 0);
+}
+
+TEST_CASE("variant workers: a crash in the middle leaves what was made before", "[variants]") {
+    const std::string source = image() + "TEST:2:crash";
+    Ground ground(options());
+    const auto answers = answers_of(ground, source, webps({10, 20, 30, 40, 50}));
+    CHECK(answers[0].bytes == made_text(make_or_fail(image(), recipe(Format::webp, 10))));
+    CHECK(answers[1].bytes == made_text(make_or_fail(image(), recipe(Format::webp, 20))));
+    CHECK(answers[2].error == ErrorKind::corrupt);
+    CHECK(answers[3].error == ErrorKind::busy);  // nobody knows what they would be
+    CHECK(answers[4].error == ErrorKind::busy);
+    CHECK(ground.cheap().crashed.value() == 1);
+    CHECK(ground.cheap().undecodable.value() == 1);
+    CHECK(ground.cheap().failed.value() == 2);
+    CHECK(ground.cheap().started.value() == 2);
+}
+
+TEST_CASE("variant workers: the deadline is that of each variant", "[variants]") {
+    auto with = options();
+    with.job_timeout = std::chrono::seconds(kSanitized ? 10 : 1);
+    Ground ground(with);
+    const auto answers = answers_of(ground, image() + "TEST:1:hang", webps({10, 20, 30}));
+    CHECK_FALSE(answers[0].error);
+    CHECK(answers[1].error == ErrorKind::too_large);
+    CHECK(answers[2].error == ErrorKind::busy);
+    CHECK(ground.cheap().killed.value() == 1);
+    CHECK(ground.cheap().too_large.value() == 1);
+}
+
+TEST_CASE("variant workers: memory that one variant eats is no other's", "[variants]") {
+    if (kSanitized) return;
+    auto with = options();
+    with.memory_bytes = 200 * kMiB;
+    Ground ground(with);
+    const auto answers = answers_of(ground, image() + "TEST:1:eat", webps({10, 20}));
+    CHECK_FALSE(answers[0].error);
+    CHECK(answers[1].error == ErrorKind::too_large);
+}
+
+TEST_CASE("variant workers: of too many variants at once none is made", "[variants]") {
+    Ground ground(options());
+    const std::vector<transform::Recipe> many(VariantWorkers::kMostAtOnce + 1,
+                                              recipe(Format::webp, 10));
+    const auto answers = answers_of(ground, image(), many);
+    for (const Answer& answer : answers)
+        CHECK(answer.error == ErrorKind::invalid);
+    Ground fits(options());
+    const auto good =
+        answers_of(fits, image(), {VariantWorkers::kMostAtOnce, recipe(Format::webp, 10)});
+    for (const Answer& answer : good)
+        CHECK(answer.decodes == 1);
+    Ground empty(options());
+    CHECK(answers_of(empty, image(), {}).empty());
+}
+
+TEST_CASE("variant workers: stopping tells of every variant that waits", "[variants]") {
+    Ground ground(options());
+    std::vector<Answer> answers;
+    const auto several = [](Ground& on, std::vector<Answer>& to) -> loop::Task<> {
+        const conf::Descriptor file = source_of("TEST:hang");
+        const auto wanted = webps({10, 20});
+        co_await on.workers.make_all(VariantLane::cheap, file.get(), 9, wanted,
+                                     [&to](std::size_t index, Result<MadeVariant> made) {
+                                         CHECK_FALSE(made);
+                                         to.push_back({index, "", made.error().kind});
+                                     });
+    };
+    const auto body = [&several](Ground& on, std::vector<Answer>& to) -> loop::Task<> {
+        on.loop.tasks().spawn(several(on, to));
+        while (on.cheap().running == 0)
+            co_await on.loop.yield();
+        on.loop.tasks().spawn(several(on, to));  // waits
+        on.workers.stop(true);
+    };
+    ground.run(body(ground, answers));
+    REQUIRE(answers.size() == 4);
+    for (const Answer& answer : answers)
+        CHECK(answer.error == ErrorKind::closed);
 }

@@ -16,7 +16,8 @@ TEST_CASE("worker channel: a message comes with its descriptor, or without", "[t
     REQUIRE(file);
     Job job;
     job.number = 7;
-    job.recipe.width = 200;
+    job.recipe_count = 2;
+    job.recipes[1].width = 200;
     REQUIRE(send_message(channel->ours.get(), job, file->get()));
     REQUIRE(send_message(channel->ours.get(), job));
 
@@ -24,7 +25,8 @@ TEST_CASE("worker channel: a message comes with its descriptor, or without", "[t
     const auto with = receive_message(channel->theirs.get(), got);
     REQUIRE(with);
     CHECK(got.number == 7);
-    CHECK(got.recipe.width == 200);
+    CHECK(got.recipe_count == 2);
+    CHECK(got.recipes[1].width == 200);
     char text[8] = {};
     CHECK(pread(with->get(), text, 7, 0) == 7);
     CHECK(std::string(text) == "variant");
