@@ -198,7 +198,7 @@ struct VariantSettings {
     Milliseconds stand_in_lifetime{5'000};  // at the browser; none elsewhere. 1s..1h
     // Originals that are brought from buckets at a time, each held in memory. 1..1000
     unsigned fetches = 4;
-    Milliseconds job_timeout{60'000};   // then the worker is killed. 100ms..1h
+    Milliseconds job_timeout{60'000};  // then the worker is killed. 100ms..1h
     std::uint64_t worker_memory_bytes =
         1024ULL * 1024 * 1024;  // "worker_memory": what images may take in one. 64MiB..64GiB
     std::uint64_t worker_growth_bytes =
@@ -223,17 +223,17 @@ struct VariantProfile {
     std::vector<std::string> formats{"webp", "avif", "original"};  // see wrong_in_variant_format
     std::vector<std::string> at_upload{"webp", "avif",
                                        "original"};  // of these; the others on demand only
-    std::vector<std::string> not_of;     // formats of originals that have no such variant
-    bool stand_in = true;   // another variant may answer in its place while it is made
-    bool together = false;  // made, too, when another one of its image is first asked for
-    unsigned webp_quality = 80;          // 1..100
-    unsigned webp_effort = 4;            // 0..6
-    unsigned avif_quality = 55;          // 1..100
-    unsigned avif_effort = 4;            // 0..9
-    unsigned jpeg_quality = 82;          // 1..100
-    unsigned png_compression = 7;        // 0..9
-    unsigned jxl_quality = 80;           // 1..100
-    unsigned jxl_effort = 5;             // 3..9
+    std::vector<std::string> not_of;  // formats of originals that have no such variant
+    bool stand_in = true;             // another variant may answer in its place while it is made
+    bool together = false;            // made, too, when another one of its image is first asked for
+    unsigned webp_quality = 80;       // 1..100
+    unsigned webp_effort = 4;         // 0..6
+    unsigned avif_quality = 55;       // 1..100
+    unsigned avif_effort = 4;         // 0..9
+    unsigned jpeg_quality = 82;       // 1..100
+    unsigned png_compression = 7;     // 0..9
+    unsigned jxl_quality = 80;        // 1..100
+    unsigned jxl_effort = 5;          // 3..9
     std::string background = "#ffffff";  // behind transparency where the format has none
     unsigned sharpen = 0;                // percent, after making smaller. 0..100
     bool operator==(const VariantProfile&) const = default;

@@ -20,8 +20,7 @@ Result<bool> SqliteCatalog::claim(std::string_view work, std::string_view owner,
                                   std::int64_t now_ms, std::int64_t until_ms) {
     return write(
         [&](Writing& writing) {
-            const bool is_ours =
-                sqlite::run(writing.db, kClaim, work, owner, now_ms, until_ms) > 0;
+            const bool is_ours = sqlite::run(writing.db, kClaim, work, owner, now_ms, until_ms) > 0;
             if (is_ours) sqlite::run(writing.db, kForgetClaims, now_ms - kForgetAfterMs);
             return is_ours;
         },

@@ -163,8 +163,9 @@ std::vector<StandIn> stand_ins_of(const conf::Settings& settings, const VariantN
         const bool is_same_size = name.size == wanted.size;
         const int step = is_same_size ? 0 : other >= area ? 1 : 2;
         const std::uint64_t apart = other >= area ? other - area : area - other;
-        candidates.push_back({{std::move(name), others_are_quicker && is_same_size && is_quick(*order)},
-                              {step, apart, candidates.size()}});
+        candidates.push_back(
+            {{std::move(name), others_are_quicker && is_same_size && is_quick(*order)},
+             {step, apart, candidates.size()}});
     }
     std::ranges::sort(candidates, {}, &Candidate::distance);
     std::vector<StandIn> stand_ins;

@@ -89,8 +89,7 @@ Instance::Instance(const conf::Settings& settings, OpenedStores stores,
         variants_ = std::make_unique<serve::VariantMaker>(
             serve::Origin::Place{first.loop, first.fetcher}, finder_, origin_, settings);
         if (stores_->catalog() != nullptr) {
-            variant_jobs_ =
-                std::make_unique<serve::VariantJobs>(first.loop, *stores_, *variants_);
+            variant_jobs_ = std::make_unique<serve::VariantJobs>(first.loop, *stores_, *variants_);
         }
         for (const auto& loop : loops_)
             loop->handler.use_variants(*variants_);

@@ -228,8 +228,8 @@ loop::Task<std::optional<http::Response>> FileHandler::respond_stand_in(
 
 // A stand-in is seen for seconds, by the one who asked: it lives under a name that is not its own.
 std::string FileHandler::stand_in_fields(std::string_view key) const {
-    const auto lifetime = std::chrono::duration_cast<std::chrono::seconds>(
-        variants_->settings().stand_in_lifetime);
+    const auto lifetime =
+        std::chrono::duration_cast<std::chrono::seconds>(variants_->settings().stand_in_lifetime);
     return fmt::format(
         "Content-Location: /{}\r\nCache-Control: private, max-age={}\r\nCDN-Cache-Control: "
         "no-store\r\nCloudflare-CDN-Cache-Control: no-store\r\n{}",
@@ -343,7 +343,8 @@ http::Response FileHandler::loop_detected() {
 }
 
 http::Response FileHandler::redirect(const CachedFile& file, std::string_view key) {
-    http::Response response = problem(nullptr, 302, key, "", fmt::format("Location: {}\r\n", file.location));
+    http::Response response =
+        problem(nullptr, 302, key, "", fmt::format("Location: {}\r\n", file.location));
     response.source = http::Source::origin;
     return response;
 }
@@ -381,7 +382,8 @@ http::Response FileHandler::present(const http::RequestHead& head, const Choice&
     http::Response response;
     switch (choice.status) {
         case 412:
-            return problem(&head, 412, {}, "precondition failed", fmt::format("ETag: {}\r\n", file->etag));
+            return problem(&head, 412, {}, "precondition failed",
+                           fmt::format("ETag: {}\r\n", file->etag));
         case 416:
             response = problem(&head, 416, {}, "",
                                fmt::format("Content-Range: bytes */{}\r\n", file->identity.size));

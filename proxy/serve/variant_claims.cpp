@@ -38,13 +38,12 @@ VariantClaims::VariantClaims(loop::Loop& loop, Stores& stores)
     : loop_(loop), stores_(stores), owner_(new_owner()) {}
 
 loop::Task<bool> VariantClaims::ask(const std::string& key) {
-    const auto claimed = co_await loop::offload(
-        loop_, stores_.catalog_workers(), loop::Lane::quick, [&] {
+    const auto claimed =
+        co_await loop::offload(loop_, stores_.catalog_workers(), loop::Lane::quick, [&] {
             const std::int64_t now_ms = wall_clock_ms();
             return stores_.catalog()->claim(work_of(key), owner_, now_ms, now_ms + kLeaseMs);
         });
-    if (!claimed)
-        conf::log_warn("not claimed key={} reason=\"{}\"", key, claimed.error().text);
+    if (!claimed) conf::log_warn("not claimed key={} reason=\"{}\"", key, claimed.error().text);
     co_return claimed.value_or(true);
 }
 

@@ -17,11 +17,11 @@ namespace tidepool::serve {
 namespace {
 
 constexpr std::string_view kType = "variant";
-constexpr std::uint64_t kLookMs = 10'000;
+constexpr std::uint64_t kLookMs = 5'000;
 // Of one attempt. The lease is longer, so that it need not be renewed.
 constexpr conf::Milliseconds kPatience{240'000};
 constexpr std::int64_t kLeaseS = 300;
-constexpr std::int64_t kFirstRetryS = 10;
+constexpr std::int64_t kFirstRetryS = 2;
 constexpr std::int64_t kMostRetryS = 3'600;
 // Days of trying, at an hour each.
 constexpr std::int64_t kMostAttempts = 100;
@@ -64,7 +64,7 @@ std::optional<std::int64_t> retry_after_s(const Error& error, std::int64_t attem
             break;
     }
     if (attempts >= kMostAttempts) return std::nullopt;
-    const auto doublings = std::min<std::int64_t>(attempts, 10);
+    const auto doublings = std::min<std::int64_t>(attempts, 12);
     const std::int64_t most = std::min(kMostRetryS, kFirstRetryS << doublings);
     return most / 2 + static_cast<std::int64_t>(part * static_cast<double>(most) / 2);
 }
@@ -99,11 +99,10 @@ loop::Task<> VariantJobs::run(VariantJobs& self) {
 
 loop::Task<std::optional<storage::JobRecord>> VariantJobs::take() {
     const std::string type(kType);
-    auto job = co_await loop::offload(
-        loop_, stores_.catalog_workers(), loop::Lane::bulk, [&] {
-            return stores_.catalog()->take_job(std::span(&type, 1), owner_, std::time(nullptr),
-                                               kLeaseS);
-        });
+    auto job = co_await loop::offload(loop_, stores_.catalog_workers(), loop::Lane::bulk, [&] {
+        return stores_.catalog()->take_job(std::span(&type, 1), owner_, std::time(nullptr),
+                                           kLeaseS);
+    });
     if (job) co_return std::move(*job);
     conf::log_warn("no job taken reason=\"{}\"", job.error().text);
     co_return std::nullopt;
@@ -131,8 +130,7 @@ loop::Task<> VariantJobs::end(const storage::JobRecord& job, const std::optional
             if (!error) return stores_.catalog()->finish_job(job.id, owner_, now_s);
             storage::JobFailure failure{.error_class = std::string(name_of(error->kind)),
                                         .text = error->text};
-            if (const auto wait_s =
-                    retry_after_s(*error, job.attempts, storage::random_part()))
+            if (const auto wait_s = retry_after_s(*error, job.attempts, storage::random_part()))
                 failure.retry_at_s = now_s + *wait_s;
             return stores_.catalog()->fail_job(job.id, owner_, failure, now_s);
         });

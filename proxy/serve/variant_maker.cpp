@@ -286,7 +286,8 @@ loop::Task<> VariantMaker::make_pieces(std::string key, transform::Order order,
         Error error = std::move(opened.error());
         // Of a catalog or a store: it is no word on what the original is.
         if (error.kind == ErrorKind::corrupt) error.kind = ErrorKind::io;
-        co_await land_claimed(std::move(key), std::move(flight), {std::move(error), nullptr, {}, {}});
+        co_await land_claimed(std::move(key), std::move(flight),
+                              {std::move(error), nullptr, {}, {}});
         co_return;
     }
     const auto original = std::make_shared<const Original>(std::move(*opened));
@@ -296,11 +297,12 @@ loop::Task<> VariantMaker::make_pieces(std::string key, transform::Order order,
     }
     const auto beginning = co_await beginning_of(*original);
     if (!beginning) {
-        co_await land_claimed(std::move(key), std::move(flight), {beginning.error(), nullptr, {}, {}});
+        co_await land_claimed(std::move(key), std::move(flight),
+                              {beginning.error(), nullptr, {}, {}});
         co_return;
     }
-    const VariantLane lane = transform::is_dear(*beginning, order.recipe) ? VariantLane::dear
-                                                                          : VariantLane::cheap;
+    const VariantLane lane =
+        transform::is_dear(*beginning, order.recipe) ? VariantLane::dear : VariantLane::cheap;
     std::vector<Piece> pieces;
     pieces.push_back({std::move(key), std::move(order), std::move(flight)});
     co_await add_others(*original, lane, *beginning, pieces);
@@ -310,8 +312,7 @@ loop::Task<> VariantMaker::make_pieces(std::string key, transform::Order order,
     co_await workers_.make_all(
         lane, original->file->fd(), original->file->identity().size, recipes,
         [&](std::size_t index, Result<MadeVariant> made) {
-            home_.tasks().spawn(
-                finish(*this, std::move(pieces[index]), original, std::move(made)));
+            home_.tasks().spawn(finish(*this, std::move(pieces[index]), original, std::move(made)));
         });
 }
 

@@ -123,8 +123,7 @@ class VariantMaker {
     loop::Task<> add_others(const Original& original, VariantLane lane, std::string_view beginning,
                             std::vector<Piece>& pieces);
     static loop::Task<> finish(VariantMaker& self, Piece piece,
-                               std::shared_ptr<const Original> original,
-                               Result<MadeVariant> made);
+                               std::shared_ptr<const Original> original, Result<MadeVariant> made);
     loop::Task<Outcome> store(const Piece& piece, const Original& original, MadeVariant made);
     loop::Task<Result<std::string>> beginning_of(const Original& original);
 

@@ -33,9 +33,8 @@ loop::Task<Result<Original>> VariantSource::open(const std::vector<std::string>&
         co_return co_await open_local(keys);
     std::optional<Error> not_asked;
     for (const std::string& key : keys) {
-        auto row =
-            co_await loop::offload(place_.loop, finder_.stores().catalog_workers(),
-                                   loop::Lane::quick, [&] { return catalog->find(key); });
+        auto row = co_await loop::offload(place_.loop, finder_.stores().catalog_workers(),
+                                          loop::Lane::quick, [&] { return catalog->find(key); });
         if (!row) {
             not_asked = std::move(row.error());
             break;
@@ -44,7 +43,8 @@ loop::Task<Result<Original>> VariantSource::open(const std::vector<std::string>&
         if (auto pool = finder_.stores().remote((*row)->pool))
             co_return co_await open_remote(key, std::move(pool));
         auto found = co_await open_local({key});
-        if (!found && found.error().kind == ErrorKind::not_found && !finder_.is_looked_at((*row)->pool))
+        if (!found && found.error().kind == ErrorKind::not_found &&
+            !finder_.is_looked_at((*row)->pool))
             co_return fail(ErrorKind::misconfigured,
                            fmt::format("{} is in a pool that is not active or not in the "
                                        "configuration",
@@ -93,7 +93,8 @@ loop::Task<Result<Original>> VariantSource::open_remote(std::string key,
     const CachedFile& known = *found.file;
     if (known.identity.size > most_bytes_)
         co_return fail(ErrorKind::too_large, fmt::format("{} is too large", key));
-    Original original{.key = std::move(key), .file = nullptr, .site = nullptr, .pool = std::move(pool)};
+    Original original{
+        .key = std::move(key), .file = nullptr, .site = nullptr, .pool = std::move(pool)};
     if (known.held == CachedFile::Held::in_file) {
         original.file = known.file;
         original.readers = known.readers;
@@ -119,6 +120,7 @@ loop::Task<Result<Original>> VariantSource::open_remote(std::string key,
 loop::Task<Result<std::shared_ptr<const storage::OpenFile>>> VariantSource::fetch(
     std::shared_ptr<const RemoteObject> object) {
     const loop::Turns::Turn turn = co_await turns_.take();
+    const StoreDetail detail{.pool = object->pool->settings.name, .key = object->key};
     MemoryFile file;
     if (object->size == 0) co_return file.finish();
     auto body = co_await origin_.open(place_, object, {0, object->size}, {});
@@ -127,8 +129,11 @@ loop::Task<Result<std::shared_ptr<const storage::OpenFile>>> VariantSource::fetc
             finder_.stores().report_inconsistency(object->key, object->pool->settings.name,
                                                   body.error().text);
             finder_.missing_in_bucket(object->key, place_.loop.now_ms());
+            co_return fail(ErrorKind::not_found, std::move(body.error().text));
         }
-        co_return std::unexpected(std::move(body.error()));
+        Error error = std::move(body.error());
+        if (!error.store) error.store = std::make_shared<const StoreDetail>(detail);
+        co_return std::unexpected(std::move(error));
     }
     std::string chunk;
     std::uint64_t offset = 0;
@@ -136,15 +141,15 @@ loop::Task<Result<std::shared_ptr<const storage::OpenFile>>> VariantSource::fetc
         const http::Incoming::View view = (*body)->look(offset);
         if (view.bytes == 0) {
             if (co_await (*body)->more(offset)) continue;
-            co_return fail(ErrorKind::io, fmt::format("{} broke off", object->key),
-                           {.pool = object->pool->settings.name, .key = object->key});
+            co_return fail(ErrorKind::io, fmt::format("{} broke off", object->key), detail);
         }
         std::string_view text = view.text;
         if (text.empty()) {
-            chunk.resize(static_cast<std::size_t>(std::min<std::uint64_t>(view.bytes, kChunkBytes)));
-            auto read = co_await loop::offload(
-                place_.loop, *view.readers, loop::Lane::bulk,
-                [&] { return view.file->read(view.file_offset, chunk); });
+            chunk.resize(
+                static_cast<std::size_t>(std::min<std::uint64_t>(view.bytes, kChunkBytes)));
+            auto read = co_await loop::offload(place_.loop, *view.readers, loop::Lane::bulk, [&] {
+                return view.file->read(view.file_offset, chunk);
+            });
             if (!read) co_return std::unexpected(std::move(read.error()));
             text = chunk;
         }

@@ -76,9 +76,8 @@ loop::Task<Result<void>> VariantStore::require_room(const conf::PoolSettings& po
     Stores& stores = finder_.stores();
     const auto id = stores.id_of(pool.name);
     if (pool.max_size_bytes == 0 || !id) co_return Result<void>{};
-    const auto accounts =
-        co_await loop::offload(loop_, stores.catalog_workers(), loop::Lane::quick,
-                               [&] { return stores.catalog()->accounts(); });
+    const auto accounts = co_await loop::offload(loop_, stores.catalog_workers(), loop::Lane::quick,
+                                                 [&] { return stores.catalog()->accounts(); });
     if (!accounts) co_return std::unexpected(accounts.error());
     std::uint64_t used = 0;
     for (const storage::Account& account : *accounts) {
@@ -91,17 +90,16 @@ loop::Task<Result<void>> VariantStore::require_room(const conf::PoolSettings& po
 // Its row in the catalog is written when it is found, as that of every file.
 loop::Task<Result<void>> VariantStore::put_local(FileFinder::Site& site,
                                                  const StorableVariant& variant) {
-    co_return co_await loop::offload(
-        loop_, site.workers, loop::Lane::bulk, [&]() -> Result<void> {
-            storage::LocalDriver driver(site.settings, key_prefix_);
-            storage::FileSource source(variant.file);
-            storage::PutOptions options;
-            options.size = variant.file->identity().size;
-            options.content_type = variant.content_type;
-            auto put = driver.put(variant.key, source, options);
-            if (!put) return std::unexpected(std::move(put.error()));
-            return {};
-        });
+    co_return co_await loop::offload(loop_, site.workers, loop::Lane::bulk, [&]() -> Result<void> {
+        storage::LocalDriver driver(site.settings, key_prefix_);
+        storage::FileSource source(variant.file);
+        storage::PutOptions options;
+        options.size = variant.file->identity().size;
+        options.content_type = variant.content_type;
+        auto put = driver.put(variant.key, source, options);
+        if (!put) return std::unexpected(std::move(put.error()));
+        return {};
+    });
 }
 
 loop::Task<Result<void>> VariantStore::put_remote(std::shared_ptr<RemotePool> pool,
@@ -147,9 +145,8 @@ loop::Task<Result<void>> VariantStore::put_remote(std::shared_ptr<RemotePool> po
 
 loop::Task<Result<void>> VariantStore::write_down(const storage::ObjectRecord& row) {
     Stores& stores = finder_.stores();
-    auto replaced =
-        co_await loop::offload(loop_, stores.catalog_workers(), loop::Lane::bulk,
-                               [&] { return stores.catalog()->put_object(row); });
+    auto replaced = co_await loop::offload(loop_, stores.catalog_workers(), loop::Lane::bulk,
+                                           [&] { return stores.catalog()->put_object(row); });
     if (!replaced) co_return std::unexpected(std::move(replaced.error()));
     if (*replaced && (*replaced)->pool != row.pool) {
         stores.report_inconsistency(row.key, stores.name_of((*replaced)->pool),
@@ -169,9 +166,8 @@ loop::Task<> VariantStore::shelve(const storage::ObjectRecord& row,
         loop_, *finder_.stores().shelf_workers(), loop::Lane::bulk, [&]() -> Result<void> {
             auto filling = shelf->begin(name);
             if (!filling) return std::unexpected(std::move(filling.error()));
-            auto copied = read_all(*variant.file, [&](std::string_view bytes) {
-                return (*filling)->append(bytes);
-            });
+            auto copied = read_all(
+                *variant.file, [&](std::string_view bytes) { return (*filling)->append(bytes); });
             if (!copied) return copied;
             return (*filling)->commit(row.sha256);
         });

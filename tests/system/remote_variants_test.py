@@ -1,0 +1,322 @@
+"""Variants of originals in a bucket: made when they are first asked for, and put beside the original.
+
+Also who makes one where several processes share a catalog, and what is shown while a variant is made.
+"""
+
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+import cold  # noqa: E402
+import tidepool  # noqa: E402
+from pictures import png, png_size  # noqa: E402
+
+import json  # noqa: E402
+import threading  # noqa: E402
+
+DAY = "2026/02/25"
+FOREVER = "public, max-age=31536000, immutable"
+ON = {"on_demand": True, "first_hit_wait": "30s"}
+LEASE_S = 15  # of a claim, see VariantClaims
+
+
+class RemoteCase(cold.ColdCase):
+    def setUp(self):
+        super().setUp()
+        self.numbers = iter(range(1, 1_000_000))
+
+    def original(self, content=None, **options):
+        """Stores an original in the bucket and returns what the paths of its variants begin with."""
+        name = f"0f8fad5b-d9cb-469f-a165-{next(self.numbers):012x}"
+        self.key = f"uploads/original/{DAY}/{name}.png"
+        self.b2.put(cold.BUCKET, self.key, content or png(600, 400), "image/png", **options)
+        return f"/uploads/variants/{DAY}/{name}"
+
+    def start(self, variants=None, **options):
+        config = {"variants": {**ON, **(variants or {})}, "server": {"threads": 2}, "origin": cold.IMPATIENT}
+        config.update(options.pop("config", {}))
+        self.server = self.serve_cold(config, **options)
+        return self.server
+
+    def metric(self, name, server=None, **labels):
+        return (server or self.server).metrics().sum(f"tidepool_variants_{name}", **labels)
+
+    def puts(self):
+        return [entry for entry in self.b2.requests if entry.method == "PUT"]
+
+    def assert_served(self, path, server=None):
+        answer = (server or self.server).get(path)
+        self.assertEqual((answer.status, answer["cache-control"]), (200, FOREVER), answer)
+        return answer
+
+    def jobs(self, type_):
+        """(state, payload) of the catalog's jobs of a type."""
+        import sqlite3
+        with sqlite3.connect(f"file:{self.server.folder}/catalog.db?mode=ro", uri=True) as catalog:
+            return catalog.execute("SELECT state, payload FROM jobs WHERE type = ?", (type_,)).fetchall()
+
+
+class InABucket(RemoteCase):
+    def test_it_is_made_put_beside_its_original_and_from_then_on_an_object(self):
+        image = self.original()
+        self.start()
+        path = image + "_small.png"
+        first = self.assert_served(path)
+        self.assertEqual((first["content-type"], png_size(first.body)), ("image/png", (200, 133)))
+        self.assertEqual([entry.key for entry in self.fetches()], [self.key])
+        self.assertEqual([entry.key for entry in self.puts()], [path[1:]])
+        versions = self.b2.versions(cold.BUCKET, path[1:])
+        self.assertEqual([(version.data, version.content_type) for version in versions], [(first.body, "image/png")])
+        for _ in range(2):
+            again = self.assert_served(path)
+            self.assertEqual((again.body, again["etag"]), (first.body, first["etag"]))
+        # From the shelf, also after a restart; nothing is made again.
+        self.server.stop_process()
+        self.start(folder=self.server.folder, scanned=False)
+        again = self.assert_served(path)
+        self.assertEqual((again.body, again["etag"]), (first.body, first["etag"]))
+        self.assertEqual(self.fetches(), [])
+        self.assertEqual(self.metric("made_total"), 0)
+
+    def test_an_original_on_the_shelf_is_not_fetched_again(self):
+        for side in (600, 2000):  # served from memory, and from its file
+            with self.subTest(side=side):
+                image = self.original(png(side, side))
+                self.start()
+                self.assertEqual(self.server.get("/" + self.key).status, 200)
+                tidepool.eventually(lambda: self.shelf_files(self.server), "it is on the shelf")
+                self.assertEqual(self.server.get("/" + self.key).status, 200)
+                for name in ("_small.webp", "_medium.png"):
+                    self.assert_served(image + name)
+                self.assertEqual([entry.key for entry in self.fetches()], [self.key])
+
+    def test_without_a_shelf(self):
+        image = self.original(png(1500, 1500))
+        self.start(config={"shelf": {"path": ""}})
+        first = self.assert_served(image + "_small.webp")
+        self.assertTrue(self.assert_served(image + "_small.webp").body == first.body)
+        self.assertEqual(self.metric("made_total"), 1)
+
+    def test_many_who_ask_at_once_cost_one_fetch_and_one_put(self):
+        image = self.original(png(1500, 1000))
+        self.start()
+        path = image + "_medium.webp"
+        with cold.Crowd(self.server, [cold.Client(path, b"") for _ in range(60)]) as crowd:
+            clients = crowd.run().clients
+        self.assertEqual({(client.status, client.whole) for client in clients}, {(200, True)})
+        self.assertEqual([entry.key for entry in self.fetches()], [self.key])
+        self.assertEqual([entry.key for entry in self.puts()], [path[1:]])
+        self.assertEqual(self.metric("made_total"), 1)
+
+    def test_many_images_at_once_wait_for_their_turn(self):
+        images = [self.original(png(700, 500, seed=number)) for number in range(12)]
+        self.start({"fetches": 2})
+        with cold.Crowd(self.server, [cold.Client(image + "_small.webp", b"") for image in images]) as crowd:
+            self.assertEqual({client.status for client in crowd.run().clients}, {200})
+        self.assertEqual(len(self.fetches()), len(images))
+
+    def test_a_pool_that_redirects_does_so_for_what_was_just_made(self):
+        image = self.original()
+        self.start(pool={"serve": "redirect", "public_base_url": "https://images.example"})
+        answer = self.server.get(image + "_small.webp")
+        self.assertEqual((answer.status, answer["location"]), (302, "https://images.example" + image + "_small.webp"))
+        self.assertEqual(self.b2.versions(cold.BUCKET, image[1:] + "_small.webp")[0].content_type, "image/webp")
+
+    def test_where_there_is_no_original_it_is_absent(self):
+        self.start()
+        answer = self.server.get(f"/uploads/variants/{DAY}/0f8fad5b-d9cb-469f-a165-000000000999_small.webp")
+        self.assertEqual(answer.status, 404, answer)
+
+    def test_an_original_that_is_gone_from_the_bucket_is_reported(self):
+        image = self.original()
+        self.start()
+        self.b2.delete(cold.BUCKET, self.key)
+        self.assertEqual(self.server.get(image + "_small.webp").status, 404)
+        tidepool.eventually(lambda: self.jobs("reconcile"), "somebody is to look at it")
+
+    def test_an_original_beyond_the_limit_is_not_fetched(self):
+        image = self.original(png(2000, 2000))
+        self.start({"source": "1KiB"})
+        answer = self.server.get(image + "_small.webp")
+        self.assertEqual((answer.status, answer["cache-control"]), (422, "no-store"))
+        self.assertEqual(self.fetches(), [])
+
+    def test_an_original_that_cannot_be_decoded_is_422_and_fetched_once(self):
+        image = self.original(b"this is no image at all" * 100)
+        self.start()
+        for _ in range(3):
+            self.assertEqual(self.server.get(image + "_small.webp").status, 422)
+        self.assertEqual(len(self.fetches()), 1)
+
+    def test_an_original_that_is_not_what_the_catalog_says_is_the_buckets_fault(self):
+        image = self.original(png(700, 500))
+        self.start(hashed=True)
+        # The store still gives the old version's ETag for other bytes.
+        version = self.b2.versions(cold.BUCKET, self.key)[0]
+        version.data = version.data[:-100] + bytes(100)
+        answer = self.server.get(image + "_small.webp")
+        self.assert_refusal(answer, 502)
+        self.assertEqual(self.metric("made_total"), 0)
+
+    def test_while_the_bucket_is_down_nobody_keeps_the_answer(self):
+        image = self.original()
+        self.start()
+        self.b2.fault("error", status=503, code="ServiceUnavailable", count=None, method="GET")
+        self.assert_refusal(self.server.get(image + "_small.webp"), 502, 503, 504)
+        self.b2.clear_faults()
+        tidepool.eventually(lambda: self.server.get(image + "_small.webp").status == 200, "it is made after all")
+
+
+class WhereItCannotBeStored(RemoteCase):
+    def test_it_is_answered_kept_and_stored_by_a_job(self):
+        image = self.original()
+        self.start()
+        path = image + "_small.png"
+        self.b2.fault("error", status=503, code="ServiceUnavailable", count=None, method="PUT")
+        for _ in range(3):
+            answer = self.server.get(path)
+            self.assertEqual((answer.status, answer["cache-control"]), (200, "no-store"), answer)
+            self.assertEqual(png_size(answer.body), (200, 133))
+        self.assertEqual((self.metric("made_total"), self.metric("store_failures_total")), (1, 1))
+        self.assertEqual([json.loads(payload) for _, payload in self.jobs("variant")], [{"key": path[1:]}])
+        self.b2.clear_faults()
+        tidepool.eventually(lambda: self.b2.versions(cold.BUCKET, path[1:]), "the job stores it", patience_s=60)
+        tidepool.eventually(lambda: self.jobs("variant")[0][0] == 2, "and is done")
+        self.assertEqual(self.assert_served(path).body, answer.body)
+        self.assertEqual(len(self.b2.versions(cold.BUCKET, path[1:])), 1)
+
+    def test_a_job_outlives_the_process(self):
+        image = self.original()
+        self.start()
+        path = image + "_small.png"
+        self.b2.fault("error", status=503, code="ServiceUnavailable", count=None, method="PUT")
+        self.assertEqual(self.server.get(path)["cache-control"], "no-store")
+        tidepool.eventually(lambda: self.jobs("variant"), "a job is queued")
+        self.server.crash()
+        self.b2.clear_faults()
+        self.start(folder=self.server.folder, scanned=False)
+        tidepool.eventually(lambda: self.b2.versions(cold.BUCKET, path[1:]), "the job stores it", patience_s=60)
+
+    def test_a_full_pool_takes_no_variants(self):
+        image = self.original(png(600, 400))
+        self.start(pool={"max_size": "1KiB"})
+        answer = self.server.get(image + "_small.png")
+        self.assertEqual((answer.status, answer["cache-control"]), (200, "no-store"), answer)
+        self.assertEqual(self.puts(), [])
+
+
+class SeveralProcesses(RemoteCase):
+    def second(self, environment=None):
+        """Another server with the same catalog and bucket."""
+        server = self.server
+        config = {"variants": ON, "server": {"threads": 2}, "origin": cold.IMPATIENT,
+                  "catalog": {"url": f"sqlite:{server.folder}/catalog.db"}}
+        return self.serve(config, pools=server.pools,
+                          environment={"TIDEPOOL_TEST_S3_SECRET": self.b2.key.secret, **(environment or {})})
+
+    def test_one_of_them_makes_it(self):
+        images = [self.original(png(1500, 1000, seed=number)) for number in range(4)]
+        self.start()
+        servers = [self.server, self.second()]
+        answers = []
+
+        def ask(server, image):
+            answers.append(server.get(image + "_medium.webp"))
+
+        threads = [threading.Thread(target=ask, args=(server, image)) for image in images for server in servers]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual([answer.status for answer in answers], [200] * len(threads))
+        self.assertEqual(sum(self.metric("made_total", server) for server in servers), len(images))
+        self.assertEqual(len(self.puts()), len(images))
+
+    def test_who_died_with_one_holds_it_up_for_some_seconds(self):
+        image = self.original(b"TEST:hang")
+        self.start()
+        dying = self.second(environment={"TIDEPOOL_TEST_DECODER": "1"})
+        wire = dying.connect()
+        self.addCleanup(wire.close)
+        wire.send(tidepool.request(image + "_small.webp"))
+        tidepool.eventually(lambda: self.metric("running", dying) == 1, "it is at it")
+        dying.crash()
+        answer = self.server.get(image + "_small.webp")
+        self.assertEqual(answer.status, 422, "the other one has tried: it is no image")
+
+
+class StandIn(RemoteCase):
+    def test_another_variant_is_shown_until_it_is_ready(self):
+        image = self.original(png(900, 600))
+        self.start({"first_hit_wait": "0ms"})
+        path = image + "_medium.avif"
+
+        def stands_in():
+            answer = self.server.get(path)
+            self.assertEqual(answer.status, 200, answer)
+            return answer if answer["content-type"] != "image/avif" else None
+
+        answer = tidepool.eventually(stands_in, "something stands in for it")
+        self.assertEqual(answer["content-type"], "image/webp")
+        self.assertEqual(answer["content-location"], image + "_medium.webp")
+        self.assertEqual(answer["cache-control"], "private, max-age=5")
+        self.assertEqual((answer["cdn-cache-control"], answer["cloudflare-cdn-cache-control"]), ("no-store", "no-store"))
+        self.assertIsNone(answer.get("etag"))
+        real = tidepool.eventually(lambda: (got := self.server.get(path))["content-type"] == "image/avif" and got,
+                                   "the real one comes")
+        self.assertEqual(real["cache-control"], FOREVER)
+        self.assertTrue(self.assert_served(image + "_medium.webp").body == answer.body)
+
+    def test_a_profile_may_want_its_clients_to_wait(self):
+        image = self.original(png(900, 600))
+        self.server = self.serve_cold({"variants": {**ON, "first_hit_wait": "0ms"}})
+        self.server.stop_process()
+        profile = '[[profile]]\nname = "medium"\nwidth = 500\nstand_in = false\n\n'
+        folder = self.server.folder
+        bucket = tidepool.bucket_pool(cold.Store(self.b2.s3_url, self.b2.region, self.b2.key), cold.BUCKET)
+        self.server = self.serve({"variants": {**ON, "first_hit_wait": "0ms"}}, folder=folder, extra=profile,
+                                 pools=cold.pools_of(folder, bucket),
+                                 environment={"TIDEPOOL_TEST_S3_SECRET": self.b2.key.secret})
+        self.assertEqual(self.assert_served(image + "_medium.avif")["content-type"], "image/avif")
+
+
+class Together(RemoteCase):
+    def test_the_others_of_its_lane_are_made_from_the_same_decoding(self):
+        image = self.original(png(900, 600))
+        server = self.serve_cold({"variants": ON})
+        server.stop_process()
+        folder = server.folder
+        profiles = "".join(f'[[profile]]\nname = "{name}"\nwidth = {width}\ntogether = true\n'
+                           f'formats = ["webp", "original", "avif"]\nat_upload = []\n\n'
+                           for name, width in (("small", 200), ("medium", 500)))
+        bucket = tidepool.bucket_pool(cold.Store(self.b2.s3_url, self.b2.region, self.b2.key), cold.BUCKET)
+        self.server = self.serve({"variants": ON}, folder=folder, extra=profiles, pools=cold.pools_of(folder, bucket),
+                                 environment={"TIDEPOOL_TEST_S3_SECRET": self.b2.key.secret})
+        self.assert_served(image + "_small.webp")
+        names = {"_small.webp", "_small.png", "_medium.webp", "_medium.png"}
+        keys = {image[1:] + name for name in names}
+        tidepool.eventually(lambda: {entry.key for entry in self.puts()} == keys, "all of the lane are stored")
+        self.assertEqual([entry.key for entry in self.fetches()], [self.key])
+        for name in names:
+            self.assert_served(image + name)
+        self.assertEqual(self.metric("made_total"), len(names))
+
+
+class Json(RemoteCase):
+    def test_who_asks_for_json_gets_it(self):
+        broken = self.original(b"no image")
+        self.start()
+        absent = f"/uploads/variants/{DAY}/0f8fad5b-d9cb-469f-a165-000000000999_small.webp"
+        for path, status, code in ((absent, 404, "not_found"), (broken + "_small.webp", 422, "unprocessable_image")):
+            with self.subTest(path):
+                answer = self.server.get(path, "Accept: text/html, application/json")
+                self.assertEqual((answer.status, answer["content-type"]), (status, "application/json"))
+                self.assertEqual(answer["cache-control"], "no-store")
+                self.assertEqual(json.loads(answer.body)["error"], code)
+                for accept in ("Accept: */*", "Accept: image/*", "X-Accept: application/json"):
+                    answer = self.server.get(path, accept)
+                    self.assertEqual((answer.status, answer["content-type"]), (status, "text/plain; charset=utf-8"))
+
+
+if __name__ == "__main__":
+    tidepool.main()
