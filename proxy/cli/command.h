@@ -36,5 +36,6 @@ Command add_put(CLI::App& program);
 Command add_get(CLI::App& program);
 Command add_rm(CLI::App& program);
 Command add_stats(CLI::App& program);
+Command add_variants(CLI::App& program);
 
 }  // namespace tidepool::cli

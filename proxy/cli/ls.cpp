@@ -1,6 +1,6 @@
 // tidepool ls: what the catalog has below a prefix.
 #include "proxy/cli/command.h"
-#include "proxy/cli/output.h"
+#include "proxy/cli/object_printer.h"
 #include "proxy/cli/workspace.h"
 
 #include <algorithm>
@@ -22,31 +22,6 @@ struct LsArguments : CommonOptions {
     std::uint64_t limit = 0;  // 0 = all
 };
 
-// A JSON array of one object a line, so that it need not be held whole.
-class Printer {
-  public:
-    explicit Printer(bool json) : json_(json) {
-        if (json_) fmt::print("[");
-    }
-    void print(const storage::ObjectRecord& object, const std::string& pool) {
-        if (json_) {
-            fmt::print("{}{}", count_ == 0 ? "\n" : ",\n", json_text(object_json(object, pool)));
-        } else {
-            fmt::print("{:>12}  {}  {:<12}  {}\n", object.size, human_time(object.modified_s), pool,
-                       object.key);
-        }
-        ++count_;
-    }
-    void end() const {
-        if (json_) fmt::print("{}]\n", count_ == 0 ? "" : "\n");
-    }
-    std::uint64_t count() const { return count_; }
-
-  private:
-    bool json_;
-    std::uint64_t count_ = 0;
-};
-
 int ls(const LsArguments& arguments) {
     auto workspace = Workspace::open(arguments);
     if (!workspace) return workspace.error();
@@ -58,7 +33,7 @@ int ls(const LsArguments& arguments) {
     }
     std::string prefix = arguments.prefix;
     if (prefix.starts_with('/')) prefix.erase(0, 1);
-    Printer printer(arguments.json);
+    ObjectPrinter printer(arguments.json);
     std::string after;
     while (arguments.limit == 0 || printer.count() < arguments.limit) {
         const std::uint64_t wanted =

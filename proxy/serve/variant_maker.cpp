@@ -327,6 +327,7 @@ loop::Task<> VariantMaker::add_others(const Original& original, VariantLane lane
          transform::variants_of(settings_, extension_of(original.key), false)) {
         auto order = transform::find_order(settings_, name.size, name.extension);
         if (!order || !settings_.profiles[order->profile].together) continue;
+        if (pieces.size() >= VariantWorkers::kMostAtOnce) co_return;
         if (transform::is_dear(beginning, order->recipe) != (lane == VariantLane::dear)) continue;
         std::string key = variant_key(parsed, name);
         if (key == asked || co_await is_stored(key)) continue;
