@@ -96,6 +96,7 @@ class Pace {
                                std::chrono::duration<double>(1 / rate))
                          : Clock::duration::zero()) {}
     void hold_back() {
+        // tidy: allow sleep, the rate is what the operator asked for
         std::this_thread::sleep_until(next_);
         next_ = std::max(next_ + step_, Clock::now() - std::chrono::seconds(1));
     }
