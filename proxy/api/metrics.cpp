@@ -315,6 +315,25 @@ void add_variants(Gatherer& out, const MetricSources& sources) {
     by_format("tidepool_variants_larger_total", "Variants of more bytes than their original.",
               &OfFormat::larger, 1);
 
+    const auto by_profile = [&](const char* name, const char* help, auto member, double unit) {
+        out.family(name, help, MetricType::Counter);
+        for (std::size_t profile = 0; profile < maker.profiles().size(); ++profile) {
+            for (std::size_t i = 0; i < serve::kVariantFormats; ++i) {
+                const auto format = static_cast<transform::Format>(i);
+                const auto count =
+                    static_cast<double>((maker.tally(profile, format).*member).value());
+                if (count == 0) continue;
+                out.value(count * unit, {{"profile", maker.profiles()[profile].name},
+                                         {"format", std::string(name_of(format))}});
+            }
+        }
+    };
+    using Tally = serve::VariantMaker::Tally;
+    by_profile("tidepool_variant_profiles_made_total", "Variants made, by profile and format.",
+               &Tally::made, 1);
+    by_profile("tidepool_variant_profiles_seconds_total", "Time that workers took for them.",
+               &Tally::time_us, 1e-6);
+
     const auto by_reason = [&](const char* name, const char* help, auto reasons) {
         out.family(name, help, MetricType::Counter);
         each_lane([&](const std::string& lane, const VariantCounters& counters) {
@@ -345,6 +364,9 @@ void add_variants(Gatherer& out, const MetricSources& sources) {
     });
     out.counter("tidepool_variants_stored_total", "Variants stored beside their originals.",
                 static_cast<double>(maker.stored()));
+    out.counter("tidepool_variants_refused_total",
+                "Variants not begun, as too many were being made or waited.",
+                static_cast<double>(maker.refused()));
     out.counter("tidepool_variants_store_failures_total",
                 "Variants that were made and answered, but could not be stored.",
                 static_cast<double>(maker.store_failures()));

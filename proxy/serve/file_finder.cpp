@@ -18,6 +18,7 @@ namespace {
 constexpr std::int64_t kSettleNs = 500'000'000;
 constexpr std::uint64_t kSettleMs = 500;
 constexpr std::size_t kReadBytes = 256 * 1024;
+constexpr std::size_t kMostMissing = 10'000;
 
 std::int64_t wall_clock_ns() {
     timespec now{};
@@ -209,6 +210,7 @@ loop::Task<FileFinder::Found> FileFinder::look(loop::Loop& loop, const std::stri
     }
     if (row) {
         if (auto pool = stores_.remote(row->pool)) {
+            if (is_missing(key, loop.now_ms())) co_return Found{};
             Found found =
                 co_await look_on_shelf(loop, key, known, *row, std::move(pool), catalog_state);
             co_return found;
@@ -230,7 +232,29 @@ bool FileFinder::is_looked_at(storage::PoolId pool) const {
 }
 
 void FileFinder::missing_in_bucket(const std::string& key, std::uint64_t now_ms) {
+    {
+        const std::lock_guard lock(missing_mutex_);
+        if (missing_.size() >= kMostMissing) missing_.clear();  // then they are asked once more
+        missing_[key] = now_ms + patience_ms_;
+    }
     cache_.put(key, nullptr, now_ms, cache_.generation());
+}
+
+bool FileFinder::is_missing(const std::string& key, std::uint64_t now_ms) {
+    const std::lock_guard lock(missing_mutex_);
+    const auto found = missing_.find(key);
+    if (found == missing_.end()) return false;
+    if (now_ms < found->second) return true;
+    missing_.erase(found);
+    return false;
+}
+
+void FileFinder::stored(const std::string& key) {
+    {
+        const std::lock_guard lock(missing_mutex_);
+        missing_.erase(key);
+    }
+    cache_.forget(key);
 }
 
 // Asks one pool after the other. A pool that fails does not hide what another one has, but without

@@ -58,6 +58,8 @@ class FileFinder {
     // A bucket has said that it has no object of this key, whatever the catalog says: for
     // cache.freshness it is not asked again.
     void missing_in_bucket(const std::string& key, std::uint64_t now_ms);
+    // An object of this key has just been stored: whatever was known of it is looked for anew.
+    void stored(const std::string& key);
 
     // A fetch has brought an object. Any thread.
     void filled(const RemoteObject& object, FillEnd end);
@@ -114,6 +116,7 @@ class FileFinder {
                                     const storage::ObjectRecord& row,
                                     std::shared_ptr<RemotePool> pool, std::uint64_t catalog_state);
     bool is_best(const CachedFile& file) const;
+    bool is_missing(const std::string& key, std::uint64_t now_ms);
     void learn_digest(const RemoteObject& object);
     loop::Task<Result<Content>> load_shelved(loop::Loop& loop, const storage::ShelfName& name,
                                              const RemoteObject& object);
@@ -146,6 +149,10 @@ class FileFinder {
 
     mutable std::mutex rules_mutex_;
     std::shared_ptr<const ServeRules> rules_;
+
+    // What buckets said they do not have, and until when that is believed.
+    std::mutex missing_mutex_;
+    std::unordered_map<std::string, std::uint64_t> missing_;
 
     std::mutex flights_mutex_;
     std::unordered_map<std::string, std::shared_ptr<Flight>> flights_;

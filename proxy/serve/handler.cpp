@@ -18,6 +18,8 @@ constexpr std::string_view kAllow = "Allow: GET, HEAD, OPTIONS\r\n";
 // The longest that a client is told to wait; a budget may be used up for the rest of the day.
 constexpr std::int64_t kMostRetryS = 3600;
 constexpr std::size_t kMostCdnLoop = 1024;
+// How often, at most, a client's variant is looked at while something might stand in for it.
+constexpr conf::Milliseconds kLookAgain{500};
 constexpr std::string_view kText = "text/plain; charset=utf-8";
 constexpr std::string_view kJson = "application/json";
 constexpr std::string_view kNoStore = "Cache-Control: no-store\r\n";
@@ -58,6 +60,11 @@ bool is_ranged(const http::RequestHead& head, const CachedFile& file, std::int64
 // The client names JSON in Accept; who takes anything gets text.
 bool wants_json(const http::RequestHead& head) {
     return head.single("accept").find(kJson) != std::string_view::npos;
+}
+
+// While it is being made.
+bool is_not_ready(const VariantMaker::Outcome& variant) {
+    return variant.error && variant.error->kind == ErrorKind::timed_out && !variant.error->store;
 }
 
 // For programs; they do not change.
@@ -176,10 +183,11 @@ loop::Task<http::Response> FileHandler::respond_variant(const http::RequestHead&
         loop_.now_ms() + static_cast<std::uint64_t>(settings.wait_timeout.count());
     const auto first_wait = std::min(settings.first_hit_wait, settings.wait_timeout);
     VariantMaker::Outcome made = co_await variants_->make(loop_, key, first_wait);
-    if (made.error && made.error->kind == ErrorKind::timed_out && !made.error->store) {
-        if (auto stand_in = co_await respond_stand_in(head, key, until_ms))
+    while (is_not_ready(made) && left_until(until_ms).count() > 0) {
+        const auto wait = std::min(left_until(until_ms), std::max(first_wait, kLookAgain));
+        if (auto stand_in = co_await respond_stand_in(head, key, wait))
             co_return std::move(*stand_in);
-        made = co_await variants_->make(loop_, key, left_until(until_ms));
+        made = co_await variants_->make(loop_, key, std::min(left_until(until_ms), wait));
     }
     if (made.error) co_return not_made(head, key, *made.error);
     if (made.unstored) {
@@ -202,9 +210,9 @@ conf::Milliseconds FileHandler::left_until(std::uint64_t until_ms) const {
 }
 
 // Another variant of the image in the place of this one, which is still being made: one that is
-// ready, else one that soon is.
+// ready, else one that is within that time.
 loop::Task<std::optional<http::Response>> FileHandler::respond_stand_in(
-    const http::RequestHead& head, const std::string& key, std::uint64_t until_ms) {
+    const http::RequestHead& head, const std::string& key, conf::Milliseconds wait) {
     const std::vector<VariantMaker::StandIn> stand_ins = variants_->stand_ins(key);
     for (const VariantMaker::StandIn& other : stand_ins) {
         FileFinder::Found found = co_await finder_.find(loop_, other.key);
@@ -214,8 +222,8 @@ loop::Task<std::optional<http::Response>> FileHandler::respond_stand_in(
     }
     for (const VariantMaker::StandIn& other : stand_ins) {
         if (!other.is_quick) continue;
-        const VariantMaker::Outcome made =
-            co_await variants_->make(loop_, other.key, left_until(until_ms));
+        const VariantMaker::Outcome made = co_await variants_->make(loop_, other.key, wait);
+        if (is_not_ready(made)) break;  // neither would others be
         if (made.error) continue;
         if (made.unstored) co_return made_now(head, made, stand_in_fields(other.key));
         FileFinder::Found found = co_await finder_.find(loop_, other.key);

@@ -79,7 +79,7 @@ class FileHandler final : public http::Handler {
     loop::Task<http::Response> respond_variant(const http::RequestHead& head, std::string key);
     loop::Task<std::optional<http::Response>> respond_stand_in(const http::RequestHead& head,
                                                                const std::string& key,
-                                                               std::uint64_t until_ms);
+                                                               conf::Milliseconds wait);
     loop::Task<std::optional<http::Response>> stand_in(const http::RequestHead& head,
                                                        std::string_view key,
                                                        std::shared_ptr<const CachedFile> file);

@@ -85,7 +85,9 @@ loop::Task<> VariantClaims::renew(VariantClaims& self) {
         for (const std::string& key : keys) {
             if (!self.held_.contains(key)) continue;
             if (!co_await self.ask(key)) conf::log_warn("claim lost key={}", key);
-            if (!self.held_.contains(key)) co_await self.release(key);  // let go of meanwhile
+            if (self.held_.contains(key)) continue;
+            co_await self.release(key);                            // it was let go of meanwhile
+            if (self.held_.contains(key)) co_await self.ask(key);  // and taken again
         }
     }
     self.renewing_ = false;

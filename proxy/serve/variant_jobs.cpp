@@ -49,6 +49,7 @@ storage::NewJob variant_job(const std::string& key) {
 }
 
 std::optional<std::int64_t> retry_after_s(const Error& error, std::int64_t attempts, double part) {
+    if (attempts >= kMostAttempts) return std::nullopt;
     switch (error.kind) {
         case ErrorKind::capped:  // until the day is over, or somebody made room
             return kMostRetryS;
@@ -63,7 +64,6 @@ std::optional<std::int64_t> retry_after_s(const Error& error, std::int64_t attem
         default:
             break;
     }
-    if (attempts >= kMostAttempts) return std::nullopt;
     const auto doublings = std::min<std::int64_t>(attempts, 12);
     const std::int64_t most = std::min(kMostRetryS, kFirstRetryS << doublings);
     return most / 2 + static_cast<std::int64_t>(part * static_cast<double>(most) / 2);

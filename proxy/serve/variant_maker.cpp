@@ -16,7 +16,7 @@ namespace tidepool::serve {
 
 namespace {
 
-// Names that are remembered as not to be made. Beyond them all are tried again.
+// Names that are remembered as not to be made, of each kind. Beyond them all are tried again.
 constexpr std::size_t kMostFailures = 10'000;
 // What is kept of variants that could not be stored.
 constexpr std::uint64_t kUnstoredBytes = 64ULL << 20;
@@ -43,6 +43,12 @@ std::string variant_key(const storage::ImageKey& sibling, const transform::Varia
     return fmt::format("{}variants/{}/{}{}{}.{}", sibling.prefix, sibling.day,
                        storage::to_text(*sibling.image), name.size.empty() ? "" : "_", name.size,
                        name.extension);
+}
+
+// Of a catalog or a store: it is no word on what the original is.
+Error not_of_the_image(Error error) {
+    if (error.kind == ErrorKind::corrupt) error.kind = ErrorKind::io;
+    return error;
 }
 
 std::string_view extension_of(std::string_view key) {
@@ -78,12 +84,15 @@ VariantMaker::VariantMaker(Origin::Place home, FileFinder& finder, Origin& origi
       workers_(home.loop, VariantWorkers::options_of(settings.variants)),
       source_(home, finder, origin, settings.variants.fetches, settings.variants.source_bytes),
       store_(home.loop, finder, settings),
-      claims_(home.loop, finder.stores()) {}
+      claims_(home.loop, finder.stores()),
+      readers_("w:unstored", 1, settings.workers.queue),
+      tallies_(settings.profiles.size()) {}
 
 VariantMaker::~VariantMaker() = default;
 
 void VariantMaker::stop(bool at_once) {
     stopping_.store(true, std::memory_order_relaxed);
+    source_.stop();
     workers_.stop(at_once);
 }
 
@@ -92,19 +101,34 @@ std::optional<transform::Order> VariantMaker::order_of(std::string_view key) con
     if (!original_key(parsed, "")) return std::nullopt;
     // "UUID_.webp" has an empty size as "UUID.webp" has, and is no name of ours.
     if (parsed.size.empty() && key.find("_.") != key.npos) return std::nullopt;
-    return transform::find_order(settings_, parsed.size, parsed.extension);
+    auto order = transform::find_order(settings_, parsed.size, parsed.extension);
+    if (!order) return std::nullopt;
+    // What would not be served is not made either.
+    const auto rules = finder_.rules();
+    const std::string_view type = type_of(order->recipe.format);
+    const bool is_served = std::ranges::any_of(rules->allowed_types, [&](const auto& pattern) {
+        return transform::type_matches(type, pattern);
+    });
+    return is_served ? std::move(order) : std::nullopt;
 }
 
 // ---- who asks, and what is known
 
+const Error* VariantMaker::find_failure(Failures& failures, const std::string& key,
+                                        std::uint64_t now_ms) {
+    const auto known = failures.find(key);
+    if (known == failures.end()) return nullptr;
+    if (now_ms < known->second.until_ms) return &known->second.error;
+    failures.erase(known);
+    return nullptr;
+}
+
 std::optional<VariantMaker::Outcome> VariantMaker::known_outcome(const std::string& key,
                                                                  std::uint64_t now_ms,
                                                                  Again again) {
-    const auto known = failures_.find(key);
-    if (known != failures_.end()) {
-        if (now_ms < known->second.until_ms) return Outcome{known->second.error, nullptr, {}, {}};
-        failures_.erase(known);
-    }
+    const Error* failure = find_failure(failures_, key, now_ms);
+    if (failure == nullptr) failure = find_failure(absent_, key, now_ms);
+    if (failure != nullptr) return Outcome{*failure, nullptr, {}, {}};
     if (again == Again::yes) return std::nullopt;
     if (const Unstored* const unstored = find_unstored(key, now_ms))
         return Outcome{std::nullopt, unstored->file, unstored->format, {}};
@@ -112,13 +136,18 @@ std::optional<VariantMaker::Outcome> VariantMaker::known_outcome(const std::stri
 }
 
 // What is wrong with the original now will be so when it is asked for again; what is wrong with
-// where it is may not be.
+// where it is may not be. What anybody can ask for without end does not push out what costs most.
 void VariantMaker::remember(const std::string& key, const Error& error, std::uint64_t now_ms) {
     const bool lasts = error.kind == ErrorKind::corrupt || error.kind == ErrorKind::too_large;
     if (error.store || (!lasts && error.kind != ErrorKind::not_found)) return;
+    Failures& failures = lasts ? failures_ : absent_;
     const auto duration = lasts ? settings_.variants.failed_for : settings_.cache.freshness;
-    if (failures_.size() >= kMostFailures) failures_.clear();
-    failures_[key] = {error, now_ms + milliseconds(duration)};
+    if (failures.size() >= kMostFailures) {
+        std::erase_if(failures,
+                      [now_ms](const auto& each) { return each.second.until_ms <= now_ms; });
+        if (failures.size() >= kMostFailures) failures.clear();
+    }
+    failures[key] = {error, now_ms + milliseconds(duration)};
 }
 
 const VariantMaker::Unstored* VariantMaker::find_unstored(const std::string& key,
@@ -206,6 +235,9 @@ std::vector<VariantMaker::StandIn> VariantMaker::stand_ins(const std::string& ke
 // ---- a flight
 
 void VariantMaker::land(const std::string& key, Flight& flight, Outcome outcome) {
+    // That is said to who has waited for too long, and to nobody else.
+    if (outcome.error && outcome.error->kind == ErrorKind::timed_out && !outcome.error->store)
+        outcome.error->kind = ErrorKind::io;
     {
         const std::lock_guard lock(mutex_);
         if (outcome.error) remember(key, *outcome.error, home_.now_ms());
@@ -229,6 +261,7 @@ void VariantMaker::land(const std::string& key, Flight& flight, Outcome outcome)
     }
 }
 
+// First the original: most of what is asked for without end has none, and costs nobody a claim.
 loop::Task<> VariantMaker::fly(VariantMaker& self, std::string key,
                                std::shared_ptr<Flight> flight) {
     auto order = self.order_of(key);
@@ -237,33 +270,53 @@ loop::Task<> VariantMaker::fly(VariantMaker& self, std::string key,
                   {Error{ErrorKind::not_found, "no profile has it"}, nullptr, {}, {}});
         co_return;
     }
+    const storage::ImageKey parsed = storage::parse_image_key(key);
+    std::vector<std::string> originals;
+    for (const std::string& extension : order->original_extensions)
+        originals.push_back(*original_key(parsed, extension));
+    auto original = co_await self.source_.find(std::move(originals));
+    if (!original) {
+        self.land(key, *flight, {not_of_the_image(original.error()), nullptr, {}, {}});
+        co_return;
+    }
+    {
+        const std::lock_guard lock(flight->mutex);
+        flight->original_extension = extension_of(original->home.original);
+    }
     if (auto elsewhere = co_await self.wait_for_claim(key)) {
         self.land(key, *flight, std::move(*elsewhere));
         co_return;
     }
-    co_await self.make_pieces(std::move(key), std::move(*order), std::move(flight));
+    Piece piece{key, std::move(*order), flight, original->home};
+    if (auto error = co_await self.make_pieces(piece, std::move(*original)))
+        co_await self.land_claimed(key, flight, {std::move(*error), nullptr, {}, {}});
 }
 
-// Nothing: it is ours to make. Else what another process made of it.
+// Nothing: it is ours to make. Else what another process made of it, or why it cannot be said.
 loop::Task<std::optional<VariantMaker::Outcome>> VariantMaker::wait_for_claim(
     const std::string& key) {
+    if (finder_.stores().catalog() == nullptr) co_return std::nullopt;
     std::uint64_t pause_ms = kFirstLookMs;
     while (!co_await claims_.take(key)) {
         if (stopping_.load(std::memory_order_relaxed))
             co_return Outcome{Error{ErrorKind::closed, "the server ends"}, nullptr, {}, {}};
         co_await home_.delay(pause_ms);
         pause_ms = std::min(pause_ms * 2, kMostLookMs);
-        if (co_await is_stored(key)) co_return Outcome{};
+        if ((co_await is_stored(key)).value_or(false)) co_return Outcome{};
     }
-    if (finder_.stores().catalog() == nullptr) co_return std::nullopt;
     // Whoever had it before us may have been done since our request looked.
-    if (!co_await is_stored(key)) co_return std::nullopt;
+    auto stored = co_await is_stored(key);
+    if (stored && !*stored) co_return std::nullopt;
     co_await claims_.let_go(key);
-    co_return Outcome{};
+    if (stored) co_return Outcome{};
+    co_return Outcome{std::move(stored.error()), nullptr, {}, {}};
 }
 
-loop::Task<bool> VariantMaker::is_stored(const std::string& key) {
-    const FileFinder::Found found = co_await finder_.find(home_, key);
+// As far as it can be said, and not by a look of somebody else's that may have begun before it was.
+loop::Task<Result<bool>> VariantMaker::is_stored(const std::string& key) {
+    FileFinder::Found found = co_await finder_.find(home_, key);
+    if (!found.file && !found.error) found = co_await finder_.find(home_, key);
+    if (found.error) co_return std::unexpected(std::move(*found.error));
     co_return found.file != nullptr;
 }
 
@@ -273,66 +326,56 @@ loop::Task<> VariantMaker::land_claimed(std::string key, std::shared_ptr<Flight>
     land(key, *flight, std::move(outcome));
 }
 
-// Finds the original and has the variant made, with others of the image where they are to be made
-// together.
-loop::Task<> VariantMaker::make_pieces(std::string key, transform::Order order,
-                                       std::shared_ptr<Flight> flight) {
-    const storage::ImageKey parsed = storage::parse_image_key(key);
-    std::vector<std::string> keys;
-    for (const std::string& extension : order.original_extensions)
-        keys.push_back(*original_key(parsed, extension));
-    auto opened = co_await source_.open(keys);
-    if (!opened) {
-        Error error = std::move(opened.error());
-        // Of a catalog or a store: it is no word on what the original is.
-        if (error.kind == ErrorKind::corrupt) error.kind = ErrorKind::io;
-        co_await land_claimed(std::move(key), std::move(flight),
-                              {std::move(error), nullptr, {}, {}});
-        co_return;
+// Has the variant made, with others of the image where they are to be made together. An error:
+// nothing was begun.
+loop::Task<std::optional<Error>> VariantMaker::make_pieces(Piece& first, Original original) {
+    if (first.flight->again == Again::yes) {
+        // Not for a pool that is still full.
+        if (auto room = co_await store_.require_room(first.home.settings(), 1); !room)
+            co_return std::move(room.error());
     }
-    const auto original = std::make_shared<const Original>(std::move(*opened));
-    {
-        const std::lock_guard lock(flight->mutex);
-        flight->original_extension = extension_of(original->key);
-    }
-    const auto beginning = co_await beginning_of(*original);
-    if (!beginning) {
-        co_await land_claimed(std::move(key), std::move(flight),
-                              {beginning.error(), nullptr, {}, {}});
-        co_return;
-    }
+    if (auto brought = co_await source_.bring(original); !brought)
+        co_return not_of_the_image(brought.error());
+    const auto beginning = co_await beginning_of(original);
+    if (!beginning) co_return beginning.error();
     const VariantLane lane =
-        transform::is_dear(*beginning, order.recipe) ? VariantLane::dear : VariantLane::cheap;
+        transform::is_dear(*beginning, first.order.recipe) ? VariantLane::dear : VariantLane::cheap;
     std::vector<Piece> pieces;
-    pieces.push_back({std::move(key), std::move(order), std::move(flight)});
-    co_await add_others(*original, lane, *beginning, pieces);
+    pieces.push_back(std::move(first));
+    co_await add_others(*beginning, lane, pieces);
     std::vector<transform::Recipe> recipes;
     for (const Piece& piece : pieces)
         recipes.push_back(piece.order.recipe);
     co_await workers_.make_all(
-        lane, original->file->fd(), original->file->identity().size, recipes,
+        lane, original.file->fd(), original.file->identity().size, recipes,
         [&](std::size_t index, Result<MadeVariant> made) {
-            home_.tasks().spawn(finish(*this, std::move(pieces[index]), original, std::move(made)));
+            const bool is_broken = !made && made.error().kind == ErrorKind::corrupt;
+            if ((made && !original.unchanged()) || (is_broken && original.may_be_on_its_way()))
+                made = fail(ErrorKind::busy, "the original is being written");
+            home_.tasks().spawn(finish(*this, std::move(pieces[index]), std::move(made)));
         });
+    co_return std::nullopt;
 }
 
 // The image's other variants that its profiles want to be made with any of them, from the same
 // decoding: of the same lane, where nobody waits in that, and where no pool has them.
-loop::Task<> VariantMaker::add_others(const Original& original, VariantLane lane,
-                                      std::string_view beginning, std::vector<Piece>& pieces) {
+loop::Task<> VariantMaker::add_others(std::string_view beginning, VariantLane lane,
+                                      std::vector<Piece>& pieces) {
     if (workers_.counters(lane).waiting.load() > 0) co_return;
     const std::string asked = pieces.front().key;
+    const Home home = pieces.front().home;
     const storage::ImageKey parsed = storage::parse_image_key(asked);
-    for (const transform::VariantName& name :
-         transform::variants_of(settings_, extension_of(original.key), false)) {
-        auto order = transform::find_order(settings_, name.size, name.extension);
-        if (!order || !settings_.profiles[order->profile].together) continue;
+    const std::string extension(extension_of(home.original));
+    for (const transform::VariantName& name : transform::variants_of(settings_, extension, false)) {
         if (pieces.size() >= VariantWorkers::kMostAtOnce) co_return;
-        if (transform::is_dear(beginning, order->recipe) != (lane == VariantLane::dear)) continue;
         std::string key = variant_key(parsed, name);
-        if (key == asked || co_await is_stored(key)) continue;
+        auto order = order_of(key);
+        if (!order || !settings_.profiles[order->profile].together || key == asked) continue;
+        if (transform::is_dear(beginning, order->recipe) != (lane == VariantLane::dear)) continue;
+        const auto is_there = co_await is_stored(key);
+        if (!is_there || *is_there) continue;
         auto flight = std::make_shared<Flight>();
-        flight->original_extension = extension_of(original.key);
+        flight->original_extension = extension;
         {
             const std::lock_guard lock(mutex_);
             if (flights_.size() >= most_flights_) co_return;
@@ -344,28 +387,33 @@ loop::Task<> VariantMaker::add_others(const Original& original, VariantLane lane
             home_.tasks().spawn(fly(*this, std::move(key), std::move(flight)));
             continue;
         }
-        pieces.push_back({std::move(key), std::move(*order), std::move(flight)});
+        // Another process may have been done with it just before.
+        const auto is_there_now = co_await is_stored(key);
+        if (!is_there_now || *is_there_now) {
+            Outcome outcome;
+            if (!is_there_now) outcome.error = is_there_now.error();
+            co_await land_claimed(std::move(key), std::move(flight), std::move(outcome));
+            continue;
+        }
+        pieces.push_back({std::move(key), std::move(*order), std::move(flight), home});
     }
 }
 
-loop::Task<> VariantMaker::finish(VariantMaker& self, Piece piece,
-                                  std::shared_ptr<const Original> original,
-                                  Result<MadeVariant> made) {
+loop::Task<> VariantMaker::finish(VariantMaker& self, Piece piece, Result<MadeVariant> made) {
     Outcome outcome;
-    const bool is_broken = !made && made.error().kind == ErrorKind::corrupt;
-    if ((made && !original->unchanged()) || (is_broken && original->may_be_on_its_way())) {
-        outcome.error = Error{ErrorKind::busy, "the original is being written"};
-    } else if (!made) {
-        outcome.error = std::move(made.error());
+    if (made) {
+        outcome = co_await self.store(piece, std::move(*made));
     } else {
-        outcome = co_await self.store(piece, *original, std::move(*made));
+        outcome.error = std::move(made.error());
     }
     co_await self.land_claimed(std::move(piece.key), std::move(piece.flight), std::move(outcome));
 }
 
-loop::Task<VariantMaker::Outcome> VariantMaker::store(const Piece& piece, const Original& original,
-                                                      MadeVariant made) {
+loop::Task<VariantMaker::Outcome> VariantMaker::store(const Piece& piece, MadeVariant made) {
     const transform::Format format = piece.order.recipe.format;
+    Tally& tally = tallies_[piece.order.profile][static_cast<std::size_t>(format)];
+    tally.made.add();
+    tally.time_us.add(made.time_us);
     const auto file = open_memory_file(std::move(made.file));
     {
         // Whoever has waited for long enough gets it as it is.
@@ -373,13 +421,14 @@ loop::Task<VariantMaker::Outcome> VariantMaker::store(const Piece& piece, const 
         piece.flight->outcome = {std::nullopt, file, format, {}};
         piece.flight->has_made = true;
     }
-    StorableVariant variant{piece.key, file, type_of(format)};
-    const auto stored =
-        co_await store_.put(original, std::move(variant), piece.flight->again == Again::yes);
+    const auto stored = co_await store_.put(piece.home, {piece.key, file, type_of(format)});
     if (stored) {
         stored_.add();
         co_return Outcome{std::nullopt, nullptr, format, {}};
     }
+    // The image has gone, and this with it.
+    if (stored.error().kind == ErrorKind::not_found && !stored.error().store)
+        co_return Outcome{stored.error(), nullptr, {}, {}};
     store_failures_.add();
     conf::log_error("variant not stored key={} reason=\"{}\"", piece.key, stored.error().text);
     if (piece.flight->again == Again::no) finder_.stores().queue_job(variant_job(piece.key));

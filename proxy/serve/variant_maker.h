@@ -17,6 +17,7 @@
 #include "transform/format.h"
 #include "transform/recipe.h"
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -76,11 +77,20 @@ class VariantMaker {
     std::vector<StandIn> stand_ins(const std::string& key);
 
     // For reading Outcome::unstored.
-    loop::WorkerPool& readers() { return store_.workers(); }
+    loop::WorkerPool& readers() { return readers_; }
     const conf::VariantSettings& settings() const { return settings_.variants; }
 
     // Any thread.
     const VariantCounters& counters(VariantLane lane) const { return workers_.counters(lane); }
+    // Of one profile, by its number in the settings, and format.
+    struct Tally {
+        http::Counter made;
+        http::Counter time_us;  // of workers
+    };
+    const Tally& tally(std::size_t profile, transform::Format format) const {
+        return tallies_[profile][static_cast<std::size_t>(format)];
+    }
+    const std::vector<conf::VariantProfile>& profiles() const { return settings_.profiles; }
     std::uint64_t stored() const { return stored_.value(); }
     std::uint64_t store_failures() const { return store_failures_.value(); }
     std::uint64_t refused() const { return refused_.value(); }
@@ -92,6 +102,7 @@ class VariantMaker {
         Error error;
         std::uint64_t until_ms = 0;
     };
+    using Failures = std::unordered_map<std::string, Failure>;
     // What could not be stored, kept for those who ask meanwhile.
     struct Unstored {
         std::string key;
@@ -104,6 +115,7 @@ class VariantMaker {
         std::string key;
         transform::Order order;
         std::shared_ptr<Flight> flight;
+        Home home{};
     };
 
     std::optional<transform::Order> order_of(std::string_view key) const;
@@ -111,20 +123,20 @@ class VariantMaker {
     std::optional<Outcome> known_outcome(const std::string& key, std::uint64_t now_ms, Again again);
     const Unstored* find_unstored(const std::string& key, std::uint64_t now_ms);
     void keep_unstored(Unstored variant);
+    static const Error* find_failure(Failures& failures, const std::string& key,
+                                     std::uint64_t now_ms);
     void remember(const std::string& key, const Error& error, std::uint64_t now_ms);
 
     void land(const std::string& key, Flight& flight, Outcome outcome);
     loop::Task<> land_claimed(std::string key, std::shared_ptr<Flight> flight, Outcome outcome);
     static loop::Task<> fly(VariantMaker& self, std::string key, std::shared_ptr<Flight> flight);
     loop::Task<std::optional<Outcome>> wait_for_claim(const std::string& key);
-    loop::Task<bool> is_stored(const std::string& key);
-    loop::Task<> make_pieces(std::string key, transform::Order order,
-                             std::shared_ptr<Flight> flight);
-    loop::Task<> add_others(const Original& original, VariantLane lane, std::string_view beginning,
+    loop::Task<Result<bool>> is_stored(const std::string& key);
+    loop::Task<std::optional<Error>> make_pieces(Piece& first, Original original);
+    loop::Task<> add_others(std::string_view beginning, VariantLane lane,
                             std::vector<Piece>& pieces);
-    static loop::Task<> finish(VariantMaker& self, Piece piece,
-                               std::shared_ptr<const Original> original, Result<MadeVariant> made);
-    loop::Task<Outcome> store(const Piece& piece, const Original& original, MadeVariant made);
+    static loop::Task<> finish(VariantMaker& self, Piece piece, Result<MadeVariant> made);
+    loop::Task<Outcome> store(const Piece& piece, MadeVariant made);
     loop::Task<Result<std::string>> beginning_of(const Original& original);
 
     loop::Loop& home_;
@@ -135,14 +147,17 @@ class VariantMaker {
     VariantSource source_;
     VariantStore store_;
     VariantClaims claims_;
+    loop::WorkerPool readers_;
     std::atomic<bool> stopping_ = false;
+    std::vector<std::array<Tally, kVariantFormats>> tallies_;
     http::Counter stored_;
     http::Counter store_failures_;
     http::Counter refused_;  // beyond all that may wait
 
     std::mutex mutex_;
     std::unordered_map<std::string, std::shared_ptr<Flight>> flights_;
-    std::unordered_map<std::string, Failure> failures_;
+    Failures failures_;              // of originals
+    Failures absent_;                // where there is none
     std::deque<Unstored> unstored_;  // the oldest first
     std::uint64_t unstored_bytes_ = 0;
 };

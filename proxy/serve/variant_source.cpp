@@ -21,18 +21,17 @@ constexpr std::uint64_t kChunkBytes = 256 * 1024;
 }  // namespace
 
 bool Original::may_be_on_its_way() const {
-    if (site == nullptr) return false;  // a bucket has an object only once it is whole
+    if (home.site == nullptr) return false;  // a bucket has an object only once it is whole
     return !file->unchanged() || file->identity().modified_s() + kSettleS > std::time(nullptr);
 }
 
 // Asks the catalog first, as FileFinder does: what a disk has beside a row that names a bucket is
 // not where the image lives.
-loop::Task<Result<Original>> VariantSource::open(const std::vector<std::string>& keys) {
+loop::Task<Result<Original>> VariantSource::find(std::vector<std::string> keys) {
     storage::Catalog* const catalog = finder_.stores().catalog();
-    if (catalog == nullptr || finder_.stores().remotes().empty())
-        co_return co_await open_local(keys);
     std::optional<Error> not_asked;
     for (const std::string& key : keys) {
+        if (catalog == nullptr) break;
         auto row = co_await loop::offload(place_.loop, finder_.stores().catalog_workers(),
                                           loop::Lane::quick, [&] { return catalog->find(key); });
         if (!row) {
@@ -40,18 +39,18 @@ loop::Task<Result<Original>> VariantSource::open(const std::vector<std::string>&
             break;
         }
         if (!*row) continue;
-        if (auto pool = finder_.stores().remote((*row)->pool))
-            co_return co_await open_remote(key, std::move(pool));
-        auto found = co_await open_local({key});
-        if (!found && found.error().kind == ErrorKind::not_found &&
-            !finder_.is_looked_at((*row)->pool))
+        const storage::PoolId id = (*row)->pool;
+        if (auto pool = finder_.stores().remote(id))
+            co_return co_await find_remote(key, std::move(pool));
+        auto found = co_await find_local({key});
+        if (!found && found.error().kind == ErrorKind::not_found && !finder_.is_looked_at(id))
             co_return fail(ErrorKind::misconfigured,
                            fmt::format("{} is in a pool that is not active or not in the "
                                        "configuration",
                                        key));
         co_return found;
     }
-    auto found = co_await open_local(keys);
+    auto found = co_await find_local(std::move(keys));
     // What only the catalog knows cannot be called absent.
     if (!found && found.error().kind == ErrorKind::not_found && not_asked)
         co_return std::unexpected(std::move(*not_asked));
@@ -60,7 +59,7 @@ loop::Task<Result<Original>> VariantSource::open(const std::vector<std::string>&
 
 // As FileFinder asks pools: one that fails does not hide what another one has, but without a find
 // nobody may be told that there is none.
-loop::Task<Result<Original>> VariantSource::open_local(const std::vector<std::string>& keys) {
+loop::Task<Result<Original>> VariantSource::find_local(std::vector<std::string> keys) {
     const auto sites = finder_.sites();
     std::optional<Error> failure;
     for (const std::string& key : keys) {
@@ -70,11 +69,11 @@ loop::Task<Result<Original>> VariantSource::open_local(const std::vector<std::st
             if (file) {
                 if ((*file)->identity().size > most_bytes_)
                     co_return fail(ErrorKind::too_large, fmt::format("{} is too large", key));
-                co_return Original{.key = key,
-                                   .file = std::move(*file),
-                                   .site = site,
-                                   .pool = nullptr,
-                                   .readers = &site->workers};
+                Original original;
+                original.home = {.original = key, .site = site, .pool = nullptr};
+                original.file = std::move(*file);
+                original.readers = &site->workers;
+                co_return original;
             }
             const ErrorKind kind = file.error().kind;
             if (kind != ErrorKind::not_found && kind != ErrorKind::denied)
@@ -85,41 +84,46 @@ loop::Task<Result<Original>> VariantSource::open_local(const std::vector<std::st
     co_return fail(ErrorKind::not_found, "no pool has its original");
 }
 
-loop::Task<Result<Original>> VariantSource::open_remote(std::string key,
+loop::Task<Result<Original>> VariantSource::find_remote(std::string key,
                                                         std::shared_ptr<RemotePool> pool) {
-    const FileFinder::Found found = co_await finder_.find(place_.loop, key);
-    if (found.error) co_return std::unexpected(*found.error);
+    FileFinder::Found found = co_await finder_.find(place_.loop, key);
+    if (found.error) co_return std::unexpected(std::move(*found.error));
     if (!found.file) co_return fail(ErrorKind::not_found, "its original is not served");
-    const CachedFile& known = *found.file;
-    if (known.identity.size > most_bytes_)
+    if (!found.file->remote || found.file->remote->pool != pool)
+        co_return fail(ErrorKind::busy, fmt::format("{} is being moved", key));
+    if (found.file->identity.size > most_bytes_)
         co_return fail(ErrorKind::too_large, fmt::format("{} is too large", key));
-    Original original{
-        .key = std::move(key), .file = nullptr, .site = nullptr, .pool = std::move(pool)};
-    if (known.held == CachedFile::Held::in_file) {
-        original.file = known.file;
-        original.readers = known.readers;
-        co_return original;
+    Original original;
+    original.home = {.original = std::move(key), .site = nullptr, .pool = std::move(pool)};
+    if (found.file->held == CachedFile::Held::in_file) {
+        original.file = found.file->file;
+        original.readers = found.file->readers;
     }
-    if (known.held == CachedFile::Held::in_memory) {
-        MemoryFile copy;
-        if (auto written = copy.append(known.body); !written)
-            co_return std::unexpected(std::move(written.error()));
-        auto file = copy.finish();
-        if (!file) co_return std::unexpected(std::move(file.error()));
-        original.file = std::move(*file);
-        co_return original;
-    }
-    auto fetched = co_await fetch(known.remote);
-    if (!fetched) co_return std::unexpected(std::move(fetched.error()));
-    original.file = std::move(*fetched);
+    original.known = std::move(found.file);
     co_return original;
+}
+
+loop::Task<Result<void>> VariantSource::bring(Original& original) {
+    if (original.file) co_return Result<void>{};
+    original.turn.emplace(co_await turns_.take());
+    if (stopping_) co_return fail(ErrorKind::closed, "the server is stopping");
+    Result<std::shared_ptr<const storage::OpenFile>> file;
+    if (original.known->in_memory()) {
+        MemoryFile copy;
+        if (auto written = copy.append(original.known->body); !written) co_return written;
+        file = copy.finish();
+    } else {
+        file = co_await fetch(original.known->remote);
+    }
+    if (!file) co_return std::unexpected(std::move(file.error()));
+    original.file = std::move(*file);
+    co_return Result<void>{};
 }
 
 // All of it, and proved: an object that is not what the catalog says ends with an error of its
 // store's.
 loop::Task<Result<std::shared_ptr<const storage::OpenFile>>> VariantSource::fetch(
     std::shared_ptr<const RemoteObject> object) {
-    const loop::Turns::Turn turn = co_await turns_.take();
     const StoreDetail detail{.pool = object->pool->settings.name, .key = object->key};
     MemoryFile file;
     if (object->size == 0) co_return file.finish();

@@ -12,22 +12,33 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 namespace tidepool::serve {
 
-// An original at hand. One of `site` and `pool` is the pool where it lives.
-struct Original {
-    std::string key;
-    std::shared_ptr<const storage::OpenFile> file;
+// Where an image lives: the pool of its original, which is one of `site` and `pool`.
+struct Home {
+    std::string original;  // its key
     FileFinder::Site* site = nullptr;
     std::shared_ptr<RemotePool> pool;
 
-    // Who makes blocking calls to read the file; null: it is in memory.
-    loop::WorkerPool* readers = nullptr;
+    const conf::PoolSettings& settings() const {
+        return site != nullptr ? site->settings : pool->settings;
+    }
+};
+
+// An original that was found, and once it was brought is at hand.
+struct Original {
+    Home home;
+    std::shared_ptr<const storage::OpenFile> file;  // null: it is to be brought
+    loop::WorkerPool* readers = nullptr;      // who read the file, blocking; null: it is in memory
+    std::shared_ptr<const CachedFile> known;  // of a bucket's object
+    std::optional<loop::Turns::Turn> turn;    // while its bytes are in memory
+
     // False where somebody has written to it since it was opened.
-    bool unchanged() const { return site == nullptr || file->unchanged(); }
+    bool unchanged() const { return home.site == nullptr || file->unchanged(); }
     // True where it is new enough for somebody to be writing it still.
     bool may_be_on_its_way() const;
 };
@@ -36,7 +47,7 @@ struct Original {
 class VariantSource {
   public:
     // All outlive it. An original larger than `most_bytes` is too_large, without being fetched.
-    // `fetches`: of how many at a time the bytes are brought from a bucket, into memory.
+    // `fetches`: how many of buckets are in memory at a time.
     VariantSource(Origin::Place place, FileFinder& finder, Origin& origin, unsigned fetches,
                   std::uint64_t most_bytes)
         : place_(place),
@@ -45,15 +56,20 @@ class VariantSource {
           turns_(place.loop, fetches),
           most_bytes_(most_bytes) {}
 
-    // The original that has one of these keys, which are those of one image. Errors:
+    // Finds the original that has one of these keys, which are those of one image. Errors:
     //   not_found  there is none
     //   too_large  as above
-    //   and others it cannot be said, or not be read now; with Error::store of the bucket's
-    loop::Task<Result<Original>> open(const std::vector<std::string>& keys);
+    //   and others it cannot be said now
+    loop::Task<Result<Original>> find(std::vector<std::string> keys);
+    // Brings its bytes, where they are not at hand. An error is not_found, where the bucket does
+    // not have it after all, closed after stop(), or one of the bucket's, with Error::store.
+    loop::Task<Result<void>> bring(Original& original);
+    // Nothing is fetched any more.
+    void stop() { stopping_ = true; }
 
   private:
-    loop::Task<Result<Original>> open_local(const std::vector<std::string>& keys);
-    loop::Task<Result<Original>> open_remote(std::string key, std::shared_ptr<RemotePool> pool);
+    loop::Task<Result<Original>> find_local(std::vector<std::string> keys);
+    loop::Task<Result<Original>> find_remote(std::string key, std::shared_ptr<RemotePool> pool);
     loop::Task<Result<std::shared_ptr<const storage::OpenFile>>> fetch(
         std::shared_ptr<const RemoteObject> object);
 
@@ -62,6 +78,7 @@ class VariantSource {
     Origin& origin_;
     loop::Turns turns_;
     const std::uint64_t most_bytes_;
+    bool stopping_ = false;
 };
 
 }  // namespace tidepool::serve

@@ -54,19 +54,16 @@ VariantStore::VariantStore(loop::Loop& loop, FileFinder& finder, const conf::Set
 
 VariantStore::~VariantStore() = default;
 
-loop::Task<Result<void>> VariantStore::put(const Original& original, StorableVariant variant,
-                                           bool tried_before) {
-    const conf::PoolSettings& pool =
-        original.site != nullptr ? original.site->settings : original.pool->settings;
-    auto room = co_await require_room(pool, variant.file->identity().size);
+loop::Task<Result<void>> VariantStore::put(Home home, StorableVariant variant) {
+    auto room = co_await require_room(home.settings(), variant.file->identity().size);
     if (!room) co_return room;
     Result<void> stored;
-    if (original.site != nullptr) {
-        stored = co_await put_local(*original.site, variant);
+    if (home.site != nullptr) {
+        stored = co_await put_local(home, variant);
     } else {
-        stored = co_await put_remote(original.pool, variant, tried_before);
+        stored = co_await put_remote(home, variant);
     }
-    if (stored) finder_.cache().forget(variant.key);
+    finder_.stored(variant.key);
     co_return stored;
 }
 
@@ -88,8 +85,8 @@ loop::Task<Result<void>> VariantStore::require_room(const conf::PoolSettings& po
 }
 
 // Its row in the catalog is written when it is found, as that of every file.
-loop::Task<Result<void>> VariantStore::put_local(FileFinder::Site& site,
-                                                 const StorableVariant& variant) {
+loop::Task<Result<void>> VariantStore::put_local(const Home& home, const StorableVariant& variant) {
+    FileFinder::Site& site = *home.site;
     co_return co_await loop::offload(loop_, site.workers, loop::Lane::bulk, [&]() -> Result<void> {
         storage::LocalDriver driver(site.settings, key_prefix_);
         storage::FileSource source(variant.file);
@@ -98,19 +95,22 @@ loop::Task<Result<void>> VariantStore::put_local(FileFinder::Site& site,
         options.content_type = variant.content_type;
         auto put = driver.put(variant.key, source, options);
         if (!put) return std::unexpected(std::move(put.error()));
-        return {};
+        // Who removed the original meanwhile has looked for variants before this one was there.
+        const auto original = site.pool.open(home.original);
+        if (original || original.error().kind != ErrorKind::not_found) return {};
+        if (auto removed = driver.remove(variant.key); !removed) return removed;
+        return fail(ErrorKind::not_found, "its original was removed meanwhile");
     });
 }
 
-loop::Task<Result<void>> VariantStore::put_remote(std::shared_ptr<RemotePool> pool,
-                                                  const StorableVariant& variant,
-                                                  bool tried_before) {
+loop::Task<Result<void>> VariantStore::put_remote(const Home& home,
+                                                  const StorableVariant& variant) {
     Stores& stores = finder_.stores();
-    const auto id = stores.id_of(pool->settings.name);
+    const auto id = stores.id_of(home.pool->settings.name);
     if (!id) co_return fail(ErrorKind::misconfigured, "its pool is no longer served");
     const std::string cache_control(finder_.rules()->policy.cache_control(
         variant.key, 200, variant.content_type));  // for visitors who are sent to the bucket
-    const std::shared_ptr<storage::Driver> driver = driver_of(pool);
+    const std::shared_ptr<storage::Driver> driver = driver_of(home.pool);
     const auto info = co_await loop::offload(
         loop_, workers_, loop::Lane::bulk, [&]() -> Result<storage::ObjectInfo> {
             const auto sha256 = digest_of(*variant.file);
@@ -120,10 +120,14 @@ loop::Task<Result<void>> VariantStore::put_remote(std::shared_ptr<RemotePool> po
             options.sha256 = *sha256;
             options.content_type = variant.content_type;
             options.cache_control = cache_control;
-            if (tried_before) {
-                auto there = driver->head(variant.key);
-                if (there && there->size == options.size && there->sha256 == options.sha256)
-                    return there;
+            auto there = driver->head(variant.key);
+            if (there && there->size == options.size && there->sha256 == options.sha256)
+                return there;
+            if (!there && there.error().kind != ErrorKind::not_found) return there;
+            // No row names it, so nobody reads what it is, and it would be paid for.
+            if (there) {
+                if (auto removed = driver->remove(variant.key); !removed)
+                    return std::unexpected(std::move(removed.error()));
             }
             storage::FileSource source(variant.file);
             return driver->put(variant.key, source, options);
@@ -139,8 +143,32 @@ loop::Task<Result<void>> VariantStore::put_remote(std::shared_ptr<RemotePool> po
     row.version_id = info->version_id;
     row.added_s = now_s;
     // Before the row: who finds the row shall find the bytes near.
-    co_await shelve(row, std::move(pool), variant);
-    co_return co_await write_down(row);
+    co_await shelve(row, home.pool, variant);
+    auto written = co_await write_down(row);
+    if (!written) co_return written;
+    co_return co_await require_original(home, row);
+}
+
+// Who removes or moves an image takes along the variants that have rows; this one had none when
+// they looked, where the original has gone by now.
+loop::Task<Result<void>> VariantStore::require_original(const Home& home,
+                                                        const storage::ObjectRecord& row) {
+    Stores& stores = finder_.stores();
+    const auto original =
+        co_await loop::offload(loop_, stores.catalog_workers(), loop::Lane::bulk,
+                               [&] { return stores.catalog()->find(home.original); });
+    if (!original) co_return Result<void>{};  // it is not said to be gone
+    if (*original && (*original)->pool == row.pool) co_return Result<void>{};
+    const std::shared_ptr<storage::Driver> driver = driver_of(home.pool);
+    auto removed = co_await loop::offload(loop_, workers_, loop::Lane::bulk, [&]() -> Result<void> {
+        if (auto gone = driver->remove(row.key); !gone) return gone;
+        const auto forgotten = stores.catalog()->remove_object(row.key, row.pool);
+        if (!forgotten) return std::unexpected(forgotten.error());
+        return {};
+    });
+    if (!removed) co_return removed;
+    if (*original) co_return fail(ErrorKind::busy, "its original was moved meanwhile");
+    co_return fail(ErrorKind::not_found, "its original was removed meanwhile");
 }
 
 loop::Task<Result<void>> VariantStore::write_down(const storage::ObjectRecord& row) {

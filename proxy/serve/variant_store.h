@@ -37,21 +37,22 @@ class VariantStore {
     VariantStore& operator=(const VariantStore&) = delete;
 
     // Puts it into the pool of its original; once this has returned, whoever looks finds it there.
-    // In a bucket it is looked at after that, then written into the catalog, and put on the shelf.
-    // With `tried_before` an object that is there already, and is the same, is not put once more,
-    // as a store that keeps versions would keep both. Errors are those of storage::Driver::put and
-    // of the catalog.
-    loop::Task<Result<void>> put(const Original& original, StorableVariant variant,
-                                 bool tried_before);
+    // In a bucket it is looked at after that, put on the shelf, and written into the catalog. An
+    // object that is there already, and is the same, is not put once more, as a store that keeps
+    // versions would keep both: somebody may have been killed between putting it and the row.
+    // Errors are those of storage::Driver::put and of the catalog, and
+    //   not_found  the original has gone meanwhile, and what was put with it
+    //   busy       the same, to another pool
+    //   capped     the pool is full
+    loop::Task<Result<void>> put(Home home, StorableVariant variant);
 
-    // For reading what is not stored.
-    loop::WorkerPool& workers() { return workers_; }
+    // Whether so many bytes more fit into the pool: else capped.
+    loop::Task<Result<void>> require_room(const conf::PoolSettings& pool, std::uint64_t bytes);
 
   private:
-    loop::Task<Result<void>> put_local(FileFinder::Site& site, const StorableVariant& variant);
-    loop::Task<Result<void>> put_remote(std::shared_ptr<RemotePool> pool,
-                                        const StorableVariant& variant, bool tried_before);
-    loop::Task<Result<void>> require_room(const conf::PoolSettings& pool, std::uint64_t bytes);
+    loop::Task<Result<void>> put_local(const Home& home, const StorableVariant& variant);
+    loop::Task<Result<void>> put_remote(const Home& home, const StorableVariant& variant);
+    loop::Task<Result<void>> require_original(const Home& home, const storage::ObjectRecord& row);
     loop::Task<Result<void>> write_down(const storage::ObjectRecord& row);
     loop::Task<> shelve(const storage::ObjectRecord& row, std::shared_ptr<RemotePool> pool,
                         const StorableVariant& variant);

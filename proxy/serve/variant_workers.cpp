@@ -331,7 +331,8 @@ loop::Task<> VariantWorkers::do_job(Lane& lane, Slot& slot, Job& job) {
     for (std::size_t i = 0; i < count_of_recipes; ++i) {
         const std::uint64_t began_ns = home_.now_ns();
         auto result = co_await await_answer(lane, slot, job);
-        count(lane, job, result, began_ns);
+        if (result) result->time_us = (home_.now_ns() - began_ns) / 1000;
+        count(lane, job, result);
         std::optional<Error> end;
         if (!slot.worker) end = result.error();
         const bool is_last = i + 1 == count_of_recipes;
@@ -435,13 +436,12 @@ loop::Task<std::string> VariantWorkers::end_worker(Slot& slot) {
     co_return end ? end->text : end.error().text;
 }
 
-void VariantWorkers::count(Lane& lane, const Job& job, const Result<MadeVariant>& result,
-                           std::uint64_t began_ns) {
+void VariantWorkers::count(Lane& lane, const Job& job, const Result<MadeVariant>& result) {
     VariantCounters& counters = lane.counters;
     if (result) {
         auto& format = counters.formats[static_cast<std::size_t>(job.recipes[job.answered].format)];
         format.made.add();
-        format.time_us.add((home_.now_ns() - began_ns) / 1000);
+        format.time_us.add(result->time_us);
         format.source_bytes.add(job.source_bytes);
         format.result_bytes.add(result->bytes);
         if (result->bytes > job.source_bytes) format.larger.add();

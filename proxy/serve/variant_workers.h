@@ -47,6 +47,7 @@ struct MadeVariant {
     int frames = 1;
     // How often the source was decoded for this one and those of its job before it.
     unsigned decodes = 0;
+    std::uint64_t time_us = 0;  // that its worker took
 };
 
 // What one lane counts. Written on the home loop, read by any thread.
@@ -155,8 +156,7 @@ class VariantWorkers {
     void answer(Job& job, Result<MadeVariant> result);
     void fail_rest(Job& job, const Error& error);
     void fail_waiting(Lane& lane, const Error& error);
-    void count(Lane& lane, const Job& job, const Result<MadeVariant>& result,
-               std::uint64_t began_ns);
+    static void count(Lane& lane, const Job& job, const Result<MadeVariant>& result);
 
     loop::Loop& home_;
     Options options_;

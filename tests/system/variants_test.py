@@ -70,6 +70,10 @@ class FirstHit(VariantsCase):
         self.assertEqual(self.metric("made_total"), len(types))
         self.assertEqual(self.metric("made_total", lane="dear"), 1)
         self.assertEqual(self.metric("stored_total"), len(types))
+        by_profile = {profile: self.server.metrics().sum("tidepool_variant_profiles_made_total", profile=profile)
+                      for profile in ("small", "medium", "")}
+        self.assertEqual(by_profile, {"small": 2, "medium": 1, "": 1})
+        self.assertGreater(self.server.metrics().sum("tidepool_variant_profiles_seconds_total", format="avif"), 0)
         self.assertEqual(sorted(path.name for path in self.stored(image + "_small.webp").parent.iterdir()),
                          sorted(pathlib.Path(image + name).name for name in types), "and nothing beside them")
 
