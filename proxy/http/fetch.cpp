@@ -32,7 +32,9 @@ Fetch::Fetch(Fetcher& fetcher, FetchRequest request, std::size_t piece_bytes)
           fetcher.loop_.wheel(), [](void* self) { static_cast<Fetch*>(self)->time_out(); }, this) {}
 
 Fetch::~Fetch() {
-    if (!ended_) end(std::nullopt);
+    if (ended_) return;
+    keeps_alive_ = false;  // the rest of this answer would be read as the next one
+    end(std::nullopt);
 }
 
 void Fetch::tell() {

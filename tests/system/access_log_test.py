@@ -114,7 +114,8 @@ class Json(LogCase):
             ended = time.monotonic()
         self.assertGreaterEqual(entry["time_us"], 300_000)
         self.assertLessEqual(entry["time_us"], (ended - begun) * 1e6 + 1000)
-        self.assertLessEqual(entry["ttfb_us"], (seen_head - begun) * 1e6 + 1000)
+        # The server looks at its clock once the head is sent, and on a busy machine not at once.
+        self.assertLessEqual(entry["ttfb_us"], (seen_head - begun) * 1e6 + 200_000)
         at = datetime.datetime.fromisoformat(entry["time"]).timestamp()
         self.assertLess(abs(at - begun_wall - (ended - begun)), 2)
 

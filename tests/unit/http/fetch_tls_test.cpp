@@ -5,6 +5,7 @@
 
 #include <array>
 #include <atomic>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
@@ -90,6 +91,7 @@ class TlsOrigin {
 
     TlsOrigin(const Identity& identity, Script script, int most_version = TLS1_3_VERSION)
         : context_(SSL_CTX_new(TLS_server_method())), script_(std::move(script)) {
+        std::signal(SIGPIPE, SIG_IGN);  // as in the program: either end may find the other one gone
         SSL_CTX_use_certificate(context_.get(), identity.certificate.get());
         SSL_CTX_use_PrivateKey(context_.get(), identity.key.get());
         SSL_CTX_set_max_proto_version(context_.get(), most_version);
