@@ -43,8 +43,19 @@ class Memory {
         return resident * 4096ULL;
     }
 
+    // What is resident now is what the worker needs without a job.
+    void set_base() {
+        malloc_trim(0);
+        base_ = resident_bytes();
+    }
+    // Gives back what is freed, where more than this is kept.
+    void keep(std::uint64_t bytes) const {
+        if (resident_bytes() > base_ + bytes) malloc_trim(0);
+    }
+
   private:
     conf::Descriptor statm_;
+    std::uint64_t base_ = 0;
 };
 
 Recipe warm_up_recipe(Format format) {
@@ -173,7 +184,7 @@ bool do_job(int socket, const Job& job, int source_fd, SourceMemory& sources,
         if (i + 1 == recipes.size()) {
             variants.reset();
             sources.tidy();
-            malloc_trim(0);
+            memory.keep(job.kept_bytes);
         }
         answer.resident_bytes = memory.resident_bytes();
         if (!send_message(socket, answer, result ? result->get() : -1)) return false;
@@ -197,7 +208,7 @@ int serve_jobs(int socket, const Memory& memory) {
 
 int run_worker(int socket, const WorkerLimits& limits) {
     Answer ready;
-    const Memory memory;
+    Memory memory;
     // They are meant for the server, which ends this process by closing its socket.
     for (const int signal_number : {SIGINT, SIGTERM, SIGHUP})
         std::signal(signal_number, SIG_IGN);
@@ -213,7 +224,7 @@ int run_worker(int socket, const WorkerLimits& limits) {
         ready.kind = prepared.error().kind;
         ready.set_text(prepared.error().text);
     }
-    malloc_trim(0);
+    memory.set_base();
     ready.resident_bytes = memory.resident_bytes();
     const auto sent = send_message(socket, ready);
     return prepared && sent ? serve_jobs(socket, memory) : 1;
