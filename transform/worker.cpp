@@ -12,6 +12,7 @@
 #include <cstdio>
 #include <memory>
 #include <new>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -42,8 +43,19 @@ class Memory {
         return resident * 4096ULL;
     }
 
+    // What is resident now is what the worker needs without a job.
+    void set_base() {
+        malloc_trim(0);
+        base_ = resident_bytes();
+    }
+    // Gives back what is freed, where more than this is kept.
+    void keep(std::uint64_t bytes) const {
+        if (resident_bytes() > base_ + bytes) malloc_trim(0);
+    }
+
   private:
     conf::Descriptor statm_;
+    std::uint64_t base_ = 0;
 };
 
 Recipe warm_up_recipe(Format format) {
@@ -73,13 +85,35 @@ Result<void> warm_up() {
     return {};
 }
 
-struct Source {
-    std::unique_ptr<char[]> data;
-    std::span<const char> bytes;
+// Where sources are read to. Kept from one job to the next: new memory costs as much as copying.
+class SourceMemory {
+  public:
+    // Room for this many bytes, with any content.
+    std::span<char> room(std::size_t size) {
+        if (size > size_) {
+            data_.reset();
+            size_ = 0;
+            data_ = std::make_unique_for_overwrite<char[]>(size);
+            size_ = size;
+        }
+        return {data_.get(), size};
+    }
+    // Afterwards; a large one is not kept.
+    void tidy() {
+        constexpr std::size_t kMostKept = std::size_t{16} * 1024 * 1024;
+        if (size_ <= kMostKept) return;
+        data_.reset();
+        size_ = 0;
+    }
+
+  private:
+    std::unique_ptr<char[]> data_;
+    std::size_t size_ = 0;
 };
 
 // Into memory: a mapped file that somebody cuts would end the process.
-Result<void> read_source(const Job& job, std::span<const Recipe> recipes, int fd, Source& source) {
+Result<std::span<const char>> read_source(const Job& job, std::span<const Recipe> recipes, int fd,
+                                          SourceMemory& memory) {
     std::uint64_t most = 0;
     for (const Recipe& recipe : recipes)
         most = std::max(most, recipe.limits.source_bytes);
@@ -88,25 +122,24 @@ Result<void> read_source(const Job& job, std::span<const Recipe> recipes, int fd
                     fmt::format("{} bytes, and at most {} are decoded", job.source_bytes, most));
     }
     const auto size = static_cast<std::size_t>(job.source_bytes);
-    source.data = std::make_unique_for_overwrite<char[]>(size);
-    source.bytes = {source.data.get(), size};
+    const std::span<char> bytes = memory.room(size);
     std::size_t done = 0;
     while (done < size) {
-        const ssize_t count =
-            pread(fd, source.data.get() + done, size - done, static_cast<off_t>(done));
+        const ssize_t count = pread(fd, bytes.data() + done, size - done, static_cast<off_t>(done));
         if (count < 0 && errno == EINTR) continue;
         if (count < 0) return fail_errno(errno, "read the source");
         if (count == 0) return fail(ErrorKind::busy, "the source was cut while it was read");
         done += static_cast<std::size_t>(count);
     }
-    return {};
+    return bytes;
 }
 
-Result<conf::Descriptor> make_variant(const Job& job, std::size_t index, const Source& source,
-                                      VariantSet& variants, Answer& answer) {
+Result<conf::Descriptor> make_variant(const Job& job, std::size_t index,
+                                      std::span<const char> source, VariantSet& variants,
+                                      Answer& answer) {
     if (auto limited = limit_processor_time(job.cpu_seconds); !limited)
         return std::unexpected(limited.error());
-    obey_test_source(source.bytes, index);
+    obey_test_source(source, index);
     const auto made = variants.make(index);
     if (!made) return std::unexpected(made.error());
     answer.width = made->width;
@@ -127,18 +160,20 @@ auto within_memory(const Make& make) -> decltype(make()) {
 }
 
 // False where nobody listens any more.
-bool do_job(int socket, const Job& job, int source_fd, const Memory& memory) {
+bool do_job(int socket, const Job& job, int source_fd, SourceMemory& sources,
+            const Memory& memory) {
     const std::span recipes = std::span(job.recipes).first(job.recipe_count);
-    auto source = std::make_unique<Source>();
-    const auto read = within_memory([&] { return read_source(job, recipes, source_fd, *source); });
-    auto variants = std::make_unique<VariantSet>(source->bytes, recipes);
+    const auto source =
+        within_memory([&] { return read_source(job, recipes, source_fd, sources); });
+    std::optional<VariantSet> variants;
+    variants.emplace(source ? *source : std::span<const char>(), recipes);
     for (std::size_t i = 0; i < recipes.size(); ++i) {
         Answer answer;
         answer.number = job.number;
         answer.index = static_cast<std::uint32_t>(i);
         const auto result =
-            read ? within_memory([&] { return make_variant(job, i, *source, *variants, answer); })
-                 : std::unexpected(read.error());
+            source ? within_memory([&] { return make_variant(job, i, *source, *variants, answer); })
+                   : std::unexpected(source.error());
         if (result) {
             answer.made = 1;
         } else {
@@ -148,8 +183,8 @@ bool do_job(int socket, const Job& job, int source_fd, const Memory& memory) {
         answer.decodes = variants->decodes();
         if (i + 1 == recipes.size()) {
             variants.reset();
-            source.reset();
-            malloc_trim(0);
+            sources.tidy();
+            memory.keep(job.kept_bytes);
         }
         answer.resident_bytes = memory.resident_bytes();
         if (!send_message(socket, answer, result ? result->get() : -1)) return false;
@@ -158,11 +193,13 @@ bool do_job(int socket, const Job& job, int source_fd, const Memory& memory) {
 }
 
 int serve_jobs(int socket, const Memory& memory) {
+    SourceMemory sources;
     while (true) {
         Job job;
         const auto source = receive_message(socket, job);
         if (!source) return source.error().kind == ErrorKind::closed ? 0 : 1;
-        if (job.recipe_count > Job::kMostRecipes || !do_job(socket, job, source->get(), memory))
+        if (job.recipe_count > Job::kMostRecipes ||
+            !do_job(socket, job, source->get(), sources, memory))
             return 1;
     }
 }
@@ -171,7 +208,7 @@ int serve_jobs(int socket, const Memory& memory) {
 
 int run_worker(int socket, const WorkerLimits& limits) {
     Answer ready;
-    const Memory memory;
+    Memory memory;
     // They are meant for the server, which ends this process by closing its socket.
     for (const int signal_number : {SIGINT, SIGTERM, SIGHUP})
         std::signal(signal_number, SIG_IGN);
@@ -187,7 +224,7 @@ int run_worker(int socket, const WorkerLimits& limits) {
         ready.kind = prepared.error().kind;
         ready.set_text(prepared.error().text);
     }
-    malloc_trim(0);
+    memory.set_base();
     ready.resident_bytes = memory.resident_bytes();
     const auto sent = send_message(socket, ready);
     return prepared && sent ? serve_jobs(socket, memory) : 1;

@@ -23,6 +23,7 @@ struct Job {
     std::uint64_t number = 0;        // comes back with the answer
     std::uint64_t source_bytes = 0;  // that are read, from the source's beginning
     std::uint32_t cpu_seconds = 0;   // of processor time for each; then the kernel ends the worker
+    std::uint64_t kept_bytes = 0;    // memory that the worker may keep for the next job
     std::uint32_t recipe_count = 0;
     std::array<Recipe, kMostRecipes> recipes;
 };

@@ -16,6 +16,8 @@ namespace tidepool::serve {
 
 namespace {
 
+// What a worker may keep of a job's memory.
+constexpr std::uint64_t kMostKeptBytes = 32ULL * 1024 * 1024;
 // Longest start: a worker loads libvips and makes one of everything. Sanitizers take a while.
 constexpr std::uint64_t kStartTimeMs = 60'000;
 // Between tries where workers cannot be started.
@@ -368,6 +370,9 @@ Result<void> VariantWorkers::send_job(Worker& worker, const Job& job) {
     message.source_bytes = job.source_bytes;
     message.cpu_seconds = static_cast<std::uint32_t>(
         std::chrono::ceil<std::chrono::seconds>(options_.job_timeout).count());
+    // Far from what would end it; to take memory anew for each job costs a good part of a small
+    // one.
+    message.kept_bytes = std::min<std::uint64_t>(options_.growth_bytes / 8, kMostKeptBytes);
     message.recipe_count = static_cast<std::uint32_t>(job.recipes.size());
     std::ranges::copy(job.recipes, message.recipes.begin());
     return transform::send_message(worker.socket.fd(), message, job.source_fd);

@@ -1,5 +1,6 @@
 #include "transform/vips/shape.h"
 
+#include "transform/resample.h"
 #include "transform/vips/focus.h"
 
 #include <algorithm>
@@ -27,6 +28,59 @@ Result<Image> resize_bands(const Image& in, int width, int height) {
                     static_cast<double>(height) / in.height(), "kernel", VIPS_KERNEL_LANCZOS3,
                     nullptr) != 0)
         return fail_vips(ErrorKind::corrupt, "resize");
+    return out;
+}
+
+bool is_for_resampler(const Image& in, int width, int height) {
+    const int bands = vips_image_get_bands(in.get());
+    return vips_image_get_format(in.get()) == VIPS_FORMAT_UCHAR &&
+           vips_image_get_coding(in.get()) == VIPS_CODING_NONE &&
+           (bands == 1 || bands == 3 || bands == 4) && width <= in.width() && height <= in.height();
+}
+
+class Region {
+  public:
+    explicit Region(const Image& image) : region_(vips_region_new(image.get())) {}
+    ~Region() {
+        if (region_ != nullptr) g_object_unref(region_);
+    }
+    Region(const Region&) = delete;
+    Region& operator=(const Region&) = delete;
+
+    VipsRegion* get() const { return region_; }
+
+  private:
+    VipsRegion* region_;
+};
+
+// The source's rows as they are decoded, the result in memory.
+Result<Image> resample(const Image& in, int width, int height) {
+    constexpr int kStrip = 16;  // rows; what decoders make at a time
+    Image out(vips_image_new_memory());
+    if (out.get() == nullptr ||
+        vips_image_pipelinev(out.get(), VIPS_DEMAND_STYLE_THINSTRIP, in.get(), nullptr) != 0)
+        return fail_vips(ErrorKind::corrupt, "resize");
+    out.get()->Xsize = width;
+    out.get()->Ysize = height;
+    const Region region(in);
+    if (region.get() == nullptr || vips_image_write_prepare(out.get()) != 0)
+        return fail_vips(ErrorKind::corrupt, "resize");
+    Resampler resampler({.in_width = in.width(),
+                         .in_height = in.height(),
+                         .out_width = width,
+                         .out_height = height,
+                         .bands = vips_image_get_bands(in.get())});
+    int made = 0;
+    for (int top = 0; top < in.height(); top += kStrip) {
+        const VipsRect strip{0, top, in.width(), std::min(kStrip, in.height() - top)};
+        if (vips_region_prepare(region.get(), &strip) != 0)
+            return fail_vips(ErrorKind::corrupt, "decode");
+        for (int y = top; y < top + strip.height; ++y) {
+            resampler.push(VIPS_REGION_ADDR(region.get(), 0, y));
+            while (resampler.pull(VIPS_IMAGE_ADDR(out.get(), 0, made)))
+                ++made;
+        }
+    }
     return out;
 }
 
@@ -75,8 +129,9 @@ Shape shape_of(const Recipe& recipe, int width, int height) {
 
 Result<Image> resize(Image in, int width, int height) {
     if (in.width() == width && in.height() == height) return in;
-    return vips_image_hasalpha(in.get()) != FALSE ? resize_with_alpha(in, width, height)
-                                                  : resize_bands(in, width, height);
+    if (vips_image_hasalpha(in.get()) != FALSE) return resize_with_alpha(in, width, height);
+    return is_for_resampler(in, width, height) ? resample(in, width, height)
+                                               : resize_bands(in, width, height);
 }
 
 Result<Image> make_upright(Image in, int orientation) {

@@ -1,9 +1,11 @@
 #include "transform/vips/source.h"
 
 #include "transform/content_type.h"
+#include "transform/vips/jpeg_source.h"
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -83,6 +85,7 @@ Result<Source> look_at_source(std::span<const char> bytes) {
     source.frames = loader->has_frames ? head->number(VIPS_META_N_PAGES, 1) : 1;
     const int orientation = head->number(VIPS_META_ORIENTATION, 1);
     source.orientation = orientation >= 1 && orientation <= 8 ? orientation : 1;
+    source.head = std::move(*head);
     return source;
 }
 
@@ -119,6 +122,8 @@ LoadPlan plan_load(const Source& source, bool animated, double shrink) {
 }
 
 Result<Image> open_source(const Source& source, const LoadPlan& plan) {
+    if (source.type == "image/jpeg" && is_plain_jpeg(source.head))
+        return open_jpeg(source.head, source.bytes, plan.jpeg_shrink);
     return load(*loader_of(source.type), source.bytes, plan);
 }
 

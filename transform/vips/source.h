@@ -18,6 +18,7 @@ struct Source {
     int height = 0;
     int frames = 1;
     int orientation = 1;  // EXIF's, 1 to 8
+    Image head;           // without pixels
 
     // As it is to be seen.
     int upright_width() const { return orientation >= 5 ? height : width; }

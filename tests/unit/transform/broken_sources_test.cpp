@@ -161,3 +161,17 @@ TEST_CASE("broken sources: which are dear is told by the beginning", "[transform
     CHECK_FALSE(is_dear("", webp));
     CHECK_FALSE(is_dear("RIFF", webp));
 }
+
+TEST_CASE("broken sources: a JPEG of endless scans is given up", "[transform][gallery]") {
+    const std::string whole = noise(64, 64).saved(".jpg[interlace]");
+    CHECK(make(whole, recipe(Format::webp, 32)));
+    // The last scan, again and again: libjpeg would decode every one of them.
+    const std::size_t scan = whole.rfind("\xFF\xDA");
+    REQUIRE(scan != whole.npos);
+    const std::string last = whole.substr(scan, whole.size() - 2 - scan);
+    std::string flood = whole.substr(0, whole.size() - 2);
+    for (int i = 0; i < 200; ++i)
+        flood += last;
+    flood += whole.substr(whole.size() - 2);
+    CHECK(kind_of(flood, recipe(Format::webp, 32)) == ErrorKind::corrupt);
+}

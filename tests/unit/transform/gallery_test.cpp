@@ -459,3 +459,30 @@ TEST_CASE("gallery: of an icon no AVIF is made", "[transform][gallery]") {
     CHECK(icon.error().kind == ErrorKind::not_found);
     CHECK(make(with_corners(65, 20).saved(".png"), avif));
 }
+
+TEST_CASE("gallery: a JPEG gives the pixels that libvips' own decoder gives",
+          "[transform][gallery]") {
+    Picture photo = with_corners(601, 403);
+    for (int x = 0; x < 601; x += 7)
+        photo.fill(x, x % 400, 3, 2, {x % 256, 255 - x % 256, 90});
+    const std::string sources[] = {photo.saved(".jpg[Q=90]"),
+                                   photo.saved(".jpg[Q=90,interlace]"),
+                                   photo.saved(".jpg[Q=95,subsample-mode=off]"),
+                                   photo.in_space(VIPS_INTERPRETATION_B_W).saved(".jpg"),
+                                   photo.saved(".jpg[restart-interval=3]"),
+                                   from_hex(kArithmeticJpeg)};
+    for (const std::string& source : sources) {
+        const Seen whole(source);
+        Recipe same = recipe(Format::png);
+        const Made made = make_or_fail(source, same);
+        const Seen seen(made.bytes.view());
+        REQUIRE(seen.width() == whole.width());
+        REQUIRE(seen.height() == whole.height());
+        int different = 0;
+        for (int y = 0; y < seen.height(); y += 3) {
+            for (int x = 0; x < seen.width(); x += 3)
+                different += is_near(seen.at(x, y), whole.at(x, y), 0) ? 0 : 1;
+        }
+        CHECK(different == 0);
+    }
+}
