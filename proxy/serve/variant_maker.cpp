@@ -87,6 +87,11 @@ void VariantMaker::stop(bool at_once) {
     workers_.stop(at_once);
 }
 
+bool VariantMaker::is_ordered(std::string_view key) const {
+    const auto order = order_of(key);
+    return order && order->profile;
+}
+
 std::optional<transform::Order> VariantMaker::order_of(std::string_view key) const {
     const storage::ImageKey parsed = storage::parse_image_key(key);
     if (!original_key(parsed, "")) return std::nullopt;
@@ -184,7 +189,8 @@ loop::Task<VariantMaker::Outcome> VariantMaker::make(loop::Loop& loop, std::stri
 
 std::vector<VariantMaker::StandIn> VariantMaker::stand_ins(const std::string& key) {
     const auto order = order_of(key);
-    if (!order || !settings_.profiles[order->profile].stand_in) return {};
+    // Who wrote a size of their own counts on it: no other one is shown in its place.
+    if (!order || !order->profile || !settings_.profiles[*order->profile].stand_in) return {};
     std::shared_ptr<Flight> flight;
     {
         const std::lock_guard lock(mutex_);
@@ -326,7 +332,7 @@ loop::Task<> VariantMaker::add_others(const Original& original, VariantLane lane
     for (const transform::VariantName& name :
          transform::variants_of(settings_, extension_of(original.key), false)) {
         auto order = transform::find_order(settings_, name.size, name.extension);
-        if (!order || !settings_.profiles[order->profile].together) continue;
+        if (!order || !order->profile || !settings_.profiles[*order->profile].together) continue;
         if (pieces.size() >= VariantWorkers::kMostAtOnce) co_return;
         if (transform::is_dear(beginning, order->recipe) != (lane == VariantLane::dear)) continue;
         std::string key = variant_key(parsed, name);
