@@ -52,14 +52,23 @@ std::string hex(std::span<const std::uint8_t> bytes) {
 
 std::optional<Sha256Digest> parse_sha256(std::string_view text) {
     Sha256Digest digest{};
-    if (text.size() != digest.size() * 2) return std::nullopt;
-    for (std::size_t i = 0; i < digest.size(); ++i) {
-        const int high = hex_value(text[2 * i]);
-        const int low = hex_value(text[2 * i + 1]);
-        if (high < 0 || low < 0) return std::nullopt;
-        digest[i] = static_cast<std::uint8_t>(high * 16 + low);
-    }
+    const auto bytes = parse_hex(text);
+    if (!bytes || bytes->size() != digest.size()) return std::nullopt;
+    std::ranges::copy(*bytes, digest.begin());
     return digest;
+}
+
+std::optional<std::vector<std::uint8_t>> parse_hex(std::string_view text) {
+    if (text.size() % 2 != 0) return std::nullopt;
+    std::vector<std::uint8_t> bytes;
+    bytes.reserve(text.size() / 2);
+    for (std::size_t i = 0; i < text.size(); i += 2) {
+        const int high = hex_value(text[i]);
+        const int low = hex_value(text[i + 1]);
+        if (high < 0 || low < 0) return std::nullopt;
+        bytes.push_back(static_cast<std::uint8_t>(high * 16 + low));
+    }
+    return bytes;
 }
 
 std::string base64(std::span<const std::uint8_t> bytes) {
@@ -68,6 +77,18 @@ std::string base64(std::span<const std::uint8_t> bytes) {
                                      static_cast<int>(bytes.size()));
     text.resize(static_cast<std::size_t>(size));
     return text;
+}
+
+std::string base64url(std::span<const std::uint8_t> bytes) {
+    std::string text = base64(bytes);
+    text.erase(std::min(text.find('='), text.size()));
+    std::ranges::replace(text, '+', '-');
+    std::ranges::replace(text, '/', '_');
+    return text;
+}
+
+bool equal_in_constant_time(std::string_view one, std::string_view other) {
+    return one.size() == other.size() && CRYPTO_memcmp(one.data(), other.data(), one.size()) == 0;
 }
 
 Sha256Digest sha256(std::string_view bytes) {

@@ -1,4 +1,5 @@
-// SHA-256 and MD5 of contents, in pieces or at once, HMAC-SHA256, and how digests are written.
+// SHA-256 and MD5 of contents, in pieces or at once, HMAC-SHA256, and how digests are written and
+// compared.
 #pragma once
 
 #include <array>
@@ -8,6 +9,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 struct evp_md_ctx_st;
 struct evp_cipher_ctx_st;
@@ -23,8 +25,18 @@ std::string hex(std::span<const std::uint8_t> bytes);
 // The digest that 64 hex digits of either case stand for; nothing for any other text.
 std::optional<Sha256Digest> parse_sha256(std::string_view text);
 
+// The bytes that pairs of hex digits of either case stand for; nothing for any other text.
+std::optional<std::vector<std::uint8_t>> parse_hex(std::string_view text);
+
 // The usual alphabet, padded (RFC 4648, 4), as in Content-MD5.
 std::string base64(std::span<const std::uint8_t> bytes);
+
+// The alphabet of URLs, without padding (RFC 4648, 5).
+std::string base64url(std::span<const std::uint8_t> bytes);
+
+// Takes as long wherever the two differ, so that the time tells nothing of a secret one; that they
+// are not of one length may show.
+bool equal_in_constant_time(std::string_view one, std::string_view other);
 
 Sha256Digest sha256(std::string_view bytes);
 

@@ -206,6 +206,11 @@ struct VariantSettings {
     unsigned worker_jobs = 1000;  // one that has done so many is replaced. 1..1000000
     unsigned worker_nice = 10;    // see nice(2). 0..19
     Milliseconds failed_for{600'000};  // how long an original is not tried again. 1s..30d
+    // Who has one of these pairs of hex texts can order variants that no profile has, by a signed
+    // path; each "env:NAME" or "file:/PATH". None = off.
+    std::vector<Secret> signing_keys;   // of at least 16 bytes
+    std::vector<Secret> signing_salts;  // as many
+    unsigned signature_bytes = 32;      // that are left of a signature. 8..32
     bool operator==(const VariantSettings&) const = default;
 };
 

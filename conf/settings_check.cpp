@@ -1,6 +1,7 @@
 #include "conf/settings_check.h"
 
 #include "conf/bytes.h"
+#include "conf/digest.h"
 #include "conf/directives.h"
 #include "conf/settings_schema.h"
 #include "conf/text_rules.h"
@@ -333,6 +334,37 @@ void find_wrong_profiles(const Settings& settings, Findings& findings) {
     }
 }
 
+constexpr std::size_t kLeastKeyBytes = 16;
+
+// What is wrong is said of where a secret comes from, never of itself (invariant 10).
+void find_wrong_secrets(const std::vector<Secret>& secrets, const std::string& name,
+                        std::size_t least_bytes, Findings& findings) {
+    for (std::size_t i = 0; i < secrets.size(); ++i) {
+        const std::string key = fmt::format("{}[{}]", name, i + 1);
+        const auto bytes = parse_hex(secrets[i].reveal());
+        if (secrets[i].empty()) {
+            findings.push_back({{key}, "expected \"env:NAME\" or \"file:/PATH\""});
+        } else if (!bytes) {
+            findings.push_back({{key}, "is not written in pairs of hex digits"});
+        } else if (bytes->size() < least_bytes) {
+            findings.push_back({{key},
+                                fmt::format("has {} bytes, which is too short: expected at "
+                                            "least {}",
+                                            bytes->size(), least_bytes)});
+        }
+    }
+}
+
+void find_wrong_signing(const Settings& settings, Findings& findings) {
+    const VariantSettings& variants = settings.variants;
+    find_wrong_secrets(variants.signing_keys, "variants.signing_keys", kLeastKeyBytes, findings);
+    find_wrong_secrets(variants.signing_salts, "variants.signing_salts", 1, findings);
+    if (variants.signing_keys.size() == variants.signing_salts.size()) return;
+    findings.push_back({{"variants.signing_salts", "variants.signing_keys"},
+                        fmt::format("there are {} salts for {} keys: each key has one of its own",
+                                    variants.signing_salts.size(), variants.signing_keys.size())});
+}
+
 bool matches_server_errors(const CacheControlRule& rule) {
     return rule.status.empty() ||
            std::ranges::any_of(rule.status, [](auto& each) { return each.starts_with('5'); });
@@ -370,7 +402,7 @@ Findings find_wrong_settings(const Settings& settings) {
         section.check(settings, findings);
     for (const auto find : {find_no_pool, find_double_names, find_wrong_pools, find_shared_folders,
                             find_shared_buckets, find_double_addresses, find_wrong_order,
-                            find_wrong_profiles, find_cached_errors}) {
+                            find_wrong_profiles, find_wrong_signing, find_cached_errors}) {
         find(settings, findings);
     }
     return findings;

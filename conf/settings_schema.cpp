@@ -213,6 +213,9 @@ std::vector<Field<VariantSettings>> variant_fields() {
         field("worker_jobs", &S::worker_jobs, Count{1, 1'000'000}),
         field("worker_nice", &S::worker_nice, Count{0, 19}),
         field("failed_for", &S::failed_for, Duration{1s, 30 * 24h}),
+        field("signing_keys", &S::signing_keys, SecretList{}),
+        field("signing_salts", &S::signing_salts, SecretList{}),
+        field("signature_bytes", &S::signature_bytes, Count{8, 32}),
     };
 }
 

@@ -146,6 +146,19 @@ void SecretSource::read(const Node& node, Secret& into, ProblemList& problems) c
     into = std::move(*secret);
 }
 
+void SecretList::read(const Node& node, std::vector<Secret>& into, ProblemList& problems) const {
+    // As with one: whatever stands there may be a secret.
+    if (node.kind != Node::Kind::list)
+        return problems.add(node.place, node.path,
+                            "expected a list of \"env:NAME\" or \"file:/PATH\"");
+    into.clear();
+    for (const Node& item : node.items) {
+        Secret secret;
+        SecretSource{}.read(item, secret, problems);
+        into.push_back(std::move(secret));
+    }
+}
+
 void Text::read(const Node& node, std::string& into, ProblemList& problems) const {
     if (const std::string* text = read_text(node, "a text", problems)) into = *text;
 }

@@ -78,6 +78,12 @@ struct SecretSource {
     void check(const Secret&, const std::string&, Findings&) const {}
 };
 
+// A list of secrets, each of them from somewhere.
+struct SecretList {
+    void read(const Node& node, std::vector<Secret>& into, ProblemList& problems) const;
+    void check(const std::vector<Secret>&, const std::string&, Findings&) const {}
+};
+
 // Text that keeps a rule.
 struct Text {
     TextRule wrong_in;

@@ -1,5 +1,7 @@
 #include "transform/recipe.h"
 
+#include "transform/variant_options.h"
+
 #include <algorithm>
 #include <charconv>
 #include <tuple>
@@ -96,6 +98,34 @@ Recipe recipe_of(const VariantProfile& profile, const conf::VariantSettings& set
     return recipe;
 }
 
+// The profile that these options would be.
+VariantProfile profile_of(const VariantOptions& options, Format format) {
+    VariantProfile profile;
+    profile.width = options.width;
+    profile.height = options.height;
+    profile.fit = options.fit;
+    profile.gravity = options.gravity;
+    // Nothing but a GIF becomes one, as it would lose its colours.
+    profile.formats = {format == Format::gif ? "original" : std::string(name_of(format))};
+    profile.background = "#" + options.background;
+    profile.sharpen = options.sharpen;
+    if (options.quality > 0) {
+        for (auto quality : {&VariantProfile::webp_quality, &VariantProfile::avif_quality,
+                             &VariantProfile::jpeg_quality, &VariantProfile::jxl_quality})
+            profile.*quality = options.quality;
+    }
+    return profile;
+}
+
+std::optional<Order> order_of(const conf::Settings& settings, const VariantProfile& profile,
+                              std::optional<std::size_t> number, std::string_view extension) {
+    const auto format = format_of_extension(extension);
+    if (!format) return std::nullopt;
+    std::vector<std::string> originals = originals_of(profile, *format, extension);
+    if (originals.empty()) return std::nullopt;
+    return Order{recipe_of(profile, settings.variants, *format), number, std::move(originals)};
+}
+
 // Of a box as far as it is limited: what a visitor sees of it grows with it.
 std::uint64_t area_of(const VariantProfile& profile) {
     constexpr std::uint64_t kUnlimited = 1U << 20U;
@@ -113,14 +143,16 @@ bool is_quick(const Order& order) {
 
 std::optional<Order> find_order(const conf::Settings& settings, std::string_view size,
                                 std::string_view extension) {
+    if (is_name_of_options(size)) {
+        const auto format = format_of_extension(extension);
+        const auto options = format ? options_named(size, *format) : std::nullopt;
+        if (!options) return std::nullopt;
+        return order_of(settings, profile_of(*options, *format), std::nullopt, extension);
+    }
     const auto profile = std::ranges::find(settings.profiles, size, &VariantProfile::name);
-    const auto format = format_of_extension(extension);
-    if (profile == settings.profiles.end() || !format) return std::nullopt;
-    std::vector<std::string> originals = originals_of(*profile, *format, extension);
-    if (originals.empty()) return std::nullopt;
-    return Order{recipe_of(*profile, settings.variants, *format),
-                 static_cast<std::size_t>(profile - settings.profiles.begin()),
-                 std::move(originals)};
+    if (profile == settings.profiles.end()) return std::nullopt;
+    const auto number = static_cast<std::size_t>(profile - settings.profiles.begin());
+    return order_of(settings, *profile, number, extension);
 }
 
 std::vector<VariantName> variants_of(const conf::Settings& settings,
@@ -158,8 +190,8 @@ std::vector<StandIn> stand_ins_of(const conf::Settings& settings, const VariantN
     for (VariantName& name : variants_of(settings, original_extension, false)) {
         const auto order = find_order(settings, name.size, name.extension);
         const bool is_wanted = name.size == wanted.size && name.extension == wanted.extension;
-        if (is_wanted || !order) continue;
-        const std::uint64_t other = area_of(settings.profiles[order->profile]);
+        if (is_wanted || !order || !order->profile) continue;
+        const std::uint64_t other = area_of(settings.profiles[*order->profile]);
         const bool is_same_size = name.size == wanted.size;
         const int step = is_same_size ? 0 : other >= area ? 1 : 2;
         const std::uint64_t apart = other >= area ? other - area : area - other;

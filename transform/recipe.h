@@ -45,13 +45,16 @@ static_assert(std::is_trivially_copyable_v<Recipe>);
 // A variant that somebody asks for by name.
 struct Order {
     Recipe recipe;
-    std::size_t profile = 0;  // its number in the settings
+    // The number of its profile in the settings; nothing where its name says what it is, see
+    // variant_options.h.
+    std::optional<std::size_t> profile;
     // Extensions that its original may have, the likeliest first.
     std::vector<std::string> original_extensions;
 };
 
 // What UUID_SIZE.EXTENSION stands for ("" as size: UUID.EXTENSION); nothing where no profile has
-// it, so that nobody can order what is not configured.
+// it, so that nobody can order what is not configured. One without a profile may only be ordered by
+// who has signed for it, which is the caller's to know.
 std::optional<Order> find_order(const conf::Settings& settings, std::string_view size,
                                 std::string_view extension);
 

@@ -317,14 +317,17 @@ void add_variants(Gatherer& out, const MetricSources& sources) {
 
     const auto by_profile = [&](const char* name, const char* help, auto member, double unit) {
         out.family(name, help, MetricType::Counter);
-        for (std::size_t profile = 0; profile < maker.profiles().size(); ++profile) {
+        const std::size_t profiles = maker.profiles().size();
+        for (std::size_t profile = 0; profile <= profiles; ++profile) {
+            const std::string label =
+                profile < profiles ? maker.profiles()[profile].name : "signed parameters";
             for (std::size_t i = 0; i < serve::kVariantFormats; ++i) {
                 const auto format = static_cast<transform::Format>(i);
                 const auto count =
                     static_cast<double>((maker.tally(profile, format).*member).value());
                 if (count == 0) continue;
-                out.value(count * unit, {{"profile", maker.profiles()[profile].name},
-                                         {"format", std::string(name_of(format))}});
+                out.value(count * unit,
+                          {{"profile", label}, {"format", std::string(name_of(format))}});
             }
         }
     };

@@ -64,6 +64,7 @@ Instance::Instance(const conf::Settings& settings, OpenedStores stores,
       pools_(std::move(stores.pools)),
       range_limit_(settings.limits.ranges),
       rules_(serve_rules(settings)),
+      signed_variants_(serve::SignedVariants::of(settings.variants, url_prefix_)),
       finder_(settings, rules_, *stores_),
       origin_(settings.origin, settings.shelf.slice_bytes, stores_->shelf(),
               stores_->shelf_workers()),
@@ -122,7 +123,8 @@ serve::HandlerRules Instance::handler_rules() const {
             .range_limit = range_limit_,
             .loop_id = loop_id_,
             .more_shapes = more_shapes(pools_),
-            .serve = rules_};
+            .serve = rules_,
+            .signed_variants = signed_variants_};
 }
 
 void Instance::push_handler_rules() {
@@ -200,6 +202,7 @@ void Instance::reload(const conf::Settings& settings) {
     {
         const std::lock_guard lock(rules_mutex_);
         rules_ = serve_rules(settings);
+        signed_variants_ = serve::SignedVariants::of(settings.variants, url_prefix_);
         range_limit_ = settings.limits.ranges;
         finder_.change_rules(rules_);
         push_handler_rules();

@@ -74,6 +74,7 @@ class Instance {
     std::vector<serve::KnownPool> pools_;
     unsigned range_limit_;
     std::shared_ptr<const serve::ServeRules> rules_;
+    std::shared_ptr<const serve::SignedVariants> signed_variants_;
     serve::FileFinder finder_;
     serve::Origin origin_;
     http::ConnectionCounts counts_;

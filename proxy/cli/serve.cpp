@@ -87,7 +87,12 @@ std::vector<std::string> changes_needing_restart(const conf::Settings& old,
     if (!(old.catalog == changed.catalog)) names.emplace_back("catalog");
     if (!(old.shelf == changed.shelf)) names.emplace_back("shelf");
     if (!(old.origin == changed.origin)) names.emplace_back("origin");
-    if (!(old.variants == changed.variants)) names.emplace_back("variants");
+    // Who may order variants is a rule of the handlers, how they are made is not.
+    conf::VariantSettings made = changed.variants;
+    made.signing_keys = old.variants.signing_keys;
+    made.signing_salts = old.variants.signing_salts;
+    made.signature_bytes = old.variants.signature_bytes;
+    if (!(old.variants == made)) names.emplace_back("variants");
     if (!(old.profiles == changed.profiles)) names.emplace_back("profile");
     return names;
 }

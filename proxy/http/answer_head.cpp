@@ -134,6 +134,7 @@ bool AnswerHead::find_framing() {
                 if (has_coding || !is_equal_word(word, "chunked")) in_doubt = true;
                 has_coding = is_chunked = true;
             });
+            if (!has_coding) in_doubt = true;  // it is there and names none
         } else if (name == "content-length") {
             std::uint64_t length = 0;
             const auto [stop, error] =

@@ -72,6 +72,8 @@ std::string_view error_code(int status) {
     switch (status) {
         case 400:
             return "bad_request";
+        case 403:
+            return "forbidden";
         case 404:
             return "not_found";
         case 405:
@@ -83,6 +85,20 @@ std::string_view error_code(int status) {
         default:
             return "temporarily_unavailable";
     }
+}
+
+// As text, or as JSON for who asks for that: which no cache may keep, as it does not tell the two
+// apart.
+http::Response error_answer(const http::RequestHead* head, int status, std::string_view text,
+                            std::string_view lifetime, std::string_view fields) {
+    if (head != nullptr && !text.empty() && wants_json(*head)) {
+        return http::text_response(
+            status, kJson,
+            fmt::format("{{\"error\":\"{}\",\"message\":\"{}\"}}\n", error_code(status), text),
+            fmt::format("{}{}", kNoStore, fields));
+    }
+    const std::string body = text.empty() ? std::string() : std::string(text) + '\n';
+    return http::text_response(status, kText, body, fmt::format("{}{}", lifetime, fields));
 }
 
 }  // namespace
@@ -110,6 +126,31 @@ storage::KeyVerdict FileHandler::key_of(std::string_view path, std::string& key)
     return storage::KeyVerdict::absent;
 }
 
+// Nothing: it is found. Else what is answered.
+std::optional<http::Response> FileHandler::find_wanted(const http::RequestHead& head,
+                                                       Wanted& wanted) {
+    wanted.is_signed = false;
+    const storage::KeyVerdict verdict = key_of(head.path, wanted.key);
+    if (verdict == storage::KeyVerdict::malformed) return problem(&head, 400, {}, "malformed path");
+    if (verdict == storage::KeyVerdict::absent) return absent(head, {}, {});
+    if (rules_.signed_variants == nullptr) return std::nullopt;
+    return find_signed(head, wanted);
+}
+
+std::optional<http::Response> FileHandler::find_signed(const http::RequestHead& head,
+                                                       Wanted& wanted) {
+    auto stored_key = rules_.signed_variants->read(wanted.key);
+    if (!stored_key) return std::nullopt;
+    // No rule of the configuration gives it a lifetime: what a path is worth changes with the keys.
+    if (!*stored_key) {
+        const SignedVariants::Refusal& refusal = stored_key->error();
+        return error_answer(&head, refusal.status, refusal.text, kNoStore, {});
+    }
+    wanted.key = std::move(**stored_key);
+    wanted.is_signed = true;
+    return std::nullopt;
+}
+
 std::optional<http::Response> FileHandler::respond_now(const http::RequestHead& head,
                                                        const http::Peer&) {
     if (head.method == http::Method::options) return options();
@@ -117,18 +158,16 @@ std::optional<http::Response> FileHandler::respond_now(const http::RequestHead& 
         return problem(&head, 405, {}, "method not allowed", kAllow);
     if (head.count(http::Known::cdn_loop) > 0 && is_own_loop(head)) return loop_detected();
 
-    const storage::KeyVerdict verdict = key_of(head.path, key_);
-    if (verdict == storage::KeyVerdict::malformed) return problem(&head, 400, {}, "malformed path");
-    if (verdict == storage::KeyVerdict::absent) return absent(head, {}, {});
-
-    FileCache::Lookup known = finder_.cache().find(key_, loop_.now_ms());
-    if (known.state == FileCache::State::ageing) loop_.tasks().spawn(check(key_));
+    if (auto refused = find_wanted(head, wanted_)) return refused;
+    const std::string& key = wanted_.key;
+    FileCache::Lookup known = finder_.cache().find(key, loop_.now_ms());
+    if (known.state == FileCache::State::ageing) loop_.tasks().spawn(check(key));
     if (known.state == FileCache::State::unknown || known.state == FileCache::State::stale) {
         return std::nullopt;
     }
-    if (!known.file && is_made_on_demand(key_)) return std::nullopt;
-    if (!known.file) return absent(head, key_, kStatusAbsent);
-    if (!known.file->location.empty()) return redirect(*known.file, key_);
+    if (!known.file && is_made_on_demand(wanted_)) return std::nullopt;
+    if (!known.file) return absent(head, key, kStatusAbsent);
+    if (!known.file->location.empty()) return redirect(*known.file, key);
     // Somebody rewrites it in place: no answer may begin with the old version's head. Content in
     // memory may be served until it is stale, as it is whole.
     if (known.file->held == CachedFile::Held::in_file && !known.file->file->unchanged())
@@ -140,18 +179,19 @@ std::optional<http::Response> FileHandler::respond_now(const http::RequestHead& 
 }
 
 loop::Task<http::Response> FileHandler::respond(const http::RequestHead& head, const http::Peer&) {
-    std::string key;
-    key_of(head.path, key);
+    Wanted wanted;
+    if (auto refused = find_wanted(head, wanted)) co_return std::move(*refused);
+    std::string& key = wanted.key;
     FileCache::Lookup known = finder_.cache().find(key, loop_.now_ms());
     const bool is_fresh =
         known.state != FileCache::State::unknown && known.state != FileCache::State::stale;
     // Absent ones come here only to be made.
     const bool is_known = is_fresh && (known.file ? known.file->held == CachedFile::Held::remote
-                                                  : is_made_on_demand(key));
+                                                  : is_made_on_demand(wanted));
     FileFinder::Found found{known.file, std::nullopt};
     if (!is_known) found = co_await finder_.find(loop_, key);
     if (found.error) co_return failed(head, key, *found.error);
-    if (!found.file && is_made_on_demand(key)) {
+    if (!found.file && is_made_on_demand(wanted)) {
         http::Response response = co_await respond_variant(head, std::move(key));
         co_return response;
     }
@@ -502,16 +542,7 @@ http::Response FileHandler::options() {
 // that one.
 http::Response FileHandler::problem(const http::RequestHead* head, int status, std::string_view key,
                                     std::string_view text, std::string_view fields) {
-    if (head != nullptr && !text.empty() && wants_json(*head)) {
-        return http::text_response(
-            status, kJson,
-            fmt::format("{{\"error\":\"{}\",\"message\":\"{}\"}}\n", error_code(status), text),
-            fmt::format("{}{}", kNoStore, fields));
-    }
-    const std::string body = text.empty() ? std::string() : std::string(text) + '\n';
-    return http::text_response(
-        status, kText, body,
-        fmt::format("{}{}", rules_.serve->policy.lines(key, status, kText), fields));
+    return error_answer(head, status, text, rules_.serve->policy.lines(key, status, kText), fields);
 }
 
 http::Response FileHandler::absent(const http::RequestHead& head, std::string_view key,

@@ -8,6 +8,7 @@
 #include "proxy/serve/access_log.h"
 #include "proxy/serve/file_finder.h"
 #include "proxy/serve/origin.h"
+#include "proxy/serve/signed_variants.h"
 #include "proxy/serve/variant_maker.h"
 #include "storage/key.h"
 
@@ -34,6 +35,7 @@ struct HandlerRules {
     std::string loop_id;  // our name in CDN-Loop
     std::vector<UrlShape> more_shapes;
     std::shared_ptr<const ServeRules> serve;
+    std::shared_ptr<const SignedVariants> signed_variants;  // null: there are none
 };
 
 // Answers for the public listener of one loop. Loop thread only.
@@ -55,6 +57,11 @@ class FileHandler final : public http::Handler {
     void use_variants(VariantMaker& maker) { variants_ = &maker; }
 
   private:
+    // What a request's path stands for.
+    struct Wanted {
+        std::string key;
+        bool is_signed = false;  // somebody with a key of ours wants it made
+    };
     // What a request makes of a file: the status, and for 206 the parts.
     struct Choice {
         int status = 200;
@@ -70,9 +77,11 @@ class FileHandler final : public http::Handler {
     loop::Task<http::Response> respond_remote(const http::RequestHead& head, std::string key,
                                               std::shared_ptr<const CachedFile> file,
                                               const Choice& choice);
-    bool is_made_on_demand(std::string_view key) const {
-        return variants_ != nullptr && variants_->is_ordered(key);
+    bool is_made_on_demand(const Wanted& wanted) const {
+        return variants_ != nullptr && (wanted.is_signed || variants_->is_ordered(wanted.key));
     }
+    std::optional<http::Response> find_wanted(const http::RequestHead& head, Wanted& wanted);
+    std::optional<http::Response> find_signed(const http::RequestHead& head, Wanted& wanted);
     loop::Task<http::Response> respond_file(const http::RequestHead& head, std::string key,
                                             std::shared_ptr<const CachedFile> file,
                                             bool was_cached);
@@ -118,7 +127,7 @@ class FileHandler final : public http::Handler {
     HandlerRules rules_;
     AccessLogWriter* log_;
     VariantMaker* variants_ = nullptr;
-    std::string key_;  // scratch: of the request that respond_now() was last asked for
+    Wanted wanted_;  // scratch: of the request that respond_now() was last asked for
 };
 
 }  // namespace tidepool::serve

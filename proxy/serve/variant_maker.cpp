@@ -86,7 +86,7 @@ VariantMaker::VariantMaker(Origin::Place home, FileFinder& finder, Origin& origi
       store_(home.loop, finder, settings),
       claims_(home.loop, finder.stores()),
       readers_("w:unstored", 1, settings.workers.queue),
-      tallies_(settings.profiles.size()) {}
+      tallies_(settings.profiles.size() + 1) {}
 
 VariantMaker::~VariantMaker() = default;
 
@@ -94,6 +94,11 @@ void VariantMaker::stop(bool at_once) {
     stopping_.store(true, std::memory_order_relaxed);
     source_.stop();
     workers_.stop(at_once);
+}
+
+bool VariantMaker::is_ordered(std::string_view key) const {
+    const auto order = order_of(key);
+    return order && order->profile;
 }
 
 std::optional<transform::Order> VariantMaker::order_of(std::string_view key) const {
@@ -213,7 +218,8 @@ loop::Task<VariantMaker::Outcome> VariantMaker::make(loop::Loop& loop, std::stri
 
 std::vector<VariantMaker::StandIn> VariantMaker::stand_ins(const std::string& key) {
     const auto order = order_of(key);
-    if (!order || !settings_.profiles[order->profile].stand_in) return {};
+    // Who wrote a size of their own counts on it: no other one is shown in its place.
+    if (!order || !order->profile || !settings_.profiles[*order->profile].stand_in) return {};
     std::shared_ptr<Flight> flight;
     {
         const std::lock_guard lock(mutex_);
@@ -370,7 +376,8 @@ loop::Task<> VariantMaker::add_others(std::string_view beginning, VariantLane la
         if (pieces.size() >= VariantWorkers::kMostAtOnce) co_return;
         std::string key = variant_key(parsed, name);
         auto order = order_of(key);
-        if (!order || !settings_.profiles[order->profile].together || key == asked) continue;
+        if (!order || !order->profile || key == asked) continue;
+        if (!settings_.profiles[*order->profile].together) continue;
         if (transform::is_dear(beginning, order->recipe) != (lane == VariantLane::dear)) continue;
         const auto is_there = co_await is_stored(key);
         if (!is_there || *is_there) continue;
@@ -411,7 +418,8 @@ loop::Task<> VariantMaker::finish(VariantMaker& self, Piece piece, Result<MadeVa
 
 loop::Task<VariantMaker::Outcome> VariantMaker::store(const Piece& piece, MadeVariant made) {
     const transform::Format format = piece.order.recipe.format;
-    Tally& tally = tallies_[piece.order.profile][static_cast<std::size_t>(format)];
+    const std::size_t profile = piece.order.profile.value_or(settings_.profiles.size());
+    Tally& tally = tallies_[profile][static_cast<std::size_t>(format)];
     tally.made.add();
     tally.time_us.add(made.time_us);
     const auto file = open_memory_file(std::move(made.file));

@@ -47,8 +47,8 @@ class VariantMaker {
     void start() { workers_.start(); }
     void stop(bool at_once);
 
-    // True for a key that a profile has. Pure; any thread.
-    bool is_ordered(std::string_view key) const { return order_of(key).has_value(); }
+    // True for a key that a profile has, which anybody may have made. Pure; any thread.
+    bool is_ordered(std::string_view key) const;
 
     struct Outcome {
         std::optional<Error> error;
@@ -58,8 +58,9 @@ class VariantMaker {
         std::optional<Error> store_error{};  // why
     };
     enum class Again : std::uint8_t { no, yes };
-    // Makes the variant of this name, or waits for who does, for so long. On any loop. With
-    // Again::yes what was made but could not be stored is made and stored anew. Errors:
+    // Makes the variant of this name, or waits for who does, for so long. On any loop. The name
+    // says all of what is made, also where no profile has it: who may have that is the caller's to
+    // know. With Again::yes what was made but could not be stored is made and stored anew. Errors:
     //   not_found   there is no original, or of this one the variant is not made
     //   corrupt     the original cannot be decoded; remembered for variants.failed_for
     //   too_large   it is beyond a limit; the same
@@ -82,7 +83,8 @@ class VariantMaker {
 
     // Any thread.
     const VariantCounters& counters(VariantLane lane) const { return workers_.counters(lane); }
-    // Of one profile, by its number in the settings, and format.
+    // Of one profile, by its number in the settings, and format; the number behind the last one is
+    // of what was signed.
     struct Tally {
         http::Counter made;
         http::Counter time_us;  // of workers

@@ -67,7 +67,8 @@ class ColdCase(tidepool.OwnServerCase):
         self.addCleanup(proxy.stop)
         return proxy
 
-    def serve_cold(self, config=None, url=None, hashed=False, pool=None, scanned=True, folder=None):
+    def serve_cold(self, config=None, url=None, hashed=False, pool=None, scanned=True, folder=None,
+                   environment=None):
         """A server with a local pool "hot" and the bucket as "cold", which knows of all objects.
 
         `hashed`: also of their SHA-256. What it took to learn that does not count as a request.
@@ -77,7 +78,7 @@ class ColdCase(tidepool.OwnServerCase):
         config.setdefault("limits", {}).setdefault("connections_per_peer", 5000)
         cold = tidepool.bucket_pool(Store(url or self.b2.s3_url, self.b2.region, self.b2.key), BUCKET, **(pool or {}))
         server = self.serve(config, pools=pools_of(folder, cold), folder=folder,
-                            environment={"TIDEPOOL_TEST_S3_SECRET": self.b2.key.secret})
+                            environment={"TIDEPOOL_TEST_S3_SECRET": self.b2.key.secret, **(environment or {})})
         if scanned:
             scan(server, self.b2.key.secret, *(["--hash"] if hashed else []))
         self.b2.clear_requests()

@@ -134,6 +134,80 @@ class InABucket(RemoteCase):
         self.assertEqual(self.server.get(image + "_small.webp").status, 404)
         tidepool.eventually(lambda: self.jobs("reconcile"), "somebody is to look at it")
 
+    def test_a_variant_that_is_gone_from_the_bucket_is_made_anew(self):
+        image = self.original()
+        self.start(config={"shelf": {"path": ""}, "cache": {"freshness": "2s"}})
+        path = image + "_small.png"
+        first = self.assert_served(path)
+        self.b2.delete(cold.BUCKET, path[1:])
+        self.b2.clear_requests()
+        answer = tidepool.eventually(lambda: (got := self.server.get(path)).status == 200 and got, "it is there again")
+        self.assertEqual(answer.body, first.body)
+        self.assertLessEqual(sum(entry.key == path[1:] for entry in self.fetches()), 3)
+        self.assertEqual(self.metric("made_total"), 2)
+
+    def test_a_pool_that_is_not_active_is_no_reason_to_say_absent(self):
+        image = self.original()
+        self.start(pool={"is_active": False})
+        answer = self.server.get(image + "_small.webp")
+        self.assertEqual((answer.status, answer["cache-control"]), (503, "no-store"), answer)
+
+    def test_what_would_not_be_served_is_not_made(self):
+        image = self.original()
+        self.start(config={"types": {"allowed": ["image/png"]}})
+        for _ in range(3):
+            self.assertEqual(self.server.get(image + "_small.webp").status, 404)
+        self.assertEqual(self.puts(), [])
+        self.assert_served(image + "_small.png")
+
+    def test_what_was_put_before_its_row_was_written_is_not_put_again(self):
+        image = self.original()
+        self.start()
+        path = image + "_small.png"
+        first = self.assert_served(path)
+        self.server.stop_process()
+        import sqlite3
+        with sqlite3.connect(f"{self.server.folder}/catalog.db") as catalog:
+            catalog.execute("DELETE FROM objects WHERE key = ?", (path[1:],))
+            catalog.execute("DELETE FROM accounts")
+        self.start(folder=self.server.folder, scanned=False)
+        self.assertEqual(self.assert_served(path).body, first.body)
+        self.assertEqual(len(self.b2.versions(cold.BUCKET, path[1:])), 1)
+        self.assertEqual(self.puts(), [])
+
+    def test_an_image_that_is_removed_meanwhile_leaves_no_variant(self):
+        image = self.original()
+        self.start()
+        path = image + "_small.png"
+        fault = self.b2.fault("slow_first_byte", seconds=3, method="PUT")
+        with self.server.connect() as wire:
+            wire.send(tidepool.request(path))
+            fault.wait_hits()
+            status, out, error = tidepool.run_tool("rm", "-c", str(self.server.config_file), self.key,
+                                                   environment={"TIDEPOOL_TEST_S3_SECRET": self.b2.key.secret})
+            self.assertEqual(status, 0, out + error)
+            self.assertEqual(wire.response().status, 404)
+        self.assertEqual(self.b2.keys(cold.BUCKET), [])
+        self.assertEqual(self.server.get(path).status, 404)
+
+    def test_what_waits_for_a_worker_is_bounded_in_memory(self):
+        images = [self.original(png(1500, 1000, seed=number)) for number in range(12)]
+        hanging = self.original(b"TEST:hang" + bytes(100))
+        self.start({"fetches": 3}, environment={"TIDEPOOL_TEST_DECODER": "1"})
+        wires = [self.server.connect() for _ in (hanging, *images)]
+        for wire, image in zip(wires, (hanging, *images)):
+            self.addCleanup(wire.close)
+            wire.send(tidepool.request(image + "_small.webp"))
+            if image == hanging:
+                tidepool.eventually(lambda: self.metric("running", lane="cheap") == 1, "it hangs")
+        tidepool.eventually(lambda: self.metric("waiting", lane="cheap") == 2, "as many wait as may be in memory")
+        fds = pathlib.Path(f"/proc/{self.server.pid}/fd")
+        sources = [link for link in fds.iterdir() if "memfd:source" in str(link.readlink())]
+        self.assertEqual((len(sources), len(self.fetches())), (3, 3))
+        self.server.signal(tidepool.signal.SIGTERM)
+        self.server.wait_log(r"draining")
+        self.server.signal(tidepool.signal.SIGTERM)  # nobody waits for what hangs
+
     def test_an_original_beyond_the_limit_is_not_fetched(self):
         image = self.original(png(2000, 2000))
         self.start({"source": "1KiB"})

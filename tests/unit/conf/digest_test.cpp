@@ -89,6 +89,29 @@ TEST_CASE("digest: hex is read back in either case, and nothing else is", "[conf
     CHECK_FALSE(parse_sha256(""));
 }
 
+TEST_CASE("digest: bytes of hex digits", "[conf][digest]") {
+    CHECK(parse_hex("00fFa1") == std::vector<std::uint8_t>{0, 255, 161});
+    CHECK(parse_hex("") == std::vector<std::uint8_t>{});
+    for (const char* const text : {"0", "000", "0g", "g0", " 0", "0x00", "00 "})
+        CHECK_FALSE(parse_hex(text));
+}
+
+TEST_CASE("digest: base64 for URLs", "[conf][digest]") {
+    CHECK(base64url(bytes("")) == "");
+    CHECK(base64url(bytes("f")) == "Zg");
+    CHECK(base64url(bytes("fo")) == "Zm8");
+    CHECK(base64url(bytes("foo")) == "Zm9v");
+    CHECK(base64url(bytes("\xFB\xEF\xBE\xFF\xFF\xFF")) == "----____");
+}
+
+TEST_CASE("digest: comparing in constant time", "[conf][digest]") {
+    CHECK(equal_in_constant_time("", ""));
+    CHECK(equal_in_constant_time("abc", "abc"));
+    CHECK_FALSE(equal_in_constant_time("abc", "abd"));
+    CHECK_FALSE(equal_in_constant_time("abc", "ab"));
+    CHECK_FALSE(equal_in_constant_time("ab", "abc"));
+}
+
 TEST_CASE("digest: base64 of each remainder", "[conf][digest]") {
     CHECK(base64(bytes("")) == "");
     CHECK(base64(bytes("f")) == "Zg==");

@@ -113,6 +113,8 @@ TEST_CASE("answer head: what is none", "[http][answer]") {
         ok + "Transfer-Encoding: gzip, chunked\r\n",
         ok + "Transfer-Encoding: chunked, chunked\r\n",
         ok + "Transfer-Encoding: identity\r\n",
+        ok + "Transfer-Encoding: ,\r\nContent-Length: 1\r\n",
+        ok + "Transfer-Encoding:\r\nContent-Length: 1\r\n",
     };
     for (const std::string& each : cases) {
         CAPTURE(each);
