@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <cstdint>
 #include <new>
-#include <optional>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -93,8 +92,8 @@ class VariantSet::Work {
                         fmt::format("{} bytes, and at most {} are decoded", bytes_.size(),
                                     recipe.limits.source_bytes));
         }
-        if (!source_) look();
-        if (!*source_) return std::unexpected(source_->error());
+        if (!has_looked_) look();
+        if (!source_) return std::unexpected(source_.error());
         const Result<Plan>& plan = plans_[index];
         if (!plan) return std::unexpected(plan.error());
         Treated treated = treated_for(*plan, index);
@@ -107,7 +106,7 @@ class VariantSet::Work {
         if (!encoded) return std::unexpected(std::move(encoded.error()));
         const Shape& shape = plan->treatment.shape;
         return Made{std::move(*encoded), shape.kept_width, shape.kept_height,
-                    plan->animated ? (*source_)->frames : 1};
+                    plan->animated ? source_->frames : 1};
     }
 
     void drop_all() {
@@ -119,11 +118,12 @@ class VariantSet::Work {
 
   private:
     void look() {
+        has_looked_ = true;
         source_ = look_at_source(bytes_);
         plans_.reserve(recipes_.size());
         for (const Recipe& recipe : recipes_) {
-            plans_.push_back(*source_ ? plan_of(**source_, recipe)
-                                      : std::unexpected(source_->error()));
+            plans_.push_back(source_ ? plan_of(*source_, recipe)
+                                     : std::unexpected(source_.error()));
         }
     }
 
@@ -163,7 +163,7 @@ class VariantSet::Work {
     Result<Image> decoded_for(const Plan& plan, std::size_t index) {
         const auto kept = std::ranges::find(decoded_, plan.load, &Decoded::load);
         if (kept != decoded_.end()) return second_reference(kept->image);
-        auto opened = open_source(**source_, plan.load);
+        auto opened = open_source(*source_, plan.load);
         if (!opened) return opened;
         ++decodes_;
         const bool shared = later(index, [&](const Plan& other) {
@@ -183,10 +183,10 @@ class VariantSet::Work {
         auto& image = treated.image;
         if (image) {
             treated.palette = has_palette(*image);
-            image = treat(std::move(*image), **source_, plan.animated, plan.treatment);
+            image = treat(std::move(*image), *source_, plan.animated, plan.treatment);
         }
         const bool shared = needs_treated(index, plan.load, plan.treatment);
-        if (image && (shared || plan.animated || mixes_pixels(plan.treatment, **source_)))
+        if (image && (shared || plan.animated || mixes_pixels(plan.treatment, *source_)))
             image = in_memory(*image);
         if (!shared) return treated;
         treated_.push_back(std::move(treated));
@@ -196,8 +196,9 @@ class VariantSet::Work {
 
     std::span<const char> bytes_;
     std::span<const Recipe> recipes_;
-    std::optional<Result<Source>> source_;  // once it was looked at
-    std::vector<Result<Plan>> plans_;       // then, one for each recipe
+    bool has_looked_ = false;
+    Result<Source> source_ = fail(ErrorKind::io, "not looked at");
+    std::vector<Result<Plan>> plans_;  // once it was looked at, one for each recipe
     std::vector<Decoded> decoded_;
     std::vector<Treated> treated_;
     unsigned decodes_ = 0;

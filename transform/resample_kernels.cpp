@@ -184,7 +184,8 @@ TIDEPOOL_AVX2 void filter_colours(const std::int16_t* row, const AlongRow& filte
     for (const int first : filter.first) {
         const std::int16_t* from = row + std::ptrdiff_t{first} * bands;
         __m256i sums = _mm256_setzero_si256();
-        for (int step = 0; step < steps; ++step, from += 4 * bands, weights += kLanes) {
+        for (int step = 0; step < steps;
+             ++step, from += std::ptrdiff_t{4} * bands, weights += kLanes) {
             sums = _mm256_add_epi32(sums,
                                     _mm256_madd_epi16(four_pixels<bands>(from), load_all(weights)));
         }

@@ -12,7 +12,6 @@
 #include <cstdio>
 #include <memory>
 #include <new>
-#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -165,8 +164,8 @@ bool do_job(int socket, const Job& job, int source_fd, SourceMemory& sources,
     const std::span recipes = std::span(job.recipes).first(job.recipe_count);
     const auto source =
         within_memory([&] { return read_source(job, recipes, source_fd, sources); });
-    std::optional<VariantSet> variants;
-    variants.emplace(source ? *source : std::span<const char>(), recipes);
+    auto variants =
+        std::make_unique<VariantSet>(source ? *source : std::span<const char>(), recipes);
     for (std::size_t i = 0; i < recipes.size(); ++i) {
         Answer answer;
         answer.number = job.number;

@@ -1,13 +1,17 @@
 // sharp's side of bench/variants: the same commands as variants_bench.cpp. "together" makes no difference: each variant is
 // made from the file, as programs with sharp do.
 //
-//     node sharp_side.mjs FOLDER_WITH_SHARP WORKERS
+//     node sharp_side.mjs FOLDER_WITH_SHARP WORKERS equal|fast
+//
+// "equal" leaves as much of a JPEG for the filter as libvips and tidepool do, twice the wanted size; "fast" is sharp's
+// default, which lets libjpeg shrink it further at the price of moiré.
 import {writeFileSync} from "node:fs";
 import {createRequire} from "node:module";
 import {createInterface} from "node:readline";
 
 const sharp = createRequire(`${process.argv[2]}/package.json`)("sharp");
 const workers = Number(process.argv[3]);
+const fastShrinkOnLoad = process.argv[4] === "fast";
 sharp.cache(false);
 sharp.concurrency(1);
 
@@ -20,7 +24,9 @@ const encoders = {
 
 async function make(file, recipe) {
     const [format, width, quality, effort] = recipe.split(":");
-    const image = sharp(file).autoOrient().resize({width: Number(width), withoutEnlargement: true});
+    const image = sharp(file).autoOrient().resize({
+        width: Number(width), withoutEnlargement: true, fastShrinkOnLoad,
+    });
     return encoders[format](image, Number(quality), Number(effort)).toBuffer();
 }
 

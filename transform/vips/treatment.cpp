@@ -10,8 +10,6 @@ namespace tidepool::transform {
 
 namespace {
 
-using conf::VariantProfile;
-
 bool has_alpha(Format format) {
     return format != Format::jpeg;
 }
