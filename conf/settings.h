@@ -196,7 +196,8 @@ struct VariantSettings {
     // Until a variant that is not ready is stood in for by another one. 0..85s
     Milliseconds first_hit_wait{2'000};
     Milliseconds stand_in_lifetime{5'000};  // at the browser; none elsewhere. 1s..1h
-    // Originals that are brought from buckets at a time, each held in memory. 1..1000
+    // Originals that are brought from buckets at a time, for each lane; in memory until their
+    // worker is done. 1..1000
     unsigned fetches = 4;
     Milliseconds job_timeout{60'000};  // then the worker is killed. 100ms..1h
     std::uint64_t worker_memory_bytes =

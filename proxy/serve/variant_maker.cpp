@@ -332,6 +332,14 @@ loop::Task<> VariantMaker::land_claimed(std::string key, std::shared_ptr<Flight>
     land(key, *flight, std::move(outcome));
 }
 
+// As far as it can be said before the original is at hand.
+VariantLane VariantMaker::likely_lane(const Piece& piece) {
+    const transform::Format format = piece.order.recipe.format;
+    const bool is_dear = format == transform::Format::avif || format == transform::Format::jxl ||
+                         extension_of(piece.home.original) == "gif";
+    return is_dear ? VariantLane::dear : VariantLane::cheap;
+}
+
 // Has the variant made, with others of the image where they are to be made together. An error:
 // nothing was begun.
 loop::Task<std::optional<Error>> VariantMaker::make_pieces(Piece& first, Original original) {
@@ -340,7 +348,7 @@ loop::Task<std::optional<Error>> VariantMaker::make_pieces(Piece& first, Origina
         if (auto room = co_await store_.require_room(first.home.settings(), 1); !room)
             co_return std::move(room.error());
     }
-    if (auto brought = co_await source_.bring(original); !brought)
+    if (auto brought = co_await source_.bring(original, likely_lane(first)); !brought)
         co_return not_of_the_image(brought.error());
     const auto beginning = co_await beginning_of(original);
     if (!beginning) co_return beginning.error();

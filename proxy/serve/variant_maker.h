@@ -134,6 +134,7 @@ class VariantMaker {
     static loop::Task<> fly(VariantMaker& self, std::string key, std::shared_ptr<Flight> flight);
     loop::Task<std::optional<Outcome>> wait_for_claim(const std::string& key);
     loop::Task<Result<bool>> is_stored(const std::string& key);
+    static VariantLane likely_lane(const Piece& piece);
     loop::Task<std::optional<Error>> make_pieces(Piece& first, Original original);
     loop::Task<> add_others(std::string_view beginning, VariantLane lane,
                             std::vector<Piece>& pieces);

@@ -103,9 +103,9 @@ loop::Task<Result<Original>> VariantSource::find_remote(std::string key,
     co_return original;
 }
 
-loop::Task<Result<void>> VariantSource::bring(Original& original) {
+loop::Task<Result<void>> VariantSource::bring(Original& original, VariantLane lane) {
     if (original.file) co_return Result<void>{};
-    original.turn.emplace(co_await turns_.take());
+    original.turn.emplace(co_await (lane == VariantLane::dear ? dear_turns_ : cheap_turns_).take());
     if (stopping_) co_return fail(ErrorKind::closed, "the server is stopping");
     Result<std::shared_ptr<const storage::OpenFile>> file;
     if (original.known->in_memory()) {

@@ -8,6 +8,7 @@
 #include "proxy/serve/file_finder.h"
 #include "proxy/serve/origin.h"
 #include "proxy/serve/remote_pool.h"
+#include "proxy/serve/variant_workers.h"
 #include "storage/open_file.h"
 
 #include <cstdint>
@@ -47,13 +48,15 @@ struct Original {
 class VariantSource {
   public:
     // All outlive it. An original larger than `most_bytes` is too_large, without being fetched.
-    // `fetches`: how many of buckets are in memory at a time.
+    // `fetches`: how many of buckets are in memory at a time for each lane, so that those which
+    // wait for a dear one's worker hold up no cheap one.
     VariantSource(Origin::Place place, FileFinder& finder, Origin& origin, unsigned fetches,
                   std::uint64_t most_bytes)
         : place_(place),
           finder_(finder),
           origin_(origin),
-          turns_(place.loop, fetches),
+          cheap_turns_(place.loop, fetches),
+          dear_turns_(place.loop, fetches),
           most_bytes_(most_bytes) {}
 
     // Finds the original that has one of these keys, which are those of one image. Errors:
@@ -61,9 +64,10 @@ class VariantSource {
     //   too_large  as above
     //   and others it cannot be said now
     loop::Task<Result<Original>> find(std::vector<std::string> keys);
-    // Brings its bytes, where they are not at hand. An error is not_found, where the bucket does
-    // not have it after all, closed after stop(), or one of the bucket's, with Error::store.
-    loop::Task<Result<void>> bring(Original& original);
+    // Brings its bytes, where they are not at hand, for a worker of this lane. An error is
+    // not_found, where the bucket does not have it after all, closed after stop(), or one of the
+    // bucket's, with Error::store.
+    loop::Task<Result<void>> bring(Original& original, VariantLane lane);
     // Nothing is fetched any more.
     void stop() { stopping_ = true; }
 
@@ -76,7 +80,8 @@ class VariantSource {
     const Origin::Place place_;
     FileFinder& finder_;
     Origin& origin_;
-    loop::Turns turns_;
+    loop::Turns cheap_turns_;
+    loop::Turns dear_turns_;
     const std::uint64_t most_bytes_;
     bool stopping_ = false;
 };
