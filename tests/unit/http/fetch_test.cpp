@@ -497,7 +497,8 @@ TEST_CASE("fetch: cancelled in every state, it leaves the others in order", "[ht
         }
     };
     ground.run(ask());
-    CHECK(origin.most_connections() <= 9);  // one may be told of its end late
+    // Eight at a time; those of the round before may be told of their end late.
+    CHECK(origin.most_connections() <= 17);
 }
 
 TEST_CASE("fetch: never asked for its head, it asks nobody", "[http][fetch]") {
