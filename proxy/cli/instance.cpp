@@ -1,6 +1,7 @@
 #include "proxy/cli/instance.h"
 
 #include "conf/log.h"
+#include "proxy/loop/short_turns.h"
 
 #include <cstdint>
 #include <string>
@@ -188,6 +189,7 @@ void Instance::start(const std::vector<ListenSocket>& open,
     }
     for (std::size_t i = 0; i < loops_.size(); ++i) {
         loops_[i]->thread = std::thread([this, &loop = loops_[i]->loop] {
+            loop::ask_for_short_turns();
             loop.run();
             if (running_.fetch_sub(1) > 1) return;
             const std::uint64_t one = 1;
