@@ -1,7 +1,8 @@
-// An owned file descriptor.
+// An owned file descriptor, and writing to one.
 #pragma once
 
 #include <cerrno>
+#include <span>
 #include <utility>
 
 #include <unistd.h>
@@ -35,5 +36,9 @@ class Descriptor {
     }
     int fd_ = -1;
 };
+
+// Blocks. Writes all of it, to files and pipes alike, however often the kernel takes less; 0, or
+// the errno of what failed.
+int write_all(int fd, std::span<const char> bytes);
 
 }  // namespace tidepool::conf

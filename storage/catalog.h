@@ -167,4 +167,7 @@ class Catalog {
     virtual Result<void> end_scan(PoolId pool) = 0;
 };
 
+// What a pool holds by its accounts, of every role. Errors are those of accounts().
+Result<std::uint64_t> bytes_held(Catalog& catalog, PoolId pool);
+
 }  // namespace tidepool::storage

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace tidepool::storage {
 
@@ -43,6 +44,10 @@ struct ObjectRecord {
 
 // A record with image and role as the key says.
 ObjectRecord object_record(std::string key, PoolId pool);
+// The same of an object that was just stored, with what its store said of it.
+struct ObjectInfo;
+ObjectRecord object_record(std::string key, PoolId pool, const ObjectInfo& info,
+                           std::string_view content_type, std::int64_t now_s);
 
 struct BackupRecord {
     PoolId pool = 0;

@@ -2,6 +2,7 @@
 #include "storage/catalog_sqlite.h"
 
 #include "storage/catalog_schema.h"
+#include "storage/driver.h"
 
 #include <fmt/format.h>
 
@@ -47,6 +48,29 @@ ObjectRecord object_record(std::string key, PoolId pool) {
     record.role = parsed.role;
     record.key = std::move(key);
     return record;
+}
+
+ObjectRecord object_record(std::string key, PoolId pool, const ObjectInfo& info,
+                           std::string_view content_type, std::int64_t now_s) {
+    ObjectRecord record = object_record(std::move(key), pool);
+    record.size = info.size;
+    record.sha256 = info.sha256;
+    record.content_type = content_type;
+    record.modified_s = info.modified_s != 0 ? info.modified_s : now_s;
+    record.store_etag = info.etag;
+    record.version_id = info.version_id;
+    record.added_s = now_s;
+    return record;
+}
+
+Result<std::uint64_t> bytes_held(Catalog& catalog, PoolId pool) {
+    const auto accounts = catalog.accounts();
+    if (!accounts) return std::unexpected(accounts.error());
+    std::uint64_t bytes = 0;
+    for (const Account& account : *accounts) {
+        if (account.pool == pool) bytes += account.bytes;
+    }
+    return bytes;
 }
 
 Result<std::unique_ptr<Catalog>> open_sqlite_catalog(const std::string& path,

@@ -1,5 +1,6 @@
 #include "storage/local_driver.h"
 
+#include "conf/random_name.h"
 #include "storage/key.h"
 #include "storage/local_walk.h"
 #include "storage/streams.h"
@@ -10,7 +11,6 @@
 #include <cstdint>
 #include <ctime>
 #include <optional>
-#include <random>
 #include <utility>
 #include <vector>
 
@@ -36,10 +36,7 @@ constexpr std::string_view kTemporaryStart = ".tidepool-";
 constexpr std::string_view kTemporaryEnd = ".tmp";
 
 std::string new_temporary_name() {
-    // Of the system: two processes or nodes that share the folder never agree.
-    std::random_device random;
-    const std::uint64_t high = random();
-    return fmt::format("{}{:016x}{}", kTemporaryStart, high << 32 | random(), kTemporaryEnd);
+    return fmt::format("{}{}{}", kTemporaryStart, conf::random_name(), kTemporaryEnd);
 }
 
 bool is_our_temporary(std::string_view name) {
@@ -108,12 +105,8 @@ class Temporary {
 };
 
 Result<void> write_all(int fd, std::span<const char> bytes) {
-    while (!bytes.empty()) {
-        const ssize_t written = ::write(fd, bytes.data(), bytes.size());
-        if (written < 0 && errno == EINTR) continue;
-        if (written < 0) return std::unexpected(error_of(errno, "write"));
-        bytes = bytes.subspan(static_cast<std::size_t>(written));
-    }
+    if (const int failed = conf::write_all(fd, bytes); failed != 0)
+        return std::unexpected(error_of(failed, "write"));
     return {};
 }
 

@@ -1,6 +1,7 @@
 #include "storage/s3_driver.h"
 
 #include "conf/log.h"
+#include "conf/random_name.h"
 #include "storage/checked_source.h"
 #include "storage/s3_download.h"
 #include "storage/s3_object.h"
@@ -11,7 +12,6 @@
 
 #include <algorithm>
 #include <ctime>
-#include <random>
 #include <utility>
 
 #include <fmt/format.h>
@@ -35,8 +35,7 @@ ObjectMarker marker_of(const std::string& next) {
 }
 
 std::string probe_key() {
-    std::random_device random;
-    return fmt::format(".tidepool-probe/{:08x}{:08x}", random(), random());
+    return fmt::format(".tidepool-probe/{}", conf::random_name());
 }
 
 // What to mend, in words of the configuration.

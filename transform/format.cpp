@@ -40,6 +40,10 @@ std::string_view type_of(Format format) {
     return kFormats[static_cast<std::size_t>(format)].type;
 }
 
+std::string_view extension_of(Format format) {
+    return kFormats[static_cast<std::size_t>(format)].extension;
+}
+
 std::optional<Format> format_named(std::string_view name) {
     return find(name, &Row::name);
 }

@@ -7,6 +7,8 @@
 #include <tuple>
 #include <utility>
 
+#include <fmt/format.h>
+
 namespace tidepool::transform {
 
 namespace {
@@ -27,15 +29,15 @@ bool is_made_of(const VariantProfile& profile, std::string_view original_extensi
 
 // In which extension a format of the settings is kept; "original" is that of the original.
 std::string_view extension_of(std::string_view format, std::string_view original_extension) {
-    if (format == "original") return original_extension;
-    return format == "jpeg" ? "jpg" : format;
+    const auto known = format_named(format);
+    return known ? extension_of(*known) : original_extension;
 }
 
 std::vector<std::string> originals_of(const VariantProfile& profile, Format format,
                                       std::string_view extension) {
     std::vector<std::string> extensions;
-    const bool from_any = has(profile.formats, name_of(format)) &&
-                          extension == extension_of(name_of(format), extension);
+    const bool from_any =
+        has(profile.formats, name_of(format)) && extension == extension_of(format);
     for (const std::string_view original : kOriginalExtensions) {
         if (!is_made_of(profile, original)) continue;
         const bool own_format = has(profile.formats, "original") && original == extension;
@@ -153,6 +155,10 @@ std::optional<Order> find_order(const conf::Settings& settings, std::string_view
     if (profile == settings.profiles.end()) return std::nullopt;
     const auto number = static_cast<std::size_t>(profile - settings.profiles.begin());
     return order_of(settings, *profile, number, extension);
+}
+
+std::string VariantName::ending() const {
+    return fmt::format("{}{}.{}", size.empty() ? "" : "_", size, extension);
 }
 
 std::vector<VariantName> variants_of(const conf::Settings& settings,

@@ -62,6 +62,8 @@ std::optional<Order> find_order(const conf::Settings& settings, std::string_view
 struct VariantName {
     std::string size;
     std::string extension;
+    // "_small.webp", ".webp": what follows the image's UUID.
+    std::string ending() const;
 };
 
 // All variants of an original with this extension, in the order of the settings; with `at_upload`

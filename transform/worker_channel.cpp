@@ -110,13 +110,8 @@ Result<conf::Descriptor> receive_packet(int socket, std::span<char> into) {
 Result<conf::Descriptor> make_sealed_file(std::span<const char> bytes) {
     conf::Descriptor file(memfd_create("variant", MFD_CLOEXEC | MFD_ALLOW_SEALING));
     if (!file) return fail_errno(errno, "make a memory file");
-    std::size_t done = 0;
-    while (done < bytes.size()) {
-        const ssize_t count = write(file.get(), bytes.data() + done, bytes.size() - done);
-        if (count < 0 && errno == EINTR) continue;
-        if (count <= 0) return fail_errno(errno, "write a memory file");
-        done += static_cast<std::size_t>(count);
-    }
+    if (const int failed = conf::write_all(file.get(), bytes); failed != 0)
+        return fail_errno(failed, "write a memory file");
     if (fcntl(file.get(), F_ADD_SEALS, kSeals) != 0) return fail_errno(errno, "seal a memory file");
     return file;
 }

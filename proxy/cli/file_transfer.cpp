@@ -1,5 +1,7 @@
 #include "proxy/cli/file_transfer.h"
 
+#include "conf/descriptor.h"
+
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
@@ -11,20 +13,7 @@
 
 namespace tidepool::cli {
 
-namespace {
-
-// Regular files and pipes alike: all of it, however often the kernel takes less.
-Result<void> write_all(int fd, std::span<const char> bytes, const std::string& path) {
-    while (!bytes.empty()) {
-        const ssize_t count = ::write(fd, bytes.data(), bytes.size());
-        if (count < 0 && errno == EINTR) continue;
-        if (count < 0) return fail_errno(errno, path);
-        bytes = bytes.subspan(static_cast<std::size_t>(count));
-    }
-    return {};
-}
-
-}  // namespace
+namespace {}  // namespace
 
 FileSource::FileSource(std::string path, int fd, std::uint64_t size)
     : path_(std::move(path)), fd_(fd), size_(size) {}
@@ -96,7 +85,8 @@ Result<std::unique_ptr<FileSink>> FileSink::open(const std::string& path) {
 }
 
 Result<void> FileSink::write(std::span<const char> bytes) {
-    if (auto written = write_all(fd_, bytes, path_); !written) return written;
+    if (const int failed = conf::write_all(fd_, bytes); failed != 0)
+        return fail_errno(failed, path_);
     return look_.write(bytes);
 }
 

@@ -38,11 +38,6 @@ std::vector<serve::UrlShape> more_shapes(const std::vector<serve::KnownPool>& po
 
 }  // namespace
 
-std::shared_ptr<const serve::ServeRules> serve_rules(const conf::Settings& settings) {
-    return std::make_shared<const serve::ServeRules>(
-        serve::ServeRules{serve::CachePolicy(settings.cache_control), settings.types.allowed});
-}
-
 struct Instance::LoopThread {
     loop::Loop loop;
     http::Fetcher fetcher;
@@ -64,7 +59,7 @@ Instance::Instance(const conf::Settings& settings, OpenedStores stores,
       registry_(std::move(stores.registry)),
       pools_(std::move(stores.pools)),
       range_limit_(settings.limits.ranges),
-      rules_(serve_rules(settings)),
+      rules_(serve::serve_rules(settings)),
       signed_variants_(serve::SignedVariants::of(settings.variants, url_prefix_)),
       finder_(settings, rules_, *stores_),
       origin_(settings.origin, settings.shelf.slice_bytes, stores_->shelf(),
@@ -203,7 +198,7 @@ void Instance::start(const std::vector<ListenSocket>& open,
 void Instance::reload(const conf::Settings& settings) {
     {
         const std::lock_guard lock(rules_mutex_);
-        rules_ = serve_rules(settings);
+        rules_ = serve::serve_rules(settings);
         signed_variants_ = serve::SignedVariants::of(settings.variants, url_prefix_);
         range_limit_ = settings.limits.ranges;
         finder_.change_rules(rules_);

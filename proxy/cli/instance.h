@@ -90,7 +90,4 @@ class Instance {
     int done_fd_;
 };
 
-// What a configuration makes of the serving rules.
-std::shared_ptr<const serve::ServeRules> serve_rules(const conf::Settings& settings);
-
 }  // namespace tidepool::cli

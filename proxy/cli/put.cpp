@@ -38,16 +38,12 @@ Result<void> check_target(Workspace& workspace, const KnownPool& pool, std::uint
                     fmt::format("pool {} is for backups, which are made by the server", name));
     }
     if (pool.settings.max_size_bytes == 0) return {};
-    const auto accounts = workspace.catalog().accounts();
-    if (!accounts) return std::unexpected(accounts.error());
-    std::uint64_t used = 0;
-    for (const storage::Account& account : *accounts) {
-        if (account.pool == pool.id) used += account.bytes;
-    }
-    if (used + size <= pool.settings.max_size_bytes) return {};
+    const auto used = storage::bytes_held(workspace.catalog(), pool.id);
+    if (!used) return std::unexpected(used.error());
+    if (*used + size <= pool.settings.max_size_bytes) return {};
     return fail(
         ErrorKind::capped,
-        fmt::format("pool {} is full: {} of {} are used, and this is {}", name, human_size(used),
+        fmt::format("pool {} is full: {} of {} are used, and this is {}", name, human_size(*used),
                     human_size(pool.settings.max_size_bytes), human_size(size)));
 }
 
@@ -85,14 +81,8 @@ Result<ObjectRecord> store(Workspace& workspace, const KnownPool& pool, const st
     const auto info = driver.put(key, source, options);
     if (!info) return std::unexpected(info.error());
 
-    ObjectRecord object = storage::object_record(key, pool.id);
-    object.size = info->size;
-    object.sha256 = info->sha256;
-    object.content_type = options.content_type;
-    object.modified_s = info->modified_s != 0 ? info->modified_s : now_s();
-    object.store_etag = info->etag;
-    object.version_id = info->version_id;
-    object.added_s = now_s();
+    ObjectRecord object =
+        storage::object_record(key, pool.id, *info, options.content_type, now_s());
     const auto put = workspace.catalog().put_object(object);
     if (put) return object;
     std::string text = put.error().text;

@@ -17,22 +17,12 @@ struct RmArguments : CommonOptions {
 };
 
 // The pool it was removed from; "" where none had it.
-//
-// Bytes first: where this is interrupted in between, the row still says where the rest is to be
-// removed, so that doing it again ends it. With the row first, what is left in a bucket would be
-// known to nobody, and on a disk it would be adopted again.
 Result<std::string> remove(Workspace& workspace, const std::string& key) {
     const auto row = workspace.catalog().find(key);
     if (!row) return std::unexpected(row.error());
     if (*row) {
-        const auto driver = workspace.driver_of(**row);
-        if (!driver) return std::unexpected(driver.error());
-        if (auto removed = (*driver)->remove(key); !removed) {
+        if (auto removed = workspace.remove(**row); !removed)
             return std::unexpected(removed.error());
-        }
-        if (auto gone = workspace.catalog().remove_object(key, (*row)->pool); !gone) {
-            return std::unexpected(gone.error());
-        }
         return workspace.pool_name((*row)->pool);
     }
     const auto pool = workspace.find_on_disks(key);

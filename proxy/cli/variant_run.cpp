@@ -4,7 +4,6 @@
 #include "proxy/http/fetcher.h"
 #include "proxy/loop/loop.h"
 #include "proxy/loop/task.h"
-#include "proxy/serve/cache_policy.h"
 #include "proxy/serve/file_finder.h"
 #include "proxy/serve/origin.h"
 #include "proxy/serve/variant_maker.h"
@@ -27,10 +26,7 @@ constexpr conf::Milliseconds kPatience{3'600'000};
 struct VariantRun::Machinery {
     Machinery(const conf::Settings& settings, OpenedStores opened)
         : stores(std::move(opened.stores)),
-          finder(settings,
-                 std::make_shared<const serve::ServeRules>(serve::ServeRules{
-                     serve::CachePolicy(settings.cache_control), settings.types.allowed}),
-                 *stores),
+          finder(settings, serve::serve_rules(settings), *stores),
           origin(settings.origin, settings.shelf.slice_bytes, stores->shelf(),
                  stores->shelf_workers()),
           fetcher(loop, settings.origin.connections),

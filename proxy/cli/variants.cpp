@@ -155,16 +155,6 @@ int list(Workspace& workspace, const Selection& selection, const VariantsArgumen
     return 0;
 }
 
-// Bytes first, as `tidepool rm` does.
-Result<void> remove_one(Workspace& workspace, const ObjectRecord& row) {
-    const auto driver = workspace.driver_of(row);
-    if (!driver) return std::unexpected(driver.error());
-    if (auto removed = (*driver)->remove(row.key); !removed) return removed;
-    const auto gone = workspace.catalog().remove_object(row.key, row.pool);
-    if (!gone) return std::unexpected(gone.error());
-    return {};
-}
-
 int remove(Workspace& workspace, const Selection& selection, const VariantsArguments& arguments) {
     Sum sum;
     std::uint64_t failures = 0;
@@ -177,7 +167,7 @@ int remove(Workspace& workspace, const Selection& selection, const VariantsArgum
                 if (!is_selected_variant(selection, row)) return true;
                 if (is_meant) {
                     pace.hold_back();
-                    if (const auto removed = remove_one(workspace, row); !removed) {
+                    if (const auto removed = workspace.remove(row); !removed) {
                         ++failures;
                         failed(removed.error());
                         return true;
@@ -217,8 +207,7 @@ Result<std::vector<std::string>> missing_of(Workspace& workspace, const Selectio
     for (const transform::VariantName& name :
          transform::variants_of(workspace.settings(), key.extension, false)) {
         if (selection.profile && name.size != *selection.profile) continue;
-        std::string variant = fmt::format("{}{}{}.{}", *prefix, name.size.empty() ? "" : "_",
-                                          name.size, name.extension);
+        std::string variant = *prefix + name.ending();
         if (!known.contains(variant)) missing.push_back(std::move(variant));
     }
     return missing;

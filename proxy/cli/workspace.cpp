@@ -116,6 +116,15 @@ Result<storage::Driver*> Workspace::driver_of(const storage::ObjectRecord& objec
                 fmt::format("{} is in pool {}, {}", object.key, pool_name(object.pool), why));
 }
 
+Result<void> Workspace::remove(const storage::ObjectRecord& object) {
+    const auto driver = driver_of(object);
+    if (!driver) return std::unexpected(driver.error());
+    if (auto removed = (*driver)->remove(object.key); !removed) return removed;
+    const auto gone = catalog().remove_object(object.key, object.pool);
+    if (!gone) return std::unexpected(gone.error());
+    return {};
+}
+
 Result<const KnownPool*> Workspace::find_on_disks(std::string_view key) {
     for (const KnownPool& pool : pools_) {
         const bool is_folder = pool.settings.storage_type != conf::PoolSettings::Type::s3;

@@ -45,6 +45,12 @@ class Workspace {
     // The driver of the pool that a row names, misconfigured where the file has none of that name.
     Result<storage::Driver*> driver_of(const storage::ObjectRecord& object);
 
+    // Removes the bytes of the object that a row names, and then the row. Bytes first: where this
+    // is interrupted in between, the row still says where the rest is to be removed, so that doing
+    // it again ends it. With the row first, what is left in a bucket would be known to nobody, and
+    // on a disk it would be adopted again.
+    Result<void> remove(const storage::ObjectRecord& object);
+
     // The first local pool that has this key although the catalog may not know it yet (invariant
     // 11); null where none has.
     Result<const KnownPool*> find_on_disks(std::string_view key);

@@ -1,10 +1,10 @@
 #include "proxy/serve/b2_authorizer.h"
 
 #include "conf/quote.h"
+#include "conf/random_name.h"
 #include "storage/streams.h"
 
 #include <ctime>
-#include <random>
 #include <utility>
 
 #include <fmt/format.h>
@@ -155,10 +155,9 @@ std::expected<Granted, StoreFailure> B2Authorizer::authorize(const std::atomic<b
 
 Result<void> B2Authorizer::probe(const Granted& granted) {
     // Below the prefix that the token opens, which begins with the pool's.
-    std::random_device random;
     const std::string key =
-        fmt::format("{}.tidepool-probe/{:08x}{:08x}",
-                    granted.prefix.substr(settings_.path_prefix.size()), random(), random());
+        fmt::format("{}.tidepool-probe/{}", granted.prefix.substr(settings_.path_prefix.size()),
+                    conf::random_name());
     const storage::StoreRequest request =
         storage::S3Requests(settings_).friendly_head(key, granted.grant);
     const storage::StoreCall what{.pool = settings_.name, .key = key, .method = request.method};

@@ -60,6 +60,17 @@ std::vector<conf::PoolSettings> in_asking_order(const std::vector<KnownPool>& po
 
 }  // namespace
 
+bool ServeRules::allows(std::string_view type) const {
+    return std::ranges::any_of(allowed_types, [type](const std::string& pattern) {
+        return transform::type_matches(type, pattern);
+    });
+}
+
+std::shared_ptr<const ServeRules> serve_rules(const conf::Settings& settings) {
+    return std::make_shared<const ServeRules>(
+        ServeRules{CachePolicy(settings.cache_control), settings.types.allowed});
+}
+
 struct FileFinder::Flight {
     struct Waiter {
         loop::Loop& loop;
@@ -163,6 +174,13 @@ loop::Task<FileFinder::Found> FileFinder::find(loop::Loop& loop, std::string key
         cache_.put(key, found.file, looked_ms, generation);
     }
     land(key, flight, found);
+    co_return found;
+}
+
+loop::Task<FileFinder::Found> FileFinder::find_anew(loop::Loop& loop, std::string key) {
+    Found found = co_await find(loop, key);
+    // It may have joined one.
+    if (!found.file && !found.error) found = co_await find(loop, std::move(key));
     co_return found;
 }
 
@@ -505,9 +523,7 @@ Result<void> FileFinder::read_whole(const storage::OpenFile& file, bool to_memor
 }
 
 bool FileFinder::is_allowed(const ServeRules& rules, std::string_view key, std::string_view type) {
-    const bool allowed = std::ranges::any_of(rules.allowed_types, [&](const std::string& pattern) {
-        return transform::type_matches(type, pattern);
-    });
+    const bool allowed = rules.allows(type);
     if (!allowed) {
         refused_types_.fetch_add(1, std::memory_order_relaxed);
         conf::log_debug("not served key={} reason=\"type {} is not in types.allowed\"", key, type);

@@ -30,7 +30,12 @@ namespace tidepool::serve {
 struct ServeRules {
     CachePolicy policy;
     std::vector<std::string> allowed_types;
+
+    // Whether content of this type is served at all.
+    bool allows(std::string_view type) const;
 };
+// What a configuration makes of them.
+std::shared_ptr<const ServeRules> serve_rules(const conf::Settings& settings);
 
 // Shared by all loops; must outlive them. Every look at a disk is made by the workers of the pool
 // concerned, so a disk that hangs holds up only what must be read from it.
@@ -54,6 +59,9 @@ class FileFinder {
     // cache. Callers that ask for a key while it is being looked for share the look. Of what is in
     // a bucket the bytes are only given where they are on the shelf.
     loop::Task<Found> find(loop::Loop& loop, std::string key);
+    // The same for who knows that it may have been stored just now: no look that began before this
+    // call says that it is absent.
+    loop::Task<Found> find_anew(loop::Loop& loop, std::string key);
 
     // A bucket has said that it has no object of this key, whatever the catalog says: for
     // cache.freshness it is not asked again.

@@ -234,9 +234,7 @@ loop::Task<http::Response> FileHandler::respond_variant(const http::RequestHead&
         http::Response response = made_now(head, made, kNoStore);
         co_return response;
     }
-    FileFinder::Found found = co_await finder_.find(loop_, key);
-    // That look may have begun before the file was there.
-    if (!found.file && !found.error) found = co_await finder_.find(loop_, key);
+    FileFinder::Found found = co_await finder_.find_anew(loop_, key);
     if (found.error) co_return failed(head, key, *found.error);
     if (!found.file) co_return failed(head, key, {ErrorKind::busy, "it was removed again"});
     http::Response response =

@@ -5,7 +5,6 @@
 
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 namespace tidepool::serve {
 
@@ -18,12 +17,8 @@ Result<void> MemoryFile::make() {
 
 Result<void> MemoryFile::append(std::string_view bytes) {
     if (auto made = make(); !made) return made;
-    while (!bytes.empty()) {
-        const ssize_t count = write(file_.get(), bytes.data(), bytes.size());
-        if (count < 0 && errno == EINTR) continue;
-        if (count <= 0) return fail_errno(errno, "write a memory file");
-        bytes.remove_prefix(static_cast<std::size_t>(count));
-    }
+    if (const int failed = conf::write_all(file_.get(), bytes); failed != 0)
+        return fail_errno(failed, "write a memory file");
     return {};
 }
 

@@ -40,11 +40,6 @@ std::vector<std::string_view> segments_of(std::string_view path) {
     return segments;
 }
 
-// Without the other name of JPEG.
-std::string_view extension_of(transform::Format format) {
-    return format == transform::Format::jpeg ? "jpg" : transform::name_of(format);
-}
-
 }  // namespace
 
 std::string path_signature(const SigningPair& pair, std::string_view path, std::size_t bytes) {
@@ -101,7 +96,7 @@ std::optional<std::expected<std::string, SignedVariants::Refusal>> SignedVariant
     const auto options = transform::parse_variant_options(segments_of(between), *format);
     if (!options) return std::unexpected(Refusal{400, options.error()});
     return fmt::format("{}{}/{}_{}.{}", folder_, image.day, uuid, transform::size_name_of(*options),
-                       extension_of(*format));
+                       transform::extension_of(*format));
 }
 
 }  // namespace tidepool::serve

@@ -1,13 +1,11 @@
 #include "proxy/serve/variant_claims.h"
 
 #include "conf/log.h"
+#include "conf/random_name.h"
 
 #include <chrono>
-#include <random>
 #include <utility>
 #include <vector>
-
-#include <fmt/format.h>
 
 namespace tidepool::serve {
 
@@ -22,12 +20,6 @@ std::int64_t wall_clock_ms() {
         .count();
 }
 
-std::string new_owner() {
-    std::random_device random;
-    const std::uint64_t high = random();
-    return fmt::format("{:016x}", high << 32 | random());
-}
-
 std::string work_of(const std::string& key) {
     return "variant " + key;
 }
@@ -35,7 +27,7 @@ std::string work_of(const std::string& key) {
 }  // namespace
 
 VariantClaims::VariantClaims(loop::Loop& loop, Stores& stores)
-    : loop_(loop), stores_(stores), owner_(new_owner()) {}
+    : loop_(loop), stores_(stores), owner_(conf::random_name()) {}
 
 loop::Task<bool> VariantClaims::ask(const std::string& key) {
     const auto claimed =

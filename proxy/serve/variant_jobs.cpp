@@ -1,6 +1,7 @@
 #include "proxy/serve/variant_jobs.h"
 
 #include "conf/log.h"
+#include "conf/random_name.h"
 #include "proxy/serve/variant_maker.h"
 #include "storage/retry.h"
 
@@ -25,11 +26,6 @@ constexpr std::int64_t kFirstRetryS = 2;
 constexpr std::int64_t kMostRetryS = 3'600;
 // Days of trying, at an hour each.
 constexpr std::int64_t kMostAttempts = 100;
-
-std::string new_owner() {
-    return fmt::format("variants {:016x}",
-                       static_cast<std::uint64_t>(storage::random_part() * 0x1p62));
-}
 
 std::optional<std::string> key_of(const storage::JobRecord& job) {
     const auto payload = nlohmann::json::parse(job.payload, nullptr, false);
@@ -70,7 +66,7 @@ std::optional<std::int64_t> retry_after_s(const Error& error, std::int64_t attem
 }
 
 VariantJobs::VariantJobs(loop::Loop& loop, Stores& stores, VariantMaker& maker)
-    : loop_(loop), stores_(stores), maker_(maker), owner_(new_owner()) {}
+    : loop_(loop), stores_(stores), maker_(maker), owner_("variants " + conf::random_name()) {}
 
 void VariantJobs::start() {
     loop_.tasks().spawn(run(*this));

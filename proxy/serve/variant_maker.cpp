@@ -38,13 +38,6 @@ std::optional<std::string> original_key(const storage::ImageKey& variant,
                        storage::to_text(*variant.image), extension);
 }
 
-// The other way round.
-std::string variant_key(const storage::ImageKey& sibling, const transform::VariantName& name) {
-    return fmt::format("{}variants/{}/{}{}{}.{}", sibling.prefix, sibling.day,
-                       storage::to_text(*sibling.image), name.size.empty() ? "" : "_", name.size,
-                       name.extension);
-}
-
 // Of a catalog or a store: it is no word on what the original is.
 Error not_of_the_image(Error error) {
     if (error.kind == ErrorKind::corrupt) error.kind = ErrorKind::io;
@@ -109,12 +102,8 @@ std::optional<transform::Order> VariantMaker::order_of(std::string_view key) con
     auto order = transform::find_order(settings_, parsed.size, parsed.extension);
     if (!order) return std::nullopt;
     // What would not be served is not made either.
-    const auto rules = finder_.rules();
-    const std::string_view type = type_of(order->recipe.format);
-    const bool is_served = std::ranges::any_of(rules->allowed_types, [&](const auto& pattern) {
-        return transform::type_matches(type, pattern);
-    });
-    return is_served ? std::move(order) : std::nullopt;
+    if (!finder_.rules()->allows(type_of(order->recipe.format))) return std::nullopt;
+    return order;
 }
 
 // ---- who asks, and what is known
@@ -230,11 +219,12 @@ std::vector<VariantMaker::StandIn> VariantMaker::stand_ins(const std::string& ke
     const std::lock_guard lock(flight->mutex);
     if (flight->original_extension.empty()) return {};
     const storage::ImageKey parsed = storage::parse_image_key(key);
+    const std::string prefix = *storage::variants_prefix(key);
     const transform::VariantName wanted{std::string(parsed.size), std::string(parsed.extension)};
     std::vector<StandIn> found;
     for (const transform::StandIn& stand_in :
          transform::stand_ins_of(settings_, wanted, flight->original_extension))
-        found.push_back({variant_key(parsed, stand_in.name), stand_in.is_quick});
+        found.push_back({prefix + stand_in.name.ending(), stand_in.is_quick});
     return found;
 }
 
@@ -318,10 +308,8 @@ loop::Task<std::optional<VariantMaker::Outcome>> VariantMaker::wait_for_claim(
     co_return Outcome{std::move(stored.error()), nullptr, {}, {}};
 }
 
-// As far as it can be said, and not by a look of somebody else's that may have begun before it was.
 loop::Task<Result<bool>> VariantMaker::is_stored(const std::string& key) {
-    FileFinder::Found found = co_await finder_.find(home_, key);
-    if (!found.file && !found.error) found = co_await finder_.find(home_, key);
+    FileFinder::Found found = co_await finder_.find_anew(home_, key);
     if (found.error) co_return std::unexpected(std::move(*found.error));
     co_return found.file != nullptr;
 }
@@ -378,11 +366,11 @@ loop::Task<> VariantMaker::add_others(std::string_view beginning, VariantLane la
     if (workers_.counters(lane).waiting.load() > 0) co_return;
     const std::string asked = pieces.front().key;
     const Home home = pieces.front().home;
-    const storage::ImageKey parsed = storage::parse_image_key(asked);
+    const std::string prefix = *storage::variants_prefix(asked);
     const std::string extension(extension_of(home.original));
     for (const transform::VariantName& name : transform::variants_of(settings_, extension, false)) {
         if (pieces.size() >= VariantWorkers::kMostAtOnce) co_return;
-        std::string key = variant_key(parsed, name);
+        std::string key = prefix + name.ending();
         auto order = order_of(key);
         if (!order || !order->profile || key == asked) continue;
         if (!settings_.profiles[*order->profile].together) continue;

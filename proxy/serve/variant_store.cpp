@@ -1,13 +1,14 @@
 #include "proxy/serve/variant_store.h"
 
-#include "conf/digest.h"
 #include "conf/log.h"
+#include "storage/checked_source.h"
 #include "storage/local_driver.h"
 #include "storage/streams.h"
 
-#include <algorithm>
 #include <ctime>
+#include <span>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -20,29 +21,6 @@ constexpr unsigned kTries = 2;
 // Calls to buckets at a time. They wait for the network, not for a processor.
 constexpr unsigned kThreads = 4;
 constexpr std::size_t kReadBytes = 256 * 1024;
-
-// Reads all of the file, a piece at a time.
-template <class Take>
-Result<void> read_all(const storage::OpenFile& file, Take take) {
-    std::string chunk;
-    for (std::uint64_t offset = 0; offset < file.identity().size; offset += chunk.size()) {
-        chunk.resize(static_cast<std::size_t>(
-            std::min<std::uint64_t>(kReadBytes, file.identity().size - offset)));
-        if (auto read = file.read(offset, chunk); !read) return read;
-        if (Result<void> taken = take(chunk); !taken) return taken;
-    }
-    return {};
-}
-
-Result<conf::Sha256Digest> digest_of(const storage::OpenFile& file) {
-    conf::Sha256 sha256;
-    auto read = read_all(file, [&](std::string_view bytes) -> Result<void> {
-        sha256.update(bytes);
-        return {};
-    });
-    if (!read) return std::unexpected(std::move(read.error()));
-    return sha256.finish();
-}
 
 }  // namespace
 
@@ -73,14 +51,11 @@ loop::Task<Result<void>> VariantStore::require_room(const conf::PoolSettings& po
     Stores& stores = finder_.stores();
     const auto id = stores.id_of(pool.name);
     if (pool.max_size_bytes == 0 || !id) co_return Result<void>{};
-    const auto accounts = co_await loop::offload(loop_, stores.catalog_workers(), loop::Lane::quick,
-                                                 [&] { return stores.catalog()->accounts(); });
-    if (!accounts) co_return std::unexpected(accounts.error());
-    std::uint64_t used = 0;
-    for (const storage::Account& account : *accounts) {
-        if (account.pool == *id) used += account.bytes;
-    }
-    if (used + bytes <= pool.max_size_bytes) co_return Result<void>{};
+    const auto used =
+        co_await loop::offload(loop_, stores.catalog_workers(), loop::Lane::quick,
+                               [&] { return storage::bytes_held(*stores.catalog(), *id); });
+    if (!used) co_return std::unexpected(used.error());
+    if (*used + bytes <= pool.max_size_bytes) co_return Result<void>{};
     co_return fail(ErrorKind::capped, fmt::format("pool {} is full (max_size)", pool.name));
 }
 
@@ -113,10 +88,11 @@ loop::Task<Result<void>> VariantStore::put_remote(const Home& home,
     const std::shared_ptr<storage::Driver> driver = driver_of(home.pool);
     const auto info = co_await loop::offload(
         loop_, workers_, loop::Lane::bulk, [&]() -> Result<storage::ObjectInfo> {
-            const auto sha256 = digest_of(*variant.file);
-            if (!sha256) return std::unexpected(sha256.error());
+            storage::FileSource source(variant.file);
             storage::PutOptions options;
             options.size = variant.file->identity().size;
+            const auto sha256 = storage::hash_source(source, options.size);
+            if (!sha256) return std::unexpected(sha256.error());
             options.sha256 = *sha256;
             options.content_type = variant.content_type;
             options.cache_control = cache_control;
@@ -129,19 +105,11 @@ loop::Task<Result<void>> VariantStore::put_remote(const Home& home,
                 if (auto removed = driver->remove(variant.key); !removed)
                     return std::unexpected(std::move(removed.error()));
             }
-            storage::FileSource source(variant.file);
             return driver->put(variant.key, source, options);
         });
     if (!info) co_return std::unexpected(info.error());
-    const std::int64_t now_s = std::time(nullptr);
-    storage::ObjectRecord row = storage::object_record(variant.key, *id);
-    row.size = info->size;
-    row.sha256 = info->sha256;
-    row.content_type = variant.content_type;
-    row.modified_s = info->modified_s != 0 ? info->modified_s : now_s;
-    row.store_etag = info->etag;
-    row.version_id = info->version_id;
-    row.added_s = now_s;
+    const storage::ObjectRecord row =
+        storage::object_record(variant.key, *id, *info, variant.content_type, std::time(nullptr));
     // Before the row: who finds the row shall find the bytes near.
     co_await shelve(row, home.pool, variant);
     auto written = co_await write_down(row);
@@ -194,10 +162,15 @@ loop::Task<> VariantStore::shelve(const storage::ObjectRecord& row,
         loop_, *finder_.stores().shelf_workers(), loop::Lane::bulk, [&]() -> Result<void> {
             auto filling = shelf->begin(name);
             if (!filling) return std::unexpected(std::move(filling.error()));
-            auto copied = read_all(
-                *variant.file, [&](std::string_view bytes) { return (*filling)->append(bytes); });
-            if (!copied) return copied;
-            return (*filling)->commit(row.sha256);
+            storage::FileSource source(variant.file);
+            std::vector<char> chunk(kReadBytes);
+            while (true) {
+                const auto count = source.read(chunk);
+                if (!count) return std::unexpected(count.error());
+                if (*count == 0) return (*filling)->commit(row.sha256);
+                auto appended = (*filling)->append(std::span(chunk).first(*count));
+                if (!appended) return appended;
+            }
         });
     if (!shelved)
         conf::log_warn("variant not shelved key={} reason=\"{}\"", row.key, shelved.error().text);

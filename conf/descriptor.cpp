@@ -1,0 +1,15 @@
+#include "conf/descriptor.h"
+
+namespace tidepool::conf {
+
+int write_all(int fd, std::span<const char> bytes) {
+    while (!bytes.empty()) {
+        const ssize_t count = ::write(fd, bytes.data(), bytes.size());
+        if (count < 0 && errno == EINTR) continue;
+        if (count < 0) return errno;
+        bytes = bytes.subspan(static_cast<std::size_t>(count));
+    }
+    return 0;
+}
+
+}  // namespace tidepool::conf
