@@ -9,6 +9,9 @@
 
 namespace tidepool::serve {
 
+// For answers whose lifetime is no matter of the configuration.
+inline constexpr std::string_view kNoStore = "Cache-Control: no-store\r\n";
+
 // The rules of the configuration, the first that matches deciding.
 class CachePolicy {
   public:

@@ -5,7 +5,6 @@
 #include "storage/key.h"
 
 #include <algorithm>
-#include <chrono>
 #include <utility>
 
 #include <fmt/format.h>
@@ -18,11 +17,8 @@ constexpr std::string_view kAllow = "Allow: GET, HEAD, OPTIONS\r\n";
 // The longest that a client is told to wait; a budget may be used up for the rest of the day.
 constexpr std::int64_t kMostRetryS = 3600;
 constexpr std::size_t kMostCdnLoop = 1024;
-// How often, at most, a client's variant is looked at while something might stand in for it.
-constexpr conf::Milliseconds kLookAgain{500};
 constexpr std::string_view kText = "text/plain; charset=utf-8";
 constexpr std::string_view kJson = "application/json";
-constexpr std::string_view kNoStore = "Cache-Control: no-store\r\n";
 
 bool is_conditional(const http::RequestHead& head) {
     using http::Known;
@@ -60,11 +56,6 @@ bool is_ranged(const http::RequestHead& head, const CachedFile& file, std::int64
 // The client names JSON in Accept; who takes anything gets text.
 bool wants_json(const http::RequestHead& head) {
     return head.single("accept").find(kJson) != std::string_view::npos;
-}
-
-// While it is being made.
-bool is_not_ready(const VariantMaker::Outcome& variant) {
-    return variant.error && variant.error->kind == ErrorKind::timed_out && !variant.error->store;
 }
 
 // For programs; they do not change.
@@ -213,126 +204,6 @@ loop::Task<http::Response> FileHandler::respond_file(const http::RequestHead& he
         co_return response;
     }
     co_return present(head, choice, std::move(file), was_cached);
-}
-
-// No pool has this variant. Once it is made it is found as any other file.
-loop::Task<http::Response> FileHandler::respond_variant(const http::RequestHead& head,
-                                                        std::string key) {
-    const conf::VariantSettings& settings = variants_->settings();
-    const std::uint64_t until_ms =
-        loop_.now_ms() + static_cast<std::uint64_t>(settings.wait_timeout.count());
-    const auto first_wait = std::min(settings.first_hit_wait, settings.wait_timeout);
-    VariantMaker::Outcome made = co_await variants_->make(loop_, key, first_wait);
-    while (is_not_ready(made) && left_until(until_ms).count() > 0) {
-        const auto wait = std::min(left_until(until_ms), std::max(first_wait, kLookAgain));
-        if (auto stand_in = co_await respond_stand_in(head, key, wait))
-            co_return std::move(*stand_in);
-        made = co_await variants_->make(loop_, key, std::min(left_until(until_ms), wait));
-    }
-    if (made.error) co_return not_made(head, key, *made.error);
-    if (made.unstored) {
-        http::Response response = made_now(head, made, kNoStore);
-        co_return response;
-    }
-    FileFinder::Found found = co_await finder_.find_anew(loop_, key);
-    if (found.error) co_return failed(head, key, *found.error);
-    if (!found.file) co_return failed(head, key, {ErrorKind::busy, "it was removed again"});
-    http::Response response =
-        co_await respond_file(head, std::move(key), std::move(found.file), false);
-    co_return response;
-}
-
-conf::Milliseconds FileHandler::left_until(std::uint64_t until_ms) const {
-    const std::uint64_t now_ms = loop_.now_ms();
-    return conf::Milliseconds(until_ms > now_ms ? until_ms - now_ms : 0);
-}
-
-// Another variant of the image in the place of this one, which is still being made: one that is
-// ready, else one that is within that time.
-loop::Task<std::optional<http::Response>> FileHandler::respond_stand_in(
-    const http::RequestHead& head, const std::string& key, conf::Milliseconds wait) {
-    const std::vector<VariantMaker::StandIn> stand_ins = variants_->stand_ins(key);
-    for (const VariantMaker::StandIn& other : stand_ins) {
-        FileFinder::Found found = co_await finder_.find(loop_, other.key);
-        if (!found.file) continue;
-        auto response = co_await stand_in(head, other.key, std::move(found.file));
-        if (response) co_return response;
-    }
-    for (const VariantMaker::StandIn& other : stand_ins) {
-        if (!other.is_quick) continue;
-        const VariantMaker::Outcome made = co_await variants_->make(loop_, other.key, wait);
-        if (is_not_ready(made)) break;  // neither would others be
-        if (made.error) continue;
-        if (made.unstored) co_return made_now(head, made, stand_in_fields(other.key));
-        FileFinder::Found found = co_await finder_.find(loop_, other.key);
-        if (!found.file) continue;
-        auto response = co_await stand_in(head, other.key, std::move(found.file));
-        if (response) co_return response;
-    }
-    co_return std::nullopt;
-}
-
-// A stand-in is seen for seconds, by the one who asked: it lives under a name that is not its own.
-std::string FileHandler::stand_in_fields(std::string_view key) const {
-    const auto lifetime =
-        std::chrono::duration_cast<std::chrono::seconds>(variants_->settings().stand_in_lifetime);
-    return fmt::format(
-        "Content-Location: /{}\r\nCache-Control: private, max-age={}\r\nCDN-Cache-Control: "
-        "no-store\r\nCloudflare-CDN-Cache-Control: no-store\r\n{}",
-        storage::encode_path(key), lifetime.count(), kStatusStandIn);
-}
-
-// Nothing where its bytes cannot be had now. Whole: it has no validator that fits the name.
-loop::Task<std::optional<http::Response>> FileHandler::stand_in(
-    const http::RequestHead& head, std::string_view key, std::shared_ptr<const CachedFile> file) {
-    if (!file->location.empty()) co_return std::nullopt;
-    const std::uint64_t size = file->identity.size;
-    const bool has_body = head.method == http::Method::get && size > 0;
-    Bodies bodies;
-    if (has_body && file->held == CachedFile::Held::remote) {
-        auto body = co_await origin_.open({loop_, fetcher_}, file->remote, {0, size}, {});
-        if (!body) co_return std::nullopt;
-        bodies.push_back(std::move(*body));
-    }
-    http::Response response = head_of(file->content_type, size, stand_in_fields(key));
-    if (has_body) response.parts.push_back(slice(file, 0, size, bodies, 0));
-    response.source = file->remote ? http::Source::origin : http::Source::disk;
-    response.owner = std::move(file);
-    co_return response;
-}
-
-http::Response FileHandler::head_of(std::string_view content_type, std::uint64_t size,
-                                    std::string_view fields) {
-    http::Response response;
-    response.head = fmt::format(
-        "HTTP/1.1 200 OK\r\nContent-Type: {}\r\nContent-Length: {}\r\nX-Content-Type-Options: "
-        "nosniff\r\n{}",
-        content_type, size, fields);
-    response.body_bytes = size;
-    return response;
-}
-
-http::Response FileHandler::not_made(const http::RequestHead& head, std::string_view key,
-                                     const Error& error) {
-    if (error.store) return failed(head, key, error);
-    if (error.kind == ErrorKind::not_found) return absent(head, key, kStatusAbsentMiss);
-    if (error.kind == ErrorKind::corrupt)
-        return problem(&head, 422, key, "the original cannot be decoded");
-    if (error.kind == ErrorKind::too_large)
-        return problem(&head, 422, key, "the original is too large");
-    return failed(head, key, error);
-}
-
-// What no pool has (yet): it goes with this answer.
-http::Response FileHandler::made_now(const http::RequestHead& head,
-                                     const VariantMaker::Outcome& variant,
-                                     std::string_view fields) {
-    const std::uint64_t size = variant.unstored->identity().size;
-    http::Response response = head_of(type_of(variant.format), size, fields);
-    response.source = http::Source::disk;
-    if (head.method == http::Method::get && size > 0)
-        response.parts.push_back(http::FilePart{variant.unstored, &variants_->readers(), 0, size});
-    return response;
 }
 
 // The body comes from a bucket. Its head is sent once the first bytes are here, so that whatever is

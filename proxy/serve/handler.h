@@ -90,8 +90,7 @@ class FileHandler final : public http::Handler {
                                                                const std::string& key,
                                                                conf::Milliseconds wait);
     loop::Task<std::optional<http::Response>> stand_in(const http::RequestHead& head,
-                                                       std::string_view key,
-                                                       std::shared_ptr<const CachedFile> file);
+                                                       const std::string& key);
     std::string stand_in_fields(std::string_view key) const;
     conf::Milliseconds left_until(std::uint64_t until_ms) const;
     http::Response not_made(const http::RequestHead& head, std::string_view key,
