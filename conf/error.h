@@ -40,6 +40,7 @@ struct StoreDetail {
     std::string code{};                   // the store's own word, "NoSuchKey"
     std::string request_id{};             // by which the store's people find the request
     std::chrono::seconds retry_after{0};  // that the store asked for; 0 = it did not
+    bool resets_daily = false;            // what is capped is so until midnight UTC
     bool unauthorized = false;  // nothing can be read now, for want of a download authorization
 };
 

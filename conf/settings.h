@@ -163,6 +163,20 @@ struct ShelfSettings {
     bool operator==(const ShelfSettings&) const = default;
 };
 
+// [jobs]: background work, durable in the catalog: moves, deletions and the like.
+struct JobSettings {
+    unsigned threads = 4;              // jobs at a time; 0 = this process does none. 0..256
+    Milliseconds keep{2'592'000'000};  // how long those that ended stay listed. 1h..10y
+    bool operator==(const JobSettings&) const = default;
+};
+
+// [move]
+struct MoveSettings {
+    // How long copies that an image left behind are kept, for who is still reading them. 0..30d
+    Milliseconds grace{600'000};
+    bool operator==(const MoveSettings&) const = default;
+};
+
 // [origin]: fetching from S3 pools while a client waits. All times lie below the edge's.
 struct OriginSettings {
     Milliseconds connect_timeout{5'000};      // TCP and TLS. 100ms..60s
@@ -292,6 +306,10 @@ struct PoolSettings {
     std::int64_t daily_class_c_calls = 0;  // lists, copies, authorizations. 0..1e12
     std::uint64_t daily_egress_bytes = 0;  // "daily_egress". 0..1PiB
     unsigned budget_warning_percent = 80;  // 1..100
+    // What background work may do with this pool; what visitors ask for does not count.
+    unsigned jobs = 4;                      // at a time. 1..256
+    std::uint64_t job_bandwidth_bytes = 0;  // "job_bandwidth": a second; 0 = no limit. 0..1TiB
+    unsigned job_requests = 0;              // a second; 0 = no limit. 0..100000
     Milliseconds debug_disk_delay{
         0};  // for tests: every disk call of this pool takes this much longer. 0..60s
     bool operator==(const PoolSettings&) const = default;
@@ -310,6 +328,8 @@ struct Settings {
     LogSettings log;
     CatalogSettings catalog;
     ShelfSettings shelf;
+    JobSettings jobs;
+    MoveSettings move;
     OriginSettings origin;
     VariantSettings variants;
     std::vector<VariantProfile> profiles = default_profiles();

@@ -281,6 +281,9 @@ std::vector<Field<PoolSettings>> pool_fields() {
         field("daily_class_c_calls", &S::daily_class_c_calls, Count{0, kMostCalls}),
         field("daily_egress", &S::daily_egress_bytes, Size{0, kMostPoolBytes}),
         field("budget_warning_percent", &S::budget_warning_percent, Count{1, 100}),
+        field("jobs", &S::jobs, Count{1, 256}),
+        field("job_bandwidth", &S::job_bandwidth_bytes, Size{0, kTiB}),
+        field("job_requests", &S::job_requests, Count{0, 100'000}),
         field("debug_disk_delay", &S::debug_disk_delay, Duration{0s, 60s}),
     };
 }
@@ -308,6 +311,10 @@ std::vector<SectionSchema> make_schema() {
                 {field("level", &LogSettings::level, Choice{{"debug", "info", "warn", "error"}})}),
         section("catalog", &S::catalog, catalog_fields()),
         section("shelf", &S::shelf, shelf_fields()),
+        section("jobs", &S::jobs,
+                {field("threads", &JobSettings::threads, Count{0, 256}),
+                 field("keep", &JobSettings::keep, Duration{1h, 3650 * 24h})}),
+        section("move", &S::move, {field("grace", &MoveSettings::grace, Duration{0s, 30 * 24h})}),
         section("origin", &S::origin, origin_fields()),
         section("variants", &S::variants, variant_fields()),
         repeated_section("profile", &S::profiles, profile_fields()),

@@ -21,6 +21,7 @@ enum class Adoption : std::uint8_t {
     changed,    // the row of the same pool said otherwise and was brought up to date
     unchanged,  // the row of the same pool says the same
     foreign,    // the row names another pool, which keeps it
+    deleted,    // it belongs to an image that was deleted: there is no row, and none was made
 };
 
 // Safe from any thread. Calls block on a disk or a server: never made on an event loop.
@@ -40,6 +41,9 @@ class Catalog {
     // The row of this key. Fast: prepared, and without a lock that a writer holds.
     virtual Result<std::optional<ObjectRecord>> find(std::string_view key) = 0;
 
+    // The same, and whether it belongs to an image that was deleted.
+    virtual Result<Location> locate(std::string_view key) = 0;
+
     using SaveScan = std::function<ScanRecord(std::span<const Adoption>)>;
     // Takes in what a look at a pool found. It never takes a key away from another pool. Of a row
     // that is brought up to date, what the record leaves open (hash, type) is kept where the
@@ -55,6 +59,13 @@ class Catalog {
     // of another pool, the bytes there are the caller's to remove.
     virtual Result<std::optional<ObjectRecord>> put_object(const ObjectRecord& object) = 0;
 
+    // Makes or replaces the row of a variant that was stored beside its original. Conflict, and
+    // nothing changes, where the original is in another pool by now; not_found where the image was
+    // deleted, or where the original has no row, unless it `may_lack_row`.
+    virtual Result<std::optional<ObjectRecord>> put_variant(const ObjectRecord& variant,
+                                                            std::string_view original,
+                                                            bool may_lack_row) = 0;
+
     // Notes the SHA-256 of an object in the row that still says of it what the record does (pool,
     // size, ETag, version) and has none yet. False where there is no such row; none is made.
     virtual Result<bool> learn_digest(const ObjectRecord& object) = 0;
@@ -62,10 +73,10 @@ class Catalog {
     // False where there is no row of this key and pool.
     virtual Result<bool> remove_object(std::string_view key, PoolId pool) = 0;
 
-    // Says that these objects, all now in `from`, are in `to`; `objects` carry what the store there
-    // said (ETag, version). ErrorKind::conflict, and nothing changed, where one is not in `from`.
-    virtual Result<void> move_objects(std::span<const ObjectRecord> objects, PoolId from, PoolId to,
-                                      std::int64_t now_s) = 0;
+    // Changes where objects are, all or none. Conflict where a row is not in the pool, or not of
+    // the size and SHA-256 that is said of it, where the image has a further object that is not in
+    // `to`, or was deleted, and where the job is no longer its owner's.
+    virtual Result<void> relocate(const Relocation& relocation) = 0;
 
     // At most `limit` objects whose keys start with `prefix`, of one pool or of all, by the bytes
     // of their keys, from the first key above `after`.
@@ -78,6 +89,18 @@ class Catalog {
 
     virtual Result<std::optional<ImageRecord>> find_image(const Uuid& image) = 0;
     virtual Result<void> put_image(const ImageRecord& image) = 0;
+
+    // From now on the image's keys are located as deleted, and nothing of it is adopted; the job,
+    // queued with it, is to remove what there is. Doing it again gives the open job, or queues it
+    // again. An image that is not known is deleted just the same: other programs' files may be
+    // there.
+    virtual Result<JobId> begin_deletion(const Uuid& image, const NewJob& job,
+                                         std::int64_t now_s) = 0;
+    virtual Result<bool> is_deleted(const Uuid& image) = 0;
+    // All of it is gone: forgets what else is known of the image (its row, its views).
+    virtual Result<void> end_deletion(const Uuid& image) = 0;
+    // Images deleted before this may come back; gives how many there were.
+    virtual Result<std::size_t> forget_deletions(std::int64_t before_s) = 0;
 
     // Grows with each change of objects or pools by another process; what this one changes does not
     // count.
@@ -116,14 +139,29 @@ class Catalog {
 
     // --- jobs -----------------------------------------------------------------------------------
 
-    // The id of the new job, or of the open one (queued, running, paused) with its dedup key.
-    virtual Result<JobId> queue_job(const NewJob& job, std::int64_t now_s) = 0;
-    // The due job of the lowest priority number, longest due first, among those of these types
-    // (none = any) that are queued or whose lease has run out. It is `owner`'s until the lease
-    // ends; its attempts have been counted up.
-    virtual Result<std::optional<JobRecord>> take_job(std::span<const std::string> types,
-                                                      std::string_view owner, std::int64_t now_s,
-                                                      std::int64_t lease_s) = 0;
+    // The ids of the new jobs, or of the open ones (queued, running, paused) with their dedup keys.
+    // All or none.
+    virtual Result<std::vector<JobId>> queue_jobs(std::span<const NewJob> jobs,
+                                                  std::int64_t now_s) = 0;
+    Result<JobId> queue_job(const NewJob& job, std::int64_t now_s);
+    // Where there is work, by lane, then priority. Cheap however many jobs there are.
+    virtual Result<std::vector<OpenLane>> open_lanes() = 0;
+    struct LaneWant {
+        std::string lane;
+        std::size_t jobs = 1;  // at most
+    };
+    // Due jobs of these lanes that are queued or whose lease has run out, the lowest priority
+    // number first, then the longest due. They are `owner`'s until the lease ends; their attempts
+    // have been counted up. One that was lost kMostLost times in a row fails instead ("poisoned").
+    virtual Result<std::vector<JobRecord>> take_jobs(std::span<const LaneWant> wants,
+                                                     std::string_view owner, std::int64_t now_s,
+                                                     std::int64_t lease_s) = 0;
+    static constexpr std::int64_t kMostLost = 20;
+    // Of the jobs that run; some may have gone.
+    virtual Result<std::vector<std::string>> lease_owners() = 0;
+    // What this owner had may be taken at once, or, where it was lost before, after a growing
+    // while; gives how many jobs that are.
+    virtual Result<std::size_t> drop_leases(std::string_view owner, std::int64_t now_s) = 0;
     // The following say false where the job is no longer `owner`'s: stop working on it.
     virtual Result<bool> renew_job(JobId job, std::string_view owner, std::int64_t lease_until_s,
                                    std::string_view progress) = 0;
@@ -134,9 +172,17 @@ class Catalog {
     // its lease gone); queued, at once and with no attempts, from paused, failed or cancelled.
     // False where the job's state does not allow it.
     virtual Result<bool> set_job_state(JobId job, JobRecord::State state, std::int64_t now_s) = 0;
+    // Comes back when it is due, as if it had not been taken.
+    virtual Result<bool> put_off_job(JobId job, std::string_view owner, std::int64_t until_s) = 0;
     virtual Result<std::optional<JobRecord>> find_job(JobId job) = 0;
     virtual Result<std::vector<JobRecord>> list_jobs(const JobFilter& filter,
                                                      std::size_t limit) = 0;
+    // By type, then state; of one batch, or of all ("").
+    virtual Result<std::vector<JobCount>> count_jobs(std::string_view batch) = 0;
+    // The open one (queued, running, paused) of this key.
+    virtual Result<std::optional<JobRecord>> find_open_job(std::string_view dedup_key) = 0;
+    // True: there was a queued job of this key, and it is cancelled.
+    virtual Result<bool> cancel_queued_job(std::string_view dedup_key, std::int64_t now_s) = 0;
     // Forgets jobs that are done, failed or cancelled since before this; gives how many.
     virtual Result<std::size_t> forget_jobs(std::int64_t finished_before_s) = 0;
 

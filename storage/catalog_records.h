@@ -73,6 +73,12 @@ struct ImageRecord {
     bool operator==(const ImageRecord&) const = default;
 };
 
+// What a key is found to be.
+struct Location {
+    std::optional<ObjectRecord> row;
+    bool is_deleted = false;  // its image was deleted, whatever is still there
+};
+
 // What a pool holds of one role.
 struct Account {
     PoolId pool = 0;
@@ -106,6 +112,10 @@ struct JobRecord {
     std::string error_text;
     std::string progress;   // JSON: where the next attempt goes on
     std::string dedup_key;  // "" = may be queued any number of times
+    std::string lane;       // what limits how many run at a time; its type where nothing else does
+    std::string batch;      // of the command or sweep that queued it; "" = none
+    // Attempts in a row that ended with their process, not with a result.
+    std::int64_t lost = 0;
     bool operator==(const JobRecord&) const = default;
 };
 
@@ -115,6 +125,27 @@ struct NewJob {
     std::string dedup_key{};  // while a job of this key is open, queueing it again gives that job
     int priority = 100;
     std::int64_t not_before_s = 0;
+    std::string lane{};   // "" = its type
+    std::string batch{};  // "" = none
+};
+
+// Who works on a job: what changes anything in its name names both.
+struct JobLease {
+    JobId job = 0;
+    std::string owner{};
+};
+
+// Jobs of one lane that are queued or run, of one priority.
+struct OpenLane {
+    std::string lane;
+    int priority = 0;
+    std::int64_t next_run_s = 0;  // of the first of them
+};
+
+struct JobCount {
+    std::string type;
+    JobRecord::State state = JobRecord::State::queued;
+    std::uint64_t count = 0;
 };
 
 struct JobFailure {
@@ -124,9 +155,24 @@ struct JobFailure {
 };
 
 struct JobFilter {
-    std::string type{};  // "" = any
+    std::string type{};   // "" = any
+    std::string batch{};  // "" = any
     std::optional<JobRecord::State> state{};
     JobId after = 0;  // only higher ids
+};
+
+// That objects change their pool. They are as their new store has them (etag, version, SHA-256),
+// but for `pool`, which is still the old one.
+struct Relocation {
+    std::vector<ObjectRecord> objects;
+    PoolId to = 0;
+    // Whose objects these are, all of them but for those that are in `to` already.
+    std::optional<Uuid> image{};
+    std::int64_t now_s = 0;
+    // Queued with it: what is to be done about the copies that stay behind.
+    std::vector<NewJob> then{};
+    // The job that does it, which is finished with it. 0: none.
+    JobLease by{};
 };
 
 // How often an image was asked for, at the origin.

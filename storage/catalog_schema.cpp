@@ -133,7 +133,25 @@ CREATE TABLE claims (
 ) STRICT, WITHOUT ROWID;
 )sql";
 
-constexpr std::array<const char*, 2> kMigrations{kFirst, kSecond};
+// Jobs are found by lane, as each has a limit of its own; the first of a (lane, priority) is one
+// descent. deletions: images whose keys are gone whatever is still stored.
+constexpr const char* kThird = R"sql(
+ALTER TABLE jobs ADD COLUMN lane TEXT NOT NULL DEFAULT '';
+ALTER TABLE jobs ADD COLUMN batch TEXT NOT NULL DEFAULT '';
+ALTER TABLE jobs ADD COLUMN lost INTEGER NOT NULL DEFAULT 0;
+UPDATE jobs SET lane = type;
+DROP INDEX jobs_due;
+CREATE INDEX jobs_due ON jobs (lane, priority, next_run_s) WHERE state IN (0, 1);
+CREATE INDEX jobs_by_batch ON jobs (batch, type, state);
+CREATE INDEX jobs_leased ON jobs (lease_owner) WHERE state = 1;
+CREATE INDEX images_by_pool ON images (pool);
+CREATE TABLE deletions (
+    image BLOB NOT NULL PRIMARY KEY,
+    deleted_s INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+)sql";
+
+constexpr std::array<const char*, 3> kMigrations{kFirst, kSecond, kThird};
 
 [[noreturn]] void refuse(const sqlite::Connection& connection, const std::string& why) {
     throw sqlite::Failure{

@@ -63,6 +63,12 @@ ObjectRecord object_record(std::string key, PoolId pool, const ObjectInfo& info,
     return record;
 }
 
+Result<JobId> Catalog::queue_job(const NewJob& job, std::int64_t now_s) {
+    const auto ids = queue_jobs({&job, 1}, now_s);
+    if (!ids) return std::unexpected(ids.error());
+    return ids->front();
+}
+
 Result<std::uint64_t> bytes_held(Catalog& catalog, PoolId pool) {
     const auto accounts = catalog.accounts();
     if (!accounts) return std::unexpected(accounts.error());

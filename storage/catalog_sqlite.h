@@ -42,19 +42,26 @@ class SqliteCatalog final : public Catalog {
     SqliteCatalog(std::string path, const SqliteOptions& options);
 
     Result<std::optional<ObjectRecord>> find(std::string_view key) override;
+    Result<Location> locate(std::string_view key) override;
     Result<std::vector<Adoption>> adopt(std::span<const ObjectRecord> objects,
                                         const SaveScan& scan) override;
     Result<std::vector<Adoption>> would_adopt(std::span<const ObjectRecord> objects) override;
     Result<std::optional<ObjectRecord>> put_object(const ObjectRecord& object) override;
+    Result<std::optional<ObjectRecord>> put_variant(const ObjectRecord& variant,
+                                                    std::string_view original,
+                                                    bool may_lack_row) override;
     Result<bool> learn_digest(const ObjectRecord& object) override;
     Result<bool> remove_object(std::string_view key, PoolId pool) override;
-    Result<void> move_objects(std::span<const ObjectRecord> objects, PoolId from, PoolId to,
-                              std::int64_t now_s) override;
+    Result<void> relocate(const Relocation& relocation) override;
     Result<std::vector<ObjectRecord>> list(std::optional<PoolId> pool, std::string_view prefix,
                                            std::string_view after, std::size_t limit) override;
     Result<std::vector<ObjectRecord>> objects_of(const Uuid& image) override;
     Result<std::optional<ImageRecord>> find_image(const Uuid& image) override;
     Result<void> put_image(const ImageRecord& image) override;
+    Result<JobId> begin_deletion(const Uuid& image, const NewJob& job, std::int64_t now_s) override;
+    Result<bool> is_deleted(const Uuid& image) override;
+    Result<void> end_deletion(const Uuid& image) override;
+    Result<std::size_t> forget_deletions(std::int64_t before_s) override;
     Result<std::uint64_t> foreign_changes() override;
 
     Result<void> put_backup(const BackupRecord& backup) override;
@@ -69,18 +76,26 @@ class SqliteCatalog final : public Catalog {
     Result<void> change_pool(const PoolRecord& pool) override;
     Result<void> remove_pool(PoolId pool) override;
 
-    Result<JobId> queue_job(const NewJob& job, std::int64_t now_s) override;
-    Result<std::optional<JobRecord>> take_job(std::span<const std::string> types,
-                                              std::string_view owner, std::int64_t now_s,
-                                              std::int64_t lease_s) override;
+    Result<std::vector<JobId>> queue_jobs(std::span<const NewJob> jobs,
+                                          std::int64_t now_s) override;
+    Result<std::vector<OpenLane>> open_lanes() override;
+    Result<std::vector<JobRecord>> take_jobs(std::span<const LaneWant> wants,
+                                             std::string_view owner, std::int64_t now_s,
+                                             std::int64_t lease_s) override;
+    Result<std::vector<std::string>> lease_owners() override;
+    Result<std::size_t> drop_leases(std::string_view owner, std::int64_t now_s) override;
     Result<bool> renew_job(JobId job, std::string_view owner, std::int64_t lease_until_s,
                            std::string_view progress) override;
     Result<bool> finish_job(JobId job, std::string_view owner, std::int64_t now_s) override;
     Result<bool> fail_job(JobId job, std::string_view owner, const JobFailure& failure,
                           std::int64_t now_s) override;
     Result<bool> set_job_state(JobId job, JobRecord::State state, std::int64_t now_s) override;
+    Result<bool> put_off_job(JobId job, std::string_view owner, std::int64_t until_s) override;
     Result<std::optional<JobRecord>> find_job(JobId job) override;
     Result<std::vector<JobRecord>> list_jobs(const JobFilter& filter, std::size_t limit) override;
+    Result<std::vector<JobCount>> count_jobs(std::string_view batch) override;
+    Result<std::optional<JobRecord>> find_open_job(std::string_view dedup_key) override;
+    Result<bool> cancel_queued_job(std::string_view dedup_key, std::int64_t now_s) override;
     Result<std::size_t> forget_jobs(std::int64_t finished_before_s) override;
 
     Result<bool> claim(std::string_view work, std::string_view owner, std::int64_t now_ms,
@@ -168,6 +183,11 @@ class SqliteCatalog final : public Catalog {
     std::unique_ptr<sqlite::Connection> take_reader();
     void give_back(std::unique_ptr<sqlite::Connection> connection);
 
+    static std::optional<ObjectRecord> put_row(Writing& writing, const ObjectRecord& object);
+    static void relocate_one(Writing& writing, const ObjectRecord& object,
+                             const Relocation& relocation);
+    static JobId queue_one(Writing& writing, const NewJob& job, std::int64_t now_s);
+    static bool finish_one(Writing& writing, JobId job, std::string_view owner, std::int64_t now_s);
     static Adoption adopt_one(Writing& writing, const ObjectRecord& object);
     static void save_scan(Writing& writing, const ScanRecord& scan);
 

@@ -1,8 +1,11 @@
-// Jobs in SQLite. A writer has the database alone, so taking one is a read and an update; where
+// Jobs in SQLite. A writer has the database alone, so taking some is a read and an update; where
 // several may take at once (PostgreSQL) it needs FOR UPDATE SKIP LOCKED.
 #include "storage/catalog_sqlite.h"
 
 #include <algorithm>
+#include <limits>
+
+#include <fmt/format.h>
 
 namespace tidepool::storage {
 
@@ -14,21 +17,40 @@ using State = JobRecord::State;
 
 #define JOB_COLUMNS                                                                     \
     "id, type, payload, state, priority, attempts, created_s, next_run_s, finished_s, " \
-    "lease_owner, lease_until_s, error_class, error_text, progress, dedup_key"
+    "lease_owner, lease_until_s, error_class, error_text, progress, dedup_key, lane, batch, lost"
 
 constexpr const char* kFindJob = "SELECT " JOB_COLUMNS " FROM jobs WHERE id = ?1";
 constexpr const char* kOpenJob =
     "SELECT id FROM jobs WHERE dedup_key = ?1 AND dedup_key <> '' AND state IN (0, 1, 5)";
 constexpr const char* kNewJob =
-    "INSERT INTO jobs (type, payload, state, priority, created_s, next_run_s, dedup_key) "
-    "VALUES (?1, ?2, 0, ?3, ?4, ?5, ?6)";
+    "INSERT INTO jobs (type, payload, state, priority, created_s, next_run_s, dedup_key, lane, "
+    "batch) VALUES (?1, ?2, 0, ?3, ?4, ?5, ?6, ?7, ?8)";
 // Of a running job next_run_s is the end of its lease, so that one index finds both kinds.
-constexpr const char* kDue = "SELECT " JOB_COLUMNS
-                             " FROM jobs WHERE state IN (0, 1) AND next_run_s <= ?1 "
-                             "ORDER BY priority, next_run_s, id";
+#define OPEN "state IN (0, 1)"  // as in the index jobs_due
+constexpr const char* kNextLane =
+    "SELECT lane, priority, next_run_s FROM jobs WHERE " OPEN
+    " AND (lane, priority) > (?1, ?2) ORDER BY lane, priority, next_run_s LIMIT 1";
+constexpr const char* kNextPriority =
+    "SELECT priority, next_run_s FROM jobs WHERE " OPEN
+    " AND lane = ?1 AND priority > ?2 ORDER BY priority, next_run_s LIMIT 1";
+constexpr const char* kDue = "SELECT " JOB_COLUMNS " FROM jobs WHERE " OPEN
+                             " AND lane = ?1 AND priority = ?2 AND next_run_s <= ?3 "
+                             "ORDER BY next_run_s, id LIMIT ?4";
 constexpr const char* kTake =
     "UPDATE jobs SET state = 1, attempts = attempts + 1, lease_owner = ?2, lease_until_s = ?3, "
-    "next_run_s = ?3 WHERE id = ?1";
+    "next_run_s = ?3, lost = ?4 WHERE id = ?1";
+constexpr const char* kPoison =
+    "UPDATE jobs SET state = 3, finished_s = ?2, lease_owner = '', lease_until_s = 0, "
+    "error_class = 'poisoned', error_text = ?3 WHERE id = ?1";
+constexpr const char* kOwners = "SELECT DISTINCT lease_owner FROM jobs WHERE state = 1";
+// At once the first time; then 2, 4, 8 s and so on.
+constexpr const char* kDropLeases =
+    "UPDATE jobs SET lease_until_s = ?2, next_run_s = ?2 + iif(lost < 3, 0, 1 << min(lost - 2, "
+    "11)) "
+    "WHERE state = 1 AND lease_owner = ?1";
+constexpr const char* kPutOff =
+    "UPDATE jobs SET state = 0, attempts = attempts - 1, next_run_s = ?3, lease_owner = '', "
+    "lease_until_s = 0, lost = 0 WHERE id = ?1 AND state = 1 AND lease_owner = ?2";
 constexpr const char* kRenew =
     "UPDATE jobs SET lease_until_s = ?3, next_run_s = ?3, progress = ?4 "
     "WHERE id = ?1 AND state = 1 AND lease_owner = ?2";
@@ -37,17 +59,29 @@ constexpr const char* kFinish =
     "error_class = '', error_text = '' WHERE id = ?1 AND state = 1 AND lease_owner = ?2";
 constexpr const char* kFail =
     "UPDATE jobs SET state = ?3, next_run_s = ?4, finished_s = ?5, error_class = ?6, "
-    "error_text = ?7, lease_owner = '', lease_until_s = 0 "
+    "error_text = ?7, lease_owner = '', lease_until_s = 0, lost = 0 "
     "WHERE id = ?1 AND state = 1 AND lease_owner = ?2";
 constexpr const char* kStop =
     "UPDATE jobs SET state = ?2, finished_s = ?3, lease_owner = '', lease_until_s = 0 "
     "WHERE id = ?1 AND state IN (0, 1, 5)";
 constexpr const char* kRestart =
-    "UPDATE OR IGNORE jobs SET state = 0, next_run_s = ?2, finished_s = 0, attempts = 0 "
+    "UPDATE OR IGNORE jobs SET state = 0, next_run_s = ?2, finished_s = 0, attempts = 0, lost = 0 "
     "WHERE id = ?1 AND state IN (3, 4, 5)";
 constexpr const char* kListJobs = "SELECT " JOB_COLUMNS
                                   " FROM jobs WHERE id > ?1 AND (?2 = '' OR type = ?2) "
-                                  "AND (?3 IS NULL OR state = ?3) ORDER BY id LIMIT ?4";
+                                  "AND (?3 IS NULL OR state = ?3) "
+                                  "AND (?5 = '' OR batch = ?5) ORDER BY id LIMIT ?4";
+constexpr const char* kCount =
+    "SELECT type, state, count(*) FROM jobs GROUP BY type, state ORDER BY type, state";
+constexpr const char* kCountBatch =
+    "SELECT type, state, count(*) FROM jobs WHERE batch = ?1 GROUP BY type, state "
+    "ORDER BY type, state";
+constexpr const char* kFindOpen =
+    "SELECT " JOB_COLUMNS
+    " FROM jobs WHERE dedup_key = ?1 AND dedup_key <> '' AND state IN (0, 1, 5)";
+constexpr const char* kCancelQueued =
+    "UPDATE jobs SET state = 4, finished_s = ?2 "
+    "WHERE dedup_key = ?1 AND dedup_key <> '' AND state = 0";
 constexpr const char* kForget =
     "DELETE FROM jobs WHERE finished_s > 0 AND finished_s < ?1 AND state IN (2, 3, 4)";
 
@@ -71,64 +105,144 @@ JobRecord job_of(const Query& query) {
     job.error_text = query.text(12);
     job.progress = query.text(13);
     job.dedup_key = query.text(14);
+    job.lane = query.text(15);
+    job.batch = query.text(16);
+    job.lost = query.number(17);
     return job;
 }
 
-std::optional<JobRecord> due_job(sqlite::Connection& db, std::span<const std::string> types,
-                                 std::int64_t now_s) {
-    Query query(db, kDue, now_s);
-    while (query.next()) {
-        if (types.empty() || std::ranges::find(types, query.text(1)) != types.end()) {
-            return job_of(query);
+// Those of the lane that are due, by priority.
+std::vector<JobRecord> due_jobs(sqlite::Connection& db, const Catalog::LaneWant& want,
+                                std::int64_t now_s) {
+    std::vector<JobRecord> jobs;
+    std::int64_t priority = std::numeric_limits<std::int64_t>::min();
+    while (jobs.size() < want.jobs) {
+        {
+            Query query(db, kNextPriority, want.lane, priority);
+            if (!query.next()) break;
+            priority = query.number(0);
+            if (query.number(1) > now_s) continue;
         }
+        Query query(db, kDue, want.lane, priority, now_s, want.jobs - jobs.size());
+        while (query.next())
+            jobs.push_back(job_of(query));
     }
-    return std::nullopt;
+    return jobs;
 }
 
 }  // namespace
 
-Result<JobId> SqliteCatalog::queue_job(const NewJob& job, std::int64_t now_s) {
-    return write([&](Writing& writing) -> JobId {
-        {
-            Query query(writing.db, kOpenJob, job.dedup_key);
-            if (query.next()) return query.number(0);
-        }
-        run(writing.db, kNewJob, job.type, job.payload, job.priority, now_s,
-            std::max(now_s, job.not_before_s), job.dedup_key);
-        return writing.db.last_id();
+JobId SqliteCatalog::queue_one(Writing& writing, const NewJob& job, std::int64_t now_s) {
+    {
+        Query query(writing.db, kOpenJob, job.dedup_key);
+        if (query.next()) return query.number(0);
+    }
+    run(writing.db, kNewJob, job.type, job.payload, job.priority, now_s,
+        std::max(now_s, job.not_before_s), job.dedup_key, job.lane.empty() ? job.type : job.lane,
+        job.batch);
+    return writing.db.last_id();
+}
+
+Result<std::vector<JobId>> SqliteCatalog::queue_jobs(std::span<const NewJob> jobs,
+                                                     std::int64_t now_s) {
+    return write([&](Writing& writing) {
+        std::vector<JobId> ids;
+        ids.reserve(jobs.size());
+        for (const NewJob& job : jobs)
+            ids.push_back(queue_one(writing, job, now_s));
+        return ids;
     });
 }
 
-Result<std::optional<JobRecord>> SqliteCatalog::take_job(std::span<const std::string> types,
-                                                         std::string_view owner, std::int64_t now_s,
-                                                         std::int64_t lease_s) {
-    // A look first: an idle worker asks often, and should not make others wait for their turn.
-    const auto due = read([&](sqlite::Connection& db) { return due_job(db, types, now_s); });
-    if (!due) return std::unexpected(due.error());
-    if (!*due) return std::optional<JobRecord>{};
-    return write([&](Writing& writing) {
-        auto job = due_job(writing.db, types, now_s);
-        if (!job) return job;
-        job->state = State::running;
-        ++job->attempts;
-        job->lease_owner = owner;
-        job->lease_until_s = now_s + lease_s;
-        job->next_run_s = job->lease_until_s;
-        run(writing.db, kTake, job->id, owner, job->lease_until_s);
-        return job;
+Result<std::vector<OpenLane>> SqliteCatalog::open_lanes() {
+    return read([](sqlite::Connection& db) {
+        std::vector<OpenLane> lanes;
+        OpenLane at{.lane = "", .priority = std::numeric_limits<int>::min()};
+        while (true) {
+            Query query(db, kNextLane, at.lane, at.priority);
+            if (!query.next()) return lanes;
+            at = {std::string(query.text(0)), static_cast<int>(query.number(1)), query.number(2)};
+            lanes.push_back(at);
+        }
     });
+}
+
+// Not durable at once: what is forgotten of it with the power is only that somebody had begun.
+Result<std::vector<JobRecord>> SqliteCatalog::take_jobs(std::span<const LaneWant> wants,
+                                                        std::string_view owner, std::int64_t now_s,
+                                                        std::int64_t lease_s) {
+    const auto take = [&](Writing& writing, JobRecord& job) {
+        if (job.state == State::running) ++job.lost;
+        if (job.lost >= kMostLost) {
+            run(writing.db, kPoison, job.id, now_s,
+                fmt::format("{} attempts in a row ended with the process that made them",
+                            job.lost));
+            return false;
+        }
+        job.state = State::running;
+        ++job.attempts;
+        job.lease_owner = owner;
+        job.lease_until_s = now_s + lease_s;
+        job.next_run_s = job.lease_until_s;
+        run(writing.db, kTake, job.id, owner, job.lease_until_s, job.lost);
+        return true;
+    };
+    const auto work = [&](Writing& writing) {
+        std::vector<JobRecord> taken;
+        for (LaneWant want : wants) {
+            while (want.jobs > 0) {
+                auto due = due_jobs(writing.db, want, now_s);
+                if (due.empty()) break;
+                for (JobRecord& job : due) {
+                    if (!take(writing, job)) continue;
+                    --want.jobs;
+                    taken.push_back(std::move(job));
+                }
+            }
+        }
+        return taken;
+    };
+    return write(work, sqlite::Durability::soon);
+}
+
+Result<std::vector<std::string>> SqliteCatalog::lease_owners() {
+    return read([](sqlite::Connection& db) {
+        std::vector<std::string> owners;
+        Query query(db, kOwners);
+        while (query.next())
+            owners.emplace_back(query.text(0));
+        return owners;
+    });
+}
+
+Result<std::size_t> SqliteCatalog::drop_leases(std::string_view owner, std::int64_t now_s) {
+    return write([&](Writing& writing) { return run(writing.db, kDropLeases, owner, now_s); });
 }
 
 Result<bool> SqliteCatalog::renew_job(JobId job, std::string_view owner, std::int64_t lease_until_s,
                                       std::string_view progress) {
-    return write([&](Writing& writing) {
-        return run(writing.db, kRenew, job, owner, lease_until_s, progress) == 1;
-    });
+    return write(
+        [&](Writing& writing) {
+            return run(writing.db, kRenew, job, owner, lease_until_s, progress) == 1;
+        },
+        sqlite::Durability::soon);
 }
 
+bool SqliteCatalog::finish_one(Writing& writing, JobId job, std::string_view owner,
+                               std::int64_t now_s) {
+    return run(writing.db, kFinish, job, owner, now_s) == 1;
+}
+
+// What is forgotten of it with the power is done once more, and finds that nothing is left to do.
 Result<bool> SqliteCatalog::finish_job(JobId job, std::string_view owner, std::int64_t now_s) {
+    return write([&](Writing& writing) { return finish_one(writing, job, owner, now_s); },
+                 sqlite::Durability::soon);
+}
+
+Result<bool> SqliteCatalog::put_off_job(JobId job, std::string_view owner, std::int64_t until_s) {
     return write(
-        [&](Writing& writing) { return run(writing.db, kFinish, job, owner, now_s) == 1; });
+        [&](Writing& writing) { return run(writing.db, kPutOff, job, owner, until_s) == 1; },
+        sqlite::Durability::soon);
 }
 
 Result<bool> SqliteCatalog::fail_job(JobId job, std::string_view owner, const JobFailure& failure,
@@ -173,11 +287,44 @@ Result<std::vector<JobRecord>> SqliteCatalog::list_jobs(const JobFilter& filter,
     return read([&](sqlite::Connection& db) {
         std::vector<JobRecord> jobs;
         Query query(db, kListJobs, filter.after, filter.type, filter.state,
-                    std::min(limit, kMaxJobPage));
+                    std::min(limit, kMaxJobPage), filter.batch);
         while (query.next())
             jobs.push_back(job_of(query));
         return jobs;
     });
+}
+
+Result<std::vector<JobCount>> SqliteCatalog::count_jobs(std::string_view batch) {
+    return read([&](sqlite::Connection& db) {
+        std::vector<JobCount> counts;
+        const auto collect = [&counts](Query& query) {
+            while (query.next()) {
+                counts.push_back({std::string(query.text(0)), static_cast<State>(query.number(1)),
+                                  static_cast<std::uint64_t>(query.number(2))});
+            }
+        };
+        if (batch.empty()) {
+            Query query(db, kCount);
+            collect(query);
+        } else {
+            Query query(db, kCountBatch, batch);
+            collect(query);
+        }
+        return counts;
+    });
+}
+
+Result<std::optional<JobRecord>> SqliteCatalog::find_open_job(std::string_view dedup_key) {
+    return read([&](sqlite::Connection& db) -> std::optional<JobRecord> {
+        Query query(db, kFindOpen, dedup_key);
+        if (!query.next()) return std::nullopt;
+        return job_of(query);
+    });
+}
+
+Result<bool> SqliteCatalog::cancel_queued_job(std::string_view dedup_key, std::int64_t now_s) {
+    return write(
+        [&](Writing& writing) { return run(writing.db, kCancelQueued, dedup_key, now_s) == 1; });
 }
 
 Result<std::size_t> SqliteCatalog::forget_jobs(std::int64_t finished_before_s) {

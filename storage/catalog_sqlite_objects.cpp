@@ -47,6 +47,15 @@ constexpr const char* kRemoveImage = "DELETE FROM images WHERE uuid = ?1 AND ori
 constexpr const char* kMoveImage =
     "UPDATE images SET pool = ?3, moved_s = ?4 WHERE uuid = ?1 AND original = ?2";
 
+constexpr const char* kIsDeleted = "SELECT 1 FROM deletions WHERE image = ?1";
+constexpr const char* kDelete = "INSERT OR REPLACE INTO deletions VALUES (?1, ?2)";
+constexpr const char* kDeleting = "UPDATE images SET state = 2 WHERE uuid = ?1";
+constexpr const char* kForgetImage = "DELETE FROM images WHERE uuid = ?1";
+constexpr const char* kForgetViews = "DELETE FROM views WHERE image = ?1";
+// What is still being deleted stays deleted.
+constexpr const char* kForgetDeletions =
+    "DELETE FROM deletions WHERE deleted_s < ?1 AND image NOT IN (SELECT uuid FROM images)";
+
 #define BACKUP_COLUMNS "pool, key, original, size, sha256, store_etag, version_id, added_s"
 constexpr const char* kFindBackup =
     "SELECT " BACKUP_COLUMNS " FROM backups WHERE pool = ?1 AND key = ?2";
@@ -215,11 +224,31 @@ std::vector<ObjectRecord> list_rows(sqlite::Connection& db, std::optional<PoolId
     return objects;
 }
 
-[[noreturn]] void refuse_move(const ObjectRecord& object, PoolId from) {
-    throw sqlite::Failure{
-        Error{ErrorKind::conflict,
-              fmt::format("catalog: {} is no longer in pool number {}, so it does not move",
-                          object.key, from)}};
+bool has_deletion(sqlite::Connection& db, const std::optional<Uuid>& image) {
+    if (!image) return false;
+    Query query(db, kIsDeleted, *image);
+    return query.next();
+}
+
+// The original and the variants, wherever they are; nothing of an image that is not known.
+std::vector<ObjectRecord> rows_of(sqlite::Connection& db, const Uuid& image) {
+    std::vector<ObjectRecord> objects;
+    std::string original;
+    {
+        Query query(db, kFindImage, image);
+        if (!query.next()) return objects;
+        original = image_of(query).original;
+    }
+    if (auto row = find_row(db, original)) objects.push_back(std::move(*row));
+    if (const auto prefix = variants_prefix(original)) {
+        std::ranges::move(list_rows(db, std::nullopt, *prefix, {}, kMaxPage),
+                          std::back_inserter(objects));
+    }
+    return objects;
+}
+
+[[noreturn]] void refuse(ErrorKind kind, const std::string& why) {
+    throw sqlite::Failure{Error{kind, "catalog: " + why}};
 }
 
 }  // namespace
@@ -228,7 +257,14 @@ Result<std::optional<ObjectRecord>> SqliteCatalog::find(std::string_view key) {
     return read([key](sqlite::Connection& db) { return find_row(db, key); });
 }
 
+Result<Location> SqliteCatalog::locate(std::string_view key) {
+    return read([key](sqlite::Connection& db) {
+        return Location{find_row(db, key), has_deletion(db, parse_image_key(key).image)};
+    });
+}
+
 Adoption SqliteCatalog::adopt_one(Writing& writing, const ObjectRecord& object) {
+    if (has_deletion(writing.db, object.image)) return Adoption::deleted;
     // Most are new where many are adopted, so that is tried first: one descent instead of two.
     if (write_row(writing.db, kInsertNew, object) == 1) {
         add_image(writing.db, object);
@@ -264,27 +300,54 @@ Result<std::vector<Adoption>> SqliteCatalog::would_adopt(std::span<const ObjectR
     return read([&](sqlite::Connection& db) {
         std::vector<Adoption> results;
         results.reserve(objects.size());
-        for (const ObjectRecord& object : objects)
-            results.push_back(judge(find_row(db, object.key), object));
+        for (const ObjectRecord& object : objects) {
+            results.push_back(has_deletion(db, object.image)
+                                  ? Adoption::deleted
+                                  : judge(find_row(db, object.key), object));
+        }
         return results;
     });
 }
 
+std::optional<ObjectRecord> SqliteCatalog::put_row(Writing& writing, const ObjectRecord& object) {
+    auto row = find_row(writing.db, object.key);
+    write_row(writing.db, row ? kReplace : kInsert, object);
+    if (row) {
+        writing.account(*row, -1);
+        if (row->pool != object.pool) move_image(writing.db, object, object.pool, object.added_s);
+    }
+    add_image(writing.db, object);
+    writing.account(object, 1);
+    writing.note_change();
+    return row;
+}
+
 Result<std::optional<ObjectRecord>> SqliteCatalog::put_object(const ObjectRecord& object) {
     return write([&](Writing& writing) {
-        const auto row = find_row(writing.db, object.key);
-        write_row(writing.db, row ? kReplace : kInsert, object);
-        if (row) {
-            writing.account(*row, -1);
-            if (row->pool != object.pool) {
-                move_image(writing.db, object, object.pool, object.added_s);
-            }
-        }
-        add_image(writing.db, object);
-        writing.account(object, 1);
-        writing.note_change();
-        return row;
+        if (has_deletion(writing.db, object.image))
+            refuse(ErrorKind::conflict,
+                   object.key + " belongs to an image that was deleted, and is not put again");
+        return put_row(writing, object);
     });
+}
+
+Result<std::optional<ObjectRecord>> SqliteCatalog::put_variant(const ObjectRecord& variant,
+                                                               std::string_view original,
+                                                               bool may_lack_row) {
+    const auto work = [&](Writing& writing) {
+        if (has_deletion(writing.db, variant.image))
+            refuse(ErrorKind::not_found, variant.key + " belongs to an image that was deleted");
+        const auto row = find_row(writing.db, original);
+        if (!row && !may_lack_row)
+            refuse(ErrorKind::not_found,
+                   fmt::format("{}, the original of {}, was removed", original, variant.key));
+        if (row && row->pool != variant.pool)
+            refuse(ErrorKind::conflict,
+                   fmt::format("{} is in another pool than its variant {}", original, variant.key));
+        return put_row(writing, variant);
+    };
+    // It can be made again.
+    return write(work, sqlite::Durability::soon);
 }
 
 Result<bool> SqliteCatalog::learn_digest(const ObjectRecord& object) {
@@ -310,22 +373,47 @@ Result<bool> SqliteCatalog::remove_object(std::string_view key, PoolId pool) {
     });
 }
 
-Result<void> SqliteCatalog::move_objects(std::span<const ObjectRecord> objects, PoolId from,
-                                         PoolId to, std::int64_t now_s) {
+void SqliteCatalog::relocate_one(Writing& writing, const ObjectRecord& object,
+                                 const Relocation& relocation) {
+    const auto row = find_row(writing.db, object.key);
+    if (!row || row->pool != object.pool) {
+        refuse(ErrorKind::conflict, fmt::format("{} is no longer in pool number {}, so it does not "
+                                                "move",
+                                                object.key, object.pool));
+    }
+    const bool is_same = row->size == object.size &&
+                         (!row->sha256 || !object.sha256 || row->sha256 == object.sha256);
+    if (!is_same)
+        refuse(ErrorKind::conflict, object.key + " was replaced meanwhile, so it does not move");
+    ObjectRecord moved = *row;
+    moved.pool = relocation.to;
+    if (object.sha256) moved.sha256 = object.sha256;
+    moved.store_etag = object.store_etag;
+    moved.version_id = object.version_id;
+    write_row(writing.db, kReplace, moved);
+    move_image(writing.db, moved, relocation.to, relocation.now_s);
+    writing.account(*row, -1);
+    writing.account(moved, 1);
+    writing.note_change();
+}
+
+Result<void> SqliteCatalog::relocate(const Relocation& relocation) {
     return write([&](Writing& writing) {
-        for (const ObjectRecord& object : objects) {
-            const auto row = find_row(writing.db, object.key);
-            if (!row || row->pool != from) refuse_move(object, from);
-            ObjectRecord moved = *row;
-            moved.pool = to;
-            moved.store_etag = object.store_etag;
-            moved.version_id = object.version_id;
-            write_row(writing.db, kReplace, moved);
-            move_image(writing.db, moved, to, now_s);
-            writing.account(*row, -1);
-            writing.account(moved, 1);
+        if (has_deletion(writing.db, relocation.image))
+            refuse(ErrorKind::conflict, "an image that was deleted does not move");
+        for (const ObjectRecord& object : relocation.objects)
+            relocate_one(writing, object, relocation);
+        if (relocation.image) {
+            for (const ObjectRecord& row : rows_of(writing.db, *relocation.image)) {
+                if (row.pool == relocation.to) continue;
+                refuse(ErrorKind::conflict, row.key + " has come to its image meanwhile");
+            }
         }
-        if (!objects.empty()) writing.note_change();
+        for (const NewJob& job : relocation.then)
+            queue_one(writing, job, relocation.now_s);
+        const JobLease& by = relocation.by;
+        if (by.job != 0 && !finish_one(writing, by.job, by.owner, relocation.now_s))
+            refuse(ErrorKind::conflict, fmt::format("job {} is somebody else's by now", by.job));
     });
 }
 
@@ -336,18 +424,7 @@ Result<std::vector<ObjectRecord>> SqliteCatalog::list(std::optional<PoolId> pool
 }
 
 Result<std::vector<ObjectRecord>> SqliteCatalog::objects_of(const Uuid& image) {
-    return read([&](sqlite::Connection& db) {
-        std::vector<ObjectRecord> objects;
-        Query query(db, kFindImage, image);
-        if (!query.next()) return objects;
-        const std::string original = image_of(query).original;
-        if (auto row = find_row(db, original)) objects.push_back(std::move(*row));
-        if (const auto prefix = variants_prefix(original)) {
-            std::ranges::move(list_rows(db, std::nullopt, *prefix, {}, kMaxPage),
-                              std::back_inserter(objects));
-        }
-        return objects;
-    });
+    return read([&](sqlite::Connection& db) { return rows_of(db, image); });
 }
 
 Result<std::optional<ImageRecord>> SqliteCatalog::find_image(const Uuid& image) {
@@ -360,6 +437,31 @@ Result<std::optional<ImageRecord>> SqliteCatalog::find_image(const Uuid& image) 
 
 Result<void> SqliteCatalog::put_image(const ImageRecord& image) {
     return write([&](Writing& writing) { write_image(writing.db, kPutImage, image); });
+}
+
+Result<JobId> SqliteCatalog::begin_deletion(const Uuid& image, const NewJob& job,
+                                            std::int64_t now_s) {
+    return write([&](Writing& writing) {
+        run(writing.db, kDelete, image, now_s);
+        run(writing.db, kDeleting, image);
+        writing.note_change();
+        return queue_one(writing, job, now_s);
+    });
+}
+
+Result<bool> SqliteCatalog::is_deleted(const Uuid& image) {
+    return read([&](sqlite::Connection& db) { return has_deletion(db, image); });
+}
+
+Result<void> SqliteCatalog::end_deletion(const Uuid& image) {
+    return write([&](Writing& writing) {
+        run(writing.db, kForgetImage, image);
+        run(writing.db, kForgetViews, image);
+    });
+}
+
+Result<std::size_t> SqliteCatalog::forget_deletions(std::int64_t before_s) {
+    return write([&](Writing& writing) { return run(writing.db, kForgetDeletions, before_s); });
 }
 
 Result<void> SqliteCatalog::put_backup(const BackupRecord& backup) {

@@ -49,6 +49,7 @@ struct PutOptions {
                                                  // it is and differs: corrupt, nothing stored
     std::string content_type = "application/octet-stream";
     std::string cache_control{};  // "" = the store's default, which for B2 forbids caching
+    std::int64_t modified_s = 0;  // of the object; kept where the store keeps such times. 0 = now
 };
 
 // Part of an object; `length` nothing = to its end.

@@ -285,6 +285,10 @@ Result<std::optional<ObjectInfo>> LocalDriver::write_beside(std::string_view key
                                              conf::hex(**sha256), conf::hex(*options.sha256))},
             key);
     }
+    if (options.modified_s != 0) {
+        const std::array<timespec, 2> times{{{0, UTIME_NOW}, {options.modified_s, 0}}};
+        if (futimens(file.fd(), times.data()) != 0) return failed(errno, "set the time of", key);
+    }
     if (!file.keep_as(place->name)) return failed(errno, "put", key);
     struct stat status{};
     if (fstat(file.fd(), &status) != 0) return failed(errno, "stat", key);

@@ -214,6 +214,7 @@ StoreFailure failure_of(const StoreCall& call, const StoreAnswer& answer) {
     detail.request_id =
         shown(answer.request_id.empty() ? std::string_view(said.request_id) : answer.request_id);
     detail.retry_after = retry_after;
+    detail.resets_daily = meaning.kind == capped;
     std::string text = fmt::format("{}: {}", subject(call), answer.status);
     if (!detail.code.empty()) text += " " + detail.code;
     if (!said.message.empty()) text += fmt::format(" ({})", shown(said.message));
@@ -231,6 +232,7 @@ StoreFailure failure_of(const StoreCall& call, TransportFault fault, std::string
 Error breaker_refusal(const StoreCall& call, std::chrono::seconds retry_after, bool is_capped) {
     StoreDetail detail = detail_of(call);
     detail.retry_after = retry_after;
+    detail.resets_daily = is_capped;
     if (is_capped) {
         return fail(capped, subject(call) + ": not asked, the store said that its cap is reached",
                     std::move(detail))
@@ -243,6 +245,7 @@ Error breaker_refusal(const StoreCall& call, std::chrono::seconds retry_after, b
 Error budget_refusal(const StoreCall& call, std::chrono::seconds retry_after) {
     StoreDetail detail = detail_of(call);
     detail.retry_after = retry_after;
+    detail.resets_daily = true;
     return fail(capped, subject(call) + ": not asked, today's budget of this pool is used up",
                 std::move(detail))
         .error();

@@ -14,11 +14,11 @@ namespace {
 constexpr std::size_t kPage = 1000;  // of a listing, the most that Driver::list gives
 
 // In the order of their text; new ones go to the end.
-constexpr std::array kFields{&ScanCounts::seen,         &ScanCounts::bytes,
-                             &ScanCounts::added,        &ScanCounts::changed,
-                             &ScanCounts::unchanged,    &ScanCounts::foreign,
-                             &ScanCounts::unknown_type, &ScanCounts::unservable,
-                             &ScanCounts::failed,       &ScanCounts::vanished};
+constexpr std::array kFields{
+    &ScanCounts::seen,         &ScanCounts::bytes,      &ScanCounts::added,
+    &ScanCounts::changed,      &ScanCounts::unchanged,  &ScanCounts::foreign,
+    &ScanCounts::unknown_type, &ScanCounts::unservable, &ScanCounts::failed,
+    &ScanCounts::vanished,     &ScanCounts::deleted};
 
 // The catalog's rows of one pool, by key, a page at a time.
 class Rows {
@@ -230,6 +230,9 @@ void Scan::count(Adoption adoption) {
             break;
         case Adoption::foreign:
             ++counts.foreign;
+            break;
+        case Adoption::deleted:
+            ++counts.deleted;
             break;
     }
 }

@@ -20,6 +20,7 @@ struct ScanCounts {
     std::uint64_t unknown_type = 0;  // adopted, but of a type that is not known
     std::uint64_t unservable = 0;    // not adopted: no URL has such a key (hidden, temporary)
     std::uint64_t failed = 0;        // adopted, but could not be read where that was wanted
+    std::uint64_t deleted = 0;       // not adopted: of an image that was deleted
     std::uint64_t vanished = 0;      // rows of the pool that it did not list
     bool operator==(const ScanCounts&) const = default;
 };

@@ -29,7 +29,7 @@ OWNERS = [
     (r"sqlite3\.h", ["storage/sqlite"], 1),
     (r"vips/", ["transform/vips/", "tests/unit/transform/"], 0),
     (r"seccomp\.h", ["transform/sandbox"], 1),
-    (r"nlohmann/", ["proxy/"], 0),
+    (r"nlohmann/", ["proxy/", "storage/job_payload"], 0),
     (r"catch2/", ["tests/"], 0),
 ]
 

@@ -250,7 +250,9 @@ def main():
         note("making images")
         originals = Originals(folder)
         hot = make_files(folder, {"16k": (16 * 1024, 50)})["16k"]
-        config = pool("hot", folder / "uploads") + '[variants]\nfirst_hit_wait = "85s"\nwait_timeout = "85s"\n'
+        # The cache is full after the first thousand, so that what still grows is not what it may hold.
+        config = (pool("hot", folder / "uploads") + '[cache]\nmemory = "8MiB"\nfiles = 512\n'
+                  '[variants]\nfirst_hit_wait = "85s"\nwait_timeout = "85s"\n')
         server = start_tidepool(stack, ",".join(map(str, cores)), options.binary, config)
         if not options.skip_latency:
             idle, busy = measure_latency(options, server, originals, hot)

@@ -108,6 +108,9 @@ Json pool_json(const PoolSettings& pool) {
         {"upload_api_url", pool.upload_api_url},
         {"node_id", pool.node_id},
         {"description", pool.description},
+        {"jobs", pool.jobs},
+        {"job_bandwidth", conf::format_size(pool.job_bandwidth_bytes)},
+        {"job_requests", pool.job_requests},
     };
     if (pool.storage_type == PoolSettings::Type::s3) {
         json["access_key_id"] = pool.access_key_id.source();

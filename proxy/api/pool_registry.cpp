@@ -15,7 +15,7 @@ namespace tidepool::api {
 
 namespace {
 
-using serve::KnownPool;
+using storage::KnownPool;
 using storage::PoolRecord;
 
 // Fields that are kept encrypted or stand in columns of their own.

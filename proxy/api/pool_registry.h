@@ -5,8 +5,8 @@
 #include "conf/sealing.h"
 #include "conf/settings.h"
 #include "proxy/api/pool_json.h"
-#include "proxy/serve/known_pool.h"
 #include "storage/catalog.h"
+#include "storage/known_pool.h"
 
 #include <expected>
 #include <map>
@@ -43,14 +43,14 @@ class PoolRegistry {
     // All pools, those of the file first, in its order. One of the catalog's that cannot be used,
     // since its secrets cannot be read or the file now contradicts it, says so, and so does the
     // log.
-    Result<std::vector<serve::KnownPool>> load();
+    Result<std::vector<storage::KnownPool>> load();
 
     // Makes a pool of the fields of a [[pool]], credentials in clear.
-    PoolResult<serve::KnownPool> create(const Json& fields);
+    PoolResult<storage::KnownPool> create(const Json& fields);
     // Changes the fields that are there, and resets those that are null (RFC 7396). Of a pool of
     // the file only its state can be changed. What says where its objects are cannot be changed
     // while it has any.
-    PoolResult<serve::KnownPool> change(std::string_view name, const Json& fields);
+    PoolResult<storage::KnownPool> change(std::string_view name, const Json& fields);
     // Only a pool that is empty and not the file's.
     PoolResult<void> remove(std::string_view name);
 
@@ -62,16 +62,16 @@ class PoolRegistry {
     using Record = storage::PoolRecord;
 
     conf::Settings file() const;
-    serve::KnownPool decode(const Record& record) const;
+    storage::KnownPool decode(const Record& record) const;
     std::string open_secrets(const Record& record, conf::PoolSettings& into) const;
-    PoolResult<Record> encode(const serve::KnownPool& pool) const;
-    PoolResult<serve::KnownPool> find(std::string_view name);
-    PoolResult<std::vector<serve::KnownPool>> load_or_refuse();
-    PoolResult<void> change_state(const serve::KnownPool& pool);
-    PoolResult<conf::PoolSettings> merge(const serve::KnownPool& pool, Json fields,
+    PoolResult<Record> encode(const storage::KnownPool& pool) const;
+    PoolResult<storage::KnownPool> find(std::string_view name);
+    PoolResult<std::vector<storage::KnownPool>> load_or_refuse();
+    PoolResult<void> change_state(const storage::KnownPool& pool);
+    PoolResult<conf::PoolSettings> merge(const storage::KnownPool& pool, Json fields,
                                          std::vector<FieldProblem> problems);
     PoolResult<bool> is_empty(storage::PoolId pool);
-    PoolResult<Json> shown(const std::vector<serve::KnownPool>& pools);
+    PoolResult<Json> shown(const std::vector<storage::KnownPool>& pools);
     void complain(const std::string& pool, const std::string& why);
 
     storage::Catalog* catalog_;

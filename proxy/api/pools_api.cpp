@@ -38,7 +38,8 @@ ApiAnswer method_not_allowed(std::string_view allowed) {
 }
 
 // After a change: what is there now.
-ApiAnswer shown_anew(PoolRegistry& registry, int status, const PoolResult<serve::KnownPool>& pool) {
+ApiAnswer shown_anew(PoolRegistry& registry, int status,
+                     const PoolResult<storage::KnownPool>& pool) {
     if (!pool) return answer_refusal(pool.error());
     ApiAnswer answer = answer_json(status, registry.show(pool->settings.name));
     answer.changed = true;

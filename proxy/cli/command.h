@@ -35,6 +35,8 @@ Command add_stat(CLI::App& program);
 Command add_put(CLI::App& program);
 Command add_get(CLI::App& program);
 Command add_rm(CLI::App& program);
+Command add_mv(CLI::App& program);
+Command add_jobs(CLI::App& program);
 Command add_stats(CLI::App& program);
 Command add_variants(CLI::App& program);
 

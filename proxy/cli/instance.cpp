@@ -24,9 +24,9 @@ http::Server::Rules server_rules(const conf::Settings& settings) {
 
 // Mode B, the friendly URLs of the buckets that are served, and variant 2 of the keys, those below
 // images/ (contracts: pixelfox.md, Keys, paths and URLs).
-std::vector<serve::UrlShape> more_shapes(const std::vector<serve::KnownPool>& pools) {
+std::vector<serve::UrlShape> more_shapes(const std::vector<storage::KnownPool>& pools) {
     std::vector<serve::UrlShape> shapes;
-    for (const serve::KnownPool& known : pools) {
+    for (const storage::KnownPool& known : pools) {
         const conf::PoolSettings& pool = known.settings;
         if (pool.storage_type != conf::PoolSettings::Type::s3 || !pool.is_active) continue;
         const std::string prefix = fmt::format("/file/{}/", pool.bucket);
@@ -92,6 +92,7 @@ Instance::Instance(const conf::Settings& settings, OpenedStores stores,
             loop->handler.use_variants(*variants_);
         sources.variants = variants_.get();
     }
+    make_jobs(settings);
     admin_handler_ = std::make_unique<api::AdminHandler>(
         std::move(sources), api::ApiMeans{.pools = registry_.get(),
                                           .token = settings.admin.token,
@@ -103,6 +104,20 @@ Instance::Instance(const conf::Settings& settings, OpenedStores stores,
     stores_->on_eviction([this] { finder_.cache().drop_unlinked(); });
 }
 
+void Instance::make_jobs(const conf::Settings& settings) {
+    storage::Catalog* const catalog = stores_->catalog();
+    if (catalog == nullptr) return;
+    drivers_ = std::make_unique<storage::DriverSet>(*catalog, url_prefix_.substr(1));
+    drivers_->use_pools(pools_);
+    if (settings.jobs.threads == 0) return;
+    jobs_ = std::make_unique<serve::JobWork>(settings, *catalog, *drivers_,
+                                             [this](const std::vector<std::string>& keys) {
+                                                 stores_->note_change();
+                                                 for (const std::string& key : keys)
+                                                     finder_.changed(key);
+                                             });
+}
+
 Instance::~Instance() {
     stores_->on_foreign_change({});
     stores_->on_eviction({});
@@ -112,6 +127,7 @@ Instance::~Instance() {
     admin_.reset();  // before the loop it lives on
     variant_jobs_.reset();
     variants_.reset();
+    jobs_.reset();
 }
 
 serve::HandlerRules Instance::handler_rules() const {
@@ -144,6 +160,7 @@ void Instance::refresh_pools() {
     pools_ = std::move(*pools);
     stores_->use_pools(pools_);
     finder_.use_pools(pools_);
+    if (drivers_) drivers_->use_pools(pools_);
     push_handler_rules();
     conf::log_info("pools taken over count={}", pools_.size());
 }
@@ -175,6 +192,7 @@ void Instance::start(const std::vector<ListenSocket>& open,
         for (const int fd : socket.fds)
             admin_->listen_on(fd);
     }
+    if (jobs_) jobs_->start();
     running_ = static_cast<unsigned>(loops_.size());
     if (variants_) {
         loops_.front()->loop.post([this] {
@@ -223,6 +241,7 @@ void Instance::reopen_log() {
 }
 
 void Instance::drain(std::chrono::milliseconds idle, bool successor_has_admin) {
+    if (jobs_) jobs_->ask_to_stop();
     const auto idle_ms = static_cast<std::uint64_t>(idle.count());
     for (const auto& loop : loops_) {
         loop->loop.post([this, &loop = *loop, idle_ms, successor_has_admin] {

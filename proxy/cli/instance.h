@@ -9,6 +9,7 @@
 #include "proxy/http/server.h"
 #include "proxy/serve/access_log.h"
 #include "proxy/serve/handler.h"
+#include "proxy/serve/job_work.h"
 #include "proxy/serve/origin.h"
 #include "proxy/serve/stores.h"
 #include "proxy/serve/variant_jobs.h"
@@ -56,6 +57,7 @@ class Instance {
   private:
     struct LoopThread;
 
+    void make_jobs(const conf::Settings& settings);
     void listen_on(const std::vector<ListenSocket>& sockets);
     void refresh_pools();
     // The lock is held.
@@ -71,7 +73,7 @@ class Instance {
     std::unique_ptr<api::PoolRegistry> registry_;
     // One change of the rules at a time, by a reload or because the catalog's pools have changed.
     std::mutex rules_mutex_;
-    std::vector<serve::KnownPool> pools_;
+    std::vector<storage::KnownPool> pools_;
     unsigned range_limit_;
     std::shared_ptr<const serve::ServeRules> rules_;
     std::shared_ptr<const serve::SignedVariants> signed_variants_;
@@ -84,6 +86,8 @@ class Instance {
     std::unique_ptr<serve::VariantMaker>
         variants_;  // null: none is made. Its home is the first loop
     std::unique_ptr<serve::VariantJobs> variant_jobs_;  // null: there is no catalog
+    std::unique_ptr<storage::DriverSet> drivers_;       // the same
+    std::unique_ptr<serve::JobWork> jobs_;              // the same, or jobs.threads = 0
     std::unique_ptr<api::AdminHandler> admin_handler_;
     std::unique_ptr<http::Server> admin_;  // on the first loop
     std::atomic<unsigned> running_ = 0;

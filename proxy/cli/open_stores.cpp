@@ -54,7 +54,8 @@ Result<OpenedStores> open_stores(const conf::Settings& settings) {
     all.pools = std::move(*pools);
 
     // Buckets can be added later where the admin API is open.
-    const bool has_buckets = std::ranges::any_of(all.pools, is_bucket, &serve::KnownPool::settings);
+    const bool has_buckets =
+        std::ranges::any_of(all.pools, is_bucket, &storage::KnownPool::settings);
     const bool may_have_buckets = has_buckets || (catalog && !settings.admin.token.empty());
     std::unique_ptr<storage::Shelf> shelf;
     if (may_have_buckets && !settings.shelf.path.empty()) {

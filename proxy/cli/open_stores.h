@@ -19,7 +19,7 @@ Result<std::optional<conf::SealingKey>> read_secrets_key(const conf::Settings& s
 struct OpenedStores {
     std::unique_ptr<serve::Stores> stores;
     std::unique_ptr<api::PoolRegistry> registry;  // uses the catalog of `stores`
-    std::vector<serve::KnownPool> pools;          // as the registry had them
+    std::vector<storage::KnownPool> pools;        // as the registry had them
 };
 
 // Opens them and declares the file's pools in the catalog. Fails where buckets are to be served and

@@ -61,6 +61,7 @@ Json counts_json(const std::string& pool, const ScanResult& result) {
             {"changed", counts.changed},
             {"unchanged", counts.unchanged},
             {"foreign", counts.foreign},
+            {"deleted", counts.deleted},
             {"unknown_type", counts.unknown_type},
             {"unservable", counts.unservable},
             {"failed", counts.failed},
@@ -80,6 +81,7 @@ void print_counts(const std::string& pool, const ScanResult& result, bool dry_ru
     line(counts.changed, "changed", "the catalog said otherwise");
     line(counts.unchanged, "unchanged", "");
     line(counts.foreign, "foreign", "the catalog has the key in another pool, which keeps it");
+    line(counts.deleted, "deleted", "what is left of images that were deleted: not adopted");
     line(counts.unknown_type, "unknown type", "in the catalog, but not served");
     line(counts.unservable, "unservable", "hidden, temporary or no path of a URL; left out");
     line(counts.failed, "unreadable", "in the catalog, but its content could not be read");
@@ -105,7 +107,7 @@ Result<ScanResult> scan_one(Workspace& workspace, const KnownPool& pool,
         return arguments.hash ? look_at_content(driver, object, row) : look_at_name(object);
     };
     options.report = [&](const ScanCounts& counts) {
-        workspace.save_budgets();
+        workspace.drivers().exchange_budgets();
         progress.update(counts.seen, known > counts.seen ? std::optional(known) : std::nullopt,
                         " objects");
         return true;

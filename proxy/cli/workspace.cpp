@@ -8,7 +8,6 @@
 #include "proxy/cli/output.h"
 #include "storage/catalog_sqlite.h"
 #include "storage/key.h"
-#include "storage/make_driver.h"
 
 #include <algorithm>
 #include <ctime>
@@ -51,6 +50,9 @@ Result<void> Workspace::load_pools() {
     auto pools = registry.load();
     if (!pools) return std::unexpected(std::move(pools.error()));
     pools_ = std::move(*pools);
+    drivers_ =
+        std::make_unique<storage::DriverSet>(*catalog_, settings_.server.url_prefix.substr(1));
+    drivers_->use_pools(pools_);
     const auto rows = catalog_->pools();
     if (!rows) return std::unexpected(rows.error());
     for (const storage::PoolRecord& row : *rows)
@@ -89,31 +91,14 @@ std::string Workspace::pool_name(PoolId id) const {
 }
 
 storage::Driver& Workspace::driver(const KnownPool& pool) {
-    std::unique_ptr<storage::Driver>& driver = drivers_[pool.id];
-    if (driver) return *driver;
-    auto gate = std::make_shared<storage::StoreGate>(pool.settings);
-    if (pool.settings.storage_type == conf::PoolSettings::Type::s3) {
-        budgets_.push_back(std::make_unique<storage::SavedBudget>(*catalog_, pool.id, gate));
-    }
-    driver = storage::make_driver(pool.settings, settings_.server.url_prefix.substr(1), gate);
-    save_budgets();  // takes in what was used of it today
-    return *driver;
-}
-
-void Workspace::save_budgets() {
-    for (const auto& budget : budgets_) {
-        // Not worth failing for: it is made up for the next time, or the day is counted too low.
-        if (const auto saved = budget->exchange(now_s()); !saved) failed(saved.error());
-    }
+    // It is there: `pool` is one of ours that has no problem.
+    return *drivers_->find(pool.id)->driver;
 }
 
 Result<storage::Driver*> Workspace::driver_of(const storage::ObjectRecord& object) {
-    const KnownPool* pool = find_pool(object.pool);
-    if (pool != nullptr && pool->problem.empty()) return &driver(*pool);
-    const std::string why = pool == nullptr ? "which the configuration does not name"
-                                            : "which cannot be used: " + pool->problem;
-    return fail(ErrorKind::misconfigured,
-                fmt::format("{} is in pool {}, {}", object.key, pool_name(object.pool), why));
+    const auto pool = drivers_->find(object.pool);
+    if (!pool) return fail(pool.error().kind, fmt::format("{}: {}", object.key, pool.error().text));
+    return pool->driver.get();
 }
 
 Result<void> Workspace::remove(const storage::ObjectRecord& object) {

@@ -3,10 +3,10 @@
 
 #include "conf/settings.h"
 #include "proxy/cli/command.h"
-#include "proxy/serve/known_pool.h"
 #include "storage/catalog.h"
 #include "storage/driver.h"
-#include "storage/saved_budget.h"
+#include "storage/driver_set.h"
+#include "storage/known_pool.h"
 
 #include <expected>
 #include <map>
@@ -18,7 +18,7 @@
 
 namespace tidepool::cli {
 
-using serve::KnownPool;
+using storage::KnownPool;
 
 class Workspace {
   public:
@@ -38,9 +38,7 @@ class Workspace {
 
     // Made at its first use and kept. Blocks at most to read settings: no store is asked.
     storage::Driver& driver(const KnownPool& pool);
-
-    // Writes what the drivers used of their pools' budgets; done at the end by itself.
-    void save_budgets();
+    storage::DriverSet& drivers() { return *drivers_; }
 
     // The driver of the pool that a row names, misconfigured where the file has none of that name.
     Result<storage::Driver*> driver_of(const storage::ObjectRecord& object);
@@ -55,10 +53,6 @@ class Workspace {
     // 11); null where none has.
     Result<const KnownPool*> find_on_disks(std::string_view key);
 
-    ~Workspace() { save_budgets(); }
-    Workspace(Workspace&&) = default;
-    Workspace& operator=(Workspace&&) = delete;
-
   private:
     Workspace() = default;
     Result<void> load_pools();
@@ -67,8 +61,7 @@ class Workspace {
     std::unique_ptr<storage::Catalog> catalog_;
     std::vector<KnownPool> pools_;
     std::map<storage::PoolId, std::string> names_;
-    std::map<storage::PoolId, std::unique_ptr<storage::Driver>> drivers_;
-    std::vector<std::unique_ptr<storage::SavedBudget>> budgets_;  // of the s3 pools among these
+    std::unique_ptr<storage::DriverSet> drivers_;
 };
 
 // "uploads/a.jpg" of "uploads/a.jpg" or "/uploads/a.jpg"; invalid for what no URL can name.

@@ -20,8 +20,9 @@ namespace tidepool::serve {
 struct CachedFile {
     // Where the content is. Small files are held in memory, so that rewriting them in place cannot
     // reach an answer; of others the descriptor is kept, so that an answer goes on from the version
-    // it began with. Of an object that is only in a bucket nothing but its description is here.
-    enum class Held : std::uint8_t { in_memory, in_file, remote };
+    // it began with. Of an object that is only in a bucket nothing but its description is here, and
+    // of one whose image was deleted not even that.
+    enum class Held : std::uint8_t { in_memory, in_file, remote, deleted };
     Held held = Held::in_memory;
     storage::FileIdentity identity;              // of a remote object its size and time alone
     const storage::LocalPool* pool = nullptr;    // that has it; never goes away
@@ -41,6 +42,7 @@ struct CachedFile {
     std::string head_304;
 
     bool in_memory() const { return held == Held::in_memory; }
+    bool is_deleted() const { return held == Held::deleted; }
     // What it takes in the cache's memory, bookkeeping included.
     std::size_t cost() const {
         return body.size() + fields.size() + head_200.size() + head_304.size() + 512;

@@ -86,7 +86,7 @@ class FileCache {
         bool being_checked = false;
 
         Kind kind() const {
-            if (!file) return absent;
+            if (!file || file->is_deleted()) return absent;
             if (file->in_memory()) return memory;
             return file->held == CachedFile::Held::in_file ? open_file : remote;
         }

@@ -43,14 +43,31 @@ std::shared_ptr<const RemoteObject> continued(const RemoteObject& row, const Rem
     return object;
 }
 
+// The same, as the catalog still says.
+std::shared_ptr<const CachedFile> as_of(const std::shared_ptr<const CachedFile>& known,
+                                        std::uint64_t catalog_state) {
+    if (known->catalog_state == catalog_state) return known;
+    auto again = std::make_shared<CachedFile>(*known);
+    again->catalog_state = catalog_state;
+    return again;
+}
+
+// What is known of a key whose image was deleted.
+std::shared_ptr<const CachedFile> deleted_file(std::uint64_t catalog_state) {
+    auto file = std::make_shared<CachedFile>();
+    file->held = CachedFile::Held::deleted;
+    file->catalog_state = catalog_state;
+    return file;
+}
+
 // The order in which pools are asked: hot before warm before cold, then by priority, then as
 // written.
-std::vector<conf::PoolSettings> in_asking_order(const std::vector<KnownPool>& pools) {
+std::vector<conf::PoolSettings> in_asking_order(const std::vector<storage::KnownPool>& pools) {
     const auto rank = [](const conf::PoolSettings& pool) {
         return std::tuple(pool.storage_tier, pool.priority);
     };
     std::vector<conf::PoolSettings> sorted;
-    for (const KnownPool& pool : pools) {
+    for (const storage::KnownPool& pool : pools) {
         const conf::PoolSettings& settings = pool.settings;
         if (!settings.is_active || settings.storage_type == conf::PoolSettings::Type::s3) continue;
         sorted.insert(std::ranges::upper_bound(sorted, rank(settings), {}, rank), settings);
@@ -115,7 +132,7 @@ FileFinder::FileFinder(const conf::Settings& settings, std::shared_ptr<const Ser
       patience_ms_(static_cast<std::uint64_t>(settings.cache.freshness.count())),
       rules_(std::move(rules)) {}
 
-void FileFinder::use_pools(const std::vector<KnownPool>& pools) {
+void FileFinder::use_pools(const std::vector<storage::KnownPool>& pools) {
     auto sites = std::make_shared<Sites>();
     for (const conf::PoolSettings& pool : in_asking_order(pools)) {
         auto site = std::ranges::find(all_sites_, pool, [](auto& each) { return each->settings; });
@@ -202,29 +219,30 @@ void FileFinder::land(const std::string& key, const std::shared_ptr<Flight>& fli
 }
 
 // What was on a disk a moment ago is looked for there first: it is asked for again every few
-// seconds as long as it is hot, and the catalog could only say the same.
+// seconds as long as it is hot, and while the catalog is as it was it could only say the same.
 loop::Task<FileFinder::Found> FileFinder::look(loop::Loop& loop, const std::string& key,
                                                const Known& known) {
-    if (known && !known->remote) {
-        Found found = co_await look_on_disks(loop, key, known, std::nullopt);
+    const std::uint64_t catalog_state = stores_.catalog_state();
+    const bool is_current = known && known->catalog_state == catalog_state;
+    if (is_current && !known->remote && !known->is_deleted()) {
+        Found found = co_await look_on_disks(loop, key, known, std::nullopt, catalog_state);
         if (found.file || found.error) co_return found;
     }
     // Of a bucket's object nothing can have changed but where its bytes are.
-    const std::uint64_t catalog_state = stores_.catalog_state();
-    if (known && known->remote && known->catalog_state == catalog_state && is_best(*known))
-        co_return Found{known, std::nullopt};
+    if (is_current && known->remote && is_best(*known)) co_return Found{known, std::nullopt};
     std::optional<storage::ObjectRecord> row;
     if (storage::Catalog* catalog = stores_.catalog()) {
         auto asked = co_await loop::offload(loop, stores_.catalog_workers(), loop::Lane::quick,
-                                            [&] { return catalog->find(key); });
+                                            [&] { return catalog->locate(key); });
         if (!asked) {
             conf::log_warn("catalog not asked key={} reason=\"{}\"", key, asked.error().text);
             // What only the catalog knows cannot be called absent; what is on a disk can be served.
-            Found found = co_await look_on_disks(loop, key, known, std::nullopt);
+            Found found = co_await look_on_disks(loop, key, known, std::nullopt, catalog_state);
             if (!found.file && !found.error) found.error = std::move(asked.error());
             co_return found;
         }
-        row = std::move(*asked);
+        if (asked->is_deleted) co_return Found{deleted_file(catalog_state), std::nullopt};
+        row = std::move(asked->row);
     }
     if (row) {
         if (auto pool = stores_.remote(row->pool)) {
@@ -234,7 +252,7 @@ loop::Task<FileFinder::Found> FileFinder::look(loop::Loop& loop, const std::stri
             co_return found;
         }
     }
-    Found found = co_await look_on_disks(loop, key, known, row);
+    Found found = co_await look_on_disks(loop, key, known, row, catalog_state);
     // It is somewhere, but not where we may look now: nobody may be told that it is not.
     if (row && !found.file && !found.error && !is_looked_at(row->pool)) {
         found.error = Error{ErrorKind::misconfigured,
@@ -267,7 +285,7 @@ bool FileFinder::is_missing(const std::string& key, std::uint64_t now_ms) {
     return false;
 }
 
-void FileFinder::stored(const std::string& key) {
+void FileFinder::changed(const std::string& key) {
     {
         const std::lock_guard lock(missing_mutex_);
         missing_.erase(key);
@@ -279,17 +297,17 @@ void FileFinder::stored(const std::string& key) {
 // a find its failure is the answer: nobody may be told "absent" because a disk is ill.
 loop::Task<FileFinder::Found> FileFinder::look_on_disks(
     loop::Loop& loop, const std::string& key, const Known& known,
-    const std::optional<storage::ObjectRecord>& row) {
+    const std::optional<storage::ObjectRecord>& row, std::uint64_t catalog_state) {
     std::optional<Error> failure;
     const std::shared_ptr<const Sites> sites = this->sites();
     for (Site* const site : *sites) {
-        const bool known_here = known && !known->remote && known->pool == &site->pool;
+        const bool known_here = known && known->pool == &site->pool;
         Result<Content> content =
             co_await load(loop, *site, key, known_here ? known.get() : nullptr);
         if (content) {
             if (known_here && content->file->identity() == known->identity)
-                co_return Found{known, std::nullopt};
-            co_return describe_content(*site, key, std::move(*content), row);
+                co_return Found{as_of(known, catalog_state), std::nullopt};
+            co_return describe_content(*site, key, std::move(*content), row, catalog_state);
         }
         if (content.error().kind == ErrorKind::not_found) continue;
         if (content.error().kind == ErrorKind::denied) {
@@ -322,11 +340,7 @@ loop::Task<FileFinder::Found> FileFinder::look_on_shelf(loop::Loop& loop, const 
     // What is known stays as it is where the row still says the same of it.
     if (known && known->remote && known->remote->same_content(object) &&
         known->content_type == file->content_type && known->location == file->location) {
-        if (is_best(*known)) {
-            auto again = std::make_shared<CachedFile>(*known);
-            again->catalog_state = catalog_state;
-            co_return Found{std::move(again), std::nullopt};
-        }
+        if (is_best(*known)) co_return Found{as_of(known, catalog_state), std::nullopt};
         file->remote = continued(object, *known->remote);
     }
     if (is_shelved) {
@@ -532,7 +546,8 @@ bool FileFinder::is_allowed(const ServeRules& rules, std::string_view key, std::
 }
 
 FileFinder::Found FileFinder::describe_content(Site& site, const std::string& key, Content content,
-                                               const std::optional<storage::ObjectRecord>& row) {
+                                               const std::optional<storage::ObjectRecord>& row,
+                                               std::uint64_t catalog_state) {
     const std::shared_ptr<const ServeRules> rules = this->rules();
     const std::string_view type = transform::served_type(content.look, key);
     if (!is_allowed(*rules, key, type)) return {};
@@ -543,6 +558,7 @@ FileFinder::Found FileFinder::describe_content(Site& site, const std::string& ke
     auto file = std::make_shared<CachedFile>();
     file->identity = content.file->identity();
     file->pool = &site.pool;
+    file->catalog_state = catalog_state;
     file->content_type = type;
     if (cache_.holds_in_memory(file->identity.size)) {
         file->body = std::move(content.body);

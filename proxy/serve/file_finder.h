@@ -6,9 +6,9 @@
 #include "proxy/serve/cache_policy.h"
 #include "proxy/serve/file_cache.h"
 #include "proxy/serve/fill.h"
-#include "proxy/serve/known_pool.h"
 #include "proxy/serve/stores.h"
 #include "storage/digest_cache.h"
+#include "storage/known_pool.h"
 #include "storage/local_pool.h"
 #include "transform/content_type.h"
 
@@ -49,11 +49,12 @@ class FileFinder {
     // `stores` has by now; what is cached is forgotten. Any thread, one at a time. A pool that is
     // no longer there, or not as it was, keeps its threads until the server ends, for answers may
     // still read from it.
-    void use_pools(const std::vector<KnownPool>& pools);
+    void use_pools(const std::vector<storage::KnownPool>& pools);
 
     struct Found {
         std::shared_ptr<const CachedFile> file;  // null: absent, or `error`
         std::optional<Error> error;              // it could not be found out
+        bool is_there() const { return file && !file->is_deleted(); }
     };
     // Asks the catalog, then looks on the local pools, in their order, and notes the result in the
     // cache. Callers that ask for a key while it is being looked for share the look. Of what is in
@@ -66,8 +67,9 @@ class FileFinder {
     // A bucket has said that it has no object of this key, whatever the catalog says: for
     // cache.freshness it is not asked again.
     void missing_in_bucket(const std::string& key, std::uint64_t now_ms);
-    // An object of this key has just been stored: whatever was known of it is looked for anew.
-    void stored(const std::string& key);
+    // An object of this key has just been stored, moved or removed: whatever was known of it is
+    // looked for anew.
+    void changed(const std::string& key);
 
     // A fetch has brought an object. Any thread.
     void filled(const RemoteObject& object, FillEnd end);
@@ -119,7 +121,8 @@ class FileFinder {
 
     loop::Task<Found> look(loop::Loop& loop, const std::string& key, const Known& known);
     loop::Task<Found> look_on_disks(loop::Loop& loop, const std::string& key, const Known& known,
-                                    const std::optional<storage::ObjectRecord>& row);
+                                    const std::optional<storage::ObjectRecord>& row,
+                                    std::uint64_t catalog_state);
     loop::Task<Found> look_on_shelf(loop::Loop& loop, const std::string& key, const Known& known,
                                     const storage::ObjectRecord& row,
                                     std::shared_ptr<RemotePool> pool, std::uint64_t catalog_state);
@@ -140,7 +143,8 @@ class FileFinder {
                                      const CachedFile* known);
     Result<Content> read_content(std::shared_ptr<const storage::OpenFile> file);
     Found describe_content(Site& site, const std::string& key, Content content,
-                           const std::optional<storage::ObjectRecord>& row);
+                           const std::optional<storage::ObjectRecord>& row,
+                           std::uint64_t catalog_state);
     void land(const std::string& key, const std::shared_ptr<Flight>& flight, const Found& found);
 
     Stores& stores_;

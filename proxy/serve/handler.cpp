@@ -69,6 +69,8 @@ std::string_view error_code(int status) {
             return "not_found";
         case 405:
             return "method_not_allowed";
+        case 410:
+            return "gone";
         case 412:
             return "precondition_failed";
         case 422:
@@ -158,6 +160,7 @@ std::optional<http::Response> FileHandler::respond_now(const http::RequestHead& 
     }
     if (!known.file && is_made_on_demand(wanted_)) return std::nullopt;
     if (!known.file) return absent(head, key, kStatusAbsent);
+    if (known.file->is_deleted()) return gone(head, key, kStatusAbsent);
     if (!known.file->location.empty()) return redirect(*known.file, key);
     // Somebody rewrites it in place: no answer may begin with the old version's head. Content in
     // memory may be served until it is stale, as it is whole.
@@ -196,6 +199,7 @@ loop::Task<http::Response> FileHandler::respond(const http::RequestHead& head, c
 loop::Task<http::Response> FileHandler::respond_file(const http::RequestHead& head, std::string key,
                                                      std::shared_ptr<const CachedFile> file,
                                                      bool was_cached) {
+    if (file->is_deleted()) co_return gone(head, key, kStatusAbsentMiss);
     if (!file->location.empty()) co_return redirect(*file, key);
     const Choice choice = choose(head, *file);
     if (file->held == CachedFile::Held::remote && choice.needs_body(head)) {
@@ -223,6 +227,11 @@ loop::Task<http::Response> FileHandler::respond_remote(const http::RequestHead& 
         auto body = co_await origin_.open({loop_, fetcher_}, file->remote, stretch, cdn_loop);
         if (!body) {
             if (body.error().kind == ErrorKind::not_found) {
+                if (auto moved = co_await find_moved(key, *file->remote)) {
+                    http::Response response =
+                        co_await respond_file(head, std::move(key), std::move(moved), false);
+                    co_return response;
+                }
                 finder_.stores().report_inconsistency(key, file->remote->pool->settings.name,
                                                       body.error().text);
                 finder_.missing_in_bucket(key, loop_.now_ms());
@@ -233,6 +242,17 @@ loop::Task<http::Response> FileHandler::respond_remote(const http::RequestHead& 
         bodies.push_back(std::move(*body));
     }
     co_return present(head, choice, std::move(file), false, bodies);
+}
+
+// What a bucket does not have may have left it since it was found there; null where the catalog
+// still says that it has it.
+loop::Task<std::shared_ptr<const CachedFile>> FileHandler::find_moved(const std::string& key,
+                                                                      const RemoteObject& object) {
+    finder_.changed(key);
+    const FileFinder::Found found = co_await finder_.find_anew(loop_, key);
+    if (!found.file) co_return nullptr;
+    if (found.file->remote && found.file->remote->pool == object.pool) co_return nullptr;
+    co_return found.file;
 }
 
 // Our own name in CDN-Loop: the request was here before, and would come again (RFC 8586). A list
@@ -417,6 +437,13 @@ http::Response FileHandler::problem(const http::RequestHead* head, int status, s
 http::Response FileHandler::absent(const http::RequestHead& head, std::string_view key,
                                    std::string_view cache_status) {
     http::Response response = problem(&head, 404, key, "not found", cache_status);
+    response.source = http::Source::absent;
+    return response;
+}
+
+http::Response FileHandler::gone(const http::RequestHead& head, std::string_view key,
+                                 std::string_view cache_status) {
+    http::Response response = problem(&head, 410, key, "gone", cache_status);
     response.source = http::Source::absent;
     return response;
 }

@@ -77,6 +77,8 @@ class FileHandler final : public http::Handler {
     loop::Task<http::Response> respond_remote(const http::RequestHead& head, std::string key,
                                               std::shared_ptr<const CachedFile> file,
                                               const Choice& choice);
+    loop::Task<std::shared_ptr<const CachedFile>> find_moved(const std::string& key,
+                                                             const RemoteObject& object);
     bool is_made_on_demand(const Wanted& wanted) const {
         return variants_ != nullptr && (wanted.is_signed || variants_->is_ordered(wanted.key));
     }
@@ -105,6 +107,8 @@ class FileHandler final : public http::Handler {
                            std::string_view text, std::string_view fields = {});
     http::Response absent(const http::RequestHead& head, std::string_view key,
                           std::string_view cache_status);
+    http::Response gone(const http::RequestHead& head, std::string_view key,
+                        std::string_view cache_status);
     http::Response failed(const http::RequestHead& head, std::string_view key, const Error& error);
     http::Response options();
     http::Response present(const http::RequestHead& head, const Choice& choice,

@@ -99,13 +99,13 @@ void Stores::on_eviction(std::function<void()> evicted) {
     evicted_ = std::move(evicted);
 }
 
-void Stores::use_pools(const std::vector<KnownPool>& pools) {
+void Stores::use_pools(const std::vector<storage::KnownPool>& pools) {
     std::map<std::string, storage::PoolId> ids;
     std::map<storage::PoolId, Remote> remotes;
     std::vector<Remote> replaced;
     // Nobody else changes remotes_. The lock is not held while the catalog is asked, as loops want
     // it.
-    for (const KnownPool& pool : pools) {
+    for (const storage::KnownPool& pool : pools) {
         if (pool.id == 0) continue;
         ids.emplace(pool.settings.name, pool.id);
         const bool is_served = pool.settings.storage_type == conf::PoolSettings::Type::s3 &&
@@ -136,7 +136,7 @@ void Stores::use_pools(const std::vector<KnownPool>& pools) {
         exchange(remote);  // what was used meanwhile
 }
 
-Stores::Remote Stores::make_remote(const KnownPool& pool) {
+Stores::Remote Stores::make_remote(const storage::KnownPool& pool) {
     Remote remote;
     remote.pool = std::make_shared<RemotePool>(pool.settings);
     const std::shared_ptr<storage::StoreGate> gate(remote.pool, &remote.pool->gate);

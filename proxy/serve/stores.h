@@ -3,9 +3,9 @@
 
 #include "conf/settings.h"
 #include "proxy/loop/worker_pool.h"
-#include "proxy/serve/known_pool.h"
 #include "proxy/serve/remote_pool.h"
 #include "storage/catalog.h"
+#include "storage/known_pool.h"
 #include "storage/saved_budget.h"
 #include "storage/shelf.h"
 
@@ -40,7 +40,7 @@ class Stores {
     // From now on the buckets among these are served, and no others. One whose settings are the
     // same stays as it is, with all that is known of it; of a new one it is asked what was used of
     // its budget today. Blocks on the catalog. Any thread but a loop's, one at a time.
-    void use_pools(const std::vector<KnownPool>& pools);
+    void use_pools(const std::vector<storage::KnownPool>& pools);
     // Called, on a thread of its own, when another process has changed the catalog. Once this has
     // returned, what was set before is not called any more.
     void on_foreign_change(std::function<void()> changed);
@@ -51,6 +51,8 @@ class Stores {
     // Changes, within cache.freshness, when another process has changed the catalog: as long as it
     // is the same, so is what was read there.
     std::uint64_t catalog_state() const { return catalog_state_.load(std::memory_order_acquire); }
+    // What was read there may have changed, by this process.
+    void note_change() { catalog_state_.fetch_add(1, std::memory_order_release); }
     loop::WorkerPool& catalog_workers() { return *catalog_workers_; }
     storage::Shelf* shelf() const { return shelf_.get(); }
     loop::WorkerPool* shelf_workers() { return shelf_workers_.get(); }
@@ -91,7 +93,7 @@ class Stores {
         std::shared_ptr<RemotePool> pool;
         std::shared_ptr<storage::SavedBudget> budget;
     };
-    Remote make_remote(const KnownPool& pool);
+    Remote make_remote(const storage::KnownPool& pool);
     static void end_authorization(const Remote& remote);
     static void exchange(const Remote& remote);
     void exchange_budgets();

@@ -1,8 +1,10 @@
 #include "proxy/serve/variant_jobs.h"
 
 #include "conf/log.h"
-#include "conf/random_name.h"
 #include "proxy/serve/variant_maker.h"
+#include "storage/job_owner.h"
+#include "storage/job_payload.h"
+#include "storage/job_policy.h"
 #include "storage/retry.h"
 
 #include <algorithm>
@@ -11,7 +13,6 @@
 #include <utility>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 namespace tidepool::serve {
 
@@ -23,50 +24,17 @@ constexpr std::uint64_t kLookMs = 5'000;
 constexpr conf::Milliseconds kPatience{240'000};
 constexpr std::int64_t kLeaseS = 300;
 constexpr std::int64_t kFirstRetryS = 2;
-constexpr std::int64_t kMostRetryS = 3'600;
-// Days of trying, at an hour each.
-constexpr std::int64_t kMostAttempts = 100;
-
-std::optional<std::string> key_of(const storage::JobRecord& job) {
-    const auto payload = nlohmann::json::parse(job.payload, nullptr, false);
-    if (!payload.is_object()) return std::nullopt;
-    const auto key = payload.find("key");
-    if (key == payload.end() || !key->is_string()) return std::nullopt;
-    return key->get<std::string>();
-}
-
 }  // namespace
 
 storage::NewJob variant_job(const std::string& key) {
     return {.type = std::string(kType),
-            .payload = nlohmann::json{{"key", key}}.dump(),
+            .payload = storage::PayloadWriter().add("key", key).text(),
             .dedup_key = fmt::format("{} {}", kType, key),
             .not_before_s = std::time(nullptr) + kFirstRetryS};
 }
 
-std::optional<std::int64_t> retry_after_s(const Error& error, std::int64_t attempts, double part) {
-    if (attempts >= kMostAttempts) return std::nullopt;
-    switch (error.kind) {
-        case ErrorKind::capped:  // until the day is over, or somebody made room
-            return kMostRetryS;
-        case ErrorKind::denied:
-        case ErrorKind::misconfigured:
-        case ErrorKind::corrupt:
-        case ErrorKind::too_large:
-        case ErrorKind::invalid:
-        case ErrorKind::not_found:
-        case ErrorKind::conflict:
-            return std::nullopt;
-        default:
-            break;
-    }
-    const auto doublings = std::min<std::int64_t>(attempts, 12);
-    const std::int64_t most = std::min(kMostRetryS, kFirstRetryS << doublings);
-    return most / 2 + static_cast<std::int64_t>(part * static_cast<double>(most) / 2);
-}
-
 VariantJobs::VariantJobs(loop::Loop& loop, Stores& stores, VariantMaker& maker)
-    : loop_(loop), stores_(stores), maker_(maker), owner_("variants " + conf::random_name()) {}
+    : loop_(loop), stores_(stores), maker_(maker), owner_(storage::new_job_owner()) {}
 
 void VariantJobs::start() {
     loop_.tasks().spawn(run(*this));
@@ -94,18 +62,24 @@ loop::Task<> VariantJobs::run(VariantJobs& self) {
 }
 
 loop::Task<std::optional<storage::JobRecord>> VariantJobs::take() {
-    const std::string type(kType);
-    auto job = co_await loop::offload(loop_, stores_.catalog_workers(), loop::Lane::bulk, [&] {
-        return stores_.catalog()->take_job(std::span(&type, 1), owner_, std::time(nullptr),
-                                           kLeaseS);
-    });
-    if (job) co_return std::move(*job);
-    conf::log_warn("no job taken reason=\"{}\"", job.error().text);
-    co_return std::nullopt;
+    const storage::Catalog::LaneWant want{.lane = std::string(kType)};
+    auto jobs = co_await loop::offload(
+        loop_, stores_.catalog_workers(), loop::Lane::bulk,
+        [&]() -> Result<std::vector<storage::JobRecord>> {
+            // A look first: who asks often should not make writers wait for their turn.
+            const auto lanes = stores_.catalog()->open_lanes();
+            if (!lanes) return std::unexpected(lanes.error());
+            if (std::ranges::find(*lanes, want.lane, &storage::OpenLane::lane) == lanes->end())
+                return std::vector<storage::JobRecord>{};
+            return stores_.catalog()->take_jobs({&want, 1}, owner_, std::time(nullptr), kLeaseS);
+        });
+    if (!jobs) conf::log_warn("no job taken reason=\"{}\"", jobs.error().text);
+    if (!jobs || jobs->empty()) co_return std::nullopt;
+    co_return std::move(jobs->front());
 }
 
 loop::Task<> VariantJobs::work_on(const storage::JobRecord& job) {
-    const auto key = key_of(job);
+    const auto key = storage::PayloadReader(job.payload).text("key");
     if (!key) {
         co_await end(job, Error{ErrorKind::invalid, "its payload names no key"});
         co_return;
@@ -126,8 +100,8 @@ loop::Task<> VariantJobs::end(const storage::JobRecord& job, const std::optional
             if (!error) return stores_.catalog()->finish_job(job.id, owner_, now_s);
             storage::JobFailure failure{.error_class = std::string(name_of(error->kind)),
                                         .text = error->text};
-            if (const auto wait_s = retry_after_s(*error, job.attempts, storage::random_part()))
-                failure.retry_at_s = now_s + *wait_s;
+            failure.retry_at_s =
+                storage::next_attempt_s(*error, job.attempts, now_s, storage::random_part());
             return stores_.catalog()->fail_job(job.id, owner_, failure, now_s);
         });
     if (!ended) {

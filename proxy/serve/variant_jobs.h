@@ -18,10 +18,6 @@ class VariantMaker;
 // To make and store this variant, some seconds from now.
 storage::NewJob variant_job(const std::string& key);
 
-// When a job that failed so, after so many attempts, is tried again; nothing: it would help nobody.
-// `part` in [0, 1) spreads them.
-std::optional<std::int64_t> retry_after_s(const Error& error, std::int64_t attempts, double part);
-
 // Does them, one after the other. Loop thread only, that of the maker's home.
 class VariantJobs {
   public:

@@ -311,7 +311,7 @@ loop::Task<std::optional<VariantMaker::Outcome>> VariantMaker::wait_for_claim(
 loop::Task<Result<bool>> VariantMaker::is_stored(const std::string& key) {
     FileFinder::Found found = co_await finder_.find_anew(home_, key);
     if (found.error) co_return std::unexpected(std::move(*found.error));
-    co_return found.file != nullptr;
+    co_return found.is_there();
 }
 
 loop::Task<> VariantMaker::land_claimed(std::string key, std::shared_ptr<Flight> flight,

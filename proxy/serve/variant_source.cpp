@@ -33,13 +33,14 @@ loop::Task<Result<Original>> VariantSource::find(std::vector<std::string> keys) 
     for (const std::string& key : keys) {
         if (catalog == nullptr) break;
         auto row = co_await loop::offload(place_.loop, finder_.stores().catalog_workers(),
-                                          loop::Lane::quick, [&] { return catalog->find(key); });
+                                          loop::Lane::quick, [&] { return catalog->locate(key); });
         if (!row) {
             not_asked = std::move(row.error());
             break;
         }
-        if (!*row) continue;
-        const storage::PoolId id = (*row)->pool;
+        if (row->is_deleted) co_return fail(ErrorKind::not_found, "its image was deleted");
+        if (!row->row) continue;
+        const storage::PoolId id = row->row->pool;
         if (auto pool = finder_.stores().remote(id))
             co_return co_await find_remote(key, std::move(pool));
         auto found = co_await find_local({key});
@@ -88,7 +89,7 @@ loop::Task<Result<Original>> VariantSource::find_remote(std::string key,
                                                         std::shared_ptr<RemotePool> pool) {
     FileFinder::Found found = co_await finder_.find(place_.loop, key);
     if (found.error) co_return std::unexpected(std::move(*found.error));
-    if (!found.file) co_return fail(ErrorKind::not_found, "its original is not served");
+    if (!found.is_there()) co_return fail(ErrorKind::not_found, "its original is not served");
     if (!found.file->remote || found.file->remote->pool != pool)
         co_return fail(ErrorKind::busy, fmt::format("{} is being moved", key));
     if (found.file->identity.size > most_bytes_)

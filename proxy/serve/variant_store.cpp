@@ -22,6 +22,10 @@ constexpr unsigned kTries = 2;
 constexpr unsigned kThreads = 4;
 constexpr std::size_t kReadBytes = 256 * 1024;
 
+bool is_refusal(const Error& error) {
+    return error.kind == ErrorKind::busy || error.kind == ErrorKind::not_found;
+}
+
 }  // namespace
 
 VariantStore::VariantStore(loop::Loop& loop, FileFinder& finder, const conf::Settings& settings)
@@ -41,7 +45,7 @@ loop::Task<Result<void>> VariantStore::put(Home home, StorableVariant variant) {
     } else {
         stored = co_await put_remote(home, variant);
     }
-    finder_.stored(variant.key);
+    finder_.changed(variant.key);
     co_return stored;
 }
 
@@ -59,23 +63,42 @@ loop::Task<Result<void>> VariantStore::require_room(const conf::PoolSettings& po
     co_return fail(ErrorKind::capped, fmt::format("pool {} is full (max_size)", pool.name));
 }
 
-// Its row in the catalog is written when it is found, as that of every file.
 loop::Task<Result<void>> VariantStore::put_local(const Home& home, const StorableVariant& variant) {
     FileFinder::Site& site = *home.site;
-    co_return co_await loop::offload(loop_, site.workers, loop::Lane::bulk, [&]() -> Result<void> {
-        storage::LocalDriver driver(site.settings, key_prefix_);
-        storage::FileSource source(variant.file);
-        storage::PutOptions options;
-        options.size = variant.file->identity().size;
-        options.content_type = variant.content_type;
-        auto put = driver.put(variant.key, source, options);
-        if (!put) return std::unexpected(std::move(put.error()));
-        // Who removed the original meanwhile has looked for variants before this one was there.
-        const auto original = site.pool.open(home.original);
-        if (original || original.error().kind != ErrorKind::not_found) return {};
-        if (auto removed = driver.remove(variant.key); !removed) return removed;
-        return fail(ErrorKind::not_found, "its original was removed meanwhile");
+    const auto info = co_await loop::offload(
+        loop_, site.workers, loop::Lane::bulk, [&]() -> Result<storage::ObjectInfo> {
+            storage::LocalDriver driver(site.settings, key_prefix_);
+            storage::FileSource source(variant.file);
+            storage::PutOptions options;
+            options.size = variant.file->identity().size;
+            options.content_type = variant.content_type;
+            auto put = driver.put(variant.key, source, options);
+            if (!put) return put;
+            // Who removed the original meanwhile has looked for variants before this one was there.
+            const auto original = site.pool.open(home.original);
+            if (original || original.error().kind != ErrorKind::not_found) return put;
+            if (auto removed = driver.remove(variant.key); !removed)
+                return std::unexpected(std::move(removed.error()));
+            return fail(ErrorKind::not_found, "its original was removed meanwhile");
+        });
+    if (!info) co_return std::unexpected(info.error());
+    const auto id = finder_.stores().id_of(home.settings().name);
+    if (!id) co_return Result<void>{};
+    auto written = co_await write_down(
+        home,
+        storage::object_record(variant.key, *id, *info, variant.content_type, std::time(nullptr)));
+    if (written) co_return written;
+    if (!is_refusal(written.error())) {
+        // It gets its row when it is found, as every file here.
+        conf::log_warn("variant not written down key={} reason=\"{}\"", variant.key,
+                       written.error().text);
+        co_return Result<void>{};
+    }
+    auto removed = co_await loop::offload(loop_, site.workers, loop::Lane::bulk, [&] {
+        return storage::LocalDriver(site.settings, key_prefix_).remove(variant.key);
     });
+    if (!removed) co_return removed;
+    co_return written;
 }
 
 loop::Task<Result<void>> VariantStore::put_remote(const Home& home,
@@ -112,38 +135,28 @@ loop::Task<Result<void>> VariantStore::put_remote(const Home& home,
         storage::object_record(variant.key, *id, *info, variant.content_type, std::time(nullptr));
     // Before the row: who finds the row shall find the bytes near.
     co_await shelve(row, home.pool, variant);
-    auto written = co_await write_down(row);
-    if (!written) co_return written;
-    co_return co_await require_original(home, row);
-}
-
-// Who removes or moves an image takes along the variants that have rows; this one had none when
-// they looked, where the original has gone by now.
-loop::Task<Result<void>> VariantStore::require_original(const Home& home,
-                                                        const storage::ObjectRecord& row) {
-    Stores& stores = finder_.stores();
-    const auto original =
-        co_await loop::offload(loop_, stores.catalog_workers(), loop::Lane::bulk,
-                               [&] { return stores.catalog()->find(home.original); });
-    if (!original) co_return Result<void>{};  // it is not said to be gone
-    if (*original && (*original)->pool == row.pool) co_return Result<void>{};
-    const std::shared_ptr<storage::Driver> driver = driver_of(home.pool);
-    auto removed = co_await loop::offload(loop_, workers_, loop::Lane::bulk, [&]() -> Result<void> {
-        if (auto gone = driver->remove(row.key); !gone) return gone;
-        const auto forgotten = stores.catalog()->remove_object(row.key, row.pool);
-        if (!forgotten) return std::unexpected(forgotten.error());
-        return {};
-    });
+    auto written = co_await write_down(home, row);
+    if (written || !is_refusal(written.error())) co_return written;
+    auto removed = co_await loop::offload(loop_, workers_, loop::Lane::bulk,
+                                          [&] { return driver->remove(row.key); });
     if (!removed) co_return removed;
-    if (*original) co_return fail(ErrorKind::busy, "its original was moved meanwhile");
-    co_return fail(ErrorKind::not_found, "its original was removed meanwhile");
+    co_return written;
 }
 
-loop::Task<Result<void>> VariantStore::write_down(const storage::ObjectRecord& row) {
+// Who removes or moves an image takes along the variants that have rows. So a variant gets its row
+// only where the image still lives beside it; where the catalog refuses that (busy: it was moved,
+// not_found: it is gone), what was stored is to be removed again.
+loop::Task<Result<void>> VariantStore::write_down(const Home& home,
+                                                  const storage::ObjectRecord& row) {
     Stores& stores = finder_.stores();
-    auto replaced = co_await loop::offload(loop_, stores.catalog_workers(), loop::Lane::bulk,
-                                           [&] { return stores.catalog()->put_object(row); });
-    if (!replaced) co_return std::unexpected(std::move(replaced.error()));
+    auto replaced = co_await loop::offload(loop_, stores.catalog_workers(), loop::Lane::bulk, [&] {
+        return stores.catalog()->put_variant(row, home.original, home.site != nullptr);
+    });
+    if (!replaced) {
+        Error error = std::move(replaced.error());
+        if (error.kind == ErrorKind::conflict) error.kind = ErrorKind::busy;
+        co_return std::unexpected(std::move(error));
+    }
     if (*replaced && (*replaced)->pool != row.pool) {
         stores.report_inconsistency(row.key, stores.name_of((*replaced)->pool),
                                     "a variant was there and has been made anew elsewhere");

@@ -52,8 +52,7 @@ class VariantStore {
   private:
     loop::Task<Result<void>> put_local(const Home& home, const StorableVariant& variant);
     loop::Task<Result<void>> put_remote(const Home& home, const StorableVariant& variant);
-    loop::Task<Result<void>> require_original(const Home& home, const storage::ObjectRecord& row);
-    loop::Task<Result<void>> write_down(const storage::ObjectRecord& row);
+    loop::Task<Result<void>> write_down(const Home& home, const storage::ObjectRecord& row);
     loop::Task<> shelve(const storage::ObjectRecord& row, std::shared_ptr<RemotePool> pool,
                         const StorableVariant& variant);
     std::shared_ptr<storage::Driver> driver_of(const std::shared_ptr<RemotePool>& pool);

@@ -45,6 +45,9 @@ PoolSettings full_bucket() {
     pool.daily_class_c_calls = 3;
     pool.daily_egress_bytes = 4096;
     pool.budget_warning_percent = 70;
+    pool.jobs = 7;
+    pool.job_bandwidth_bytes = 8192;
+    pool.job_requests = 9;
     return pool;
 }
 

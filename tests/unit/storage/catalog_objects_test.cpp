@@ -101,8 +101,10 @@ CATALOG_TEST("catalog: invariant 5: accounts follow every kind of change, by rol
           std::vector{account(hot, Role::original, 1, 1000), account(hot, Role::variant, 2, 110)});
     value_of(catalog->put_object(make_object(variant(".webp"), hot, 200)));
     CHECK(value_of(catalog->accounts())[1] == account(hot, Role::variant, 2, 210));
-    const std::vector moved{make_object(kOriginal, cold), make_object(variant(".webp"), cold)};
-    value_of(catalog->move_objects(moved, hot, cold, 5));
+    value_of(catalog->relocate(
+        {.objects = {make_object(kOriginal, hot, 1000), make_object(variant(".webp"), hot, 200)},
+         .to = cold,
+         .now_s = 5}));
     CHECK(value_of(catalog->accounts()) == std::vector{account(hot, Role::variant, 1, 10),
                                                        account(cold, Role::original, 1, 1000),
                                                        account(cold, Role::variant, 1, 200)});
@@ -214,16 +216,44 @@ CATALOG_TEST("catalog: a move of objects is whole or nothing", "") {
     object.sha256 = digest(3);
     value_of(catalog->put_object(object));
     value_of(catalog->put_object(make_object(variant(".webp"), cold, 3)));
-    ObjectRecord stored = make_object(kOriginal, cold);
+    ObjectRecord stored = object;
     stored.store_etag = "etag";
     stored.version_id = "version";
-    const std::vector both{stored, make_object(variant(".webp"), cold)};
-    const auto refused = catalog->move_objects(both, hot, cold, 5);
-    REQUIRE_FALSE(refused);
-    CHECK(refused.error().kind == ErrorKind::conflict);
-    CHECK(value_of(catalog->find(kOriginal)) == object);
-    check_accounts(*catalog);
-    value_of(catalog->move_objects(std::vector{stored}, hot, cold, 5));
+    const auto refused_of = [&](const Relocation& relocation) {
+        const auto refused = catalog->relocate(relocation);
+        REQUIRE_FALSE(refused);
+        CHECK(refused.error().kind == ErrorKind::conflict);
+        CHECK(value_of(catalog->find(kOriginal)) == object);
+        CHECK(value_of(catalog->list_jobs({.type = "clean"}, 10)).empty());
+        check_accounts(*catalog);
+    };
+    const NewJob clean{.type = "clean", .payload = "{}"};
+    const auto to_cold = [&](std::vector<ObjectRecord> objects) {
+        return Relocation{.objects = std::move(objects), .to = cold, .now_s = 5, .then = {clean}};
+    };
+    refused_of(to_cold({stored, make_object(variant(".webp"), hot, 3)}));  // that is in cold
+    ObjectRecord other = stored;
+    other.size = 8;
+    refused_of(to_cold({other}));
+    other = stored;
+    other.sha256 = digest(4);
+    refused_of(to_cold({other}));
+    Relocation relocation = to_cold({stored});
+    relocation.by = {77, "nobody"};
+    refused_of(relocation);
+    // A variant that came meanwhile goes too, or nothing does.
+    value_of(catalog->put_object(make_object(variant("_small.webp"), hot, 3)));
+    relocation = to_cold({stored});
+    relocation.image = parse_uuid(kUuid);
+    refused_of(relocation);
+    CHECK(value_of(catalog->remove_object(variant("_small.webp"), hot)));
+    const JobId job = value_of(catalog->queue_job({.type = "move", .payload = "{}"}, 0));
+    const Catalog::LaneWant want{.lane = "move"};
+    REQUIRE(value_of(catalog->take_jobs({&want, 1}, "me", 0, 30)).size() == 1);
+    relocation.by = {job, "me"};
+    value_of(catalog->relocate(relocation));
+    CHECK(value_of(catalog->find_job(job))->state == JobRecord::State::done);
+    CHECK(value_of(catalog->list_jobs({.type = "clean"}, 10)).size() == 1);
     object.pool = cold;
     object.store_etag = "etag";
     object.version_id = "version";
@@ -231,6 +261,58 @@ CATALOG_TEST("catalog: a move of objects is whole or nothing", "") {
     const auto image = value_of(catalog->find_image(*parse_uuid(kUuid)));
     CHECK(image->pool == cold);
     CHECK(image->moved_s == 5);
+}
+
+CATALOG_TEST("catalog: a variant gets a row only where its original is", "") {
+    TestType backend;
+    const auto catalog = backend.open();
+    const PoolId hot = make_pool(*catalog, "hot");
+    const PoolId cold = make_pool(*catalog, "cold");
+    const auto put = [&](PoolId pool, bool may_lack_row) {
+        const auto done =
+            catalog->put_variant(make_object(variant(".webp"), pool), kOriginal, may_lack_row);
+        return done ? "" : std::string(name_of(done.error().kind));
+    };
+    CHECK(put(hot, false) == "not_found");
+    CHECK(put(hot, true).empty());
+    value_of(catalog->put_object(make_object(kOriginal, cold)));
+    CHECK(put(hot, true) == "conflict");
+    CHECK(put(cold, false).empty());
+    CHECK(value_of(catalog->find(variant(".webp")))->pool == cold);
+    value_of(catalog->begin_deletion(*parse_uuid(kUuid), {.type = "delete", .payload = "{}"}, 9));
+    CHECK(put(cold, false) == "not_found");
+    check_accounts(*catalog);
+}
+
+CATALOG_TEST("catalog: what was deleted is located as that, and comes back by no way", "[delete]") {
+    TestType backend;
+    const auto catalog = backend.open();
+    const PoolId hot = make_pool(*catalog, "hot");
+    const Uuid image = *parse_uuid(kUuid);
+    const ObjectRecord original = make_object(kOriginal, hot);
+    value_of(catalog->put_object(original));
+    CHECK_FALSE(value_of(catalog->locate(kOriginal)).is_deleted);
+    const NewJob job{.type = "delete", .payload = "{}", .dedup_key = "delete"};
+    const JobId id = value_of(catalog->begin_deletion(image, job, 100));
+    CHECK(value_of(catalog->begin_deletion(image, job, 101)) == id);
+    CHECK(value_of(catalog->locate(kOriginal)).is_deleted);
+    CHECK(value_of(catalog->locate(kOriginal)).row == original);
+    CHECK(value_of(catalog->locate(variant(".avif"))).is_deleted);
+    CHECK_FALSE(value_of(catalog->locate("uploads/other.jpg")).is_deleted);
+    CHECK(value_of(catalog->adopt(std::vector{make_object(variant(".webp"), hot)})) ==
+          std::vector{Adoption::deleted});
+    CHECK_FALSE(catalog->put_object(original));
+    CHECK_FALSE(catalog->relocate({.objects = {original}, .to = hot, .image = image}));
+    CHECK(value_of(catalog->find_image(image))->state == ImageRecord::State::deleting);
+    CHECK(value_of(catalog->forget_deletions(1000)) == 0);  // it is not done yet
+    CHECK(value_of(catalog->remove_object(kOriginal, hot)));
+    value_of(catalog->end_deletion(image));
+    CHECK(value_of(catalog->is_deleted(image)));
+    CHECK(value_of(catalog->forget_deletions(101)) == 0);
+    CHECK(value_of(catalog->forget_deletions(102)) == 1);
+    CHECK_FALSE(value_of(catalog->is_deleted(image)));
+    value_of(catalog->put_object(original));
+    check_accounts(*catalog);
 }
 
 CATALOG_TEST("catalog: an image has its original and all its variants, and no neighbour's", "") {

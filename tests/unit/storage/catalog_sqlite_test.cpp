@@ -149,8 +149,9 @@ std::string crash_key(int i) {
         const auto size = static_cast<std::uint64_t>(i);
         if (!(*catalog)->put_object(make_object(crash_key(i), hot, size))) _exit(2);
         if (write(pipe, "p", 1) != 1) _exit(3);
-        const std::vector moved{make_object(crash_key(i), cold)};
-        if (i % 3 == 0 && !(*catalog)->move_objects(moved, hot, cold, 1)) _exit(4);
+        const Relocation relocation{
+            .objects = {make_object(crash_key(i), hot, size)}, .to = cold, .now_s = 1};
+        if (i % 3 == 0 && !(*catalog)->relocate(relocation)) _exit(4);
         std::vector<ObjectRecord> batch;
         for (int k = 0; k < 20; ++k)
             batch.push_back(make_object("batch/" + std::to_string(i % 5 * 20 + k), hot, size));

@@ -17,7 +17,16 @@ using State = JobRecord::State;
 
 namespace {
 
-const std::vector<std::string> kAny;
+// The one job of these lanes that is taken, if one is due.
+std::optional<JobRecord> take_one(Catalog& catalog, const std::string& lane,
+                                  const std::string& owner, std::int64_t now_s,
+                                  std::int64_t lease_s) {
+    const Catalog::LaneWant want{.lane = lane};
+    auto jobs = value_of(catalog.take_jobs({&want, 1}, owner, now_s, lease_s));
+    REQUIRE(jobs.size() < 2);
+    if (jobs.empty()) return std::nullopt;
+    return jobs.front();
+}
 
 template <class T>
 ErrorKind error_of(const Result<T>& result) {
@@ -81,7 +90,7 @@ CATALOG_TEST("catalog: a job is queued once while it is open", "[jobs]") {
     const NewJob job{.type = "reconcile", .payload = R"({"key":"a"})", .dedup_key = "reconcile:a"};
     const JobId id = value_of(catalog->queue_job(job, 100));
     CHECK(value_of(catalog->queue_job(job, 101)) == id);
-    const auto taken = value_of(catalog->take_job(kAny, "one", 100, 30));
+    const auto taken = take_one(*catalog, "reconcile", "one", 100, 30);
     REQUIRE(taken);
     CHECK(taken->id == id);
     CHECK(taken->payload == job.payload);
@@ -94,39 +103,115 @@ CATALOG_TEST("catalog: a job is queued once while it is open", "[jobs]") {
     CHECK(value_of(catalog->queue_job(any, 1)) != value_of(catalog->queue_job(any, 1)));
 }
 
-CATALOG_TEST("catalog: jobs are taken by priority, then by time, when due and of a type",
-             "[jobs]") {
+CATALOG_TEST("catalog: jobs are taken by lane, by priority, then by time, when due", "[jobs]") {
     TestType backend;
     const auto catalog = backend.open();
-    const auto queue = [&](const std::string& type, int priority, std::int64_t when_s) {
-        return value_of(catalog->queue_job(
-            {.type = type, .payload = "{}", .priority = priority, .not_before_s = when_s}, 10));
+    const auto queue = [&](const std::string& lane, int priority, std::int64_t when_s) {
+        return value_of(catalog->queue_job({.type = "move",
+                                            .payload = "{}",
+                                            .priority = priority,
+                                            .not_before_s = when_s,
+                                            .lane = lane},
+                                           10));
     };
-    const JobId later = queue("move", 1, 1000);
-    const JobId low = queue("move", 200, 0);
-    const JobId second = queue("move", 100, 20);
-    const JobId first = queue("scan", 100, 15);
-    const auto take = [&](const std::vector<std::string>& types, std::int64_t now_s) {
-        const auto job = value_of(catalog->take_job(types, "me", now_s, 10'000));
-        return job ? job->id : 0;
+    const JobId later = queue("move 1>2", 1, 1000);
+    const JobId low = queue("move 1>2", 200, 0);
+    const JobId second = queue("move 1>2", 100, 20);
+    const JobId first = queue("move 1>2", 100, 15);
+    const JobId other = queue("clean 1", 100, 0);
+    const JobId plain = queue("", 100, 0);
+    using Wants = std::vector<Catalog::LaneWant>;
+    const auto take = [&](const Wants& wants, std::int64_t now_s) {
+        std::vector<JobId> ids;
+        for (const JobRecord& job : value_of(catalog->take_jobs(wants, "me", now_s, 10'000)))
+            ids.push_back(job.id);
+        return ids;
     };
-    CHECK(take(kAny, 9) == 0);
-    CHECK(take({"purge"}, 30) == 0);
-    CHECK(take({"purge", "move"}, 30) == second);
-    CHECK(take(kAny, 30) == first);
-    CHECK(take(kAny, 30) == low);
-    CHECK(take(kAny, 30) == 0);
-    CHECK(take(kAny, 1000) == later);
+    std::vector<std::string> lanes;
+    for (const OpenLane& lane : value_of(catalog->open_lanes()))
+        lanes.push_back(lane.lane + " " + std::to_string(lane.priority) + " " +
+                        std::to_string(lane.next_run_s));
+    CHECK(lanes == std::vector<std::string>{"clean 1 100 10", "move 100 10", "move 1>2 1 1000",
+                                            "move 1>2 100 15", "move 1>2 200 10"});
+    CHECK(take(Wants{{"move 1>2", 9}}, 9).empty());
+    CHECK(take(Wants{{"purge", 9}}, 30).empty());
+    CHECK(take(Wants{{"move 1>2", 2}}, 30) == std::vector{first, second});
+    CHECK(take(Wants{{"move 1>2", 2}, {"clean 1", 1}, {"move", 3}}, 30) ==
+          std::vector{low, other, plain});
+    CHECK(take(Wants{{"move 1>2", 2}}, 30).empty());
+    CHECK(take(Wants{{"move 1>2", 2}}, 1000) == std::vector{later});
+}
+
+CATALOG_TEST("catalog: a job that ends with its process again and again is put aside", "[jobs]") {
+    TestType backend;
+    const auto catalog = backend.open();
+    const JobId id = value_of(catalog->queue_job({.type = "move", .payload = "{}"}, 0));
+    const JobId next = value_of(catalog->queue_job({.type = "move", .payload = "{}"}, 1));
+    value_of(catalog->set_job_state(next, State::paused, 1));
+    std::int64_t now_s = 0;
+    for (std::int64_t i = 0; i < Catalog::kMostLost; ++i, now_s += 100) {
+        const auto taken = take_one(*catalog, "move", "me", now_s, 30);
+        REQUIRE(taken);
+        CHECK(taken->id == id);
+        CHECK(taken->lost == i);
+    }
+    CHECK(value_of(catalog->set_job_state(next, State::queued, now_s)));
+    CHECK(take_one(*catalog, "move", "me", now_s, 30)->id == next);
+    const auto poisoned = value_of(catalog->find_job(id));
+    CHECK(poisoned->state == State::failed);
+    CHECK(poisoned->error_class == "poisoned");
+    // Whoever retries it gives it all its chances again.
+    CHECK(value_of(catalog->set_job_state(id, State::queued, now_s)));
+    CHECK(take_one(*catalog, "move", "me", now_s, 30)->lost == 0);
+}
+
+CATALOG_TEST("catalog: what a dead owner had is free at once, later after more deaths", "[jobs]") {
+    TestType backend;
+    const auto catalog = backend.open();
+    value_of(catalog->queue_job({.type = "move", .payload = "{}"}, 0));
+    REQUIRE(take_one(*catalog, "move", "dead", 0, 1000));
+    CHECK(value_of(catalog->lease_owners()) == std::vector<std::string>{"dead"});
+    CHECK(value_of(catalog->drop_leases("other", 10)) == 0);
+    CHECK(value_of(catalog->drop_leases("dead", 10)) == 1);
+    for (int i = 0; i < 3; ++i) {
+        REQUIRE(take_one(*catalog, "move", "dead", 10, 1000));
+        CHECK(value_of(catalog->drop_leases("dead", 10)) == 1);
+    }
+    CHECK_FALSE(take_one(*catalog, "move", "me", 11, 1000));
+    CHECK(take_one(*catalog, "move", "me", 12, 1000));
+    CHECK(value_of(catalog->lease_owners()) == std::vector<std::string>{"me"});
+}
+
+CATALOG_TEST("catalog: a job that is put off has lost no attempt", "[jobs]") {
+    TestType backend;
+    const auto catalog = backend.open();
+    const JobId id = value_of(
+        catalog->queue_job({.type = "move", .payload = "{}", .dedup_key = "one", .batch = "b"}, 0));
+    REQUIRE(take_one(*catalog, "move", "me", 0, 30));
+    CHECK_FALSE(value_of(catalog->put_off_job(id, "other", 50)));
+    CHECK_FALSE(value_of(catalog->cancel_queued_job("one", 1)));
+    CHECK(value_of(catalog->put_off_job(id, "me", 50)));
+    CHECK_FALSE(take_one(*catalog, "move", "me", 49, 30));
+    CHECK(value_of(catalog->find_open_job("one"))->attempts == 0);
+    CHECK(value_of(catalog->cancel_queued_job("one", 1)));
+    CHECK_FALSE(value_of(catalog->cancel_queued_job("one", 1)));
+    CHECK_FALSE(value_of(catalog->find_open_job("one")));
+    const auto counts = value_of(catalog->count_jobs("b"));
+    REQUIRE(counts.size() == 1);
+    CHECK(counts[0].state == State::cancelled);
+    CHECK(counts[0].count == 1);
+    CHECK(value_of(catalog->count_jobs("other")).empty());
+    CHECK(value_of(catalog->count_jobs("")).size() == 1);
 }
 
 CATALOG_TEST("catalog: a lease that ran out is taken over, and its old owner told so", "[jobs]") {
     TestType backend;
     const auto catalog = backend.open();
     const JobId id = value_of(catalog->queue_job({.type = "move", .payload = "{}"}, 0));
-    REQUIRE(value_of(catalog->take_job(kAny, "dead", 0, 30)));
+    REQUIRE(take_one(*catalog, "move", "dead", 0, 30));
     CHECK(value_of(catalog->renew_job(id, "dead", 50, R"({"done":3})")));
-    CHECK_FALSE(value_of(catalog->take_job(kAny, "next", 49, 30)));
-    const auto taken = value_of(catalog->take_job(kAny, "next", 50, 30));
+    CHECK_FALSE(take_one(*catalog, "move", "next", 49, 30));
+    const auto taken = take_one(*catalog, "move", "next", 50, 30);
     REQUIRE(taken);
     CHECK(taken->attempts == 2);
     CHECK(taken->progress == R"({"done":3})");
@@ -142,7 +227,7 @@ CATALOG_TEST("catalog: a failed attempt comes again when it is due, or never", "
     TestType backend;
     const auto catalog = backend.open();
     const JobId id = value_of(catalog->queue_job({.type = "move", .payload = "{}"}, 0));
-    REQUIRE(value_of(catalog->take_job(kAny, "me", 0, 30)));
+    REQUIRE(take_one(*catalog, "move", "me", 0, 30));
     CHECK(value_of(catalog->fail_job(
         id, "me", {.error_class = "io", .text = std::string(9000, 'x'), .retry_at_s = 500}, 1)));
     const auto waiting = value_of(catalog->find_job(id));
@@ -150,12 +235,12 @@ CATALOG_TEST("catalog: a failed attempt comes again when it is due, or never", "
     CHECK(waiting->next_run_s == 500);
     CHECK(waiting->error_class == "io");
     CHECK(waiting->error_text.size() == 4096);
-    CHECK_FALSE(value_of(catalog->take_job(kAny, "me", 499, 30)));
-    REQUIRE(value_of(catalog->take_job(kAny, "me", 500, 30)));
+    CHECK_FALSE(take_one(*catalog, "move", "me", 499, 30));
+    REQUIRE(take_one(*catalog, "move", "me", 500, 30));
     CHECK(value_of(catalog->fail_job(
         id, "me", {.error_class = "denied", .text = "no", .retry_at_s = {}}, 501)));
     CHECK(value_of(catalog->find_job(id))->state == State::failed);
-    CHECK_FALSE(value_of(catalog->take_job(kAny, "me", 9999, 30)));
+    CHECK_FALSE(take_one(*catalog, "move", "me", 9999, 30));
 }
 
 CATALOG_TEST("catalog: jobs are paused, cancelled, retried, listed and forgotten", "[jobs]") {
@@ -163,10 +248,10 @@ CATALOG_TEST("catalog: jobs are paused, cancelled, retried, listed and forgotten
     const auto catalog = backend.open();
     const NewJob job{.type = "move", .payload = "{}", .dedup_key = "one"};
     const JobId id = value_of(catalog->queue_job(job, 0));
-    REQUIRE(value_of(catalog->take_job(kAny, "me", 0, 30)));
+    REQUIRE(take_one(*catalog, "move", "me", 0, 30));
     CHECK(value_of(catalog->set_job_state(id, State::paused, 1)));
     CHECK_FALSE(value_of(catalog->renew_job(id, "me", 99, "")));
-    CHECK_FALSE(value_of(catalog->take_job(kAny, "me", 999, 30)));
+    CHECK_FALSE(take_one(*catalog, "move", "me", 999, 30));
     CHECK(value_of(catalog->set_job_state(id, State::queued, 2)));
     CHECK(value_of(catalog->set_job_state(id, State::cancelled, 3)));
     CHECK_FALSE(value_of(catalog->set_job_state(id, State::paused, 4)));
@@ -195,13 +280,16 @@ CATALOG_TEST("catalog: invariant 4: workers of several processes never have one 
     std::atomic<int> wrong = 0;
     const auto work = [&](Catalog& catalog, const std::string& owner) {
         while (true) {
-            const auto job = catalog.take_job(kAny, owner, 0, 1000);
-            if (!job) ++wrong;
-            if (!job || !*job) return;
-            ++taken;
-            if ((*job)->attempts != 1) ++wrong;
-            const auto finished = catalog.finish_job((*job)->id, owner, 1);
-            if (!finished || !*finished) ++wrong;
+            const Catalog::LaneWant want{.lane = "move", .jobs = 3};
+            const auto jobs = catalog.take_jobs({&want, 1}, owner, 0, 1000);
+            if (!jobs) ++wrong;
+            if (!jobs || jobs->empty()) return;
+            for (const JobRecord& job : *jobs) {
+                ++taken;
+                if (job.attempts != 1) ++wrong;
+                const auto finished = catalog.finish_job(job.id, owner, 1);
+                if (!finished || !*finished) ++wrong;
+            }
         }
     };
     {

@@ -6,15 +6,15 @@
 
 #include <string>
 
-namespace tidepool::serve {
+namespace tidepool::storage {
 
 struct KnownPool {
     conf::PoolSettings settings;  // is_active is false where `state` says so
-    storage::PoolId id = 0;       // 0: there is no catalog
-    storage::PoolRecord::Origin origin = storage::PoolRecord::Origin::file;
-    storage::PoolRecord::State state = storage::PoolRecord::State::active;
+    PoolId id = 0;                // 0: there is no catalog
+    PoolRecord::Origin origin = PoolRecord::Origin::file;
+    PoolRecord::State state = PoolRecord::State::active;
     std::string problem{};  // why it cannot be used, and so is not active; "" = it can
     bool operator==(const KnownPool&) const = default;
 };
 
-}  // namespace tidepool::serve
+}  // namespace tidepool::storage

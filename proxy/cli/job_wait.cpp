@@ -1,0 +1,111 @@
+#include "proxy/cli/job_wait.h"
+
+#include "proxy/cli/output.h"
+#include "proxy/cli/progress.h"
+#include "proxy/serve/job_work.h"
+#include "storage/job_control.h"
+
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <map>
+#include <mutex>
+#include <thread>
+
+#include <fmt/format.h>
+
+namespace tidepool::cli {
+
+namespace {
+
+using State = storage::JobRecord::State;
+
+constexpr std::chrono::milliseconds kLook{100};
+constexpr std::size_t kMostShown = 20;
+
+bool is_open(State state) {
+    return state == State::queued || state == State::running;
+}
+
+Result<std::map<State, std::uint64_t>> count(Workspace& workspace, const std::string& batch) {
+    const auto counts = workspace.catalog().count_jobs(batch);
+    if (!counts) return std::unexpected(counts.error());
+    std::map<State, std::uint64_t> by_state;
+    for (const storage::JobCount& each : *counts)
+        by_state[each.state] += each.count;
+    return by_state;
+}
+
+// Why some of the batch failed, a line each.
+void print_failures(Workspace& workspace, const std::string& batch) {
+    const auto jobs =
+        workspace.catalog().list_jobs({.batch = batch, .state = State::failed}, kMostShown);
+    if (!jobs) return;
+    for (const storage::JobRecord& job : *jobs)
+        fmt::print(stderr, "tidepool: job {}: {}: {}\n", job.id, job.error_class, job.error_text);
+}
+
+}  // namespace
+
+int wait_for_batch(Workspace& workspace, const std::string& batch, const char* what, bool json) {
+    serve::JobWork work(workspace.settings(), workspace.catalog(), workspace.drivers(), {});
+    work.start();
+    std::map<State, std::uint64_t> counts;
+    {
+        Progress progress(what);
+        while (true) {
+            auto counted = count(workspace, batch);
+            if (!counted) return failed(counted.error(), json);
+            counts = std::move(*counted);
+            std::uint64_t all = 0;
+            std::uint64_t open = 0;
+            for (const auto& [state, number] : counts) {
+                all += number;
+                if (is_open(state)) open += number;
+            }
+            progress.update(all - open, all, " jobs");
+            if (open == 0) break;
+            // tidy: allow sleep, other processes do some of them and tell nobody
+            std::this_thread::sleep_for(kLook);
+        }
+    }
+    work.stop();
+    const std::uint64_t bad = counts[State::failed] + counts[State::cancelled];
+    if (json) {
+        Json result{{"batch", batch}};
+        for (const State state : {State::done, State::failed, State::cancelled, State::paused})
+            result[std::string(storage::name_of(state))] = counts[state];
+        print_json(result);
+    } else {
+        fmt::print("{} done, {} failed, {} cancelled, {} paused\n", counts[State::done],
+                   counts[State::failed], counts[State::cancelled], counts[State::paused]);
+    }
+    print_failures(workspace, batch);
+    return bad > 0 ? 1 : 0;
+}
+
+int run_due_jobs(Workspace& workspace, bool json) {
+    serve::JobWork work(workspace.settings(), workspace.catalog(), workspace.drivers(), {});
+    work.start();
+    {
+        Progress progress("jobs");
+        while (true) {
+            const auto is_busy = work.has_work();
+            if (!is_busy) return failed(is_busy.error(), json);
+            if (!*is_busy) break;
+            progress.update(work.counters().done, std::nullopt, " jobs");
+            // tidy: allow sleep, other processes do some of them and tell nobody
+            std::this_thread::sleep_for(kLook);
+        }
+    }
+    work.stop();
+    const auto counters = work.counters();
+    if (json) {
+        print_json({{"done", counters.done}, {"failed", counters.failed}});
+    } else {
+        fmt::print("{} done, {} attempts failed\n", counters.done, counters.failed);
+    }
+    return 0;
+}
+
+}  // namespace tidepool::cli

@@ -1,0 +1,78 @@
+#include "proxy/serve/job_work.h"
+
+#include "proxy/serve/cache_policy.h"
+#include "storage/image_key.h"
+#include "storage/job_lanes.h"
+#include "transform/recipe.h"
+
+#include <chrono>
+#include <memory>
+#include <utility>
+
+namespace tidepool::serve {
+
+namespace {
+
+template <class Duration>
+std::int64_t seconds(Duration duration) {
+    return std::chrono::duration_cast<std::chrono::seconds>(duration).count();
+}
+
+storage::MoveRules move_rules(const conf::Settings& settings,
+                              std::function<void(const std::vector<std::string>&)> changed) {
+    const auto all = std::make_shared<const conf::Settings>(settings);
+    const auto policy = std::make_shared<const CachePolicy>(settings.cache_control);
+    storage::MoveRules rules;
+    rules.grace_s = seconds(settings.move.grace);
+    rules.variants_of = [all](const std::string& original) {
+        std::vector<std::string> keys;
+        const auto prefix = storage::variants_prefix(original);
+        if (!prefix) return keys;
+        const storage::ImageKey key = storage::parse_image_key(original);
+        for (const transform::VariantName& name :
+             transform::variants_of(*all, key.extension, false))
+            keys.push_back(*prefix + name.ending());
+        return keys;
+    };
+    rules.cache_control = [policy](const std::string& key, const std::string& type) {
+        return std::string(policy->cache_control(key, 200, type));
+    };
+    rules.moved = std::move(changed);
+    return rules;
+}
+
+storage::JobRunner::Options runner_options(const conf::Settings& settings,
+                                           storage::DriverSet& drivers) {
+    storage::JobRunner::Options options;
+    options.threads = settings.jobs.threads;
+    options.keep_s = seconds(settings.jobs.keep);
+    options.room = [&drivers](const std::string& lane, const storage::JobRunner::Running& running) {
+        return storage::room_in_lane(drivers, lane, running);
+    };
+    options.tick = [&drivers] { drivers.exchange_budgets(); };
+    return options;
+}
+
+}  // namespace
+
+JobWork::JobWork(const conf::Settings& settings, storage::Catalog& catalog,
+                 storage::DriverSet& drivers,
+                 std::function<void(const std::vector<std::string>&)> changed)
+    : drivers_(drivers),
+      mover_(catalog, drivers, move_rules(settings, std::move(changed))),
+      runner_(catalog, runner_options(settings, drivers)) {
+    runner_.handle("move", [this](storage::JobRun& run) { return mover_.move(run); });
+    runner_.handle("clean", [this](storage::JobRun& run) { return mover_.clean(run); });
+}
+
+void JobWork::ask_to_stop() {
+    drivers_.stop();
+    runner_.ask_to_stop();
+}
+
+void JobWork::stop() {
+    ask_to_stop();
+    runner_.stop();
+}
+
+}  // namespace tidepool::serve

@@ -1,0 +1,41 @@
+// Who does the catalog's jobs in this process: the server in its background, or a command.
+#pragma once
+
+#include "conf/settings.h"
+#include "storage/catalog.h"
+#include "storage/driver_set.h"
+#include "storage/job_runner.h"
+#include "storage/mover.h"
+
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace tidepool::serve {
+
+// Any thread.
+class JobWork {
+  public:
+    // Catalog and drivers outlive it. `changed`, if any, is told which keys are somewhere else, or
+    // gone, by now.
+    JobWork(const conf::Settings& settings, storage::Catalog& catalog, storage::DriverSet& drivers,
+            std::function<void(const std::vector<std::string>& keys)> changed);
+
+    void start() { runner_.start(); }
+    // Never blocks; those that run end after their step.
+    void ask_to_stop();
+    // Waits for that.
+    void stop();
+    // Something was queued that is due.
+    void look() { runner_.look(); }
+    // Whether a job runs here, or is due that could.
+    Result<bool> has_work() const { return runner_.has_work(); }
+    storage::JobRunner::Counters counters() const { return runner_.counters(); }
+
+  private:
+    storage::DriverSet& drivers_;
+    storage::Mover mover_;
+    storage::JobRunner runner_;
+};
+
+}  // namespace tidepool::serve

@@ -1,0 +1,147 @@
+#include "storage/driver_set.h"
+
+#include "conf/log.h"
+#include "storage/make_driver.h"
+
+#include <algorithm>
+#include <ctime>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace tidepool::storage {
+
+namespace {
+
+// Jobs come back to what fails by themselves, and must not be held up for longer than their leases
+// allow (see JobRun::goes_on).
+constexpr unsigned kTries = 4;
+constexpr std::chrono::seconds kPatience{30};
+
+}  // namespace
+
+DriverSet::DriverSet(Catalog& catalog, std::string key_prefix, Make make)
+    : catalog_(catalog), key_prefix_(std::move(key_prefix)), make_(std::move(make)) {}
+
+DriverSet::~DriverSet() {
+    exchange_budgets();
+}
+
+void DriverSet::use_pools(std::vector<KnownPool> pools) {
+    std::vector<std::shared_ptr<SavedBudget>> left;
+    {
+        const std::lock_guard lock(mutex_);
+        pools_ = std::move(pools);
+        std::erase_if(made_, [&](auto& each) {
+            const auto known = std::ranges::find(pools_, each.first, &KnownPool::id);
+            if (known != pools_.end() && known->settings == each.second.settings) return false;
+            if (each.second.budget) left.push_back(std::move(each.second.budget));
+            return true;
+        });
+    }
+    for (const auto& budget : left) [[maybe_unused]]
+        const auto saved = budget->exchange(std::time(nullptr));
+}
+
+Result<DriverSet::Pool> DriverSet::find(PoolId pool) {
+    KnownPool known;
+    {
+        const std::lock_guard lock(mutex_);
+        const auto found = std::ranges::find(pools_, pool, &KnownPool::id);
+        if (found != pools_.end()) {
+            known = *found;
+            const auto made = made_.find(pool);
+            if (made != made_.end()) return Pool{known, made->second.driver, made->second.limited};
+        }
+    }
+    if (known.id == 0) {
+        return fail(ErrorKind::misconfigured,
+                    fmt::format("pool {} is not in the configuration", name_of(pool)));
+    }
+    if (!known.problem.empty()) {
+        return fail(ErrorKind::misconfigured,
+                    fmt::format("pool {} cannot be used: {}", known.settings.name, known.problem));
+    }
+    Made fresh = make(known);
+    const std::lock_guard lock(mutex_);
+    const Made& made = made_.try_emplace(pool, std::move(fresh)).first->second;
+    return Pool{std::move(known), made.driver, made.limited};
+}
+
+DriverSet::Made DriverSet::make(const KnownPool& pool) {
+    Made made{.settings = pool.settings, .driver = {}, .limited = {}, .budget = {}};
+    std::shared_ptr<StoreGate> gate;
+    if (pool.settings.storage_type == conf::PoolSettings::Type::s3) {
+        gate = std::make_shared<StoreGate>(pool.settings);
+        made.budget = std::make_shared<SavedBudget>(catalog_, pool.id, gate);
+        if (const auto taken_in = made.budget->exchange(std::time(nullptr)); !taken_in)
+            conf::log_warn("budget not read pool={} reason=\"{}\"", pool.settings.name,
+                           taken_in.error().text);
+    }
+    S3Limits limits;
+    limits.retry.tries = kTries;
+    limits.retry.budget = kPatience;
+    limits.wait = [this](std::chrono::milliseconds time) { wait(time); };
+    const auto make_one = [&](const S3Limits& with) {
+        return make_ ? make_(pool.settings) : make_driver(pool.settings, key_prefix_, gate, with);
+    };
+    made.driver = make_one({});
+    made.limited = std::make_shared<LimitedDriver>(
+        make_one(limits),
+        LimitedDriver::Limits{pool.settings.job_bandwidth_bytes, pool.settings.job_requests});
+    return made;
+}
+
+std::vector<KnownPool> DriverSet::pools() const {
+    const std::lock_guard lock(mutex_);
+    return pools_;
+}
+
+std::optional<std::size_t> DriverSet::jobs_of(PoolId pool) const {
+    const std::lock_guard lock(mutex_);
+    const auto found = std::ranges::find(pools_, pool, &KnownPool::id);
+    if (found == pools_.end()) return std::nullopt;
+    return found->settings.jobs;
+}
+
+std::string DriverSet::name_of(PoolId pool) {
+    {
+        const std::lock_guard lock(mutex_);
+        const auto found = std::ranges::find(pools_, pool, &KnownPool::id);
+        if (found != pools_.end()) return found->settings.name;
+    }
+    const auto rows = catalog_.pools();
+    if (!rows) return "?";
+    const auto row = std::ranges::find(*rows, pool, &PoolRecord::id);
+    return row == rows->end() ? "?" : row->name;
+}
+
+void DriverSet::exchange_budgets() {
+    std::vector<std::pair<std::string, std::shared_ptr<SavedBudget>>> budgets;
+    {
+        const std::lock_guard lock(mutex_);
+        for (const auto& [id, made] : made_) {
+            if (made.budget) budgets.emplace_back(made.settings.name, made.budget);
+        }
+    }
+    for (const auto& [name, budget] : budgets) {
+        // Made up for the next time; at the end the day is counted too low.
+        if (const auto done = budget->exchange(std::time(nullptr)); !done)
+            conf::log_warn("budget not saved pool={} reason=\"{}\"", name, done.error().text);
+    }
+}
+
+void DriverSet::wait(std::chrono::milliseconds time) {
+    std::unique_lock lock(mutex_);
+    stopped_.wait_for(lock, time, [this] { return stopping_; });
+}
+
+void DriverSet::stop() {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+    stopped_.notify_all();
+    for (const auto& [id, made] : made_)
+        made.limited->stop();
+}
+
+}  // namespace tidepool::storage

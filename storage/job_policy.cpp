@@ -1,0 +1,47 @@
+#include "storage/job_policy.h"
+
+#include <algorithm>
+
+namespace tidepool::storage {
+
+namespace {
+
+constexpr std::int64_t kFirstRetryS = 2;
+constexpr std::int64_t kMostRetryS = 3'600;
+constexpr std::int64_t kDoublings = 11;  // by then it is kMostRetryS
+// A week of hours, and what came before them.
+constexpr std::int64_t kMostAttempts = 24 * 7 + kDoublings;
+constexpr std::int64_t kDayS = 86'400;
+// So that not all that waited for midnight come at once.
+constexpr std::int64_t kAfterResetS = 600;
+
+}  // namespace
+
+std::optional<std::int64_t> next_attempt_s(const Error& error, std::int64_t attempts,
+                                           std::int64_t now_s, double part) {
+    if (attempts >= kMostAttempts) return std::nullopt;
+    switch (error.kind) {
+        case ErrorKind::capped: {
+            if (!error.store || !error.store->resets_daily) return now_s + kMostRetryS;
+            const std::int64_t midnight = (now_s / kDayS + 1) * kDayS;
+            return midnight + static_cast<std::int64_t>(part * kAfterResetS);
+        }
+        case ErrorKind::denied:
+        case ErrorKind::misconfigured:
+        case ErrorKind::corrupt:
+        case ErrorKind::too_large:
+        case ErrorKind::invalid:
+        case ErrorKind::not_found:
+        case ErrorKind::conflict:
+            return std::nullopt;
+        default:
+            break;
+    }
+    const std::int64_t doublings = std::clamp<std::int64_t>(attempts - 1, 0, kDoublings);
+    const std::int64_t most = std::min(kMostRetryS, kFirstRetryS << doublings);
+    const auto spread = static_cast<std::int64_t>(part * static_cast<double>(most) / 2);
+    const std::int64_t asked = error.store ? error.store->retry_after.count() : 0;
+    return now_s + std::max(asked, most / 2 + spread);
+}
+
+}  // namespace tidepool::storage

@@ -1,0 +1,21 @@
+// What becomes of a job whose attempt failed. Pure.
+#pragma once
+
+#include "conf/error.h"
+
+#include <cstdint>
+#include <optional>
+
+namespace tidepool::storage {
+
+// When a job is tried again (seconds since 1970) that failed so, after so many attempts; nothing:
+// no attempt would help until somebody changes something, and the job has failed. `part` in [0, 1)
+// spreads them.
+//
+// What may pass is tried for days, at growing intervals of up to an hour. A cap of a bucket is
+// waited for until it is reset, at midnight UTC (contracts: b2-s3.md 8); a full disk an hour.
+// Denied, misconfigured and corrupt stop at once.
+std::optional<std::int64_t> next_attempt_s(const Error& error, std::int64_t attempts,
+                                           std::int64_t now_s, double part);
+
+}  // namespace tidepool::storage

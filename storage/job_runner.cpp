@@ -1,0 +1,329 @@
+#include "storage/job_runner.h"
+
+#include "conf/log.h"
+#include "storage/job_owner.h"
+#include "storage/job_policy.h"
+#include "storage/retry.h"
+
+#include <algorithm>
+#include <chrono>
+#include <ctime>
+
+#include <fmt/format.h>
+#include <pthread.h>
+
+namespace tidepool::storage {
+
+namespace {
+
+constexpr std::int64_t kTickS = 10;
+// Who was cancelled learns it by then.
+constexpr std::int64_t kRenewalS = 10;
+// Of a lease, what must be left for a step that changes something: more than a driver's call takes
+// with all its tries (see DriverSet).
+constexpr std::int64_t kMarginS = 120;
+
+std::string_view type_of(std::string_view lane) {
+    return lane.substr(0, lane.find(' '));
+}
+
+}  // namespace
+
+bool JobRun::goes_on() const {
+    return !ended_.load(std::memory_order_relaxed) &&
+           std::time(nullptr) + kMarginS < lease_until_s_.load(std::memory_order_relaxed);
+}
+
+void JobRun::note(std::string progress) {
+    const std::lock_guard lock(mutex_);
+    progress_ = std::move(progress);
+}
+
+JobRunner::JobRunner(Catalog& catalog, Options options)
+    : catalog_(catalog), options_(std::move(options)), owner_(new_job_owner()) {}
+
+JobRunner::~JobRunner() {
+    stop();
+}
+
+void JobRunner::handle(const std::string& type, Handler handler) {
+    handlers_.emplace(type, std::move(handler));
+}
+
+void JobRunner::start() {
+    threads_.emplace_back([this] { dispatch(); });
+    pthread_setname_np(threads_.back().native_handle(), "jobs");
+    for (unsigned i = 0; i < options_.threads; ++i) {
+        threads_.emplace_back([this] { work(); });
+        pthread_setname_np(threads_.back().native_handle(), fmt::format("job:{}", i).c_str());
+    }
+}
+
+void JobRunner::ask_to_stop() {
+    {
+        const std::lock_guard lock(mutex_);
+        stopping_ = true;
+        for (const Active& active : active_)
+            active.run->ended_ = true;
+    }
+    dispatcher_.notify_all();
+    workers_.notify_all();
+}
+
+void JobRunner::stop() {
+    if (threads_.empty()) return;
+    ask_to_stop();
+    for (std::thread& thread : threads_)
+        thread.join();
+    threads_.clear();
+    if (const auto dropped = catalog_.drop_leases(owner_, std::time(nullptr)); !dropped)
+        conf::log_warn("leases not dropped reason=\"{}\"", dropped.error().text);
+}
+
+void JobRunner::look() {
+    {
+        const std::lock_guard lock(mutex_);
+        look_now_ = true;
+    }
+    dispatcher_.notify_all();
+}
+
+JobRunner::Counters JobRunner::counters() const {
+    const std::lock_guard lock(mutex_);
+    Counters counters = counters_;
+    counters.running = static_cast<std::size_t>(
+        std::ranges::count_if(active_, [](const Active& each) { return each.is_running; }));
+    return counters;
+}
+
+Result<bool> JobRunner::has_work() const {
+    {
+        const std::lock_guard lock(mutex_);
+        if (!active_.empty()) return true;
+    }
+    const auto lanes = catalog_.open_lanes();
+    if (!lanes) return std::unexpected(lanes.error());
+    const std::int64_t now_s = std::time(nullptr);
+    return std::ranges::any_of(*lanes, [&](const OpenLane& lane) {
+        return lane.next_run_s <= now_s && handles(lane.lane);
+    });
+}
+
+// ---- the thread that takes
+
+void JobRunner::dispatch() {
+    using Clock = std::chrono::steady_clock;
+    const std::chrono::milliseconds look(options_.look_ms);
+    const std::chrono::seconds renewal(
+        std::clamp<std::int64_t>(options_.lease_s / 4, 1, kRenewalS));
+    auto next_look = Clock::now();
+    auto next_renewal = Clock::now() + renewal;
+    auto next_tick = Clock::now();
+    std::unique_lock lock(mutex_);
+    while (!stopping_) {
+        const bool is_due = look_now_ || Clock::now() >= next_look;
+        const bool has_room = active_.size() < 2ULL * options_.threads;
+        look_now_ = false;
+        lock.unlock();
+        if (Clock::now() >= next_tick) {
+            house_keeping();
+            next_tick = Clock::now() + std::chrono::seconds(kTickS);
+        }
+        if (Clock::now() >= next_renewal) {
+            renew_all();
+            next_renewal = Clock::now() + renewal;
+        }
+        if (is_due && has_room) {
+            take();
+            next_look = Clock::now() + look;
+        }
+        lock.lock();
+        dispatcher_.wait_until(lock, std::min({next_look, next_renewal, next_tick}),
+                               [this] { return stopping_ || look_now_; });
+    }
+}
+
+bool JobRunner::handles(std::string_view lane) const {
+    return handlers_.contains(type_of(lane));
+}
+
+// Twice as many jobs are held as may run, so that who has ended one need not wait for the next.
+std::size_t JobRunner::room_of(const std::string& lane, const Running& held) const {
+    const std::size_t all = options_.threads;
+    return options_.room ? std::min(all, options_.room(lane, held)) : all;
+}
+
+std::vector<Catalog::LaneWant> JobRunner::wants(const std::vector<OpenLane>& lanes,
+                                                std::int64_t now_s) {
+    std::vector<std::string> due;
+    for (const OpenLane& lane : lanes) {
+        if (lane.next_run_s > now_s || !handles(lane.lane)) continue;
+        if (due.empty() || due.back() != lane.lane) due.push_back(lane.lane);
+    }
+    std::vector<Catalog::LaneWant> result;
+    const std::lock_guard lock(mutex_);
+    std::map<std::string, std::size_t> held;
+    for (const Active& active : active_)
+        ++held[active.run->job().lane];
+    std::size_t room =
+        2ULL * options_.threads - std::min<std::size_t>(active_.size(), 2ULL * options_.threads);
+    for (std::size_t i = 0; i < due.size() && room > 0; ++i) {
+        const std::string& lane = due[(turn_ + i) % due.size()];
+        const std::size_t most = 2 * room_of(lane, {});
+        const std::size_t has = held[lane];
+        // What is left is shared by the lanes that come after it.
+        const std::size_t share = (room + due.size() - i - 1) / (due.size() - i);
+        const std::size_t count = std::min(share, most > has ? most - has : 0);
+        if (count == 0) continue;
+        result.push_back({lane, count});
+        room -= count;
+    }
+    ++turn_;
+    return result;
+}
+
+void JobRunner::take() {
+    const std::int64_t now_s = std::time(nullptr);
+    const auto lanes = catalog_.open_lanes();
+    if (!lanes) {
+        conf::log_warn("jobs not looked for reason=\"{}\"", lanes.error().text);
+        return;
+    }
+    const auto wanted = wants(*lanes, now_s);
+    if (wanted.empty()) return;
+    auto jobs = catalog_.take_jobs(wanted, owner_, now_s, options_.lease_s);
+    if (!jobs) {
+        conf::log_warn("no job taken reason=\"{}\"", jobs.error().text);
+        return;
+    }
+    {
+        const std::lock_guard lock(mutex_);
+        for (JobRecord& job : *jobs) {
+            const std::int64_t until_s = job.lease_until_s;
+            active_.push_back({std::make_shared<JobRun>(std::move(job), until_s)});
+        }
+    }
+    workers_.notify_all();
+}
+
+// Those whose lease is lost are told so.
+bool JobRunner::renew_all() {
+    std::vector<std::shared_ptr<JobRun>> runs;
+    {
+        const std::lock_guard lock(mutex_);
+        for (const Active& active : active_)
+            runs.push_back(active.run);
+    }
+    bool all = true;
+    for (const auto& run : runs) {
+        std::string progress;
+        {
+            const std::lock_guard lock(run->mutex_);
+            progress = run->progress_.value_or(run->job().progress);
+        }
+        const std::int64_t until_s = std::time(nullptr) + options_.lease_s;
+        const auto renewed = catalog_.renew_job(run->job().id, owner_, until_s, progress);
+        if (renewed && *renewed) {
+            run->lease_until_s_ = until_s;
+            continue;
+        }
+        all = false;
+        // One that only could not be written down may be ours for as long as it was.
+        if (renewed) run->ended_ = true;
+    }
+    return all;
+}
+
+void JobRunner::house_keeping() {
+    const std::int64_t now_s = std::time(nullptr);
+    if (const auto owners = catalog_.lease_owners()) {
+        for (const std::string& owner : *owners) {
+            if (owner == owner_ || !has_ended(owner)) continue;
+            const auto dropped = catalog_.drop_leases(owner, now_s);
+            if (dropped && *dropped > 0)
+                conf::log_info("jobs of a process that ended are taken over count={}", *dropped);
+        }
+    }
+    if (options_.keep_s > 0) {
+        if (const auto forgotten = catalog_.forget_jobs(now_s - options_.keep_s); !forgotten)
+            conf::log_warn("old jobs not forgotten reason=\"{}\"", forgotten.error().text);
+    }
+    if (options_.tick) options_.tick();
+}
+
+// ---- the threads that work
+
+void JobRunner::work() {
+    std::unique_lock lock(mutex_);
+    while (true) {
+        auto next = active_.end();
+        const auto find_next = [&] {
+            Running running;
+            for (const Active& active : active_) {
+                if (active.is_running) ++running[active.run->job().lane];
+            }
+            next = std::ranges::find_if(active_, [&](const Active& each) {
+                return !each.is_running && room_of(each.run->job().lane, running) > 0;
+            });
+            return next != active_.end();
+        };
+        workers_.wait(lock, [&] { return stopping_ || find_next(); });
+        if (stopping_) return;
+        next->is_running = true;
+        const std::shared_ptr<JobRun> run = next->run;
+        lock.unlock();
+        run_one(run);
+        lock.lock();
+        active_.erase(next);
+        look_now_ = true;
+        dispatcher_.notify_all();
+        workers_.notify_all();  // its lane may have room now
+    }
+}
+
+void JobRunner::run_one(const std::shared_ptr<JobRun>& run) {
+    if (!run->goes_on()) return;  // waited for too long, or is to end
+    const auto handler = handlers_.find(type_of(run->job().lane));
+    end(*run, handler->second(*run));
+}
+
+void JobRunner::end(JobRun& run, const JobEnd& end) {
+    const JobRecord& job = run.job();
+    const std::int64_t now_s = std::time(nullptr);
+    Result<bool> ended = true;
+    switch (end.kind) {
+        case JobEnd::Kind::finished:
+            break;
+        case JobEnd::Kind::done:
+            ended = catalog_.finish_job(job.id, owner_, now_s);
+            break;
+        case JobEnd::Kind::put_off:
+            ended = catalog_.put_off_job(job.id, owner_, now_s + end.seconds);
+            break;
+        case JobEnd::Kind::failed: {
+            const auto retry_s = next_attempt_s(*end.error, job.attempts, now_s, random_part());
+            ended = catalog_.fail_job(job.id, owner_,
+                                      {.error_class = std::string(name_of(end.error->kind)),
+                                       .text = end.error->text,
+                                       .retry_at_s = retry_s},
+                                      now_s);
+            if (retry_s) {
+                conf::log_warn("job comes again id={} type={} in_s={} reason=\"{}\"", job.id,
+                               job.type, *retry_s - now_s, end.error->text);
+            } else {
+                conf::log_error("job failed id={} type={} reason=\"{}\"", job.id, job.type,
+                                end.error->text);
+            }
+            break;
+        }
+    }
+    if (!ended)
+        conf::log_warn("job not ended id={} reason=\"{}\"", job.id, ended.error().text);
+    else if (!*ended)
+        conf::log_info("job was somebody else's by its end id={} type={}", job.id, job.type);
+    const std::lock_guard lock(mutex_);
+    if (end.kind == JobEnd::Kind::failed) ++counters_.failed;
+    if (end.kind == JobEnd::Kind::done || end.kind == JobEnd::Kind::finished) ++counters_.done;
+}
+
+}  // namespace tidepool::storage

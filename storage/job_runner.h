@@ -1,0 +1,144 @@
+// Does the jobs of the catalog, on threads of its own.
+#pragma once
+
+#include "storage/catalog.h"
+
+#include <atomic>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <list>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace tidepool::storage {
+
+// A job that is being done, as its handler sees it. Any thread.
+class JobRun {
+  public:
+    JobRun(JobRecord job, std::int64_t lease_until_s)
+        : job_(std::move(job)), lease_until_s_(lease_until_s) {}
+
+    const JobRecord& job() const { return job_; }
+    JobLease lease() const { return {job_.id, job_.lease_owner}; }
+    // False: it is somebody else's by now, or was cancelled, or all is to end. To be asked before
+    // each step that changes something outside of the catalog; true holds for longer than a step's
+    // calls can take.
+    bool goes_on() const;
+    // For whoever looks at the job, and for its next attempt; written down by the next renewal.
+    void note(std::string progress);
+
+  private:
+    friend class JobRunner;
+    const JobRecord job_;
+    std::atomic<std::int64_t> lease_until_s_;
+    std::atomic<bool> ended_ = false;
+    mutable std::mutex mutex_;
+    std::optional<std::string> progress_;  // not written yet
+};
+
+// How an attempt ended.
+struct JobEnd {
+    enum class Kind : std::uint8_t {
+        done,
+        finished,  // and the catalog knows it already
+        failed,
+        put_off,  // nothing was tried, as it is not the time
+    };
+    Kind kind = Kind::done;
+    std::optional<Error> error{};  // of failed
+    std::int64_t seconds = 0;      // of put_off: until it may be taken again
+
+    static JobEnd done() { return {}; }
+    static JobEnd finished() { return {.kind = Kind::finished}; }
+    static JobEnd failed(Error error) { return {Kind::failed, std::move(error)}; }
+    static JobEnd put_off(std::int64_t seconds) { return {Kind::put_off, {}, seconds}; }
+};
+
+// Takes jobs of the kinds that it has handlers for, by leases that it renews, so that those of a
+// process that died are taken over. A lane's jobs run side by side up to its limit; one whose jobs
+// wait or fail holds up no other.
+class JobRunner {
+  public:
+    using Handler = std::function<JobEnd(JobRun&)>;
+    // How many jobs of this lane may run here beside these, by lane.
+    using Running = std::map<std::string, std::size_t>;
+    using Room = std::function<std::size_t(const std::string& lane, const Running& running)>;
+    struct Options {
+        unsigned threads = 4;
+        std::int64_t lease_s = 300;
+        std::int64_t look_ms = 1'000;  // how often it looks for what others have queued
+        std::int64_t keep_s = 0;       // finished jobs are forgotten after this; 0 = never
+        Room room{};                   // none: as many as there are threads
+        std::function<void()> tick{};  // called every ten seconds or so
+    };
+
+    // The catalog outlives it.
+    JobRunner(Catalog& catalog, Options options);
+    // As stop().
+    ~JobRunner();
+    JobRunner(const JobRunner&) = delete;
+    JobRunner& operator=(const JobRunner&) = delete;
+
+    // Before start(). A type is the first word of its lanes' names.
+    void handle(const std::string& type, Handler handler);
+    void start();
+    // Takes no more, and tells those that run to end. Never blocks.
+    void ask_to_stop();
+    // The same, and waits for them. What they have not finished may be taken by others at once.
+    void stop();
+    // Something was queued that is due.
+    void look();
+
+    struct Counters {
+        std::uint64_t done = 0;
+        std::uint64_t failed = 0;  // attempts, by class of their errors not told apart
+        std::size_t running = 0;
+    };
+    Counters counters() const;
+    // Whether one is held here, or is due that could be. Blocks on the catalog.
+    Result<bool> has_work() const;
+
+  private:
+    struct Active {
+        std::shared_ptr<JobRun> run;
+        bool is_running = false;  // else it waits for a thread
+    };
+
+    void dispatch();
+    void work();
+    void take();
+    bool renew_all();
+    void house_keeping();
+    bool handles(std::string_view lane) const;
+    std::size_t room_of(const std::string& lane, const Running& held) const;
+    std::vector<Catalog::LaneWant> wants(const std::vector<OpenLane>& lanes, std::int64_t now_s);
+    void run_one(const std::shared_ptr<JobRun>& run);
+    void end(JobRun& run, const JobEnd& end);
+
+    Catalog& catalog_;
+    const Options options_;
+    const std::string owner_;
+    std::map<std::string, Handler, std::less<>> handlers_;
+
+    mutable std::mutex mutex_;
+    std::condition_variable dispatcher_;  // something ended, was queued, or all is to end
+    std::condition_variable workers_;     // something was taken
+    bool stopping_ = false;
+    bool look_now_ = true;
+    std::list<Active> active_;
+    std::size_t turn_ = 0;  // which lane is asked first
+    Counters counters_;
+    std::vector<std::thread> threads_;
+};
+
+}  // namespace tidepool::storage

@@ -1,0 +1,122 @@
+#include "storage/limited_driver.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace tidepool::storage {
+
+namespace {
+
+class PacedSource final : public ByteSource {
+  public:
+    PacedSource(ByteSource& source, Pace& pace) : source_(source), pace_(pace) {}
+    Result<std::size_t> read(std::span<char> into) override {
+        auto got = source_.read(into);
+        if (got) pace_.wait_for(static_cast<double>(*got));
+        return got;
+    }
+    Result<void> rewind() override { return source_.rewind(); }
+
+  private:
+    ByteSource& source_;
+    Pace& pace_;
+};
+
+class PacedSink final : public ByteSink {
+  public:
+    PacedSink(ByteSink& sink, Pace& pace) : sink_(sink), pace_(pace) {}
+    Result<void> write(std::span<const char> bytes) override {
+        pace_.wait_for(static_cast<double>(bytes.size()));
+        return sink_.write(bytes);
+    }
+
+  private:
+    ByteSink& sink_;
+    Pace& pace_;
+};
+
+}  // namespace
+
+Pace::Clock::duration Pace::take(double units, Clock::time_point now) {
+    if (per_second_ <= 0) return Clock::duration::zero();
+    const std::lock_guard lock(mutex_);
+    free_at_ = std::max(free_at_, now - std::chrono::seconds(1));
+    free_at_ += std::chrono::duration_cast<Clock::duration>(
+        std::chrono::duration<double>(units / per_second_));
+    return std::max(free_at_ - now, Clock::duration::zero());
+}
+
+void Pace::wait_for(double units) {
+    const Clock::time_point now = Clock::now();
+    const Clock::duration wait = take(units, now);
+    if (wait <= Clock::duration::zero()) return;
+    std::unique_lock lock(mutex_);
+    stopped_.wait_until(lock, now + wait, [this] { return stopping_; });
+}
+
+void Pace::stop() {
+    {
+        const std::lock_guard lock(mutex_);
+        stopping_ = true;
+    }
+    stopped_.notify_all();
+}
+
+LimitedDriver::LimitedDriver(std::shared_ptr<Driver> driver, const Limits& limits)
+    : driver_(std::move(driver)),
+      requests_(limits.requests_per_second),
+      bytes_(static_cast<double>(limits.bytes_per_second)) {}
+
+void LimitedDriver::stop() {
+    requests_.stop();
+    bytes_.stop();
+}
+
+Result<ObjectInfo> LimitedDriver::put(std::string_view key, ByteSource& source,
+                                      const PutOptions& options) {
+    requests_.wait_for(1);
+    PacedSource paced(source, bytes_);
+    return driver_->put(key, paced, options);
+}
+
+Result<ObjectInfo> LimitedDriver::get(std::string_view key, const GetRange& range, ByteSink& sink) {
+    requests_.wait_for(1);
+    PacedSink paced(sink, bytes_);
+    return driver_->get(key, range, paced);
+}
+
+Result<ObjectInfo> LimitedDriver::head(std::string_view key) {
+    requests_.wait_for(1);
+    return driver_->head(key);
+}
+
+Result<void> LimitedDriver::remove(std::string_view key) {
+    requests_.wait_for(1);
+    return driver_->remove(key);
+}
+
+Result<ListPage> LimitedDriver::list(std::string_view prefix, const std::string& next,
+                                     std::size_t limit) {
+    requests_.wait_for(1);
+    return driver_->list(prefix, next, limit);
+}
+
+Result<std::optional<ObjectInfo>> LimitedDriver::copy_within_store(Driver& from,
+                                                                   std::string_view key,
+                                                                   std::string_view to_key,
+                                                                   const PutOptions& options) {
+    requests_.wait_for(1);
+    auto* const limited = dynamic_cast<LimitedDriver*>(&from);
+    Driver& source = limited == nullptr ? from : *limited->driver_;
+    return driver_->copy_within_store(source, key, to_key, options);
+}
+
+Result<Space> LimitedDriver::space() {
+    return driver_->space();
+}
+
+Result<std::vector<std::string>> LimitedDriver::check(bool for_writing) {
+    return driver_->check(for_writing);
+}
+
+}  // namespace tidepool::storage

@@ -1,0 +1,417 @@
+#include "storage/mover.h"
+
+#include "conf/fault_point.h"
+#include "conf/log.h"
+#include "storage/job_payload.h"
+
+#include <algorithm>
+#include <ctime>
+#include <set>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace tidepool::storage {
+
+namespace {
+
+constexpr int kMostRounds = 5;  // of one attempt, as variants come to the image meanwhile
+constexpr std::int64_t kCleanWaitS = 2;
+constexpr std::int64_t kCleanPriority = 50;
+
+std::string name_of(const MoveTarget& target) {
+    return target.image ? to_text(*target.image) : target.key;
+}
+
+std::string clean_key(PoolId pool, const std::string& name) {
+    return fmt::format("clean {} {}", pool, name);
+}
+
+// By which a file is known again.
+std::string stamp_of(std::uint64_t size, std::int64_t modified_s) {
+    return fmt::format("{}/{}", size, modified_s);
+}
+
+struct Leftover {
+    std::string key;
+    std::string stamp;
+};
+
+NewJob clean_job(PoolId pool, const std::string& name, const std::vector<Leftover>& leftovers,
+                 std::int64_t not_before_s) {
+    std::vector<std::string> keys;
+    std::vector<std::string> stamps;
+    for (const Leftover& each : leftovers) {
+        keys.push_back(each.key);
+        stamps.push_back(each.stamp);
+    }
+    PayloadWriter payload;
+    payload.add("pool", pool).add("keys", keys).add("stamps", stamps);
+    return {.type = "clean",
+            .payload = payload.text(),
+            .dedup_key = clean_key(pool, name),
+            .priority = kCleanPriority,
+            .not_before_s = not_before_s,
+            .lane = fmt::format("clean {}", pool)};
+}
+
+bool is_bucket(const DriverSet::Pool& pool) {
+    return pool.known.settings.storage_type == conf::PoolSettings::Type::s3;
+}
+
+// Takes the bytes for their digest alone.
+class HashingSink final : public ByteSink {
+  public:
+    Result<void> write(std::span<const char> bytes) override {
+        hash_.update(bytes);
+        return {};
+    }
+    conf::Sha256Digest finish() { return hash_.finish(); }
+
+  private:
+    conf::Sha256 hash_;
+};
+
+Error about(const MoveTarget& target, Error error) {
+    error.text = fmt::format("{}: {}", name_of(target), error.text);
+    return error;
+}
+
+}  // namespace
+
+NewJob move_job(const MoveTarget& target, PoolId from, int priority, const std::string& batch) {
+    PayloadWriter payload;
+    if (target.image) {
+        payload.add("image", to_text(*target.image));
+    } else {
+        payload.add("key", target.key);
+    }
+    payload.add("to", target.to);
+    return {.type = "move",
+            .payload = payload.text(),
+            .dedup_key = "move " + name_of(target),
+            .priority = priority,
+            .lane = fmt::format("move {}>{}", from, target.to),
+            .batch = batch};
+}
+
+Result<MoveTarget> target_of(const JobRecord& job) {
+    const PayloadReader payload(job.payload);
+    MoveTarget target;
+    target.to = payload.number("to").value_or(0);
+    target.key = payload.text("key").value_or("");
+    if (const auto image = payload.text("image")) target.image = parse_uuid(*image);
+    if (target.to == 0 || (!target.image && target.key.empty()))
+        return fail(ErrorKind::invalid, fmt::format("job {} does not say what to move", job.id));
+    return target;
+}
+
+NewJob clean_after_failed_move(const MoveTarget& target, std::span<const ObjectRecord> objects,
+                               std::int64_t now_s) {
+    std::vector<Leftover> leftovers;
+    for (const ObjectRecord& object : objects) {
+        if (object.pool != target.to)
+            leftovers.push_back({object.key, stamp_of(object.size, object.modified_s)});
+    }
+    return clean_job(target.to, name_of(target), leftovers, now_s);
+}
+
+// ---- room
+
+class Mover::Room {
+  public:
+    Room(Mover& mover, PoolId pool, std::uint64_t bytes)
+        : mover_(&mover), pool_(pool), bytes_(bytes) {}
+    ~Room() {
+        if (mover_ == nullptr) return;
+        const std::lock_guard lock(mover_->mutex_);
+        mover_->reserved_[pool_] -= bytes_;
+    }
+    Room(Room&& other) noexcept
+        : mover_(std::exchange(other.mover_, nullptr)), pool_(other.pool_), bytes_(other.bytes_) {}
+    Room& operator=(Room&&) = delete;
+
+  private:
+    Mover* mover_;
+    PoolId pool_;
+    std::uint64_t bytes_;
+};
+
+Result<Mover::Room> Mover::reserve(const DriverSet::Pool& to, std::uint64_t bytes) {
+    const PoolId pool = to.known.id;
+    std::uint64_t reserved = 0;
+    {
+        const std::lock_guard lock(mutex_);
+        reserved = reserved_[pool] += bytes;
+    }
+    Room room(*this, pool, bytes);
+    const conf::PoolSettings& settings = to.known.settings;
+    if (settings.max_size_bytes > 0) {
+        const auto held = bytes_held(catalog_, pool);
+        if (!held) return std::unexpected(held.error());
+        if (*held + reserved > settings.max_size_bytes) {
+            return fail(ErrorKind::capped,
+                        fmt::format("pool {} has no room for {} bytes more (max_size)",
+                                    settings.name, bytes));
+        }
+    }
+    const auto space = to.driver->space();
+    if (space && space->free_bytes && *space->free_bytes < reserved)
+        return fail(ErrorKind::capped, fmt::format("the disk of pool {} is full", settings.name));
+    return room;
+}
+
+// ---- a move
+
+Mover::Mover(Catalog& catalog, DriverSet& drivers, MoveRules rules)
+    : catalog_(catalog), drivers_(drivers), rules_(std::move(rules)) {}
+
+JobEnd Mover::move(JobRun& run) {
+    const auto target = target_of(run.job());
+    if (!target) return JobEnd::failed(target.error());
+    const auto to = drivers_.find(target->to);
+    if (!to) return JobEnd::failed(about(*target, to.error()));
+    if (!to->known.settings.is_active || to->known.state != PoolRecord::State::active) {
+        return JobEnd::failed(
+            about(*target, {ErrorKind::misconfigured,
+                            fmt::format("pool {} takes nothing: it is disabled or being drained",
+                                        to->known.settings.name)}));
+    }
+    // What an earlier move left there is to be removed: not while it comes back.
+    const std::string clean = clean_key(target->to, name_of(*target));
+    const auto cancelled = catalog_.cancel_queued_job(clean, std::time(nullptr));
+    if (!cancelled) return JobEnd::failed(about(*target, cancelled.error()));
+    if (!*cancelled) {
+        const auto open = catalog_.find_open_job(clean);
+        if (!open) return JobEnd::failed(about(*target, open.error()));
+        if (*open) return JobEnd::put_off(kCleanWaitS);
+    }
+    const bool had_copies = *cancelled || run.job().attempts > 1;
+    for (int round = 0; round < kMostRounds; ++round) {
+        auto end = move_rows(run, *target, *to, had_copies || round > 0);
+        if (end) return std::move(*end);
+        if (end.error().kind == ErrorKind::conflict) continue;
+        // No later attempt will need what was copied.
+        if (!end.error().may_retry() && end.error().kind != ErrorKind::capped) {
+            const auto rows = rows_of(*target);
+            if (rows && !rows->empty()) {
+                const NewJob job = clean_after_failed_move(*target, *rows, std::time(nullptr));
+                if (const auto queued = catalog_.queue_job(job, std::time(nullptr)); !queued)
+                    conf::log_warn("copies of a failed move stay what={} reason=\"{}\"",
+                                   name_of(*target), queued.error().text);
+            }
+        }
+        return JobEnd::failed(about(*target, std::move(end.error())));
+    }
+    return JobEnd::put_off(kCleanWaitS);
+}
+
+Result<std::vector<ObjectRecord>> Mover::rows_of(const MoveTarget& target) {
+    if (target.image) return catalog_.objects_of(*target.image);
+    auto row = catalog_.find(target.key);
+    if (!row) return std::unexpected(std::move(row.error()));
+    std::vector<ObjectRecord> rows;
+    if (*row) rows.push_back(std::move(**row));
+    return rows;
+}
+
+// A file gets its row when it is first asked for. These were not yet.
+Result<void> Mover::adopt_variants(const ObjectRecord& original) {
+    if (!rules_.variants_of) return {};
+    const auto pool = drivers_.find(original.pool);
+    if (!pool) return std::unexpected(pool.error());
+    if (is_bucket(*pool)) return {};
+    std::vector<ObjectRecord> found;
+    for (std::string& key : rules_.variants_of(original.key)) {
+        const auto info = pool->driver->head(key);
+        if (!info && info.error().kind == ErrorKind::not_found) continue;
+        if (!info) return std::unexpected(info.error());
+        const auto row = catalog_.find(key);
+        if (!row) return std::unexpected(row.error());
+        if (*row) continue;
+        found.push_back(
+            object_record(std::move(key), original.pool, *info, "", std::time(nullptr)));
+    }
+    if (found.empty()) return {};
+    const auto adopted = catalog_.adopt(found);
+    if (!adopted) return std::unexpected(adopted.error());
+    return {};
+}
+
+// Conflict: the image has changed meanwhile, so it is to be looked at anew.
+Result<JobEnd> Mover::move_rows(JobRun& run, const MoveTarget& target, const DriverSet::Pool& to,
+                                bool had_copies) {
+    auto rows = rows_of(target);
+    if (!rows) return std::unexpected(std::move(rows.error()));
+    if (target.image && !rows->empty() && rows->front().role == Role::original &&
+        rows->front().pool != target.to) {
+        if (auto adopted = adopt_variants(rows->front()); !adopted)
+            return std::unexpected(std::move(adopted.error()));
+        rows = rows_of(target);
+        if (!rows) return std::unexpected(std::move(rows.error()));
+    }
+    if (rows->empty()) {
+        if (target.image) {
+            const auto location = catalog_.is_deleted(*target.image);
+            if (!location) return std::unexpected(location.error());
+            if (*location) return JobEnd::done();
+        }
+        return fail(ErrorKind::not_found, "the catalog knows nothing of it");
+    }
+    std::erase_if(*rows, [&](const ObjectRecord& row) { return row.pool == target.to; });
+    if (rows->empty()) return JobEnd::done();
+    std::uint64_t bytes = 0;
+    for (const ObjectRecord& row : *rows)
+        bytes += row.size;
+    const auto room = reserve(to, bytes);
+    if (!room) return std::unexpected(room.error());
+
+    fault_point("move.begun");
+    const std::int64_t begun_s = std::time(nullptr);
+    Relocation relocation{.objects = {}, .to = target.to, .image = target.image};
+    std::map<PoolId, std::vector<Leftover>> left;
+    for (const ObjectRecord& row : *rows) {
+        if (!run.goes_on()) return JobEnd::put_off(0);
+        std::string stamp;
+        auto moved = copy(row, to, had_copies, stamp);
+        if (!moved) return std::unexpected(std::move(moved.error()));
+        fault_point("move.copied");
+        relocation.objects.push_back(std::move(*moved));
+        left[row.pool].push_back({row.key, std::move(stamp)});
+        run.note(PayloadWriter()
+                     .add("copied", static_cast<std::int64_t>(relocation.objects.size()))
+                     .add("of", static_cast<std::int64_t>(rows->size()))
+                     .add("since", begun_s)
+                     .text());
+    }
+    relocation.now_s = std::time(nullptr);
+    for (const auto& [pool, leftovers] : left)
+        relocation.then.push_back(
+            clean_job(pool, name_of(target), leftovers, relocation.now_s + rules_.grace_s));
+    relocation.by = run.lease();
+    if (!run.goes_on()) return JobEnd::put_off(0);
+    fault_point("move.proved");
+    if (auto done = catalog_.relocate(relocation); !done)
+        return std::unexpected(std::move(done.error()));
+    fault_point("move.switched");
+    if (rules_.moved) {
+        std::vector<std::string> keys;
+        for (const ObjectRecord& object : relocation.objects)
+            keys.push_back(object.key);
+        rules_.moved(keys);
+    }
+    return JobEnd::finished();
+}
+
+// The row as it is going to be, but for its pool.
+Result<ObjectRecord> Mover::copy(const ObjectRecord& row, const DriverSet::Pool& to,
+                                 bool may_be_there, std::string& stamp) {
+    const auto from = drivers_.find(row.pool);
+    if (!from) return std::unexpected(from.error());
+    stamp = stamp_of(row.size, row.modified_s);
+    bool is_gone = false;
+    if (!is_bucket(*from)) {
+        const auto source = from->driver->head(row.key);
+        if (source) {
+            stamp = stamp_of(source->size, source->modified_s);
+            if (source->size != row.size)
+                return fail(ErrorKind::corrupt,
+                            fmt::format("{} has {} bytes in pool {}, and the catalog says {}",
+                                        row.key, source->size, from->driver->pool(), row.size));
+        }
+        is_gone = !source && source.error().kind == ErrorKind::not_found;
+        if (!source && !is_gone) return std::unexpected(source.error());
+    }
+    std::optional<ObjectInfo> info;
+    if (may_be_there || is_gone) {
+        auto found = find_copy(row, *to.limited);
+        if (!found) return std::unexpected(std::move(found.error()));
+        info = std::move(*found);
+    }
+    if (!info && !is_gone) {
+        PutOptions options{.size = row.size, .sha256 = row.sha256};
+        if (!row.content_type.empty()) options.content_type = row.content_type;
+        if (rules_.cache_control)
+            options.cache_control = rules_.cache_control(row.key, row.content_type);
+        options.modified_s = row.modified_s;
+        auto copied = copy_object(*from->limited, row.key, *to.limited, row.key, options);
+        if (copied) {
+            info = std::move(*copied);
+        } else if (copied.error().kind != ErrorKind::not_found) {
+            return std::unexpected(std::move(copied.error()));
+        } else {
+            auto found = find_copy(row, *to.limited);
+            if (!found) return std::unexpected(std::move(found.error()));
+            info = std::move(*found);
+        }
+    }
+    if (!info) {
+        return fail(ErrorKind::not_found,
+                    fmt::format("{} is missing in pool {}, and pool {} has no good copy; nothing "
+                                "was changed",
+                                row.key, from->driver->pool(), to.driver->pool()));
+    }
+    ObjectRecord moved = row;
+    moved.sha256 = info->sha256;
+    moved.store_etag = info->etag;
+    moved.version_id = info->version_id;
+    return moved;
+}
+
+// A copy that is certainly that of this row; nothing where there is none, or none that can be told.
+Result<std::optional<ObjectInfo>> Mover::find_copy(const ObjectRecord& row, Driver& to) {
+    auto info = to.head(row.key);
+    if (!info && info.error().kind == ErrorKind::not_found) return std::optional<ObjectInfo>();
+    if (!info) return std::unexpected(std::move(info.error()));
+    if (info->size != row.size || !row.sha256) return std::optional<ObjectInfo>();
+    if (!info->sha256) {
+        HashingSink sink;
+        if (auto read = to.get(row.key, {}, sink); !read)
+            return std::unexpected(std::move(read.error()));
+        info->sha256 = sink.finish();
+    }
+    if (info->sha256 != row.sha256) return std::optional<ObjectInfo>();
+    return std::optional(std::move(*info));
+}
+
+// ---- what stays behind
+
+JobEnd Mover::clean(JobRun& run) {
+    const PayloadReader payload(run.job().payload);
+    const auto id = payload.number("pool");
+    const auto keys = payload.texts("keys");
+    const auto stamps = payload.texts("stamps");
+    if (!id || keys.size() != stamps.size()) {
+        return JobEnd::failed(
+            {ErrorKind::invalid, fmt::format("job {} does not say what to clean", run.job().id)});
+    }
+    const auto pool = drivers_.find(*id);
+    if (!pool) return JobEnd::failed(pool.error());
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+        if (!run.goes_on()) return JobEnd::put_off(0);
+        auto removed = remove_leftover(*pool, keys[i], stamps[i]);
+        if (!removed) return JobEnd::failed(std::move(removed.error()));
+        fault_point("clean.removed");
+    }
+    return JobEnd::done();
+}
+
+Result<void> Mover::remove_leftover(const DriverSet::Pool& pool, const std::string& key,
+                                    const std::string& stamp) {
+    const auto row = catalog_.find(key);
+    if (!row) return std::unexpected(row.error());
+    if (*row && (*row)->pool == pool.known.id) return {};  // it has come back
+    if (!is_bucket(pool)) {
+        const auto info = pool.driver->head(key);
+        if (!info && info.error().kind == ErrorKind::not_found) return {};
+        if (!info) return std::unexpected(info.error());
+        if (stamp_of(info->size, info->modified_s) != stamp) {
+            conf::log_warn("not removed, as it is not what was moved pool={} key={}",
+                           pool.driver->pool(), key);
+            return {};
+        }
+    }
+    return pool.limited->remove(key);
+}
+
+}  // namespace tidepool::storage

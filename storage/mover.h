@@ -1,0 +1,80 @@
+// Moves images from pool to pool, and removes what stays behind.
+#pragma once
+
+#include "storage/catalog.h"
+#include "storage/driver_set.h"
+#include "storage/job_runner.h"
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace tidepool::storage {
+
+// What is to be moved: an image as a whole, or an object that belongs to none.
+struct MoveTarget {
+    std::optional<Uuid> image;
+    std::string key;  // where there is no image
+    PoolId to = 0;
+};
+// The job that moves it. A second one of the same image is not queued while one is open.
+NewJob move_job(const MoveTarget& target, PoolId from, int priority, const std::string& batch);
+// What such a job is about; invalid where its payload says nothing that can be understood.
+Result<MoveTarget> target_of(const JobRecord& job);
+
+// One that failed for good or was cancelled may have left copies where it was to go: the job that
+// removes them.
+NewJob clean_after_failed_move(const MoveTarget& target, std::span<const ObjectRecord> objects,
+                               std::int64_t now_s);
+
+struct MoveRules {
+    std::int64_t grace_s = 600;  // copies that stay behind are kept for so long
+    // What variants an original of this key can have, as keys: those on a disk need no row.
+    std::function<std::vector<std::string>(const std::string& original)> variants_of{};
+    // Cache-Control that goes with an object into a bucket, for visitors who are sent there.
+    std::function<std::string(const std::string& key, const std::string& type)> cache_control{};
+    // These objects are somewhere else by now.
+    std::function<void(const std::vector<std::string>& keys)> moved{};
+};
+
+// The handlers of "move" and "clean". Safe from any thread.
+//
+// A move copies all objects of the image, has each proved by its SHA-256, and changes the catalog
+// in one transaction, which also queues the clean. Whatever happens before it, the source is whole;
+// whatever happens after it, the target is. Each step finds what an earlier attempt has done.
+class Mover {
+  public:
+    // Both outlive it.
+    Mover(Catalog& catalog, DriverSet& drivers, MoveRules rules);
+
+    JobEnd move(JobRun& run);
+    JobEnd clean(JobRun& run);
+
+  private:
+    Result<std::vector<ObjectRecord>> rows_of(const MoveTarget& target);
+    Result<void> adopt_variants(const ObjectRecord& original);
+    Result<JobEnd> move_rows(JobRun& run, const MoveTarget& target, const DriverSet::Pool& to,
+                             bool had_copies);
+    Result<ObjectRecord> copy(const ObjectRecord& row, const DriverSet::Pool& to, bool may_be_there,
+                              std::string& stamp);
+    Result<std::optional<ObjectInfo>> find_copy(const ObjectRecord& row, Driver& to);
+    Result<void> remove_leftover(const DriverSet::Pool& pool, const std::string& key,
+                                 const std::string& stamp);
+    // Bytes of a pool that moves which run here are going to fill.
+    class Room;
+    Result<Room> reserve(const DriverSet::Pool& to, std::uint64_t bytes);
+
+    Catalog& catalog_;
+    DriverSet& drivers_;
+    const MoveRules rules_;
+    std::mutex mutex_;
+    std::map<PoolId, std::uint64_t> reserved_;
+};
+
+}  // namespace tidepool::storage

@@ -1,0 +1,378 @@
+// Moves of images, step by step, between pools in memory that fail when told to.
+#include "storage/mover.h"
+
+#include "storage/job_control.h"
+#include "tests/support/catalog_backends.h"
+#include "tests/support/fake_driver.h"
+
+#include <algorithm>
+#include <ctime>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <catch2/catch.hpp>
+
+using namespace tidepool;
+using namespace tidepool::storage;
+using test::FakeDriver;
+using test::make_object;
+using test::value_of;
+
+namespace {
+
+const std::string kUuid = "0b1f6c2e-9a7d-4c55-8a3e-1234567890ab";
+const std::string kOriginal = "uploads/original/2026/02/25/" + kUuid + ".jpg";
+const std::string kVariant = "uploads/variants/2026/02/25/" + kUuid + ".webp";
+
+// Passes calls on to a driver that the test keeps.
+class Shared final : public Driver {
+  public:
+    explicit Shared(FakeDriver& driver) : driver_(driver) {}
+    const std::string& pool() const override { return driver_.pool(); }
+    Result<ObjectInfo> put(std::string_view key, ByteSource& source,
+                           const PutOptions& options) override {
+        return driver_.put(key, source, options);
+    }
+    Result<ObjectInfo> get(std::string_view key, const GetRange& range, ByteSink& sink) override {
+        return driver_.get(key, range, sink);
+    }
+    Result<ObjectInfo> head(std::string_view key) override { return driver_.head(key); }
+    Result<void> remove(std::string_view key) override { return driver_.remove(key); }
+    Result<ListPage> list(std::string_view prefix, const std::string& next,
+                          std::size_t limit) override {
+        return driver_.list(prefix, next, limit);
+    }
+    Result<std::optional<ObjectInfo>> copy_within_store(Driver& from, std::string_view key,
+                                                        std::string_view to_key,
+                                                        const PutOptions& options) override {
+        return driver_.copy_within_store(from, key, to_key, options);
+    }
+    Result<Space> space() override { return driver_.space(); }
+    Result<std::vector<std::string>> check(bool for_writing) override {
+        return driver_.check(for_writing);
+    }
+
+  private:
+    FakeDriver& driver_;
+};
+
+struct Bench {
+    Bench() {
+        drivers.use_pools({pool("hot", conf::PoolSettings::Type::local),
+                           pool("cold", conf::PoolSettings::Type::s3)});
+    }
+
+    KnownPool pool(const std::string& name, conf::PoolSettings::Type type) {
+        KnownPool known;
+        known.settings.name = name;
+        known.settings.storage_type = type;
+        known.id = test::make_pool(*catalog, name);
+        ids[name] = known.id;
+        stores.emplace(name, std::make_unique<FakeDriver>(name));
+        return known;
+    }
+
+    ObjectRecord place(const std::string& key, const std::string& content,
+                       const std::string& where = "hot") {
+        store(where).place(key, content, 1'700'000'000);
+        ObjectRecord row = make_object(key, ids[where], content.size());
+        row.sha256 = conf::sha256(content);
+        value_of(catalog->put_object(row));
+        return row;
+    }
+
+    FakeDriver& store(const std::string& name) { return *stores.at(name); }
+
+    // Queues a move of the image, and takes it.
+    JobRun begin(const std::string& to, const std::string& lane = "move") {
+        NewJob job = move_job({.image = parse_uuid(kUuid), .key = {}, .to = ids[to]}, 1, 100, "b");
+        job.lane = lane;
+        value_of(catalog->queue_job(job, now_s));
+        return take(lane);
+    }
+    JobRun take(const std::string& lane) {
+        const Catalog::LaneWant want{.lane = lane};
+        auto jobs = value_of(catalog->take_jobs({&want, 1}, "me", now_s, 1000));
+        REQUIRE(jobs.size() == 1);
+        return {jobs.front(), now_s + 1000};
+    }
+    bool in(const std::string& name, const std::string& key) {
+        const bool is_there = store(name).content(key).has_value();
+        return is_there && value_of(catalog->find(key))->pool == ids[name];
+    }
+
+    test::SqliteBackend backend;
+    std::unique_ptr<Catalog> catalog = backend.open();
+    std::map<std::string, PoolId> ids;
+    std::map<std::string, std::unique_ptr<FakeDriver>> stores;
+    DriverSet drivers{*catalog, "uploads/", [this](const conf::PoolSettings& settings) {
+                          return std::make_unique<Shared>(store(settings.name));
+                      }};
+    std::vector<std::string> told;
+    Mover mover{
+        *catalog,
+        drivers,
+        {.grace_s = 0,
+         .variants_of = [](const std::string&) { return std::vector<std::string>{kVariant}; },
+         .cache_control = {},
+         .moved = [this](const std::vector<std::string>& keys) { told = keys; }}};
+    const std::int64_t now_s = std::time(nullptr);
+};
+
+std::string kind_of(const JobEnd& end) {
+    switch (end.kind) {
+        case JobEnd::Kind::done:
+            return "done";
+        case JobEnd::Kind::finished:
+            return "finished";
+        case JobEnd::Kind::put_off:
+            return "put off";
+        case JobEnd::Kind::failed:
+            return std::string(name_of(end.error->kind));
+    }
+    return "";
+}
+
+}  // namespace
+
+TEST_CASE("mover: an image goes as a whole, and is cleaned up behind itself", "[storage][mover]") {
+    Bench bench;
+    bench.place(kOriginal, "original");
+    bench.store("hot").place(kVariant, "variant", 1'700'000'001);  // it has no row yet
+    JobRun run = bench.begin("cold");
+    CHECK(kind_of(bench.mover.move(run)) == "finished");
+    CHECK(bench.in("cold", kOriginal));
+    CHECK(bench.in("cold", kVariant));
+    CHECK(bench.told == std::vector{kOriginal, kVariant});
+    CHECK(value_of(bench.catalog->find_job(run.job().id))->state == JobRecord::State::done);
+    CHECK(bench.store("hot").size() == 2);
+    JobRun clean = bench.take("clean 1");
+    CHECK(kind_of(bench.mover.clean(clean)) == "done");
+    CHECK(bench.store("hot").size() == 0);
+    CHECK(kind_of(bench.mover.clean(clean)) == "done");  // invariant 4
+    test::check_accounts(*bench.catalog);
+}
+
+TEST_CASE("mover: each failure leaves the image where it was, and doing it again ends it",
+          "[storage][mover]") {
+    using Call = FakeDriver::Call;
+    struct Case {
+        std::string where;
+        Call call;
+        ErrorKind kind;
+        std::string expected;
+    };
+    const std::vector<Case> cases{{"cold", Call::put, ErrorKind::io, "io"},
+                                  {"cold", Call::put, ErrorKind::capped, "capped"},
+                                  {"cold", Call::put, ErrorKind::denied, "denied"},
+                                  {"hot", Call::get, ErrorKind::timed_out, "timed_out"},
+                                  {"hot", Call::head, ErrorKind::io, "io"}};
+    for (const Case& each : cases) {
+        CAPTURE(each.where, each.expected);
+        Bench bench;
+        bench.place(kOriginal, "original");
+        bench.place(kVariant, "variant");
+        bench.store(each.where)
+            .set_fault([&](Call call, std::string_view key) -> std::optional<Error> {
+                if (call != each.call || key != kVariant) return std::nullopt;
+                return Error{each.kind, "told to"};
+            });
+        JobRun run = bench.begin("cold");
+        CHECK(kind_of(bench.mover.move(run)) == each.expected);
+        CHECK(bench.in("hot", kOriginal));
+        CHECK(bench.in("hot", kVariant));
+        CHECK(bench.told.empty());
+        test::check_accounts(*bench.catalog);
+        bench.store(each.where).set_fault({});
+        // What will not be tried again is cleaned up where it was to go.
+        const auto cleaning = value_of(bench.catalog->list_jobs({.type = "clean"}, 10));
+        CHECK(cleaning.size() == (each.kind == ErrorKind::denied ? 1U : 0U));
+        if (!cleaning.empty()) {
+            JobRun clean = bench.take("clean 2");
+            CHECK(kind_of(bench.mover.clean(clean)) == "done");
+            value_of(bench.catalog->finish_job(cleaning[0].id, "me", bench.now_s));
+            CHECK(bench.store("cold").size() == 0);
+        }
+        CHECK(kind_of(bench.mover.move(run)) == "finished");
+        CHECK(bench.in("cold", kOriginal));
+        CHECK(bench.in("cold", kVariant));
+    }
+}
+
+TEST_CASE("mover: a put whose answer is lost is found", "[storage][mover]") {
+    Bench bench;
+    bench.place(kOriginal, "original");
+    bench.store("cold").lose_answers(1);
+    JobRun run = bench.begin("cold");
+    CHECK(kind_of(bench.mover.move(run)) == "timed_out");
+    value_of(bench.catalog->set_job_state(run.job().id, JobRecord::State::paused, bench.now_s));
+    value_of(bench.catalog->set_job_state(run.job().id, JobRecord::State::queued, bench.now_s));
+    bench.store("hot").set_fault([](FakeDriver::Call call, std::string_view) {
+        if (call != FakeDriver::Call::get) return std::optional<Error>();
+        return std::optional<Error>({ErrorKind::io, "must not be read again"});
+    });
+    JobRecord second = bench.take("move").job();
+    second.attempts = 2;
+    JobRun again(second, bench.now_s + 1000);
+    CHECK(kind_of(bench.mover.move(again)) == "finished");
+    CHECK(bench.in("cold", kOriginal));
+}
+
+TEST_CASE("mover: a missing source ends well with a good copy, and changes nothing without",
+          "[storage][mover]") {
+    Bench bench;
+    bench.place(kOriginal, "original");
+    bench.store("hot").remove(kOriginal).value();
+    JobRun run = bench.begin("cold");
+    const JobEnd end = bench.mover.move(run);
+    CHECK(kind_of(end) == "not_found");
+    CHECK_THAT(end.error->text, Catch::Contains(kUuid));
+    CHECK(value_of(bench.catalog->find(kOriginal))->pool == bench.ids["hot"]);
+    bench.store("cold").place(kOriginal, "wrong on");
+    CHECK(kind_of(bench.mover.move(run)) == "not_found");
+    bench.store("cold").place(kOriginal, "original");
+    CHECK(kind_of(bench.mover.move(run)) == "finished");
+    CHECK(bench.in("cold", kOriginal));
+}
+
+TEST_CASE("mover: what was replaced while it was copied stays", "[storage][mover]") {
+    Bench bench;
+    bench.place(kOriginal, "original");
+    int puts = 0;
+    bench.store("cold").set_fault([&](FakeDriver::Call call, std::string_view) {
+        if (call == FakeDriver::Call::put && puts++ == 0) bench.place(kOriginal, "replaced");
+        return std::optional<Error>();
+    });
+    JobRun run = bench.begin("cold");
+    // The first round reads the new bytes for the old digest.
+    CHECK(kind_of(bench.mover.move(run)) == "corrupt");
+    CHECK(bench.in("hot", kOriginal));
+    CHECK(value_of(bench.catalog->find(kOriginal))->sha256 == conf::sha256("replaced"));
+}
+
+TEST_CASE("mover: a variant that comes while the image moves goes with it", "[storage][mover]") {
+    Bench bench;
+    bench.place(kOriginal, "original");
+    bool has_come = false;
+    bench.store("cold").set_fault([&](FakeDriver::Call call, std::string_view) {
+        if (call == FakeDriver::Call::put && !std::exchange(has_come, true)) {
+            bench.store("hot").place(kVariant, "variant", 5);
+            ObjectRecord row = make_object(kVariant, bench.ids["hot"], 7);
+            value_of(bench.catalog->put_variant(row, kOriginal, true));
+        }
+        return std::optional<Error>();
+    });
+    JobRun run = bench.begin("cold");
+    CHECK(kind_of(bench.mover.move(run)) == "finished");
+    CHECK(bench.in("cold", kOriginal));
+    CHECK(bench.in("cold", kVariant));
+    // From here on one that was made for the old home is refused there.
+    CHECK_FALSE(
+        bench.catalog->put_variant(make_object(kVariant, bench.ids["hot"], 7), kOriginal, true));
+}
+
+TEST_CASE("mover: back within the grace time it needs no copy, and is not cleaned away",
+          "[storage][mover]") {
+    Bench bench;
+    bench.place(kOriginal, "original");
+    JobRun there = bench.begin("cold");
+    CHECK(kind_of(bench.mover.move(there)) == "finished");
+    JobRun back = bench.begin("hot");
+    bench.store("cold").set_fault([](FakeDriver::Call call, std::string_view) {
+        if (call != FakeDriver::Call::get) return std::optional<Error>();
+        return std::optional<Error>({ErrorKind::io, "must not be read"});
+    });
+    CHECK(kind_of(bench.mover.move(back)) == "finished");
+    CHECK(bench.in("hot", kOriginal));
+    const Catalog::LaneWant want{.lane = "clean 1"};
+    CHECK(value_of(bench.catalog->take_jobs({&want, 1}, "me", bench.now_s, 10)).empty());
+    JobRun clean = bench.take("clean 2");
+    CHECK(kind_of(bench.mover.clean(clean)) == "done");
+    CHECK(bench.store("cold").size() == 0);
+    // While one is being cleaned up nothing comes back to it.
+    value_of(bench.catalog->finish_job(clean.job().id, "me", bench.now_s));
+    JobRun third = bench.begin("cold");
+    CHECK(kind_of(bench.mover.move(third)) == "finished");
+    JobRun cleaning = bench.take("clean 1");
+    JobRun fourth = bench.begin("hot");
+    CHECK(kind_of(bench.mover.move(fourth)) == "put off");
+}
+
+TEST_CASE("mover: what came back, or was put in the place of what left, is not cleaned away",
+          "[storage][mover]") {
+    Bench bench;
+    bench.place(kOriginal, "original");
+    JobRun run = bench.begin("cold");
+    CHECK(kind_of(bench.mover.move(run)) == "finished");
+    bench.store("hot").place(kOriginal, "somebody's", 1'800'000'000);
+    JobRun clean = bench.take("clean 1");
+    CHECK(kind_of(bench.mover.clean(clean)) == "done");
+    CHECK(bench.store("hot").size() == 1);
+}
+
+TEST_CASE("mover: whoever lost the lease changes nothing any more", "[storage][mover]") {
+    Bench bench;
+    bench.place(kOriginal, "original");
+    JobRun slow = bench.begin("cold");
+    value_of(bench.catalog->set_job_state(slow.job().id, JobRecord::State::paused, bench.now_s));
+    CHECK(kind_of(bench.mover.move(slow)) == "put off");
+    CHECK(bench.in("hot", kOriginal));
+    CHECK(value_of(bench.catalog->find(kOriginal))->pool == bench.ids["hot"]);
+    JobRun expired(slow.job(), bench.now_s + 1);
+    CHECK(kind_of(bench.mover.move(expired)) == "put off");
+}
+
+TEST_CASE("mover: a pool that is full, disabled or unknown takes nothing", "[storage][mover]") {
+    Bench bench;
+    bench.place(kOriginal, "original");
+    KnownPool small = bench.pool("small", conf::PoolSettings::Type::local);
+    small.settings.max_size_bytes = 7;
+    KnownPool closed = bench.pool("closed", conf::PoolSettings::Type::local);
+    closed.settings.is_active = false;
+    auto pools = bench.drivers.pools();
+    pools.push_back(small);
+    pools.push_back(closed);
+    bench.drivers.use_pools(pools);
+    bench.ids["unknown"] = test::make_pool(*bench.catalog, "unknown");
+    for (const auto& [name, expected] : std::map<std::string, std::string>{
+             {"small", "capped"}, {"closed", "misconfigured"}, {"unknown", "misconfigured"}}) {
+        CAPTURE(name);
+        JobRun run = bench.begin(name);
+        CHECK(kind_of(bench.mover.move(run)) == expected);
+        CHECK(bench.in("hot", kOriginal));
+        value_of(bench.catalog->set_job_state(run.job().id, JobRecord::State::cancelled, 1));
+    }
+}
+
+TEST_CASE("mover: an image that was deleted, or is there already, is nothing to do",
+          "[storage][mover]") {
+    Bench bench;
+    bench.place(kOriginal, "original");
+    JobRun same = bench.begin("hot");
+    CHECK(kind_of(bench.mover.move(same)) == "done");
+    value_of(bench.catalog->begin_deletion(*parse_uuid(kUuid), {.type = "delete", .payload = "{}"},
+                                           bench.now_s));
+    value_of(bench.catalog->remove_object(kOriginal, bench.ids["hot"]));
+    value_of(bench.catalog->end_deletion(*parse_uuid(kUuid)));
+    CHECK(kind_of(bench.mover.move(same)) == "done");
+}
+
+TEST_CASE("mover: a move that is cancelled after it began is cleaned up", "[storage][mover]") {
+    Bench bench;
+    bench.place(kOriginal, "original");
+    bench.place(kVariant, "variant");
+    bench.store("cold").set_fault([](FakeDriver::Call call, std::string_view key) {
+        if (call != FakeDriver::Call::put || key != kVariant) return std::optional<Error>();
+        return std::optional<Error>({ErrorKind::io, "told to"});
+    });
+    JobRun run = bench.begin("cold");
+    CHECK(kind_of(bench.mover.move(run)) == "io");
+    CHECK(bench.store("cold").size() == 1);
+    CHECK(value_of(act_on_job(*bench.catalog, run.job(), JobAction::cancel, bench.now_s)));
+    JobRun clean = bench.take("clean 2");
+    CHECK(kind_of(bench.mover.clean(clean)) == "done");
+    CHECK(bench.store("cold").size() == 0);
+    CHECK(bench.in("hot", kOriginal));
+}
