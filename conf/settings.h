@@ -177,6 +177,13 @@ struct MoveSettings {
     bool operator==(const MoveSettings&) const = default;
 };
 
+// [delete]
+struct DeleteSettings {
+    bool backups = true;                // the copies in backup pools, too
+    Milliseconds remember{86'400'000};  // 410 for so long; then 404. 1m..3650d
+    bool operator==(const DeleteSettings&) const = default;
+};
+
 // [origin]: fetching from S3 pools while a client waits. All times lie below the edge's.
 struct OriginSettings {
     Milliseconds connect_timeout{5'000};      // TCP and TLS. 100ms..60s
@@ -330,6 +337,7 @@ struct Settings {
     ShelfSettings shelf;
     JobSettings jobs;
     MoveSettings move;
+    DeleteSettings deletion;  // [delete]
     OriginSettings origin;
     VariantSettings variants;
     std::vector<VariantProfile> profiles = default_profiles();

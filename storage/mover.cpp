@@ -243,6 +243,11 @@ Result<JobEnd> Mover::move_rows(JobRun& run, const MoveTarget& target, const Dri
                                 bool had_copies) {
     auto rows = rows_of(target);
     if (!rows) return std::unexpected(std::move(rows.error()));
+    if (target.image) {
+        const auto is_deleted = catalog_.is_deleted(*target.image);
+        if (!is_deleted) return std::unexpected(is_deleted.error());
+        if (*is_deleted) return take_back(target, to, *rows, had_copies);
+    }
     if (target.image && !rows->empty() && rows->front().role == Role::original &&
         rows->front().pool != target.to) {
         if (auto adopted = adopt_variants(rows->front()); !adopted)
@@ -250,14 +255,7 @@ Result<JobEnd> Mover::move_rows(JobRun& run, const MoveTarget& target, const Dri
         rows = rows_of(target);
         if (!rows) return std::unexpected(std::move(rows.error()));
     }
-    if (rows->empty()) {
-        if (target.image) {
-            const auto location = catalog_.is_deleted(*target.image);
-            if (!location) return std::unexpected(location.error());
-            if (*location) return JobEnd::done();
-        }
-        return fail(ErrorKind::not_found, "the catalog knows nothing of it");
-    }
+    if (rows->empty()) return fail(ErrorKind::not_found, "the catalog knows nothing of it");
     std::erase_if(*rows, [&](const ObjectRecord& row) { return row.pool == target.to; });
     if (rows->empty()) return JobEnd::done();
     std::uint64_t bytes = 0;
@@ -301,6 +299,17 @@ Result<JobEnd> Mover::move_rows(JobRun& run, const MoveTarget& target, const Dri
         rules_.moved(keys);
     }
     return JobEnd::finished();
+}
+
+// Of an image that is deleted: whoever deletes it waits for that, and removes what the rows name.
+Result<JobEnd> Mover::take_back(const MoveTarget& target, const DriverSet::Pool& to,
+                                const std::vector<ObjectRecord>& rows, bool had_copies) {
+    for (const ObjectRecord& row : rows) {
+        if (!had_copies || row.pool == target.to) continue;
+        if (auto removed = to.limited->remove(row.key); !removed)
+            return std::unexpected(std::move(removed.error()));
+    }
+    return JobEnd::done();
 }
 
 // The row as it is going to be, but for its pool.

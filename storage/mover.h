@@ -61,6 +61,8 @@ class Mover {
     Result<void> adopt_variants(const ObjectRecord& original);
     Result<JobEnd> move_rows(JobRun& run, const MoveTarget& target, const DriverSet::Pool& to,
                              bool had_copies);
+    Result<JobEnd> take_back(const MoveTarget& target, const DriverSet::Pool& to,
+                             const std::vector<ObjectRecord>& rows, bool had_copies);
     Result<ObjectRecord> copy(const ObjectRecord& row, const DriverSet::Pool& to, bool may_be_there,
                               std::string& stamp);
     Result<std::optional<ObjectInfo>> find_copy(const ObjectRecord& row, Driver& to);

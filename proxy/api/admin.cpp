@@ -1,11 +1,15 @@
 #include "proxy/api/admin.h"
 
 #include "conf/digest.h"
+#include "proxy/api/jobs_api.h"
 #include "proxy/api/pools_api.h"
 
+#include <algorithm>
+#include <array>
 #include <string>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 namespace tidepool::api {
 
@@ -39,6 +43,13 @@ bool is_path_below(std::string_view path, std::string_view folder) {
     return path.starts_with(folder) && (path.size() == folder.size() || path[folder.size()] == '/');
 }
 
+constexpr std::array kCollections{kPoolsPath, kImagesPath, kJobsPath};
+
+bool is_api(std::string_view path) {
+    return std::ranges::any_of(
+        kCollections, [path](std::string_view folder) { return is_path_below(path, folder); });
+}
+
 }  // namespace
 
 // The digests are compared, so that the time it takes tells nothing of the token.
@@ -54,7 +65,7 @@ bool AdminHandler::is_authorized(const http::RequestHead& head) const {
 }
 
 std::uint64_t AdminHandler::wanted_body(const http::RequestHead& head) const {
-    const bool is_known = is_path_below(head.path, kPoolsPath) && is_authorized(head);
+    const bool is_known = is_api(head.path) && is_authorized(head);
     return is_known ? api_.request_body_bytes : 0;
 }
 
@@ -70,8 +81,9 @@ std::optional<http::Response> AdminHandler::respond_now(const http::RequestHead&
                                     "send Authorization: Bearer and the value of admin.token",
                                     "WWW-Authenticate: Bearer\r\n"));
         }
-        if (is_path_below(head.path, kPoolsPath)) return std::nullopt;
-        return answer(api_error(404, "not_found", fmt::format("there is {}", kPoolsPath)));
+        if (is_api(head.path)) return std::nullopt;
+        return answer(api_error(404, "not_found",
+                                fmt::format("there are {}", fmt::join(kCollections, ", "))));
     }
     if (head.method != http::Method::get && head.method != http::Method::head) {
         return http::text_response(405, kText, "method not allowed\n",
@@ -85,8 +97,8 @@ std::optional<http::Response> AdminHandler::respond_now(const http::RequestHead&
     if (head.path == "/metrics") {
         return answer(200, gather_metrics(sources_), "text/plain; version=0.0.4; charset=utf-8");
     }
-    return answer(
-        404, fmt::format("not found; there are /metrics, /healthz, /readyz and {}\n", kPoolsPath));
+    return answer(404, fmt::format("not found; there are /metrics, /healthz, /readyz and {}\n",
+                                   fmt::join(kCollections, ", ")));
 }
 
 loop::Task<http::Response> AdminHandler::respond(const http::RequestHead& head, const http::Peer&) {
@@ -108,9 +120,17 @@ loop::Task<http::Response> AdminHandler::respond_ready() {
     co_return answer(200, "ready\n");
 }
 
+ApiAnswer AdminHandler::answer_api(const ApiCall& call) const {
+    if (is_path_below(call.path, kPoolsPath)) return answer_pools(*api_.pools, call);
+    if (api_.images.catalog == nullptr)
+        return api_error(409, "conflict", "there is no catalog: set catalog.url and restart");
+    if (is_path_below(call.path, kImagesPath)) return answer_images(api_.images, call);
+    return answer_jobs(*api_.images.catalog, call);
+}
+
 loop::Task<http::Response> AdminHandler::respond_api(const http::RequestHead& head) {
     const auto call = [&]() -> Result<ApiAnswer> {
-        ApiAnswer made = answer_pools(*api_.pools, head.method_text, head.path, head.body);
+        ApiAnswer made = answer_api({head.method_text, head.path, head.query, head.body});
         if (made.changed) api_.pools_changed();
         return made;
     };

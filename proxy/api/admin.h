@@ -2,6 +2,7 @@
 #pragma once
 
 #include "conf/secret.h"
+#include "proxy/api/images_api.h"
 #include "proxy/api/metrics.h"
 #include "proxy/api/pool_registry.h"
 #include "proxy/http/handler.h"
@@ -15,6 +16,7 @@ namespace tidepool::api {
 // What the admin API works with.
 struct ApiMeans {
     PoolRegistry* pools = nullptr;         // outlives the handler
+    ImageMeans images;                     // without a catalog there are none, and no jobs
     conf::Secret token;                    // that callers must have; none = the API is closed
     std::uint64_t request_body_bytes = 0;  // longer bodies are 413
     std::function<void()> pools_changed;   // blocks; called on a worker of the catalog
@@ -38,6 +40,7 @@ class AdminHandler final : public http::Handler {
     void set_draining() { draining_ = true; }
 
   private:
+    ApiAnswer answer_api(const ApiCall& call) const;
     bool is_authorized(const http::RequestHead& head) const;
     loop::Task<http::Response> respond_ready();
     loop::Task<http::Response> respond_api(const http::RequestHead& head);

@@ -32,11 +32,6 @@ PoolResult<Json> parse(std::string_view body) {
     return json;
 }
 
-ApiAnswer method_not_allowed(std::string_view allowed) {
-    return api_error(405, "method_not_allowed", fmt::format("there are {} here", allowed),
-                     fmt::format("Allow: {}\r\n", allowed));
-}
-
 // After a change: what is there now.
 ApiAnswer shown_anew(PoolRegistry& registry, int status,
                      const PoolResult<storage::KnownPool>& pool) {
@@ -79,21 +74,13 @@ ApiAnswer answer_one(PoolRegistry& registry, std::string_view method, std::strin
 
 }  // namespace
 
-ApiAnswer answer_pools(PoolRegistry& registry, std::string_view method, std::string_view path,
-                       std::string_view body) {
-    const std::string_view rest = path.substr(kPoolsPath.size());
-    if (rest.empty()) return answer_collection(registry, method, body);
-    if (rest.front() == '/' && rest.size() > 1 && rest.find('/', 1) == rest.npos)
-        return answer_one(registry, method, rest.substr(1), body);
+ApiAnswer answer_pools(PoolRegistry& registry, const ApiCall& call) {
+    const std::string_view rest = call.path.substr(kPoolsPath.size());
+    if (rest.empty()) return answer_collection(registry, call.method, call.body);
+    if (rest.size() > 1 && rest.find('/', 1) == rest.npos)
+        return answer_one(registry, call.method, rest.substr(1), call.body);
     return api_error(404, "not_found",
                      fmt::format("there are {} and {}/NAME", kPoolsPath, kPoolsPath));
-}
-
-ApiAnswer api_error(int status, std::string_view code, std::string_view message,
-                    std::string fields) {
-    return {.status = status,
-            .body = text_of(Json{{"error", code}, {"message", message}}),
-            .fields = std::move(fields)};
 }
 
 }  // namespace tidepool::api

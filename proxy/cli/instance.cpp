@@ -95,6 +95,7 @@ Instance::Instance(const conf::Settings& settings, OpenedStores stores,
     make_jobs(settings);
     admin_handler_ = std::make_unique<api::AdminHandler>(
         std::move(sources), api::ApiMeans{.pools = registry_.get(),
+                                          .images = image_means(),
                                           .token = settings.admin.token,
                                           .request_body_bytes = settings.admin.request_body_bytes,
                                           .pools_changed = [this] { refresh_pools(); }});
@@ -110,12 +111,25 @@ void Instance::make_jobs(const conf::Settings& settings) {
     drivers_ = std::make_unique<storage::DriverSet>(*catalog, url_prefix_.substr(1));
     drivers_->use_pools(pools_);
     if (settings.jobs.threads == 0) return;
-    jobs_ = std::make_unique<serve::JobWork>(settings, *catalog, *drivers_,
-                                             [this](const std::vector<std::string>& keys) {
-                                                 stores_->note_change();
-                                                 for (const std::string& key : keys)
-                                                     finder_.changed(key);
-                                             });
+    jobs_ = std::make_unique<serve::JobWork>(
+        settings, *catalog, *drivers_, stores_->shelf(),
+        [this](const std::vector<std::string>& keys) { on_changed(keys); });
+}
+
+// Objects are somewhere else, or gone.
+void Instance::on_changed(const std::vector<std::string>& keys) {
+    stores_->note_change();
+    for (const std::string& key : keys)
+        finder_.changed(key);
+}
+
+api::ImageMeans Instance::image_means() {
+    return {.catalog = stores_->catalog(),
+            .deleted = [this](const std::vector<std::string>& keys) { on_changed(keys); },
+            .queued =
+                [this] {
+                    if (jobs_) jobs_->look();
+                }};
 }
 
 Instance::~Instance() {

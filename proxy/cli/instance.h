@@ -58,6 +58,8 @@ class Instance {
     struct LoopThread;
 
     void make_jobs(const conf::Settings& settings);
+    void on_changed(const std::vector<std::string>& keys);
+    api::ImageMeans image_means();
     void listen_on(const std::vector<ListenSocket>& sockets);
     void refresh_pools();
     // The lock is held.

@@ -4,15 +4,16 @@
 #include "proxy/cli/progress.h"
 #include "proxy/serve/job_work.h"
 #include "storage/job_control.h"
+#include "storage/shelf.h"
 
 #include <algorithm>
 #include <chrono>
-#include <condition_variable>
 #include <map>
-#include <mutex>
+#include <memory>
 #include <thread>
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 namespace tidepool::cli {
 
@@ -25,6 +26,23 @@ constexpr std::size_t kMostShown = 20;
 
 bool is_open(State state) {
     return state == State::queued || state == State::running;
+}
+
+// A server may be told to do none; who calls this command wants them done.
+conf::Settings working_settings(const Workspace& workspace) {
+    conf::Settings settings = workspace.settings();
+    if (settings.jobs.threads == 0) settings.jobs.threads = conf::JobSettings{}.threads;
+    return settings;
+}
+
+// The server's, where there is one: what is deleted goes from it too.
+std::unique_ptr<storage::Shelf> open_shelf(const Workspace& workspace) {
+    const conf::ShelfSettings& settings = workspace.settings().shelf;
+    if (settings.path.empty() || access(settings.path.c_str(), F_OK) != 0) return nullptr;
+    auto shelf = storage::Shelf::open(settings);
+    if (shelf) return std::move(*shelf);
+    fmt::print(stderr, "tidepool: the shelf cannot be cleaned up: {}\n", shelf.error().text);
+    return nullptr;
 }
 
 Result<std::map<State, std::uint64_t>> count(Workspace& workspace, const std::string& batch) {
@@ -48,7 +66,9 @@ void print_failures(Workspace& workspace, const std::string& batch) {
 }  // namespace
 
 int wait_for_batch(Workspace& workspace, const std::string& batch, const char* what, bool json) {
-    serve::JobWork work(workspace.settings(), workspace.catalog(), workspace.drivers(), {});
+    const auto shelf = open_shelf(workspace);
+    serve::JobWork work(working_settings(workspace), workspace.catalog(), workspace.drivers(),
+                        shelf.get(), {});
     work.start();
     std::map<State, std::uint64_t> counts;
     {
@@ -85,7 +105,9 @@ int wait_for_batch(Workspace& workspace, const std::string& batch, const char* w
 }
 
 int run_due_jobs(Workspace& workspace, bool json) {
-    serve::JobWork work(workspace.settings(), workspace.catalog(), workspace.drivers(), {});
+    const auto shelf = open_shelf(workspace);
+    serve::JobWork work(working_settings(workspace), workspace.catalog(), workspace.drivers(),
+                        shelf.get(), {});
     work.start();
     {
         Progress progress("jobs");

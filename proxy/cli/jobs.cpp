@@ -1,4 +1,5 @@
 // tidepool jobs: what is done in the background, and what an operator has to say about it.
+#include "proxy/api/job_json.h"
 #include "proxy/cli/command.h"
 #include "proxy/cli/job_wait.h"
 #include "proxy/cli/output.h"
@@ -29,34 +30,6 @@ struct JobsArguments : CommonOptions {
     std::string batch;
     std::uint64_t limit = 100;
 };
-
-// What a program reads of a payload it reads as JSON.
-Json json_or_text(const std::string& text) {
-    if (text.empty()) return nullptr;
-    Json parsed = Json::parse(text, nullptr, false);
-    return parsed.is_discarded() ? Json(text) : parsed;
-}
-
-Json job_json(const JobRecord& job) {
-    const auto time = [](std::int64_t time_s) {
-        return time_s == 0 ? Json(nullptr) : Json(time_s);
-    };
-    return {{"id", job.id},
-            {"type", job.type},
-            {"state", storage::name_of(job.state)},
-            {"payload", json_or_text(job.payload)},
-            {"progress", json_or_text(job.progress)},
-            {"priority", job.priority},
-            {"attempts", job.attempts},
-            {"created", time(job.created_s)},
-            {"next_run", job.state == JobRecord::State::queued ? time(job.next_run_s) : Json()},
-            {"finished", time(job.finished_s)},
-            {"lease_until", time(job.lease_until_s)},
-            {"error_class", job.error_class.empty() ? Json(nullptr) : Json(job.error_class)},
-            {"error", job.error_text.empty() ? Json(nullptr) : Json(job.error_text)},
-            {"lane", job.lane},
-            {"batch", job.batch.empty() ? Json(nullptr) : Json(job.batch)}};
-}
 
 Result<storage::JobFilter> read_filter(const JobsArguments& arguments) {
     storage::JobFilter filter{.type = arguments.type, .batch = arguments.batch};
@@ -101,7 +74,7 @@ int list(Workspace& workspace, const JobsArguments& arguments) {
     const auto listed =
         for_each(workspace, arguments, arguments.limit, [&](const JobRecord& job) -> Result<void> {
             if (arguments.json) {
-                all.push_back(job_json(job));
+                all.push_back(api::job_json(job));
                 return {};
             }
             fmt::print("{:>8}  {:<10} {:<9} {:>3}  {}  {}{}{}\n", job.id, job.lane,
@@ -118,7 +91,7 @@ int list(Workspace& workspace, const JobsArguments& arguments) {
 
 int show(Workspace& workspace, const JobsArguments& arguments) {
     const auto shown = for_each(workspace, arguments, 0, [&](const JobRecord& job) -> Result<void> {
-        const Json json = job_json(job);
+        const Json json = api::job_json(job);
         if (arguments.json) {
             print_json(json);
             return {};

@@ -1,9 +1,15 @@
-// tidepool rm: an object, its bytes and its row.
+// tidepool rm: an object, its bytes and its row; or images with all that there is of them.
+#include "conf/random_name.h"
 #include "proxy/cli/command.h"
+#include "proxy/cli/job_wait.h"
 #include "proxy/cli/output.h"
 #include "proxy/cli/workspace.h"
+#include "storage/image_remover.h"
 
+#include <algorithm>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -13,7 +19,8 @@ namespace tidepool::cli {
 namespace {
 
 struct RmArguments : CommonOptions {
-    std::string key;
+    std::vector<std::string> what;
+    bool yes = false;
 };
 
 // The pool it was removed from; "" where none had it.
@@ -33,23 +40,79 @@ Result<std::string> remove(Workspace& workspace, const std::string& key) {
     return (*pool)->settings.name;
 }
 
-int rm(const RmArguments& arguments) {
-    const auto key = read_key(arguments.key);
-    if (!key) return failed(key.error(), arguments.json) + 1;  // wrong usage
-    auto workspace = Workspace::open(arguments);
-    if (!workspace) return workspace.error();
-    const auto pool = remove(*workspace, *key);
+int remove_object(Workspace& workspace, const RmArguments& arguments, const std::string& key) {
+    const auto pool = remove(workspace, key);
     if (!pool) return failed(pool.error(), arguments.json);
     if (arguments.json) {
-        print_json({{"key", *key},
+        print_json({{"key", key},
                     {"removed", !pool->empty()},
                     {"pool", pool->empty() ? Json(nullptr) : Json(*pool)}});
     } else if (pool->empty()) {
-        fmt::print("{}: nothing to remove\n", *key);
+        fmt::print("{}: nothing to remove\n", key);
     } else {
-        fmt::print("{}: removed from pool {}\n", *key, *pool);
+        fmt::print("{}: removed from pool {}\n", key, *pool);
     }
     return 0;
+}
+
+// What would go, without --yes.
+int show_images(Workspace& workspace, const RmArguments& arguments,
+                const std::vector<storage::Uuid>& images) {
+    Json all = Json::array();
+    for (const storage::Uuid& image : images) {
+        const auto rows = workspace.catalog().objects_of(image);
+        if (!rows) return failed(rows.error(), arguments.json);
+        for (const storage::ObjectRecord& row : *rows) {
+            if (arguments.json) {
+                all.push_back(object_json(row, workspace.pool_name(row.pool)));
+            } else {
+                fmt::print("{}: would be removed from pool {}\n", row.key,
+                           workspace.pool_name(row.pool));
+            }
+        }
+    }
+    if (arguments.json) {
+        print_json({{"removed", false}, {"objects", std::move(all)}});
+    } else {
+        fmt::print("with --yes they are\n");
+    }
+    return 0;
+}
+
+int remove_images(Workspace& workspace, const RmArguments& arguments,
+                  const std::vector<storage::Uuid>& images) {
+    if (!arguments.yes) return show_images(workspace, arguments, images);
+    const std::string batch = fmt::format("rm {}", conf::random_name());
+    for (const storage::Uuid& image : images) {
+        const auto queued = storage::delete_image(workspace.catalog(), image, batch, now_s());
+        if (!queued) return failed(queued.error(), arguments.json);
+    }
+    return wait_for_batch(workspace, batch, "delete", arguments.json);
+}
+
+int rm(const RmArguments& arguments) {
+    std::vector<storage::Uuid> images;
+    std::vector<std::string> keys;
+    for (const std::string& text : arguments.what) {
+        if (const auto image = storage::parse_uuid(text)) {
+            images.push_back(*image);
+            continue;
+        }
+        auto key = read_key(text);
+        if (!key) return failed(key.error(), arguments.json) + 1;  // wrong usage
+        keys.push_back(std::move(*key));
+    }
+    if (!keys.empty() && !images.empty()) {
+        return failed({ErrorKind::invalid, "rm: name either images or objects"}, arguments.json) +
+               1;
+    }
+    auto workspace = Workspace::open(arguments);
+    if (!workspace) return workspace.error();
+    if (!images.empty()) return remove_images(*workspace, arguments, images);
+    int status = 0;
+    for (const std::string& key : keys)
+        status = std::max(status, remove_object(*workspace, arguments, key));
+    return status;
 }
 
 }  // namespace
@@ -57,9 +120,15 @@ int rm(const RmArguments& arguments) {
 Command add_rm(CLI::App& program) {
     auto arguments = std::make_shared<RmArguments>();
     CLI::App& parser =
-        *program.add_subcommand("rm", "Remove one object for good; doing it again is no error");
+        *program.add_subcommand("rm",
+                                "Delete images with all that there is of them, or single "
+                                "objects, for good; doing it again is no error");
     add_common(parser, *arguments);
-    parser.add_option("KEY", arguments->key, "key, or path of its URL")->required();
+    parser
+        .add_option("WHAT", arguments->what,
+                    "UUIDs of images; or keys, or paths of URLs, of objects")
+        ->required();
+    parser.add_flag("--yes", arguments->yes, "really delete the images");
     return {&parser, [arguments] { return rm(*arguments); }};
 }
 

@@ -1,11 +1,15 @@
 #include "proxy/serve/job_work.h"
 
+#include "conf/log.h"
 #include "proxy/serve/cache_policy.h"
+#include "proxy/serve/remote_pool.h"
 #include "storage/image_key.h"
 #include "storage/job_lanes.h"
 #include "transform/recipe.h"
 
+#include <algorithm>
 #include <chrono>
+#include <ctime>
 #include <memory>
 #include <utility>
 
@@ -18,13 +22,11 @@ std::int64_t seconds(Duration duration) {
     return std::chrono::duration_cast<std::chrono::seconds>(duration).count();
 }
 
-storage::MoveRules move_rules(const conf::Settings& settings,
-                              std::function<void(const std::vector<std::string>&)> changed) {
-    const auto all = std::make_shared<const conf::Settings>(settings);
-    const auto policy = std::make_shared<const CachePolicy>(settings.cache_control);
-    storage::MoveRules rules;
-    rules.grace_s = seconds(settings.move.grace);
-    rules.variants_of = [all](const std::string& original) {
+using VariantsOf = std::function<std::vector<std::string>(const std::string&)>;
+
+// The keys that variants of an original have, where there are any.
+VariantsOf variants_of(const conf::Settings& settings) {
+    return [all = std::make_shared<const conf::Settings>(settings)](const std::string& original) {
         std::vector<std::string> keys;
         const auto prefix = storage::variants_prefix(original);
         if (!prefix) return keys;
@@ -34,35 +36,76 @@ storage::MoveRules move_rules(const conf::Settings& settings,
             keys.push_back(*prefix + name.ending());
         return keys;
     };
+}
+
+storage::MoveRules move_rules(const conf::Settings& settings, const JobWork::Changed& changed) {
+    const auto policy = std::make_shared<const CachePolicy>(settings.cache_control);
+    storage::MoveRules rules;
+    rules.grace_s = seconds(settings.move.grace);
+    rules.variants_of = variants_of(settings);
     rules.cache_control = [policy](const std::string& key, const std::string& type) {
         return std::string(policy->cache_control(key, 200, type));
     };
-    rules.moved = std::move(changed);
+    rules.moved = changed;
+    return rules;
+}
+
+// What is on the shelf of an object: it as a whole, and its slices.
+void unshelve(storage::Shelf& shelf, const storage::ObjectRecord& row,
+              const conf::PoolSettings& pool, std::uint64_t slice_bytes) {
+    const auto object = remote_object(row, std::make_shared<RemotePool>(pool));
+    shelf.drop(shelf_name(*object));
+    for (std::uint64_t start = 0; start < row.size; start += slice_bytes) {
+        shelf.drop({pool.name, row.key, object->version(), start / slice_bytes,
+                    std::min(slice_bytes, row.size - start)});
+    }
+}
+
+storage::RemoveRules remove_rules(const conf::Settings& settings, storage::DriverSet& drivers,
+                                  storage::Shelf* shelf, const JobWork::Changed& changed) {
+    storage::RemoveRules rules;
+    rules.with_backups = settings.deletion.backups;
+    rules.variants_of = variants_of(settings);
+    rules.removed = changed;
+    if (shelf == nullptr) return rules;
+    rules.unshelve = [&drivers, shelf,
+                      slice_bytes = settings.shelf.slice_bytes](const storage::ObjectRecord& row) {
+        const auto pool = drivers.find(row.pool);
+        if (pool) unshelve(*shelf, row, pool->known.settings, slice_bytes);
+    };
     return rules;
 }
 
 storage::JobRunner::Options runner_options(const conf::Settings& settings,
-                                           storage::DriverSet& drivers) {
+                                           storage::Catalog& catalog, storage::DriverSet& drivers) {
     storage::JobRunner::Options options;
     options.threads = settings.jobs.threads;
     options.keep_s = seconds(settings.jobs.keep);
     options.room = [&drivers](const std::string& lane, const storage::JobRunner::Running& running) {
         return storage::room_in_lane(drivers, lane, running);
     };
-    options.tick = [&drivers] { drivers.exchange_budgets(); };
+    options.tick = [&catalog, &drivers, remember_s = seconds(settings.deletion.remember)] {
+        drivers.exchange_budgets();
+        const auto forgotten = catalog.forget_deletions(std::time(nullptr) - remember_s);
+        if (!forgotten)
+            conf::log_warn("deletions not forgotten reason=\"{}\"", forgotten.error().text);
+    };
     return options;
 }
 
 }  // namespace
 
 JobWork::JobWork(const conf::Settings& settings, storage::Catalog& catalog,
-                 storage::DriverSet& drivers,
-                 std::function<void(const std::vector<std::string>&)> changed)
+                 storage::DriverSet& drivers, storage::Shelf* shelf, const Changed& changed)
     : drivers_(drivers),
-      mover_(catalog, drivers, move_rules(settings, std::move(changed))),
-      runner_(catalog, runner_options(settings, drivers)) {
+      mover_(catalog, drivers, move_rules(settings, changed)),
+      remover_(catalog, drivers, remove_rules(settings, drivers, shelf, changed)),
+      runner_(catalog, runner_options(settings, catalog, drivers)) {
     runner_.handle("move", [this](storage::JobRun& run) { return mover_.move(run); });
     runner_.handle("clean", [this](storage::JobRun& run) { return mover_.clean(run); });
+    runner_.handle("delete", [this](storage::JobRun& run) { return remover_.remove(run); });
+    // Nobody has told us of an edge that could be asked to forget it.
+    runner_.handle("purge", [](storage::JobRun&) { return storage::JobEnd::done(); });
 }
 
 void JobWork::ask_to_stop() {

@@ -4,8 +4,10 @@
 #include "conf/settings.h"
 #include "storage/catalog.h"
 #include "storage/driver_set.h"
+#include "storage/image_remover.h"
 #include "storage/job_runner.h"
 #include "storage/mover.h"
+#include "storage/shelf.h"
 
 #include <functional>
 #include <string>
@@ -16,10 +18,11 @@ namespace tidepool::serve {
 // Any thread.
 class JobWork {
   public:
-    // Catalog and drivers outlive it. `changed`, if any, is told which keys are somewhere else, or
-    // gone, by now.
+    // Is told which keys are somewhere else, or gone, by now.
+    using Changed = std::function<void(const std::vector<std::string>& keys)>;
+    // All of them outlive it; `shelf` may be null, `changed` empty.
     JobWork(const conf::Settings& settings, storage::Catalog& catalog, storage::DriverSet& drivers,
-            std::function<void(const std::vector<std::string>& keys)> changed);
+            storage::Shelf* shelf, const Changed& changed);
 
     void start() { runner_.start(); }
     // Never blocks; those that run end after their step.
@@ -35,6 +38,7 @@ class JobWork {
   private:
     storage::DriverSet& drivers_;
     storage::Mover mover_;
+    storage::ImageRemover remover_;
     storage::JobRunner runner_;
 };
 

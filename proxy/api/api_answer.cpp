@@ -1,0 +1,76 @@
+#include "proxy/api/api_answer.h"
+
+#include "conf/error.h"
+#include "proxy/api/pool_json.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace tidepool::api {
+
+namespace {
+
+int hex_value(char c) {
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+    return -1;
+}
+
+std::string decoded(std::string_view text) {
+    std::string result;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const bool is_escape = text[i] == '%' && i + 2 < text.size() &&
+                               hex_value(text[i + 1]) >= 0 && hex_value(text[i + 2]) >= 0;
+        if (is_escape) {
+            result.push_back(
+                static_cast<char>(hex_value(text[i + 1]) * 16 + hex_value(text[i + 2])));
+            i += 2;
+        } else {
+            result.push_back(text[i] == '+' ? ' ' : text[i]);
+        }
+    }
+    return result;
+}
+
+}  // namespace
+
+ApiAnswer api_error(int status, std::string_view code, std::string_view message,
+                    std::string fields) {
+    return {.status = status,
+            .body = text_of(Json{{"error", code}, {"message", message}}),
+            .fields = std::move(fields)};
+}
+
+ApiAnswer api_error(const Error& error) {
+    switch (error.kind) {
+        case ErrorKind::not_found:
+            return api_error(404, "not_found", error.text);
+        case ErrorKind::conflict:
+            return api_error(409, "conflict", error.text);
+        case ErrorKind::invalid:
+            return api_error(400, "bad_request", error.text);
+        default:
+            return api_error(503, "service_unavailable", error.text, "Retry-After: 1\r\n");
+    }
+}
+
+ApiAnswer method_not_allowed(std::string_view allowed) {
+    return api_error(405, "method_not_allowed", fmt::format("there are {} here", allowed),
+                     fmt::format("Allow: {}\r\n", allowed));
+}
+
+std::string query_value(std::string_view query, std::string_view name) {
+    while (!query.empty()) {
+        const std::string_view field = query.substr(0, query.find('&'));
+        query.remove_prefix(std::min(field.size() + 1, query.size()));
+        const std::size_t equals = std::min(field.find('='), field.size());
+        if (field.substr(0, equals) == name)
+            return decoded(field.substr(std::min(equals + 1, field.size())));
+    }
+    return "";
+}
+
+}  // namespace tidepool::api

@@ -1,0 +1,154 @@
+#include "proxy/api/images_api.h"
+
+#include "conf/digest.h"
+#include "proxy/api/pool_json.h"
+#include "storage/image_remover.h"
+#include "storage/mover.h"
+
+#include <algorithm>
+#include <ctime>
+#include <map>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace tidepool::api {
+
+namespace {
+
+using storage::Uuid;
+
+constexpr int kMovePriority = 100;
+constexpr int kDepth = 4;  // of a body
+
+std::string_view name_of(storage::ImageRecord::State state) {
+    switch (state) {
+        case storage::ImageRecord::State::incomplete:
+            return "incomplete";
+        case storage::ImageRecord::State::complete:
+            return "complete";
+        case storage::ImageRecord::State::deleting:
+            return "deleting";
+    }
+    return "unknown";
+}
+
+Result<std::map<storage::PoolId, std::string>> pool_names(storage::Catalog& catalog) {
+    const auto pools = catalog.pools();
+    if (!pools) return std::unexpected(pools.error());
+    std::map<storage::PoolId, std::string> names;
+    for (const storage::PoolRecord& pool : *pools)
+        names[pool.id] = pool.name;
+    return names;
+}
+
+ApiAnswer no_image(const Uuid& image) {
+    return api_error(404, "not_found",
+                     fmt::format("the catalog knows no image {}", storage::to_text(image)));
+}
+
+ApiAnswer queued_answer(storage::JobId job) {
+    return {.status = 202,
+            .body = text_of({{"job", job}}),
+            .fields = fmt::format("Location: /api/admin/v1/jobs/{}\r\n", job)};
+}
+
+ApiAnswer show(storage::Catalog& catalog, const Uuid& uuid) {
+    const auto image = catalog.find_image(uuid);
+    if (!image) return api_error(image.error());
+    if (!*image) return no_image(uuid);
+    const auto names = pool_names(catalog);
+    if (!names) return api_error(names.error());
+    const auto rows = catalog.objects_of(uuid);
+    if (!rows) return api_error(rows.error());
+    const auto views = catalog.find_views(uuid);
+    if (!views) return api_error(views.error());
+    const auto name = [&](storage::PoolId pool) {
+        const auto found = names->find(pool);
+        return found == names->end() ? Json(nullptr) : Json(found->second);
+    };
+    Json objects = Json::array();
+    for (const storage::ObjectRecord& row : *rows) {
+        objects.push_back({{"key", row.key},
+                           {"pool", name(row.pool)},
+                           {"role", storage::name_of(row.role)},
+                           {"size", row.size},
+                           {"sha256", row.sha256 ? Json(conf::hex(*row.sha256)) : Json(nullptr)},
+                           {"content_type", row.content_type}});
+    }
+    return {.status = 200,
+            .body = text_of({{"uuid", storage::to_text(uuid)},
+                             {"state", name_of((*image)->state)},
+                             {"pool", name((*image)->pool)},
+                             {"original", (*image)->original},
+                             {"uploaded", (*image)->uploaded_s},
+                             {"moved", (*image)->moved_s},
+                             {"last_view", *views ? Json((*views)->last_s) : Json(nullptr)},
+                             {"objects", std::move(objects)}}),
+            .fields = {}};
+}
+
+ApiAnswer remove(const ImageMeans& means, const Uuid& uuid) {
+    const auto rows = means.catalog->objects_of(uuid);
+    if (!rows) return api_error(rows.error());
+    const auto job = storage::delete_image(*means.catalog, uuid, "", std::time(nullptr));
+    if (!job) return api_error(job.error());
+    std::vector<std::string> keys;
+    for (const storage::ObjectRecord& row : *rows)
+        keys.push_back(row.key);
+    if (means.deleted) means.deleted(keys);
+    if (means.queued) means.queued();
+    return queued_answer(*job);
+}
+
+ApiAnswer move(const ImageMeans& means, const Uuid& uuid, std::string_view body) {
+    const auto is_shallow = [](int depth, Json::parse_event_t, Json&) { return depth <= kDepth; };
+    const Json fields = Json::parse(body, is_shallow, false);
+    const bool names_pool = fields.is_object() && fields.size() == 1 && fields.contains("to") &&
+                            fields["to"].is_string();
+    if (!names_pool) return api_error(400, "bad_request", R"(expected {"to": "POOL"})");
+    const auto names = pool_names(*means.catalog);
+    if (!names) return api_error(names.error());
+    const auto to = std::ranges::find(*names, fields["to"].get<std::string>(),
+                                      [](const auto& each) { return each.second; });
+    if (to == names->end()) return api_error(404, "not_found", "there is no pool of that name");
+    const auto image = means.catalog->find_image(uuid);
+    if (!image) return api_error(image.error());
+    if (!*image) return no_image(uuid);
+    const storage::MoveTarget target{.image = uuid, .key = {}, .to = to->first};
+    const auto job = means.catalog->queue_job(
+        storage::move_job(target, (*image)->pool, kMovePriority, ""), std::time(nullptr));
+    if (!job) return api_error(job.error());
+    const auto open = means.catalog->find_job(*job);
+    if (!open) return api_error(open.error());
+    const auto known = *open ? storage::target_of(**open) : Result<storage::MoveTarget>(target);
+    if (known && known->to != target.to) {
+        return api_error(409, "conflict",
+                         fmt::format("job {} moves it to another pool; cancel that first", *job));
+    }
+    if (means.queued) means.queued();
+    return queued_answer(*job);
+}
+
+}  // namespace
+
+ApiAnswer answer_images(const ImageMeans& means, const ApiCall& call) {
+    std::string_view rest = call.path.substr(kImagesPath.size());
+    if (!rest.empty()) rest.remove_prefix(1);
+    const std::string_view name = rest.substr(0, rest.find('/'));
+    const auto uuid = storage::parse_uuid(name);
+    const std::string_view action = rest.substr(std::min(name.size() + 1, rest.size()));
+    if (uuid && name.size() == rest.size()) {
+        if (call.method == "GET" || call.method == "HEAD") return show(*means.catalog, *uuid);
+        if (call.method == "DELETE") return remove(means, *uuid);
+        return method_not_allowed("GET, HEAD, DELETE");
+    }
+    if (uuid && action == "move") {
+        if (call.method != "POST") return method_not_allowed("POST");
+        return move(means, *uuid, call.body);
+    }
+    return api_error(404, "not_found",
+                     fmt::format("there are {0}/UUID and {0}/UUID/move", kImagesPath));
+}
+
+}  // namespace tidepool::api

@@ -1,0 +1,29 @@
+// /api/admin/v1/images: images as a whole.
+#pragma once
+
+#include "proxy/api/api_answer.h"
+#include "storage/catalog.h"
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace tidepool::api {
+
+inline constexpr std::string_view kImagesPath = "/api/admin/v1/images";
+
+struct ImageMeans {
+    storage::Catalog* catalog = nullptr;  // outlives the call
+    // These keys are gone for readers from now on.
+    std::function<void(const std::vector<std::string>& keys)> deleted{};
+    // A job was queued that is due.
+    std::function<void()> queued{};
+};
+
+// Below an image's UUID GET shows it with its objects and DELETE deletes all of it; POST to its
+// move, with {"to": POOL}, moves it. What is done by a job is answered with 202 and the job's id.
+// Blocks on the catalog; any thread.
+ApiAnswer answer_images(const ImageMeans& means, const ApiCall& call);
+
+}  // namespace tidepool::api

@@ -1,0 +1,12 @@
+// Jobs as programs read them.
+#pragma once
+
+#include "proxy/api/pool_json.h"
+#include "storage/catalog_records.h"
+
+namespace tidepool::api {
+
+// All that is known of it; times in seconds since 1970, null where there is none.
+Json job_json(const storage::JobRecord& job);
+
+}  // namespace tidepool::api

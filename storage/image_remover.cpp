@@ -1,0 +1,200 @@
+#include "storage/image_remover.h"
+
+#include "conf/fault_point.h"
+#include "storage/job_payload.h"
+#include "storage/mover.h"
+
+#include <ctime>
+#include <optional>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace tidepool::storage {
+
+namespace {
+
+constexpr std::int64_t kWaitS = 1;
+constexpr int kPriority = 20;  // before all that only tidies up
+
+NewJob delete_job(const Uuid& image, const std::string& original, const std::string& batch) {
+    return {
+        .type = "delete",
+        .payload = PayloadWriter().add("image", to_text(image)).add("original", original).text(),
+        .dedup_key = "delete " + to_text(image),
+        .priority = kPriority,
+        .batch = batch};
+}
+
+// So that the edge forgets it too.
+NewJob purge_job(const Uuid& image, const std::vector<ObjectRecord>& rows) {
+    std::vector<std::string> keys;
+    for (const ObjectRecord& row : rows)
+        keys.push_back(row.key);
+    return {.type = "purge",
+            .payload = PayloadWriter().add("image", to_text(image)).add("keys", keys).text(),
+            .dedup_key = "purge " + to_text(image)};
+}
+
+Error stopped() {
+    return {ErrorKind::closed, "stopped before its end"};
+}
+
+JobEnd end_of(const Error& error) {
+    return error.kind == ErrorKind::closed ? JobEnd::put_off(0) : JobEnd::failed(error);
+}
+
+}  // namespace
+
+Result<JobId> delete_image(Catalog& catalog, const Uuid& image, const std::string& batch,
+                           std::int64_t now_s) {
+    const auto record = catalog.find_image(image);
+    if (!record) return std::unexpected(record.error());
+    if (!*record) {
+        const auto is_deleted = catalog.is_deleted(image);
+        if (!is_deleted) return std::unexpected(is_deleted.error());
+        if (!*is_deleted) {
+            return fail(ErrorKind::not_found,
+                        fmt::format("the catalog knows no image {}; scan the pool that has it "
+                                    "first",
+                                    to_text(image)));
+        }
+    }
+    const std::string original = *record ? (*record)->original : "";
+    return catalog.begin_deletion(image, delete_job(image, original, batch), now_s);
+}
+
+ImageRemover::ImageRemover(Catalog& catalog, DriverSet& drivers, RemoveRules rules)
+    : catalog_(catalog), drivers_(drivers), rules_(std::move(rules)) {}
+
+JobEnd ImageRemover::remove(JobRun& run) {
+    const PayloadReader payload(run.job().payload);
+    const auto image = parse_uuid(payload.text("image").value_or(""));
+    if (!image) {
+        return JobEnd::failed(
+            {ErrorKind::invalid, fmt::format("job {} names no image", run.job().id)});
+    }
+    const std::string original = payload.text("original").value_or("");
+    const auto rows = catalog_.objects_of(*image);
+    if (!rows) return JobEnd::failed(rows.error());
+    const auto has_ended = end_moves(*image, *rows);
+    if (!has_ended) return JobEnd::failed(has_ended.error());
+    const auto is_clean = *has_ended ? end_cleaning(*image) : Result<bool>(false);
+    if (!is_clean) return JobEnd::failed(is_clean.error());
+    if (!*is_clean) return JobEnd::put_off(kWaitS);
+    if (!rows->empty()) {
+        const auto queued = catalog_.queue_job(purge_job(*image, *rows), std::time(nullptr));
+        if (!queued) return JobEnd::failed(queued.error());
+    }
+    fault_point("delete.begun");
+    if (auto removed = remove_rows(run, *rows); !removed) return end_of(removed.error());
+    if (!original.empty()) {
+        if (auto removed = remove_files(original); !removed) return end_of(removed.error());
+        if (auto removed = remove_backups(run, original); !removed) return end_of(removed.error());
+    }
+    fault_point("delete.removed");
+    if (auto ended = catalog_.end_deletion(*image); !ended) return JobEnd::failed(ended.error());
+    return JobEnd::done();
+}
+
+Result<bool> ImageRemover::end_moves(const Uuid& image, const std::vector<ObjectRecord>& rows) {
+    const std::string key = "move " + to_text(image);
+    const auto open = catalog_.find_open_job(key);
+    if (!open) return std::unexpected(open.error());
+    if (!*open) return true;
+    const JobRecord& job = **open;
+    if (job.state == JobRecord::State::running) return false;
+    const std::int64_t now_s = std::time(nullptr);
+    // What it had copied before it failed the last time.
+    const auto target = target_of(job);
+    if (target && job.attempts > 0) {
+        const auto pool = drivers_.find(target->to);
+        if (!pool) return std::unexpected(pool.error());
+        for (const ObjectRecord& row : rows) {
+            if (row.pool == target->to) continue;
+            if (auto removed = pool->limited->remove(row.key); !removed)
+                return std::unexpected(std::move(removed.error()));
+        }
+    }
+    return catalog_.set_job_state(job.id, JobRecord::State::cancelled, now_s);
+}
+
+// What moves left behind is kept for a grace time; of a deleted image it is not.
+Result<bool> ImageRemover::end_cleaning(const Uuid& image) {
+    for (const KnownPool& known : drivers_.pools()) {
+        const std::string key = fmt::format("clean {} {}", known.id, to_text(image));
+        const auto open = catalog_.find_open_job(key);
+        if (!open) return std::unexpected(open.error());
+        if (!*open) continue;
+        if ((*open)->state == JobRecord::State::running) return false;
+        const auto pool = drivers_.find(known.id);
+        if (!pool) return std::unexpected(pool.error());
+        for (const std::string& copy : PayloadReader((*open)->payload).texts("keys")) {
+            const auto row = catalog_.find(copy);
+            if (!row) return std::unexpected(row.error());
+            if (*row && (*row)->pool == known.id) continue;  // removed with its row
+            if (auto removed = pool->limited->remove(copy); !removed)
+                return std::unexpected(std::move(removed.error()));
+        }
+        const auto cancelled =
+            catalog_.set_job_state((*open)->id, JobRecord::State::cancelled, std::time(nullptr));
+        if (!cancelled) return cancelled;
+    }
+    return true;
+}
+
+Result<void> ImageRemover::remove_rows(JobRun& run, const std::vector<ObjectRecord>& rows) {
+    std::vector<std::string> keys;
+    for (const ObjectRecord& row : rows) {
+        if (!run.goes_on()) return std::unexpected(stopped());
+        const auto pool = drivers_.find(row.pool);
+        if (!pool) return std::unexpected(pool.error());
+        if (auto removed = pool->limited->remove(row.key); !removed) return removed;
+        fault_point("delete.bytes");
+        if (rules_.unshelve) rules_.unshelve(row);
+        const auto forgotten = catalog_.remove_object(row.key, row.pool);
+        if (!forgotten) return std::unexpected(forgotten.error());
+        fault_point("delete.row");
+        keys.push_back(row.key);
+    }
+    if (rules_.removed) rules_.removed(keys);
+    return {};
+}
+
+// Files without a row, on any disk: variants that nobody asked for yet, or what came back.
+Result<void> ImageRemover::remove_files(const std::string& original) {
+    std::vector<std::string> keys{original};
+    if (rules_.variants_of) {
+        for (std::string& key : rules_.variants_of(original))
+            keys.push_back(std::move(key));
+    }
+    for (const KnownPool& known : drivers_.pools()) {
+        if (known.settings.storage_type == conf::PoolSettings::Type::s3 || !known.problem.empty())
+            continue;
+        const auto pool = drivers_.find(known.id);
+        if (!pool) return std::unexpected(pool.error());
+        for (const std::string& key : keys) {
+            if (auto removed = pool->driver->remove(key); !removed) return removed;
+        }
+    }
+    if (rules_.removed) rules_.removed(keys);
+    return {};
+}
+
+Result<void> ImageRemover::remove_backups(JobRun& run, const std::string& original) {
+    if (!rules_.with_backups) return {};
+    const auto backups = catalog_.backups_of(original);
+    if (!backups) return std::unexpected(backups.error());
+    for (const BackupRecord& backup : *backups) {
+        if (!run.goes_on()) return std::unexpected(stopped());
+        const auto pool = drivers_.find(backup.pool);
+        if (!pool) return std::unexpected(pool.error());
+        if (auto removed = pool->limited->remove(backup.key); !removed) return removed;
+        fault_point("delete.backup");
+        const auto forgotten = catalog_.remove_backup(backup.pool, backup.key);
+        if (!forgotten) return std::unexpected(forgotten.error());
+    }
+    return {};
+}
+
+}  // namespace tidepool::storage

@@ -1,0 +1,173 @@
+"""Images moved between pools by jobs, while they are read: tidepool mv and tidepool jobs, with and without a server."""
+
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+import cold  # noqa: E402
+import image_host  # noqa: E402
+import tidepool  # noqa: E402
+
+
+class Moves(image_host.ImageHostCase):
+    def test_there_and_back_through_all_pools_while_it_is_read(self):
+        images = [self.new_image() for _ in range(3)]
+        self.start()
+        reader = self.read_all()
+        for pool in ("cold", "hot", "warm", "cold", "warm", "hot"):
+            out = self.tool("mv", *(image.uuid for image in images), "--to", pool)
+            self.assertIn("3 done, 0 failed", out)
+            self.wait_for_jobs()
+            self.assert_at(pool, *images)
+            self.assert_balanced()
+            used = {each["pool"]: each["used_bytes"] for each in self.json("stats")["pools"] if each["used_bytes"]}
+            self.assertEqual(used, {pool: sum(len(content) for image in images for content in image.contents.values())})
+        self.assertEqual(reader.stop(), [])
+        self.assertGreater(reader.answers, 100)
+        # No version stays behind that would have to be paid for.
+        self.assertEqual(self.b2.keys(cold.BUCKET), [])
+        for image in images:
+            for key in image.keys:
+                self.assertEqual(self.b2.versions(cold.BUCKET, key), [])
+
+    def test_etag_and_last_modified_stay(self):
+        image = self.new_image()
+        server = self.start()
+        before = [server.get(f"/{key}") for key in image.keys]
+        for pool in ("warm", "cold", "hot"):
+            self.tool("mv", image.uuid, "--to", pool)
+            self.wait_for_jobs()
+            for answer, key in zip(before, image.keys):
+                def same():
+                    now = server.get(f"/{key}")
+                    return [now.status, now["etag"], now["last-modified"], now.body] == [
+                        200, answer["etag"], answer["last-modified"], answer.body]
+                tidepool.eventually(same, f"{key} in {pool} is as it was")
+
+    def test_a_server_does_what_was_only_queued(self):
+        images = [self.new_image() for _ in range(5)]
+        self.start()
+        queued = self.json("mv", "--pool", "hot", "--to", "cold", "--detach")
+        self.assertEqual(queued["images"], 5)
+        self.wait_for_jobs()
+        self.assert_at("cold", *images)
+        jobs = self.json("jobs", "list", "--batch", queued["batch"])
+        self.assertEqual([(job["type"], job["state"], job["attempts"]) for job in jobs], [("move", "done", 1)] * 5)
+
+    def test_without_a_server(self):
+        images = [self.new_image() for _ in range(3)]
+        server = self.start({"move": {"grace": "0s"}})
+        server.stop_process()
+        plan = self.json("mv", "--pool", "hot", "--to", "warm", "--dry-run")
+        self.assertEqual([plan["images"], plan["objects"]], [3, 12])
+        self.assert_at("hot", *images)
+        self.tool("mv", "--pool", "hot", "--to", "warm", "--limit", "2")
+        self.tool("jobs", "run")
+        self.assertEqual(len(self.stored("warm")), 8)
+        self.tool("mv", "--pool", "hot", "--to", "warm")
+        self.tool("jobs", "run")
+        self.assert_at("warm", *images)
+        self.assert_balanced()
+
+    def test_what_stays_behind_is_kept_for_the_grace_time(self):
+        image = self.new_image()
+        self.start({"move": {"grace": "1h"}})
+        self.tool("mv", image.uuid, "--to", "warm")
+        self.assertEqual(self.stored("hot"), image.contents)
+        self.assertEqual(self.stored("warm"), image.contents)
+        [clean] = self.json("jobs", "list", "--type", "clean")
+        self.assertEqual(clean["state"], "queued")
+        # Back again at once, without a copy, and nothing is cleaned away that is needed.
+        self.tool("mv", image.uuid, "--to", "hot")
+        self.assertEqual({job["state"] for job in self.json("jobs", "list", "--type", "clean")}, {"cancelled", "queued"})
+        self.assertEqual(self.stored("hot"), image.contents)
+
+    def test_objects_of_no_image_go_with_a_pool_but_not_by_age(self):
+        self.trees["uploads"].put("logo.png", tidepool.make_image("image/png", 500))
+        self.new_image()
+        self.start({"move": {"grace": "0s"}})
+        self.assertEqual(self.json("mv", "--pool", "hot", "--to", "warm", "--older-than", "1d", "--dry-run")["images"], 0)
+        self.tool("mv", "--pool", "hot", "--to", "warm")
+        self.wait_for_jobs()
+        self.assertEqual(self.stored("hot"), {})
+        self.assertIn("uploads/logo.png", self.stored("warm"))
+
+    def test_variants_that_the_app_wrote_and_nobody_asked_for_go_along(self):
+        image = image_host.Image()
+        self.trees["uploads"].put(image.original.removeprefix("uploads/"), image.contents[image.original])
+        self.start()
+        for key in image.keys[1:]:
+            self.trees["uploads"].put(key.removeprefix("uploads/"), image.contents[key])
+        self.tool("mv", image.uuid, "--to", "cold")
+        self.wait_for_jobs()
+        self.assert_at("cold", image)
+
+
+class Trouble(image_host.ImageHostCase):
+    def test_a_bucket_that_fails_for_a_while_is_waited_for(self):
+        image = self.new_image()
+        self.start()
+        self.b2.fault("error", status=503, method="PUT", count=6)
+        self.tool("mv", image.uuid, "--to", "cold", "--detach")
+        tidepool.eventually(lambda: self.json("jobs", "list", "--type", "move")[0]["state"] == "done", "it is moved")
+        self.wait_for_jobs()
+        self.assert_at("cold", image)
+
+    def test_wrong_credentials_stop_at_once_and_are_shown(self):
+        image = self.new_image()
+        self.start(environment={"TIDEPOOL_TEST_S3_SECRET": "wrong"})
+        self.environment["TIDEPOOL_TEST_S3_SECRET"] = "wrong"
+        status, out, error = self.run_tool("mv", image.uuid, "--to", "cold")
+        self.assertEqual(status, 1, out)
+        self.assertIn("SignatureDoesNotMatch", error)
+        [job] = self.json("jobs", "list", "--type", "move")
+        self.assertEqual([job["state"], job["attempts"]], ["failed", 1])
+        self.assertEqual(self.stored("hot"), image.contents)
+
+    def test_a_source_that_is_gone_is_named_and_nothing_changes(self):
+        image = self.new_image()
+        self.start()
+        (self.trees["uploads"].path / image.original.removeprefix("uploads/")).unlink()
+        status, _, error = self.run_tool("mv", image.uuid, "--to", "cold")
+        self.assertEqual(status, 1)
+        self.assertIn(image.uuid, error)
+        self.assertIn("missing in pool hot", error)
+        rows = self.json("ls", f"uploads/original/{image_host.DAY}/{image.uuid}")
+        self.assertEqual([row["pool"] for row in rows], ["hot"])
+
+    def test_wrong_use_is_told_apart(self):
+        image = self.new_image()
+        self.start()
+        for arguments, words in (((image.uuid,), "--to"), (("--to", "cold"), "name images, or a pool"),
+                                 ((image.uuid, "--to", "colt"), 'did you mean "cold"'),
+                                 (("--pool", "hot", "--to", "hot"), "the same pool"),
+                                 (("--pool", "hot", "--to", "cold", "--idle", "soon"), "--idle")):
+            status, _, error = self.run_tool("mv", *arguments)
+            self.assertEqual(status, 2, error)
+            self.assertIn(words, error)
+        status, _, error = self.run_tool("mv", "0b1f6c2e-9a7d-4c55-8a3e-1234567890ab", "--to", "cold")
+        self.assertEqual(status, 1)
+        self.assertIn("knows no image", error)
+
+    def test_jobs_are_paused_cancelled_and_retried(self):
+        image = self.new_image()
+        self.start({"jobs": {"threads": 0}})
+        self.tool("mv", image.uuid, "--to", "cold", "--detach")
+        [job] = self.json("jobs", "list")
+        for action, state in (("pause", "paused"), ("resume", "queued"), ("cancel", "cancelled"), ("retry", "queued")):
+            self.assertEqual(self.json("jobs", action, job["id"]), {"changed": 1, "unchanged": 0})
+            self.assertEqual(self.json("jobs", "show", job["id"])["state"], state)
+        self.assertEqual(self.run_tool("jobs", "resume", job["id"])[0], 1)
+        self.assertEqual(self.run_tool("jobs", "cancel")[0], 2)
+        self.assertEqual(self.run_tool("jobs", "list", "--state", "stuck")[0], 2)
+        self.assertEqual(self.run_tool("jobs", "show", "999")[0], 1)
+        # Another target while one is open is refused, the same is the same.
+        status, _, error = self.run_tool("mv", image.uuid, "--to", "warm")
+        self.assertEqual(status, 1)
+        self.assertIn(f"by job {job['id']}", error)
+        self.tool("jobs", "run")
+        self.assertEqual(self.json("jobs", "show", job["id"])["state"], "done")
+
+
+if __name__ == "__main__":
+    tidepool.main()
