@@ -172,8 +172,10 @@ class Catalog {
     // its lease gone); queued, at once and with no attempts, from paused, failed or cancelled.
     // False where the job's state does not allow it.
     virtual Result<bool> set_job_state(JobId job, JobRecord::State state, std::int64_t now_s) = 0;
-    // Comes back when it is due, as if it had not been taken.
-    virtual Result<bool> put_off_job(JobId job, std::string_view owner, std::int64_t until_s) = 0;
+    // Comes back when it is due; where it `was_begun` that was an attempt, else as if it had not been
+    // taken.
+    virtual Result<bool> put_off_job(JobId job, std::string_view owner, std::int64_t until_s,
+                                     bool was_begun) = 0;
     virtual Result<std::optional<JobRecord>> find_job(JobId job) = 0;
     virtual Result<std::vector<JobRecord>> list_jobs(const JobFilter& filter,
                                                      std::size_t limit) = 0;

@@ -90,7 +90,8 @@ class SqliteCatalog final : public Catalog {
     Result<bool> fail_job(JobId job, std::string_view owner, const JobFailure& failure,
                           std::int64_t now_s) override;
     Result<bool> set_job_state(JobId job, JobRecord::State state, std::int64_t now_s) override;
-    Result<bool> put_off_job(JobId job, std::string_view owner, std::int64_t until_s) override;
+    Result<bool> put_off_job(JobId job, std::string_view owner, std::int64_t until_s,
+                             bool was_begun) override;
     Result<std::optional<JobRecord>> find_job(JobId job) override;
     Result<std::vector<JobRecord>> list_jobs(const JobFilter& filter, std::size_t limit) override;
     Result<std::vector<JobCount>> count_jobs(std::string_view batch) override;

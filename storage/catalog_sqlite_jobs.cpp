@@ -49,7 +49,7 @@ constexpr const char* kDropLeases =
     "11)) "
     "WHERE state = 1 AND lease_owner = ?1";
 constexpr const char* kPutOff =
-    "UPDATE jobs SET state = 0, attempts = attempts - 1, next_run_s = ?3, lease_owner = '', "
+    "UPDATE jobs SET state = 0, attempts = attempts - ?4, next_run_s = ?3, lease_owner = '', "
     "lease_until_s = 0, lost = 0 WHERE id = ?1 AND state = 1 AND lease_owner = ?2";
 constexpr const char* kRenew =
     "UPDATE jobs SET lease_until_s = ?3, next_run_s = ?3, progress = ?4 "
@@ -239,9 +239,12 @@ Result<bool> SqliteCatalog::finish_job(JobId job, std::string_view owner, std::i
                  sqlite::Durability::soon);
 }
 
-Result<bool> SqliteCatalog::put_off_job(JobId job, std::string_view owner, std::int64_t until_s) {
+Result<bool> SqliteCatalog::put_off_job(JobId job, std::string_view owner, std::int64_t until_s,
+                                        bool was_begun) {
     return write(
-        [&](Writing& writing) { return run(writing.db, kPutOff, job, owner, until_s) == 1; },
+        [&](Writing& writing) {
+            return run(writing.db, kPutOff, job, owner, until_s, was_begun ? 0 : 1) == 1;
+        },
         sqlite::Durability::soon);
 }
 

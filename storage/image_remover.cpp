@@ -6,6 +6,7 @@
 
 #include <ctime>
 #include <optional>
+#include <ranges>
 #include <utility>
 
 #include <fmt/format.h>
@@ -41,7 +42,7 @@ Error stopped() {
 }
 
 JobEnd end_of(const Error& error) {
-    return error.kind == ErrorKind::closed ? JobEnd::put_off(0) : JobEnd::failed(error);
+    return error.kind == ErrorKind::closed ? JobEnd::interrupted() : JobEnd::failed(error);
 }
 
 }  // namespace
@@ -143,9 +144,10 @@ Result<bool> ImageRemover::end_cleaning(const Uuid& image) {
     return true;
 }
 
+// The original last: with its row goes that of the image, by which the others are found.
 Result<void> ImageRemover::remove_rows(JobRun& run, const std::vector<ObjectRecord>& rows) {
     std::vector<std::string> keys;
-    for (const ObjectRecord& row : rows) {
+    for (const ObjectRecord& row : rows | std::views::reverse) {
         if (!run.goes_on()) return std::unexpected(stopped());
         const auto pool = drivers_.find(row.pool);
         if (!pool) return std::unexpected(pool.error());

@@ -298,7 +298,10 @@ void JobRunner::end(JobRun& run, const JobEnd& end) {
             ended = catalog_.finish_job(job.id, owner_, now_s);
             break;
         case JobEnd::Kind::put_off:
-            ended = catalog_.put_off_job(job.id, owner_, now_s + end.seconds);
+            ended = catalog_.put_off_job(job.id, owner_, now_s + end.seconds, false);
+            break;
+        case JobEnd::Kind::interrupted:
+            ended = catalog_.put_off_job(job.id, owner_, now_s, true);
             break;
         case JobEnd::Kind::failed: {
             const auto retry_s = next_attempt_s(*end.error, job.attempts, now_s, random_part());

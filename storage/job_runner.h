@@ -52,7 +52,8 @@ struct JobEnd {
         done,
         finished,  // and the catalog knows it already
         failed,
-        put_off,  // nothing was tried, as it is not the time
+        put_off,      // nothing was tried, as it is not the time
+        interrupted,  // it is not at its end, and goes on as soon as somebody takes it again
     };
     Kind kind = Kind::done;
     std::optional<Error> error{};  // of failed
@@ -61,6 +62,7 @@ struct JobEnd {
     static JobEnd done() { return {}; }
     static JobEnd finished() { return {.kind = Kind::finished}; }
     static JobEnd failed(Error error) { return {Kind::failed, std::move(error)}; }
+    static JobEnd interrupted() { return {.kind = Kind::interrupted}; }
     static JobEnd put_off(std::int64_t seconds) { return {Kind::put_off, {}, seconds}; }
 };
 

@@ -1,5 +1,6 @@
 #include "storage/local_driver.h"
 
+#include "conf/fault_point.h"
 #include "conf/random_name.h"
 #include "storage/key.h"
 #include "storage/local_walk.h"
@@ -289,9 +290,11 @@ Result<std::optional<ObjectInfo>> LocalDriver::write_beside(std::string_view key
         const std::array<timespec, 2> times{{{0, UTIME_NOW}, {options.modified_s, 0}}};
         if (futimens(file.fd(), times.data()) != 0) return failed(errno, "set the time of", key);
     }
+    fault_point("store.written");
     if (!file.keep_as(place->name)) return failed(errno, "put", key);
     struct stat status{};
     if (fstat(file.fd(), &status) != 0) return failed(errno, "stat", key);
+    fault_point("store.named");
     ObjectInfo info = info_of(key, status);
     info.sha256 = **sha256;
     return info;

@@ -203,7 +203,7 @@ JobEnd Mover::move(JobRun& run) {
         }
         return JobEnd::failed(about(*target, std::move(end.error())));
     }
-    return JobEnd::put_off(kCleanWaitS);
+    return JobEnd::interrupted();
 }
 
 Result<std::vector<ObjectRecord>> Mover::rows_of(const MoveTarget& target) {
@@ -269,7 +269,7 @@ Result<JobEnd> Mover::move_rows(JobRun& run, const MoveTarget& target, const Dri
     Relocation relocation{.objects = {}, .to = target.to, .image = target.image};
     std::map<PoolId, std::vector<Leftover>> left;
     for (const ObjectRecord& row : *rows) {
-        if (!run.goes_on()) return JobEnd::put_off(0);
+        if (!run.goes_on()) return JobEnd::interrupted();
         std::string stamp;
         auto moved = copy(row, to, had_copies, stamp);
         if (!moved) return std::unexpected(std::move(moved.error()));
@@ -287,7 +287,7 @@ Result<JobEnd> Mover::move_rows(JobRun& run, const MoveTarget& target, const Dri
         relocation.then.push_back(
             clean_job(pool, name_of(target), leftovers, relocation.now_s + rules_.grace_s));
     relocation.by = run.lease();
-    if (!run.goes_on()) return JobEnd::put_off(0);
+    if (!run.goes_on()) return JobEnd::interrupted();
     fault_point("move.proved");
     if (auto done = catalog_.relocate(relocation); !done)
         return std::unexpected(std::move(done.error()));
@@ -397,7 +397,7 @@ JobEnd Mover::clean(JobRun& run) {
     const auto pool = drivers_.find(*id);
     if (!pool) return JobEnd::failed(pool.error());
     for (std::size_t i = 0; i < keys.size(); ++i) {
-        if (!run.goes_on()) return JobEnd::put_off(0);
+        if (!run.goes_on()) return JobEnd::interrupted();
         auto removed = remove_leftover(*pool, keys[i], stamps[i]);
         if (!removed) return JobEnd::failed(std::move(removed.error()));
         fault_point("clean.removed");

@@ -1,5 +1,6 @@
 #include "storage/s3_driver.h"
 
+#include "conf/fault_point.h"
 #include "conf/log.h"
 #include "conf/random_name.h"
 #include "storage/checked_source.h"
@@ -89,6 +90,7 @@ Result<ObjectInfo> S3Driver::put(std::string_view key, ByteSource& source,
     const bool in_parts = known.size > client_.limits().multipart_above;
     const auto uploaded = in_parts ? upload.in_parts() : upload.at_once();
     if (!uploaded) return std::unexpected(uploaded.error());
+    fault_point("store.uploaded");
     auto object = verify(key, known, uploaded->version_id, uploaded->md5);
     if (object && uploaded->repeated && !object->version_id.empty()) {
         // Readers do not see them, but they are paid for. The object is safe whatever comes of it.

@@ -188,9 +188,9 @@ CATALOG_TEST("catalog: a job that is put off has lost no attempt", "[jobs]") {
     const JobId id = value_of(
         catalog->queue_job({.type = "move", .payload = "{}", .dedup_key = "one", .batch = "b"}, 0));
     REQUIRE(take_one(*catalog, "move", "me", 0, 30));
-    CHECK_FALSE(value_of(catalog->put_off_job(id, "other", 50)));
+    CHECK_FALSE(value_of(catalog->put_off_job(id, "other", 50, false)));
     CHECK_FALSE(value_of(catalog->cancel_queued_job("one", 1)));
-    CHECK(value_of(catalog->put_off_job(id, "me", 50)));
+    CHECK(value_of(catalog->put_off_job(id, "me", 50, false)));
     CHECK_FALSE(take_one(*catalog, "move", "me", 49, 30));
     CHECK(value_of(catalog->find_open_job("one"))->attempts == 0);
     CHECK(value_of(catalog->cancel_queued_job("one", 1)));

@@ -129,6 +129,8 @@ std::string kind_of(const JobEnd& end) {
             return "finished";
         case JobEnd::Kind::put_off:
             return "put off";
+        case JobEnd::Kind::interrupted:
+            return "interrupted";
         case JobEnd::Kind::failed:
             return std::string(name_of(end.error->kind));
     }
@@ -317,11 +319,11 @@ TEST_CASE("mover: whoever lost the lease changes nothing any more", "[storage][m
     bench.place(kOriginal, "original");
     JobRun slow = bench.begin("cold");
     value_of(bench.catalog->set_job_state(slow.job().id, JobRecord::State::paused, bench.now_s));
-    CHECK(kind_of(bench.mover.move(slow)) == "put off");
+    CHECK(kind_of(bench.mover.move(slow)) == "interrupted");
     CHECK(bench.in("hot", kOriginal));
     CHECK(value_of(bench.catalog->find(kOriginal))->pool == bench.ids["hot"]);
     JobRun expired(slow.job(), bench.now_s + 1);
-    CHECK(kind_of(bench.mover.move(expired)) == "put off");
+    CHECK(kind_of(bench.mover.move(expired)) == "interrupted");
 }
 
 TEST_CASE("mover: a pool that is full, disabled or unknown takes nothing", "[storage][mover]") {

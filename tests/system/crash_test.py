@@ -1,0 +1,127 @@
+"""The server killed again and again while images are moved, deleted and read: nothing is lost, doubled or wrong.
+
+Every kill is by SIGKILL, at a step of the work (see conf/fault_point.h) or at any moment. TIDEPOOL_KILLS says how many;
+TIDEPOOL_SEED repeats what was drawn.
+"""
+
+import json
+import os
+import pathlib
+import random
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+import cold  # noqa: E402
+import image_host  # noqa: E402
+import tidepool  # noqa: E402
+
+KILLS = int(os.environ.get("TIDEPOOL_KILLS", "12" if tidepool.SANITIZED else "30"))
+SEED = int(os.environ.get("TIDEPOOL_SEED", "0")) or random.randrange(1, 1 << 32)
+TOKEN = "a-token-of-some-length"
+STEPS = ("move.begun", "move.copied", "move.proved", "move.switched", "clean.removed", "delete.begun", "delete.bytes",
+         "delete.row", "delete.removed", "store.written", "store.named", "store.uploaded")
+POOLS = ("hot", "warm", "cold")
+
+
+class Crashes(image_host.ImageHostCase):
+    GRACE = "0s"
+
+    def setUp(self):
+        super().setUp()
+        self.environment["TIDEPOOL_TEST_TOKEN"] = TOKEN
+        self.chance = random.Random(SEED)
+        self.undecided, self.at_a_step = [], 0
+
+    def begin(self, fault=None):
+        """A new server, which may be told where to die."""
+        self.start({"admin": {"listen": ["127.0.0.1:0"], "token": "env:TIDEPOOL_TEST_TOKEN"}}, scanned=False,
+                   environment={"TIDEPOOL_FAULT_POINT": fault} if fault else None)
+
+    def call(self, method, path, body=None):
+        """A call of the admin API; None where the server dies of it."""
+        text = "" if body is None else json.dumps(body)
+        lines = [f"Authorization: Bearer {TOKEN}"] + ([f"Content-Length: {len(text)}"] if text else [])
+        try:
+            with tidepool.Wire(self.server.admin[0]) as wire:
+                wire.send(tidepool.request(path, *lines, method=method) + text.encode())
+                return wire.response().status
+        except (OSError, EOFError, tidepool.NotHttp, AssertionError):
+            return None
+
+    def make_work(self):
+        for image in self.chance.sample(self.images, 3):
+            self.call("POST", f"/api/admin/v1/images/{image.uuid}/move", {"to": self.chance.choice(POOLS)})
+        if self.chance.random() < 0.3:
+            image = self.images.pop(self.chance.randrange(len(self.images)))
+            if not self.delete(image):
+                self.undecided.append(image)
+            self.new_image(bytes_each=5_000)
+
+    def delete(self, image):
+        """False where it is not known what came of it. One that nobody has asked for yet is not known, and stays."""
+        status = self.call("DELETE", f"/api/admin/v1/images/{image.uuid}")
+        if status == 404:
+            self.images.append(image)
+        return status is not None
+
+    def die(self, fault):
+        """Waits until the server has killed itself, or kills it."""
+        until = time.monotonic() + (1.0 if fault else self.chance.random() * 0.4)
+        while time.monotonic() < until and self.server.child.poll() is None:
+            time.sleep(0.005)  # tidy: allow sleep, the moment of a kill is drawn
+        self.at_a_step += self.server.child.poll() is not None
+        if self.server.child.poll() is None:
+            self.server.crash()
+        self.server.stopped = True
+        self.server.child.wait()
+
+    def test_nothing_is_lost_doubled_or_wrong(self):
+        for _ in range(10):
+            self.new_image(bytes_each=5_000)
+        self.begin()
+        self.tool("scan", "--hash")
+        reader = self.read_all(allowed=(410,))
+        for _ in range(KILLS):
+            self.make_work()
+            fault = None
+            if self.chance.random() < 0.7:
+                fault = f"{self.chance.choice(STEPS)}:{self.chance.randrange(1, 4)}"
+            self.server.crash()
+            self.begin(fault)
+            self.make_work()
+            self.die(fault)
+            self.begin()
+        # All that was decided is done, and nothing else.
+        for image in self.undecided:
+            self.assertTrue(self.delete(image))
+        tidepool.eventually(self.all_ended, "all jobs end", patience_s=240, every_s=0.2)
+        self.assertEqual(reader.stop(), [], f"seed {SEED}")
+        self.assertGreater(reader.answers, KILLS * 5)
+        self.assertGreater(self.at_a_step, KILLS // 10, f"seed {SEED}")
+        self.check_ends()
+
+    def all_ended(self):
+        states = {job["state"] for job in self.json("jobs", "list", "--limit", "0")}
+        return not states & {"queued", "running"}
+
+    def check_ends(self):
+        failed = self.json("jobs", "list", "--state", "failed", "--limit", "0")
+        self.assertEqual(failed, [], f"seed {SEED}")
+        self.tool("scan")
+        homes = self.homes()
+        for image in self.images:
+            holders = [pool for pool, home in homes.items() if image.original in home]
+            self.assertEqual(len(holders), 1, f"{image.uuid} is in {holders}; seed {SEED}")
+            self.assert_at(holders[0], image)
+        wanted = {key for image in self.images for key in image.keys}
+        for pool, home in homes.items():
+            strays = {key for key in home if key not in wanted and not key.rpartition("/")[2].startswith(".tidepool-")}
+            self.assertEqual(strays, set(), f"in {pool}; seed {SEED}")
+        for key in self.b2.keys(cold.BUCKET):
+            self.assertEqual(len(self.b2.versions(cold.BUCKET, key)), 1, f"{key}; seed {SEED}")
+        self.assert_balanced()
+
+
+if __name__ == "__main__":
+    tidepool.main()
