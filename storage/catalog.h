@@ -186,6 +186,21 @@ class Catalog {
     // Forgets jobs that are done, failed or cancelled since before this; gives how many.
     virtual Result<std::size_t> forget_jobs(std::int64_t finished_before_s) = 0;
 
+    // By batch, the last one by name first, then state; of the batches whose names begin so.
+    virtual Result<std::vector<BatchCount>> count_batches(std::string_view prefix) = 0;
+
+    // --- tiering --------------------------------------------------------------------------------
+    //
+    // These read what is known of every image of the pool, once, and hold no more than the limit of
+    // the filter at a time.
+
+    // Those whose last view is the longest ago.
+    virtual Result<std::vector<TierImage>> coldest_images(const TierFilter& filter) = 0;
+    // Those that are viewed most, of a score of `least` or more as of now; see add_views().
+    virtual Result<std::vector<TierImage>> hottest_images(const TierFilter& filter, double least,
+                                                          std::int64_t now_s,
+                                                          std::int64_t half_life_s) = 0;
+
     // --- claims ---------------------------------------------------------------------------------
     //
     // For work that several processes could begin at once and that is to be done once. Kept if we

@@ -99,12 +99,6 @@ void check_unused(sqlite::Connection& db, PoolId pool) {
                                                query.number(0) != 0 ? "objects" : "backups")}};
 }
 
-// What is left of a score after some time without a view. A clock that was set back gains nothing.
-double decayed(const ViewRecord& views, std::int64_t now_s, std::int64_t half_life_s) {
-    const auto passed_s = static_cast<double>(std::max<std::int64_t>(0, now_s - views.last_s));
-    return views.score * std::exp2(-passed_s / static_cast<double>(half_life_s));
-}
-
 std::optional<ViewRecord> find_view_row(sqlite::Connection& db, const Uuid& image) {
     Query query(db, kFindViews, image);
     if (!query.next()) return std::nullopt;
@@ -232,7 +226,7 @@ Result<void> SqliteCatalog::add_views(std::span<const ViewUpdate> views, std::in
             const ViewRecord known =
                 find_view_row(writing.db, update.image).value_or(ViewRecord{0, update.last_s});
             const double score =
-                decayed(known, update.last_s, half_life_s) + static_cast<double>(update.views);
+                score_at(known, update.last_s, half_life_s) + static_cast<double>(update.views);
             run(writing.db, kSaveViews, update.image, score, std::max(known.last_s, update.last_s));
         }
     });
