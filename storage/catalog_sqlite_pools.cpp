@@ -221,7 +221,7 @@ Result<void> SqliteCatalog::end_scan(PoolId pool) {
 }
 
 Result<void> SqliteCatalog::add_views(std::span<const ViewUpdate> views, std::int64_t half_life_s) {
-    return write([&](Writing& writing) {
+    const auto work = [&](Writing& writing) {
         for (const ViewUpdate& update : views) {
             const ViewRecord known =
                 find_view_row(writing.db, update.image).value_or(ViewRecord{0, update.last_s});
@@ -229,7 +229,8 @@ Result<void> SqliteCatalog::add_views(std::span<const ViewUpdate> views, std::in
                 score_at(known, update.last_s, half_life_s) + static_cast<double>(update.views);
             run(writing.db, kSaveViews, update.image, score, std::max(known.last_s, update.last_s));
         }
-    });
+    };
+    return write(work, sqlite::Durability::soon);
 }
 
 Result<std::optional<ViewRecord>> SqliteCatalog::find_views(const Uuid& image) {
