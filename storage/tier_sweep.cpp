@@ -193,6 +193,10 @@ class Planning {
             const bool is_hot = pool.tier == Tier::hot;
             const bool pressed = is_pressed(pool, settings_);
             TierFilter filter = filter_of(pool);
+            if (filter.limit == 0) {
+                input_.coldest.push_back({.pool = pool.id});
+                continue;
+            }
             if (!pressed) {
                 filter.uploaded_before_s = days_ago(is_hot ? settings_.hot_keep_days_after_upload
                                                            : settings_.warm_keep_days);
@@ -217,7 +221,7 @@ class Planning {
     }
 
     Result<void> read_hottest() {
-        if (settings_.promote_hits == 0) return {};
+        if (settings_.promote_hits == 0 || input_.budget.images == 0) return {};
         const auto half_life =
             std::chrono::duration_cast<std::chrono::seconds>(settings_.promote_window);
         for (const TierPool& pool : input_.pools) {

@@ -147,7 +147,9 @@ class Planner {
                       .calls = {}};
         const auto objects = static_cast<std::int64_t>(what.size.objects);
         if (to.is_bucket) {
+            // Stored, and then asked for what is there.
             move.calls.class_a += static_cast<std::int64_t>(what.size.uploads);
+            move.calls.class_b += objects;
             stored_bytes_ += static_cast<double>(what.size.bytes);
         }
         if (from.is_bucket) {
@@ -180,7 +182,7 @@ class Planner {
         const bool was_pressed = is_pressed(*from, settings_);
         const std::uint64_t low = percent_of(from->max_size_bytes, rules->low);
         bool some_dwell = source.some_dwell;
-        bool is_limited = false;
+        bool is_limited = input_.budget.images == 0;  // then nobody looked for candidates
         bool is_without_room = false;
         for (const TierCandidate& each : source.candidates) {
             if (chosen_.contains(each.image.image)) continue;

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <ctime>
 #include <utility>
+#include <vector>
 
 #include <pthread.h>
 
@@ -19,6 +20,7 @@ namespace {
 constexpr const char* kTurn = "tiering turn";
 // A server that starts has other things to do at first.
 constexpr std::chrono::milliseconds kFirst{10'000};
+constexpr std::chrono::milliseconds kLook{60'000};
 
 bool is_in_window(const conf::TieringSettings& settings, std::int64_t now_s) {
     const auto window = conf::parse_day_window(settings.window);
@@ -72,25 +74,31 @@ TierWork::Counters TierWork::counters() const {
     return counters_;
 }
 
-bool TierWork::wait(std::chrono::milliseconds time, conf::TieringSettings& settings) {
+TierWork::Wake TierWork::wait(std::chrono::milliseconds time, conf::TieringSettings& settings) {
     std::unique_lock lock(mutex_);
     changed_.wait_for(lock, time, [this] { return stopping_ || has_changed_; });
-    has_changed_ = false;
     settings = settings_;
-    return !stopping_;
+    if (stopping_) return Wake::stop;
+    return std::exchange(has_changed_, false) ? Wake::changed : Wake::time;
 }
 
 void TierWork::run() {
+    using Clock = std::chrono::steady_clock;
     conf::TieringSettings settings;
     {
         const std::lock_guard lock(mutex_);
         settings = settings_;
     }
-    auto pause = std::min<std::chrono::milliseconds>(settings.sweep_interval, kFirst);
-    while (wait(pause, settings)) {
-        pause = settings.sweep_interval;
-        if (settings.enabled && is_in_window(settings, std::time(nullptr)) && is_our_turn(settings))
-            sweep(settings);
+    auto due = Clock::now() + std::min<std::chrono::milliseconds>(settings.sweep_interval, kFirst);
+    while (true) {
+        const auto left = std::chrono::ceil<std::chrono::milliseconds>(due - Clock::now());
+        // Where it is due and may not be, outside of its window, that is looked at now and then.
+        const Wake wake = wait(left.count() > 0 ? std::min(left, kLook) : kLook, settings);
+        if (wake == Wake::stop) return;
+        if (wake == Wake::time && Clock::now() < due) continue;
+        if (!settings.enabled || !is_in_window(settings, std::time(nullptr))) continue;
+        if (is_our_turn(settings)) sweep(settings);
+        due = Clock::now() + settings.sweep_interval;
     }
 }
 

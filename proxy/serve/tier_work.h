@@ -7,7 +7,7 @@
 #include "storage/tier_sweep.h"
 
 #include <array>
-#include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
@@ -47,8 +47,9 @@ class TierWork {
 
   private:
     void run();
-    // False: it is time to end. Else the settings as they are by now.
-    bool wait(std::chrono::milliseconds time, conf::TieringSettings& settings);
+    enum class Wake : std::uint8_t { time, changed, stop };
+    // Gives the settings as they are by then.
+    Wake wait(std::chrono::milliseconds time, conf::TieringSettings& settings);
     bool is_our_turn(const conf::TieringSettings& settings);
     void sweep(const conf::TieringSettings& settings);
     void note(const storage::Sweep& sweep);

@@ -122,7 +122,7 @@ TEST_CASE("sweep: a plan changes nothing", "[storage][tiering]") {
     const SweepPlan plan = bench.plan();
     REQUIRE(plan.plan.moves.size() == 1);
     CHECK(plan.plan.moves[0].what.size == TierSize{.objects = 2, .bytes = 200, .uploads = 2});
-    CHECK(plan.plan.calls == TierCalls{.class_a = 2});
+    CHECK(plan.plan.calls == TierCalls{.class_a = 2, .class_b = 2});
     CHECK(value_of(bench.catalog->count_jobs("")).empty());
     CHECK(value_of(bench.catalog->claim("tiering sweep", "other", 1000, 2000)));
 }
@@ -134,7 +134,10 @@ TEST_CASE("sweep: what earlier ones left open is room that the next has not",
     for (unsigned i = 1; i <= 8; ++i)
         bench.add_image(i, 100);
     CHECK(bench.run().queued == 3);
-    CHECK(bench.run(kNow + 1).queued == 0);
+    const Sweep second = bench.run(kNow + 1);
+    CHECK(second.queued == 0);
+    CHECK(second.plan.plan.notes ==
+          std::vector<std::string>{"what a sweep may move is used up; the next one goes on"});
     bench.work_off(2, 0);
     const Sweep next = bench.run(kNow + 2);
     CHECK(next.queued == 2);
