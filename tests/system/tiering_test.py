@@ -3,6 +3,7 @@
 import contextlib
 import json
 import pathlib
+import signal
 import sqlite3
 import sys
 import tempfile
@@ -181,6 +182,34 @@ class Demotion(TieringCase):
                                           environment=self.environment)
         self.assertIn("cohort:1: expected", error)
         self.assertEqual(out, "")
+
+
+class SelfStop(TieringCase):
+    def test_sweeps_stop_when_moves_fail_and_go_on_when_an_operator_has_seen_to_it(self):
+        for number in range(1, 16):
+            self.add(number)
+        self.start({"max_candidates_per_sweep": 12})
+        self.b2.fault("error", status=403, code="AccessDenied", message="not entitled", method="PUT", count=None)
+        out = self.tool("tier", "run", status=1)
+        self.assertIn("0 done, 12 failed", out)
+        plan = self.plan()
+        self.assertIn("12 of the last 12 moves that ended have failed", plan["stopped"])
+        _, out, error = tidepool.run_tool("tier", "run", "-c", str(self.server.config_file),
+                                          environment=self.environment)
+        self.assertIn("tiering.max_error_percent", error)
+        self.assertEqual(len(json.loads(self.tool("jobs", "list", "--json", "--type", "move"))), 12)
+        # A server says so too.
+        self.server.write_config({"tiering": {**EAGER, "enabled": True, "sweep_interval": "1s"}})
+        self.server.signal(signal.SIGHUP)
+        tidepool.eventually(lambda: self.server.metrics().sum("tidepool_tier_stopped") == 1, "it is stopped")
+        self.server.wait_log(r"sweeps are stopped paused=0")
+        self.b2.clear_faults()
+        self.tool("jobs", "retry", "--state", "failed", "--type", "move")
+        tidepool.eventually(lambda: all(self.pool_of(original(number)) == "cold" for number in range(1, 16)),
+                            "the rest goes as well", every_s=0.1)
+        tidepool.eventually(lambda: self.server.metrics().sum("tidepool_tier_stopped") == 0, "it goes on")
+        for number in range(1, 16):
+            self.view(original(number))
 
 
 class Promotion(TieringCase):
