@@ -19,7 +19,7 @@ namespace {
 using State = JobRecord::State;
 
 constexpr const char* kClaim = "tiering sweep";
-constexpr std::int64_t kClaimMs = 15 * 60'000;
+constexpr std::int64_t kClaimMs = 900'000;
 constexpr std::int64_t kDayS = 86'400;
 // Sweeps are judged by the moves of so many of them, and by no fewer moves than that.
 constexpr std::size_t kJudgedBatches = 5;
@@ -162,8 +162,10 @@ class Planning {
 
     Result<void> count_open(const JobRecord& job) {
         const auto target = target_of(job);
-        if (!target || !target->image) return {};
-        const auto rows = catalog_.objects_of(*target->image);
+        if (!target) return {};
+        const std::optional<Uuid>& image = target->image;
+        if (!image) return {};
+        const auto rows = catalog_.objects_of(*image);
         if (!rows) return std::unexpected(rows.error());
         TierPool* const to = find_pool(target->to);
         for (const ObjectRecord& row : *rows) {

@@ -72,6 +72,7 @@ class Planner {
     TierPlan make() {
         promote_all();
         std::vector<const TierSource*> sources;
+        sources.reserve(input_.coldest.size());
         for (const TierSource& source : input_.coldest)
             sources.push_back(&source);
         std::ranges::sort(sources, {}, [this](const TierSource* source) {
