@@ -184,6 +184,34 @@ struct DeleteSettings {
     bool operator==(const DeleteSettings&) const = default;
 };
 
+// [tiering]: which images a sweep moves to another tier, and when. Percentages of watermarks are of
+// a pool's max_size; a pool without one has none.
+struct TieringSettings {
+    bool enabled = false;  // sweeps are made; false = only `tidepool tier run` makes one
+    // An image leaves a hot pool when it was uploaded before this and not viewed since that.
+    unsigned hot_keep_days_after_upload = 30;  // 0..3650
+    unsigned demote_if_no_views_days = 14;     // 1..3650
+    // No image moves again sooner, up or down. 0..3650
+    unsigned min_dwell_days_per_tier = 7;
+    unsigned hot_watermark_high = 85;  // above it the coldest go, idle or not. 1..100
+    unsigned hot_watermark_low = 70;   // until it would be reached. 0..99
+    unsigned warm_keep_days = 90;      // the same for warm pools. 0..3650
+    unsigned warm_no_views_days = 60;  // 1..3650
+    unsigned warm_watermark_high = 85;
+    unsigned warm_watermark_low = 70;
+    unsigned max_candidates_per_sweep = 200;  // less what is open of earlier ones. 1..100000
+    std::uint64_t sweep_bytes = 0;            // "max_bytes_per_sweep"; 0 = no limit. 0..1PiB
+    Milliseconds sweep_interval{900'000};     // 1s..1d
+    std::string window;                       // of the day, UTC: "22:00-06:00"; "" = always
+    unsigned cohort_percent = 100;            // of all images, the same ones each time. 0..100
+    std::string cohort_file;    // only the images of this list, one UUID a line; "" = none
+    unsigned promote_hits = 0;  // a cold image with so many recent views comes back; 0 = none
+    Milliseconds promote_window{86'400'000};  // after it a view counts half. 1m..365d
+    unsigned max_error_percent = 20;          // of recent moves; then sweeps stop. 0..100
+    Milliseconds views_flush{10'000};  // how often views are written down; 0 = not counted. 0..1h
+    bool operator==(const TieringSettings&) const = default;
+};
+
 // [origin]: fetching from S3 pools while a client waits. All times lie below the edge's.
 struct OriginSettings {
     Milliseconds connect_timeout{5'000};      // TCP and TLS. 100ms..60s
@@ -338,6 +366,7 @@ struct Settings {
     JobSettings jobs;
     MoveSettings move;
     DeleteSettings deletion;  // [delete]
+    TieringSettings tiering;
     OriginSettings origin;
     VariantSettings variants;
     std::vector<VariantProfile> profiles = default_profiles();

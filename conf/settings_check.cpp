@@ -365,6 +365,33 @@ void find_wrong_signing(const Settings& settings, Findings& findings) {
                                     variants.signing_salts.size(), variants.signing_keys.size())});
 }
 
+void compare_watermarks(unsigned low, unsigned high, std::string_view tier, Findings& findings) {
+    if (low < high) return;
+    findings.push_back(
+        {{fmt::format("tiering.{}_watermark_low", tier),
+          fmt::format("tiering.{}_watermark_high", tier)},
+         fmt::format("tiering.{0}_watermark_low ({1}) is not below tiering.{0}_watermark_high "
+                     "({2}): a sweep that begins above the one ends below the other",
+                     tier, low, high)});
+}
+
+void find_wrong_tiering(const Settings& settings, Findings& findings) {
+    const TieringSettings& tiering = settings.tiering;
+    compare_watermarks(tiering.hot_watermark_low, tiering.hot_watermark_high, "hot", findings);
+    compare_watermarks(tiering.warm_watermark_low, tiering.warm_watermark_high, "warm", findings);
+    if (!tiering.enabled) return;
+    if (settings.catalog.url.empty()) {
+        findings.push_back({{"tiering.enabled", "catalog.url"},
+                            "tiering needs a catalog, which says what is where: catalog.url = "
+                            "\"sqlite:/var/lib/tidepool/catalog.db\""});
+    }
+    if (tiering.views_flush.count() == 0) {
+        findings.push_back({{"tiering.views_flush", "tiering.enabled"},
+                            "without views every image counts as idle: write views_flush = "
+                            "\"10s\""});
+    }
+}
+
 bool matches_server_errors(const CacheControlRule& rule) {
     return rule.status.empty() ||
            std::ranges::any_of(rule.status, [](auto& each) { return each.starts_with('5'); });
@@ -400,9 +427,10 @@ Findings find_wrong_settings(const Settings& settings) {
     Findings findings;
     for (const SectionSchema& section : settings_schema())
         section.check(settings, findings);
-    for (const auto find : {find_no_pool, find_double_names, find_wrong_pools, find_shared_folders,
-                            find_shared_buckets, find_double_addresses, find_wrong_order,
-                            find_wrong_profiles, find_wrong_signing, find_cached_errors}) {
+    for (const auto find :
+         {find_no_pool, find_double_names, find_wrong_pools, find_shared_folders,
+          find_shared_buckets, find_double_addresses, find_wrong_order, find_wrong_profiles,
+          find_wrong_signing, find_wrong_tiering, find_cached_errors}) {
         find(settings, findings);
     }
     return findings;

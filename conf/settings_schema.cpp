@@ -288,6 +288,33 @@ std::vector<Field<PoolSettings>> pool_fields() {
     };
 }
 
+std::vector<Field<TieringSettings>> tiering_fields() {
+    using S = TieringSettings;
+    constexpr std::int64_t kMostDays = 3650;
+    return {
+        field("enabled", &S::enabled, Flag{}),
+        field("hot_keep_days_after_upload", &S::hot_keep_days_after_upload, Count{0, kMostDays}),
+        field("demote_if_no_views_days", &S::demote_if_no_views_days, Count{1, kMostDays}),
+        field("min_dwell_days_per_tier", &S::min_dwell_days_per_tier, Count{0, kMostDays}),
+        field("hot_watermark_high", &S::hot_watermark_high, Count{1, 100}),
+        field("hot_watermark_low", &S::hot_watermark_low, Count{0, 99}),
+        field("warm_keep_days", &S::warm_keep_days, Count{0, kMostDays}),
+        field("warm_no_views_days", &S::warm_no_views_days, Count{1, kMostDays}),
+        field("warm_watermark_high", &S::warm_watermark_high, Count{1, 100}),
+        field("warm_watermark_low", &S::warm_watermark_low, Count{0, 99}),
+        field("max_candidates_per_sweep", &S::max_candidates_per_sweep, Count{1, 100'000}),
+        field("max_bytes_per_sweep", &S::sweep_bytes, Size{0, kMostPoolBytes}),
+        field("sweep_interval", &S::sweep_interval, Duration{1s, 24h}),
+        field("window", &S::window, Text{wrong_in_day_window}),
+        field("cohort_percent", &S::cohort_percent, Count{0, 100}),
+        field("cohort_file", &S::cohort_file, Text{wrong_in_base_path}),
+        field("promote_hits", &S::promote_hits, Count{0, 1'000'000'000}),
+        field("promote_window", &S::promote_window, Duration{1min, 365 * 24h}),
+        field("max_error_percent", &S::max_error_percent, Count{0, 100}),
+        field("views_flush", &S::views_flush, Duration{0s, 1h}),
+    };
+}
+
 std::vector<SectionSchema> make_schema() {
     using S = Settings;
     return {
@@ -318,6 +345,7 @@ std::vector<SectionSchema> make_schema() {
         section("delete", &S::deletion,
                 {field("backups", &DeleteSettings::backups, Flag{}),
                  field("remember", &DeleteSettings::remember, Duration{1min, 3650 * 24h})}),
+        section("tiering", &S::tiering, tiering_fields()),
         section("origin", &S::origin, origin_fields()),
         section("variants", &S::variants, variant_fields()),
         repeated_section("profile", &S::profiles, profile_fields()),

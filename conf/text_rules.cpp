@@ -1,5 +1,6 @@
 #include "conf/text_rules.h"
 
+#include "conf/day_window.h"
 #include "conf/directives.h"
 #include "conf/quote.h"
 
@@ -251,6 +252,12 @@ std::string wrong_in_colour(std::string_view text) {
     if (text.size() == 7 && text.front() == '#' && std::ranges::all_of(text.substr(1), is_hex))
         return {};
     return "expected a colour such as \"#ffffff\", not " + quote(text);
+}
+
+std::string wrong_in_day_window(std::string_view text) {
+    if (text.empty() || parse_day_window(text)) return {};
+    return "expected a time of the day such as \"22:00-06:00\" (UTC), or \"\" for always, not " +
+           quote(text);
 }
 
 std::string wrong_in_line(std::string_view text) {

@@ -36,6 +36,7 @@ std::string wrong_in_profile_name(std::string_view text);       // [a-z0-9-]{0,3
 std::string wrong_in_variant_format(std::string_view text);     // "webp", "original", ...
 std::string wrong_in_original_format(std::string_view text);    // "jpeg", "gif", ...
 std::string wrong_in_colour(std::string_view text);             // "#ffffff"
+std::string wrong_in_day_window(std::string_view text);         // "" or "22:00-06:00"
 std::string wrong_in_line(std::string_view text);               // any text of one line
 
 }  // namespace tidepool::conf

@@ -188,6 +188,21 @@ class Catalog {
     // Forgets jobs that are done, failed or cancelled since before this; gives how many.
     virtual Result<std::size_t> forget_jobs(std::int64_t finished_before_s) = 0;
 
+    // By batch, the last one by name first, then state; of the batches whose names begin so.
+    virtual Result<std::vector<BatchCount>> count_batches(std::string_view prefix) = 0;
+
+    // --- tiering --------------------------------------------------------------------------------
+    //
+    // These read what is known of every image of the pool, once, and hold no more than the limit of
+    // the filter at a time.
+
+    // Those whose last view is the longest ago.
+    virtual Result<std::vector<TierImage>> coldest_images(const TierFilter& filter) = 0;
+    // Those that are viewed most, of a score of `least` or more as of now; see add_views().
+    virtual Result<std::vector<TierImage>> hottest_images(const TierFilter& filter, double least,
+                                                          std::int64_t now_s,
+                                                          std::int64_t half_life_s) = 0;
+
     // --- claims ---------------------------------------------------------------------------------
     //
     // For work that several processes could begin at once and that is to be done once. Kept if we
@@ -202,7 +217,8 @@ class Catalog {
 
     // --- views, budgets, scans ------------------------------------------------------------------
 
-    // Adds to the images' scores, each halved for every `half_life_s` since its last view.
+    // Adds to the images' scores, each halved for every `half_life_s` since its last view. The last
+    // ones may be lost with the power.
     virtual Result<void> add_views(std::span<const ViewUpdate> views, std::int64_t half_life_s) = 0;
     virtual Result<std::optional<ViewRecord>> find_views(const Uuid& image) = 0;
 

@@ -5,7 +5,9 @@
 #include "conf/error.h"
 #include "storage/image_key.h"
 
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -148,6 +150,12 @@ struct JobCount {
     std::uint64_t count = 0;
 };
 
+struct BatchCount {
+    std::string batch;
+    JobRecord::State state = JobRecord::State::queued;
+    std::uint64_t count = 0;
+};
+
 struct JobFailure {
     std::string error_class;
     std::string text;
@@ -184,6 +192,31 @@ struct ViewUpdate {
 struct ViewRecord {
     double score = 0;  // views, each worth half after a half-life; as of last_s
     std::int64_t last_s = 0;
+};
+
+// What is left of the score after some time without a view. A clock that was set back gains nothing.
+double score_at(const ViewRecord& views, std::int64_t now_s, std::int64_t half_life_s);
+
+// Which images of a pool a sweep of the tiering policy asks for. Images that are not complete, or
+// that an open job is about, are never among them.
+struct TierFilter {
+    PoolId pool = 0;
+    std::size_t limit = 0;
+    std::optional<std::int64_t> uploaded_before_s{};
+    std::optional<std::int64_t> moved_before_s{};   // to this pool
+    std::optional<std::int64_t> viewed_before_s{};  // not since; see TierImage::seen_s
+    // Nothing: all of them.
+    std::function<bool(const Uuid&)> is_in_cohort{};
+};
+struct TierImage {
+    Uuid image{};
+    PoolId pool = 0;
+    std::string original;  // key
+    std::int64_t uploaded_s = 0;
+    std::int64_t moved_s = 0;
+    std::optional<ViewRecord> views{};  // nothing: never viewed at the origin
+    // The last view, or the upload of what nobody has viewed.
+    std::int64_t seen_s() const { return views ? views->last_s : uploaded_s; }
 };
 
 // What a pool's store was asked for on one UTC day.

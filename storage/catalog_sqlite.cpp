@@ -4,6 +4,9 @@
 #include "storage/catalog_schema.h"
 #include "storage/driver.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include <fmt/format.h>
 
 namespace tidepool::storage {
@@ -67,6 +70,11 @@ Result<JobId> Catalog::queue_job(const NewJob& job, std::int64_t now_s) {
     const auto ids = queue_jobs({&job, 1}, now_s);
     if (!ids) return std::unexpected(ids.error());
     return ids->front();
+}
+
+double score_at(const ViewRecord& views, std::int64_t now_s, std::int64_t half_life_s) {
+    const auto passed_s = static_cast<double>(std::max<std::int64_t>(0, now_s - views.last_s));
+    return views.score * std::exp2(-passed_s / static_cast<double>(half_life_s));
 }
 
 Result<std::uint64_t> bytes_held(Catalog& catalog, PoolId pool) {

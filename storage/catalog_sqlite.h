@@ -98,6 +98,12 @@ class SqliteCatalog final : public Catalog {
     Result<std::optional<JobRecord>> find_open_job(std::string_view dedup_key) override;
     Result<bool> cancel_queued_job(std::string_view dedup_key, std::int64_t now_s) override;
     Result<std::size_t> forget_jobs(std::int64_t finished_before_s) override;
+    Result<std::vector<BatchCount>> count_batches(std::string_view prefix) override;
+
+    Result<std::vector<TierImage>> coldest_images(const TierFilter& filter) override;
+    Result<std::vector<TierImage>> hottest_images(const TierFilter& filter, double least,
+                                                  std::int64_t now_s,
+                                                  std::int64_t half_life_s) override;
 
     Result<bool> claim(std::string_view work, std::string_view owner, std::int64_t now_ms,
                        std::int64_t until_ms) override;

@@ -99,12 +99,6 @@ void check_unused(sqlite::Connection& db, PoolId pool) {
                                                query.number(0) != 0 ? "objects" : "backups")}};
 }
 
-// What is left of a score after some time without a view. A clock that was set back gains nothing.
-double decayed(const ViewRecord& views, std::int64_t now_s, std::int64_t half_life_s) {
-    const auto passed_s = static_cast<double>(std::max<std::int64_t>(0, now_s - views.last_s));
-    return views.score * std::exp2(-passed_s / static_cast<double>(half_life_s));
-}
-
 std::optional<ViewRecord> find_view_row(sqlite::Connection& db, const Uuid& image) {
     Query query(db, kFindViews, image);
     if (!query.next()) return std::nullopt;
@@ -227,15 +221,16 @@ Result<void> SqliteCatalog::end_scan(PoolId pool) {
 }
 
 Result<void> SqliteCatalog::add_views(std::span<const ViewUpdate> views, std::int64_t half_life_s) {
-    return write([&](Writing& writing) {
+    const auto work = [&](Writing& writing) {
         for (const ViewUpdate& update : views) {
             const ViewRecord known =
                 find_view_row(writing.db, update.image).value_or(ViewRecord{0, update.last_s});
             const double score =
-                decayed(known, update.last_s, half_life_s) + static_cast<double>(update.views);
+                score_at(known, update.last_s, half_life_s) + static_cast<double>(update.views);
             run(writing.db, kSaveViews, update.image, score, std::max(known.last_s, update.last_s));
         }
-    });
+    };
+    return write(work, sqlite::Durability::soon);
 }
 
 Result<std::optional<ViewRecord>> SqliteCatalog::find_views(const Uuid& image) {

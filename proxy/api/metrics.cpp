@@ -255,6 +255,34 @@ void add_stores(Gatherer& out, const MetricSources& sources) {
     }
 }
 
+void add_tiering(Gatherer& out, const MetricSources& sources) {
+    if (sources.views != nullptr) {
+        out.counter("tidepool_views_total", "Views of images that were counted.",
+                    static_cast<double>(sources.views->counted()));
+        out.counter("tidepool_views_dropped_total",
+                    "Views that found no room, or could not be written down.",
+                    static_cast<double>(sources.views->dropped()));
+    }
+    if (sources.tiering == nullptr) return;
+    const serve::TierWork::Counters counters = sources.tiering->counters();
+    out.counter("tidepool_tier_sweeps_total", "Sweeps of the tiering policy.",
+                static_cast<double>(counters.sweeps));
+    out.counter("tidepool_tier_sweeps_failed_total", "Of these, the ones that failed.",
+                static_cast<double>(counters.failed));
+    out.counter("tidepool_tier_planned_total", "Moves that sweeps have planned.",
+                static_cast<double>(counters.planned));
+    out.family("tidepool_tier_queued_total", "Moves that sweeps have queued, by reason.",
+               MetricType::Counter);
+    for (std::size_t i = 0; i < storage::kTierReasons; ++i)
+        out.value(static_cast<double>(counters.queued[i]),
+                  {{"reason", std::string(name_of(static_cast<storage::TierReason>(i)))}});
+    out.counter("tidepool_tier_queued_bytes_total", "Their bytes.",
+                static_cast<double>(counters.queued_bytes));
+    out.gauge("tidepool_tier_stopped",
+              "1 while sweeps queue nothing, since too many of their moves have failed.",
+              counters.is_stopped ? 1 : 0);
+}
+
 void add_background(Gatherer& out, const MetricSources& sources) {
     const std::vector<const loop::WorkerPool*> pools = worker_pools(sources);
     out.family("tidepool_worker_queue", "Blocking calls that wait for a worker, by pool.",
@@ -386,6 +414,7 @@ std::string gather_metrics(const MetricSources& sources) {
     add_authorizations(out, sources);
     add_stores(out, sources);
     add_variants(out, sources);
+    add_tiering(out, sources);
     add_background(out, sources);
     return out.text();
 }

@@ -93,6 +93,9 @@ Instance::Instance(const conf::Settings& settings, OpenedStores stores,
         sources.variants = variants_.get();
     }
     make_jobs(settings);
+    make_tiering(settings);
+    sources.views = views_.get();
+    sources.tiering = tiering_.get();
     admin_handler_ = std::make_unique<api::AdminHandler>(
         std::move(sources), api::ApiMeans{.pools = registry_.get(),
                                           .images = image_means(),
@@ -132,6 +135,19 @@ api::ImageMeans Instance::image_means() {
                 }};
 }
 
+void Instance::make_tiering(const conf::Settings& settings) {
+    storage::Catalog* const catalog = stores_->catalog();
+    if (catalog == nullptr) return;
+    tiering_ = std::make_unique<serve::TierWork>(settings.tiering, *catalog, *drivers_, [this] {
+        if (jobs_) jobs_->look();
+    });
+    if (settings.tiering.views_flush.count() == 0) return;
+    views_ = std::make_unique<serve::ViewCounter>(settings.tiering,
+                                                  static_cast<unsigned>(loops_.size()));
+    for (unsigned i = 0; i < loops_.size(); ++i)
+        loops_[i]->handler.count_views(views_->table(i));
+}
+
 Instance::~Instance() {
     stores_->on_foreign_change({});
     stores_->on_eviction({});
@@ -141,6 +157,7 @@ Instance::~Instance() {
     admin_.reset();  // before the loop it lives on
     variant_jobs_.reset();
     variants_.reset();
+    tiering_.reset();
     jobs_.reset();
 }
 
@@ -207,6 +224,8 @@ void Instance::start(const std::vector<ListenSocket>& open,
             admin_->listen_on(fd);
     }
     if (jobs_) jobs_->start();
+    if (tiering_) tiering_->start();
+    if (views_) views_->start(*stores_->catalog());
     running_ = static_cast<unsigned>(loops_.size());
     if (variants_) {
         loops_.front()->loop.post([this] {
@@ -236,6 +255,8 @@ void Instance::reload(const conf::Settings& settings) {
         finder_.change_rules(rules_);
         push_handler_rules();
     }
+    if (tiering_) tiering_->change(settings.tiering);
+    if (views_) views_->change(settings.tiering);
     for (const auto& loop : loops_) {
         loop->loop.post([this, &loop = *loop, settings] {
             loop.server.change_rules(server_rules(settings));
@@ -255,6 +276,7 @@ void Instance::reopen_log() {
 }
 
 void Instance::drain(std::chrono::milliseconds idle, bool successor_has_admin) {
+    if (tiering_) tiering_->ask_to_stop();
     if (jobs_) jobs_->ask_to_stop();
     const auto idle_ms = static_cast<std::uint64_t>(idle.count());
     for (const auto& loop : loops_) {

@@ -12,8 +12,10 @@
 #include "proxy/serve/job_work.h"
 #include "proxy/serve/origin.h"
 #include "proxy/serve/stores.h"
+#include "proxy/serve/tier_work.h"
 #include "proxy/serve/variant_jobs.h"
 #include "proxy/serve/variant_maker.h"
+#include "proxy/serve/view_counter.h"
 
 #include <atomic>
 #include <chrono>
@@ -60,6 +62,7 @@ class Instance {
     void make_jobs(const conf::Settings& settings);
     void on_changed(const std::vector<std::string>& keys);
     api::ImageMeans image_means();
+    void make_tiering(const conf::Settings& settings);
     void listen_on(const std::vector<ListenSocket>& sockets);
     void refresh_pools();
     // The lock is held.
@@ -84,12 +87,14 @@ class Instance {
     http::ConnectionCounts counts_;
     http::ConnectionCounts admin_counts_;
     std::unique_ptr<serve::AccessLog> log_;
+    std::unique_ptr<serve::ViewCounter> views_;  // null: they are not counted
     std::vector<std::unique_ptr<LoopThread>> loops_;
     std::unique_ptr<serve::VariantMaker>
         variants_;  // null: none is made. Its home is the first loop
     std::unique_ptr<serve::VariantJobs> variant_jobs_;  // null: there is no catalog
     std::unique_ptr<storage::DriverSet> drivers_;       // the same
     std::unique_ptr<serve::JobWork> jobs_;              // the same, or jobs.threads = 0
+    std::unique_ptr<serve::TierWork> tiering_;          // null: there is no catalog
     std::unique_ptr<api::AdminHandler> admin_handler_;
     std::unique_ptr<http::Server> admin_;  // on the first loop
     std::atomic<unsigned> running_ = 0;

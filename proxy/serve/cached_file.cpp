@@ -22,6 +22,7 @@ std::string etag_of(const RemoteObject& object) {
 
 void describe(CachedFile& file, std::string_view key, std::string etag, const CachePolicy& policy,
               std::int64_t now) {
+    file.image = storage::parse_image_key(key).image;
     file.etag = std::move(etag);
     file.last_modified = std::clamp<std::int64_t>(file.identity.modified_s(), 0, now);
     const std::string_view cache_status = file.in_memory()                         ? kStatusMemory

@@ -5,12 +5,14 @@
 #include "proxy/loop/worker_pool.h"
 #include "proxy/serve/cache_policy.h"
 #include "proxy/serve/remote_pool.h"
+#include "storage/image_key.h"
 #include "storage/local_pool.h"
 #include "storage/open_file.h"
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -33,6 +35,7 @@ struct CachedFile {
     std::string location;             // where visitors are sent instead; "" = nowhere
     std::uint64_t catalog_state = 0;  // Stores::catalog_state() from before the row was read
 
+    std::optional<storage::Uuid> image;  // whose original or variant it is
     std::string content_type;
     std::string etag;  // with its quotes: the content's SHA-256 in hex
     std::int64_t last_modified = 0;

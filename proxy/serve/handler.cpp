@@ -161,7 +161,7 @@ std::optional<http::Response> FileHandler::respond_now(const http::RequestHead& 
     if (!known.file && is_made_on_demand(wanted_)) return std::nullopt;
     if (!known.file) return absent(head, key, kStatusAbsent);
     if (known.file->is_deleted()) return gone(head, key, kStatusAbsent);
-    if (!known.file->location.empty()) return redirect(*known.file, key);
+    if (!known.file->location.empty()) return redirect(head, *known.file, key);
     // Somebody rewrites it in place: no answer may begin with the old version's head. Content in
     // memory may be served until it is stale, as it is whole.
     if (known.file->held == CachedFile::Held::in_file && !known.file->file->unchanged())
@@ -200,7 +200,7 @@ loop::Task<http::Response> FileHandler::respond_file(const http::RequestHead& he
                                                      std::shared_ptr<const CachedFile> file,
                                                      bool was_cached) {
     if (file->is_deleted()) co_return gone(head, key, kStatusAbsentMiss);
-    if (!file->location.empty()) co_return redirect(*file, key);
+    if (!file->location.empty()) co_return redirect(head, *file, key);
     const Choice choice = choose(head, *file);
     if (file->held == CachedFile::Held::remote && choice.needs_body(head)) {
         http::Response response =
@@ -279,7 +279,9 @@ http::Response FileHandler::loop_detected() {
     return http::text_response(508, kText, "", kNoStore);
 }
 
-http::Response FileHandler::redirect(const CachedFile& file, std::string_view key) {
+http::Response FileHandler::redirect(const http::RequestHead& head, const CachedFile& file,
+                                     std::string_view key) {
+    count_view(head, file.image);
     http::Response response =
         problem(nullptr, 302, key, "", fmt::format("Location: {}\r\n", file.location));
     response.source = http::Source::origin;
@@ -331,9 +333,11 @@ http::Response FileHandler::present(const http::RequestHead& head, const Choice&
             response.shared_head = file->head_304;
             break;
         case 206:
+            count_view(head, file->image);
             response = partial(choice.ranges, file, cache_status, bodies);
             break;
         default:
+            count_view(head, file->image);
             response.shared_head = file->head_200;
             response.body_bytes = file->identity.size;
             if (in_memory) {

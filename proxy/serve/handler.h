@@ -10,6 +10,8 @@
 #include "proxy/serve/origin.h"
 #include "proxy/serve/signed_variants.h"
 #include "proxy/serve/variant_maker.h"
+#include "proxy/serve/view_counter.h"
+#include "storage/image_key.h"
 #include "storage/key.h"
 
 #include <cstdint>
@@ -55,6 +57,8 @@ class FileHandler final : public http::Handler {
     void change_rules(HandlerRules rules) { rules_ = std::move(rules); }
     // From now on missing variants are made. It outlives the handler.
     void use_variants(VariantMaker& maker) { variants_ = &maker; }
+    // From now on answers with an image's bytes are counted there. It outlives the handler.
+    void count_views(ViewTable& views) { views_ = &views; }
 
   private:
     // What a request's path stands for.
@@ -74,6 +78,11 @@ class FileHandler final : public http::Handler {
     using Bodies = std::vector<std::shared_ptr<http::Incoming>>;
 
     Choice choose(const http::RequestHead& head, const CachedFile& file) const;
+    // Of a GET that is answered with bytes of the image, or sent to where they are.
+    void count_view(const http::RequestHead& head, const std::optional<storage::Uuid>& image) {
+        if (views_ != nullptr && image && head.method == http::Method::get)
+            views_->count(*image, loop_.wall_s());
+    }
     loop::Task<http::Response> respond_remote(const http::RequestHead& head, std::string key,
                                               std::shared_ptr<const CachedFile> file,
                                               const Choice& choice);
@@ -102,7 +111,8 @@ class FileHandler final : public http::Handler {
     static http::Response head_of(std::string_view content_type, std::uint64_t size,
                                   std::string_view fields);
     http::Response loop_detected();
-    http::Response redirect(const CachedFile& file, std::string_view key);
+    http::Response redirect(const http::RequestHead& head, const CachedFile& file,
+                            std::string_view key);
     http::Response problem(const http::RequestHead* head, int status, std::string_view key,
                            std::string_view text, std::string_view fields = {});
     http::Response absent(const http::RequestHead& head, std::string_view key,
@@ -130,7 +140,8 @@ class FileHandler final : public http::Handler {
     HandlerRules rules_;
     AccessLogWriter* log_;
     VariantMaker* variants_ = nullptr;
-    Wanted wanted_;  // scratch: of the request that respond_now() was last asked for
+    ViewTable* views_ = nullptr;  // null: they are not counted
+    Wanted wanted_;               // scratch: of the request that respond_now() was last asked for
 };
 
 }  // namespace tidepool::serve

@@ -31,12 +31,15 @@ loop::Task<http::Response> FileHandler::respond_variant(const http::RequestHead&
     VariantMaker::Outcome made = co_await variants_->make(loop_, key, first_wait);
     while (is_not_ready(made) && left_until(until_ms).count() > 0) {
         const auto wait = std::min(left_until(until_ms), std::max(first_wait, kLookAgain));
-        if (auto stand_in = co_await respond_stand_in(head, key, wait))
+        if (auto stand_in = co_await respond_stand_in(head, key, wait)) {
+            count_view(head, storage::parse_image_key(key).image);
             co_return std::move(*stand_in);
+        }
         made = co_await variants_->make(loop_, key, std::min(left_until(until_ms), wait));
     }
     if (made.error) co_return not_made(head, key, *made.error);
     if (made.unstored) {
+        count_view(head, storage::parse_image_key(key).image);
         http::Response response = made_now(head, made, kNoStore);
         co_return response;
     }

@@ -424,32 +424,32 @@ TEST_CASE("settings: a text that is no configuration by its size is refused", "[
 }
 
 TEST_CASE("settings: all problems are told at once, by line", "[conf][settings]") {
-    CHECK(
-        texts("[server]\n"
-              "threads = -1\n"
-              "lsiten = []\n"
-              "url_prefix = \"x\"\n"
-              "[timeouts]\n"
-              "header = 10\n"
-              "[nonsense]\n"
-              "[[pool]]\n"
-              "base_path = \"rel\"\n") ==
-        std::vector<std::string>{
-            "t.toml:2:11: server.threads: expected a whole number from 0 to 256, not -1",
-            "t.toml:3:1: server.lsiten: unknown key; did you mean \"listen\"?",
-            "t.toml:4:14: server.url_prefix: expected a path that starts and ends with \"/\", "
-            "such as \"/uploads/\", "
-            "not \"x\"",
-            "t.toml:6:10: timeouts.header: a duration is text with a unit (ms, s, m, h, d): "
-            "write \"10s\"",
-            "t.toml:7:2: nonsense: unknown key; known here: server, admin, limits, timeouts, "
-            "workers, cache, types, "
-            "edge, access_log, log, catalog, shelf, jobs, move, delete, origin, variants, profile, "
-            "cache_control, pool",
-            "t.toml:8:1: pool[1].name: is missing: write name = \"hot\"",
-            "t.toml:9:13: pool[1].base_path: expected an absolute path, such as "
-            "\"/srv/uploads\", not \"rel\"",
-        });
+    CHECK(texts("[server]\n"
+                "threads = -1\n"
+                "lsiten = []\n"
+                "url_prefix = \"x\"\n"
+                "[timeouts]\n"
+                "header = 10\n"
+                "[nonsense]\n"
+                "[[pool]]\n"
+                "base_path = \"rel\"\n") ==
+          std::vector<std::string>{
+              "t.toml:2:11: server.threads: expected a whole number from 0 to 256, not -1",
+              "t.toml:3:1: server.lsiten: unknown key; did you mean \"listen\"?",
+              "t.toml:4:14: server.url_prefix: expected a path that starts and ends with \"/\", "
+              "such as \"/uploads/\", "
+              "not \"x\"",
+              "t.toml:6:10: timeouts.header: a duration is text with a unit (ms, s, m, h, d): "
+              "write \"10s\"",
+              "t.toml:7:2: nonsense: unknown key; known here: server, admin, limits, timeouts, "
+              "workers, cache, types, "
+              "edge, access_log, log, catalog, shelf, jobs, move, delete, tiering, origin, "
+              "variants, profile, "
+              "cache_control, pool",
+              "t.toml:8:1: pool[1].name: is missing: write name = \"hot\"",
+              "t.toml:9:13: pool[1].base_path: expected an absolute path, such as "
+              "\"/srv/uploads\", not \"rel\"",
+          });
 }
 
 TEST_CASE("settings: a wrong value does not bring up a contradiction with its default",

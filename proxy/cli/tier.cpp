@@ -1,0 +1,180 @@
+// tidepool tier: what the next sweep of the tiering policy would do, and one at once.
+#include "conf/day_window.h"
+#include "proxy/cli/command.h"
+#include "proxy/cli/job_wait.h"
+#include "proxy/cli/output.h"
+#include "proxy/cli/workspace.h"
+#include "storage/job_owner.h"
+#include "storage/tier_sweep.h"
+
+#include <cmath>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+namespace tidepool::cli {
+
+namespace {
+
+using storage::TierMove;
+using storage::TierPlan;
+
+struct TierArguments : CommonOptions {
+    std::uint64_t limit = 0;
+    bool detach = false;
+};
+
+storage::TierContext context_of(Workspace& workspace) {
+    return {workspace.catalog(), workspace.pools(), workspace.settings().tiering};
+}
+
+// What keeps a server from doing what the plan says.
+void add_notes(const conf::TieringSettings& settings, std::vector<std::string>& notes) {
+    if (!settings.enabled)
+        notes.emplace_back("tiering.enabled is false: no server makes a sweep by itself");
+    const auto window = conf::parse_day_window(settings.window);
+    if (window && !window->contains(now_s()))
+        notes.push_back(
+            fmt::format("it is not the time of the day for sweeps ({} UTC)", settings.window));
+}
+
+Json json_of(const storage::TierCalls& calls) {
+    return {{"class_a", calls.class_a},
+            {"class_b", calls.class_b},
+            {"class_c", calls.class_c},
+            {"egress_bytes", calls.egress_bytes}};
+}
+
+Json json_of(const TierMove& move, const Workspace& workspace) {
+    const storage::TierImage& image = move.what.image;
+    return {{"image", storage::to_text(image.image)},
+            {"original", image.original},
+            {"from", workspace.pool_name(move.from)},
+            {"to", workspace.pool_name(move.to)},
+            {"reason", storage::name_of(move.reason)},
+            {"why", move.why},
+            {"objects", move.what.size.objects},
+            {"bytes", move.what.size.bytes},
+            {"uploaded", image.uploaded_s},
+            {"last_view", image.views ? Json(image.views->last_s) : Json(nullptr)},
+            {"calls", json_of(move.calls)}};
+}
+
+Json json_of(const storage::SweepPlan& sweep, const Workspace& workspace, std::uint64_t limit) {
+    Json moves = Json::array();
+    for (const TierMove& move : sweep.plan.moves) {
+        if (limit > 0 && moves.size() == limit) break;
+        moves.push_back(json_of(move, workspace));
+    }
+    return {{"moves", std::move(moves)},
+            {"images", sweep.plan.moves.size()},
+            {"bytes", sweep.plan.bytes},
+            {"calls", json_of(sweep.plan.calls)},
+            {"cost_dollars",
+             {{"calls", sweep.plan.bill.calls_dollars},
+              {"egress_at_most", sweep.plan.bill.egress_dollars},
+              {"storage_a_month", sweep.plan.bill.storage_dollars_a_month}}},
+            {"open", sweep.open},
+            {"stopped", sweep.stopped.empty() ? Json(nullptr) : Json(sweep.stopped)},
+            {"notes", sweep.plan.notes}};
+}
+
+void print_plan(const storage::SweepPlan& sweep, const Workspace& workspace, std::uint64_t limit) {
+    const TierPlan& plan = sweep.plan;
+    std::uint64_t shown = 0;
+    for (const TierMove& move : plan.moves) {
+        if (limit > 0 && shown++ == limit) {
+            fmt::print("... and {} more\n", plan.moves.size() - limit);
+            break;
+        }
+        fmt::print("{}  {:<9}  {} > {}  {:>10}  {}\n", storage::to_text(move.what.image.image),
+                   storage::name_of(move.reason), workspace.pool_name(move.from),
+                   workspace.pool_name(move.to), human_size(move.what.size.bytes), move.why);
+    }
+    fmt::print("{} images, {}; {} moves of earlier sweeps are open\n", plan.moves.size(),
+               human_size(plan.bytes), sweep.open);
+    fmt::print("calls: {} of class A, {} of class B, {} of class C; {} read from buckets\n",
+               plan.calls.class_a, plan.calls.class_b, plan.calls.class_c,
+               human_size(plan.calls.egress_bytes));
+    fmt::print(
+        "B2 would charge ${:.4f} for calls, up to ${:.4f} for what is read, and ${:.4f} "
+        "{} a month for storage\n",
+        plan.bill.calls_dollars, plan.bill.egress_dollars,
+        std::abs(plan.bill.storage_dollars_a_month),
+        plan.bill.storage_dollars_a_month < 0 ? "less" : "more");
+    for (const std::string& note : plan.notes)
+        fmt::print("note: {}\n", note);
+    if (!sweep.stopped.empty()) fmt::print("stopped: {}\n", sweep.stopped);
+}
+
+int failed_with(const Error& error, bool json) {
+    return failed(error, json) + (error.kind == ErrorKind::invalid);
+}
+
+int plan(Workspace& workspace, const TierArguments& arguments) {
+    auto sweep = storage::plan_sweep(context_of(workspace), now_s());
+    if (!sweep) return failed_with(sweep.error(), arguments.json);
+    add_notes(workspace.settings().tiering, sweep->plan.notes);
+    if (arguments.json) {
+        print_json(json_of(*sweep, workspace, arguments.limit));
+    } else {
+        print_plan(*sweep, workspace, arguments.limit);
+    }
+    return 0;
+}
+
+int run(Workspace& workspace, const TierArguments& arguments) {
+    const auto sweep = storage::run_sweep(context_of(workspace), storage::new_job_owner(), now_s());
+    if (!sweep) return failed_with(sweep.error(), arguments.json);
+    if (!sweep->plan.stopped.empty())
+        return failed({ErrorKind::conflict, sweep->plan.stopped}, arguments.json);
+    if (sweep->queued > 0 && !arguments.detach)
+        return wait_for_batch(workspace, sweep->batch, "tier", arguments.json);
+    if (arguments.json) {
+        print_json({{"images", sweep->queued},
+                    {"bytes", sweep->plan.plan.bytes},
+                    {"batch", sweep->batch.empty() ? Json(nullptr) : Json(sweep->batch)},
+                    {"notes", sweep->plan.plan.notes}});
+    } else if (sweep->queued == 0) {
+        fmt::print("nothing is to be moved\n");
+        for (const std::string& note : sweep->plan.plan.notes)
+            fmt::print("note: {}\n", note);
+    } else {
+        fmt::print("{} moves queued as \"{}\"; see tidepool jobs list --batch \"{}\"\n",
+                   sweep->queued, sweep->batch, sweep->batch);
+    }
+    return 0;
+}
+
+}  // namespace
+
+Command add_tier(CLI::App& program) {
+    auto arguments = std::make_shared<TierArguments>();
+    CLI::App& parser = *program.add_subcommand(
+        "tier", "What tiering would move to another tier, or a sweep of it at once");
+    parser.require_subcommand(1);
+
+    CLI::App& planning = *parser.add_subcommand(
+        "plan", "Say what the next sweep would move, why, and what it costs; changes nothing");
+    add_common(planning, *arguments);
+    planning.add_option("--limit", arguments->limit, "show at most so many moves; 0 = all")
+        ->type_name("N");
+
+    CLI::App& running = *parser.add_subcommand(
+        "run", "Make a sweep, also where tiering is not enabled, and wait for its moves");
+    add_common(running, *arguments);
+    running.add_flag("--detach", arguments->detach, "only queue them; a running server does it");
+
+    return {&parser, [arguments, &planning] {
+                auto workspace = Workspace::open(*arguments);
+                if (!workspace) return workspace.error();
+                return planning.parsed() ? plan(*workspace, *arguments)
+                                         : run(*workspace, *arguments);
+            }};
+}
+
+}  // namespace tidepool::cli

@@ -1,0 +1,361 @@
+#include "storage/tier_sweep.h"
+
+#include "conf/log.h"
+#include "storage/mover.h"
+
+#include <algorithm>
+#include <chrono>
+#include <ctime>
+#include <fstream>
+#include <optional>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace tidepool::storage {
+
+namespace {
+
+using State = JobRecord::State;
+
+constexpr const char* kClaim = "tiering sweep";
+constexpr std::int64_t kClaimMs = 900'000;
+constexpr std::int64_t kDayS = 86'400;
+// Sweeps are judged by the moves of so many of them, and by no fewer moves than that.
+constexpr std::size_t kJudgedBatches = 5;
+constexpr std::uint64_t kLeastJudged = 10;
+constexpr std::size_t kPage = 1000;  // of jobs
+constexpr std::size_t kMostListedImages = 10'000'000;
+
+class Planning {
+  public:
+    Planning(const TierContext& context, std::int64_t now_s)
+        : catalog_(context.catalog),
+          context_(context),
+          settings_(context.settings),
+          now_s_(now_s) {}
+
+    // The steps in their order; the first that fails ends it.
+    Result<SweepPlan> make() {
+        for (const auto step :
+             {&Planning::read_cohort, &Planning::read_pools, &Planning::read_batches,
+              &Planning::read_coldest, &Planning::read_hottest}) {
+            if (auto done = (this->*step)(); !done) return std::unexpected(std::move(done.error()));
+        }
+        input_.now_s = now_s_;
+        result_.plan = plan_tiering(input_, settings_);
+        return std::move(result_);
+    }
+
+  private:
+    Result<void> read_cohort() {
+        if (settings_.cohort_file.empty()) return {};
+        std::ifstream file(settings_.cohort_file);
+        if (!file)
+            return fail(ErrorKind::invalid, fmt::format("tiering.cohort_file: {} cannot be read",
+                                                        settings_.cohort_file));
+        std::size_t number = 0;
+        for (std::string line; std::getline(file, line);) {
+            ++number;
+            if (line.ends_with('\r')) line.pop_back();
+            if (line.empty() || line.starts_with('#')) continue;
+            const auto uuid = parse_uuid(line);
+            if (!uuid || listed_.size() >= kMostListedImages)
+                return fail(ErrorKind::invalid,
+                            fmt::format("{}:{}: expected one of up to {} UUIDs in lower case",
+                                        settings_.cohort_file, number, kMostListedImages));
+            listed_.push_back(*uuid);
+        }
+        if (file.bad())
+            return fail(ErrorKind::io, fmt::format("{} cannot be read", settings_.cohort_file));
+        std::ranges::sort(listed_);
+        return {};
+    }
+
+    bool is_in_cohort(const Uuid& image) const {
+        if (cohort_of(image) >= settings_.cohort_percent) return false;
+        return settings_.cohort_file.empty() || std::ranges::binary_search(listed_, image);
+    }
+
+    Result<void> read_pools() {
+        const auto accounts = catalog_.accounts();
+        if (!accounts) return std::unexpected(accounts.error());
+        for (const KnownPool& known : context_.pools) {
+            const conf::PoolSettings& pool = known.settings;
+            if (known.id == 0 || pool.is_backup_target) continue;
+            const bool is_usable = pool.is_active && known.problem.empty();
+            TierPool& tier = input_.pools.emplace_back();
+            tier.id = known.id;
+            tier.name = pool.name;
+            tier.tier = pool.storage_tier;
+            tier.priority = pool.priority;
+            tier.is_bucket = pool.storage_type == conf::PoolSettings::Type::s3;
+            tier.takes = is_usable && known.state == PoolRecord::State::active;
+            tier.gives = is_usable;
+            tier.max_size_bytes = pool.max_size_bytes;
+            for (const Account& account : *accounts) {
+                if (account.pool == known.id) tier.used_bytes += account.bytes;
+            }
+            if (!tier.is_bucket) continue;
+            const auto use = catalog_.add_budget_use(known.id, now_s_ / kDayS, {});
+            if (!use) return std::unexpected(use.error());
+            input_.used_today.class_b_calls += use->class_b_calls;
+            input_.used_today.class_c_calls += use->class_c_calls;
+        }
+        return {};
+    }
+
+    TierPool* find_pool(PoolId id) {
+        const auto found = std::ranges::find(input_.pools, id, &TierPool::id);
+        return found == input_.pools.end() ? nullptr : &*found;
+    }
+
+    // What earlier sweeps left open, and how well they went.
+    Result<void> read_batches() {
+        const auto counts = catalog_.count_batches(kTierBatch);
+        if (!counts) return std::unexpected(counts.error());
+        std::uint64_t failed = 0;
+        std::uint64_t ended = 0;
+        const std::string oldest = tier_batch(now_s_ - kDayS);
+        for (const BatchCount& each : *counts) {
+            if (each.state == State::queued || each.state == State::running) {
+                result_.open += each.count;
+                if (auto read = read_open(each); !read) return read;
+            }
+            if (each.batch < oldest || !is_judged(each.batch)) continue;
+            if (each.state == State::failed) failed += each.count;
+            if (each.state == State::failed || each.state == State::done) ended += each.count;
+        }
+        const std::uint64_t most = settings_.max_candidates_per_sweep;
+        input_.budget = {.images = most - std::min(most, result_.open),
+                         .bytes = settings_.sweep_bytes};
+        if (ended < kLeastJudged || failed * 100 <= ended * settings_.max_error_percent) return {};
+        result_.stopped = fmt::format(
+            "{} of the last {} moves that ended have failed, more than {} percent "
+            "(tiering.max_error_percent): see tidepool jobs list --state failed, then retry these "
+            "and resume those that are paused",
+            failed, ended, settings_.max_error_percent);
+        return {};
+    }
+
+    bool is_judged(const std::string& batch) {
+        auto& judged = result_.judged;
+        if (!judged.empty() && judged.back() == batch) return true;
+        if (judged.size() == kJudgedBatches) return false;
+        judged.push_back(batch);
+        return true;
+    }
+
+    // The bytes that are on their way already count where they go.
+    Result<void> read_open(const BatchCount& batch) {
+        JobFilter filter{.type = "move", .batch = batch.batch, .state = batch.state};
+        while (true) {
+            const auto jobs = catalog_.list_jobs(filter, kPage);
+            if (!jobs) return std::unexpected(jobs.error());
+            for (const JobRecord& job : *jobs) {
+                if (auto counted = count_open(job); !counted) return counted;
+            }
+            if (jobs->size() < kPage) return {};
+            filter.after = jobs->back().id;
+        }
+    }
+
+    Result<void> count_open(const JobRecord& job) {
+        const auto target = target_of(job);
+        if (!target) return {};
+        const std::optional<Uuid>& image = target->image;
+        if (!image) return {};
+        const auto rows = catalog_.objects_of(*image);
+        if (!rows) return std::unexpected(rows.error());
+        TierPool* const to = find_pool(target->to);
+        for (const ObjectRecord& row : *rows) {
+            if (row.pool == target->to) continue;
+            if (TierPool* const from = find_pool(row.pool)) from->leaving_bytes += row.size;
+            if (to != nullptr) to->coming_bytes += row.size;
+        }
+        return {};
+    }
+
+    std::int64_t days_ago(unsigned days) const {
+        return now_s_ - static_cast<std::int64_t>(days) * kDayS;
+    }
+
+    TierFilter filter_of(const TierPool& pool) const {
+        return {.pool = pool.id,
+                .limit = static_cast<std::size_t>(input_.budget.images),
+                // At that very second it has dwelt there.
+                .moved_before_s = days_ago(settings_.min_dwell_days_per_tier) + 1,
+                .is_in_cohort = [this](const Uuid& image) { return is_in_cohort(image); }};
+    }
+
+    Result<void> read_coldest() {
+        for (const TierPool& pool : input_.pools) {
+            const bool is_left = pool.tier == Tier::hot || pool.tier == Tier::warm;
+            if (!is_left || !pool.gives) continue;
+            const bool is_hot = pool.tier == Tier::hot;
+            const bool pressed = is_pressed(pool, settings_);
+            TierFilter filter = filter_of(pool);
+            if (filter.limit == 0) {
+                input_.coldest.push_back({.pool = pool.id});
+                continue;
+            }
+            if (!pressed) {
+                filter.uploaded_before_s = days_ago(is_hot ? settings_.hot_keep_days_after_upload
+                                                           : settings_.warm_keep_days);
+                filter.viewed_before_s = days_ago(is_hot ? settings_.demote_if_no_views_days
+                                                         : settings_.warm_no_views_days);
+            }
+            const auto images = catalog_.coldest_images(filter);
+            if (!images) return std::unexpected(images.error());
+            auto source = source_of(pool.id, *images);
+            if (!source) return std::unexpected(std::move(source.error()));
+            if (pressed && images->size() < filter.limit) {
+                // Does the dwell time keep any of the others?
+                filter.moved_before_s = std::nullopt;
+                filter.limit = images->size() + 1;
+                const auto all = catalog_.coldest_images(filter);
+                if (!all) return std::unexpected(all.error());
+                source->some_dwell = all->size() > images->size();
+            }
+            input_.coldest.push_back(std::move(*source));
+        }
+        return {};
+    }
+
+    Result<void> read_hottest() {
+        if (settings_.promote_hits == 0 || input_.budget.images == 0) return {};
+        const auto half_life =
+            std::chrono::duration_cast<std::chrono::seconds>(settings_.promote_window);
+        for (const TierPool& pool : input_.pools) {
+            if (pool.tier == Tier::hot || !pool.gives) continue;
+            const auto images = catalog_.hottest_images(filter_of(pool), settings_.promote_hits,
+                                                        now_s_, half_life.count());
+            if (!images) return std::unexpected(images.error());
+            auto source = source_of(pool.id, *images);
+            if (!source) return std::unexpected(std::move(source.error()));
+            input_.hottest.push_back(std::move(*source));
+        }
+        return {};
+    }
+
+    Result<TierSource> source_of(PoolId pool, const std::vector<TierImage>& images) {
+        TierSource source{.pool = pool};
+        for (const TierImage& image : images) {
+            auto rows = catalog_.objects_of(image.image);
+            if (!rows) return std::unexpected(std::move(rows.error()));
+            std::erase_if(*rows, [pool](const ObjectRecord& row) { return row.pool != pool; });
+            source.candidates.push_back({image, size_of(*rows)});
+        }
+        return source;
+    }
+
+    Catalog& catalog_;
+    const TierContext& context_;
+    const conf::TieringSettings& settings_;
+    const std::int64_t now_s_;
+    std::vector<Uuid> listed_;  // in the cohort's file, sorted
+    TierInput input_;
+    SweepPlan result_;
+};
+
+// Lets go of the claim however the sweep ends.
+class Claim {
+  public:
+    Claim(Catalog& catalog, const std::string& owner) : catalog_(catalog), owner_(owner) {}
+    ~Claim() {
+        if (!is_ours_) return;
+        if (const auto released = catalog_.release(kClaim, owner_); !released)
+            conf::log_warn("claim stays work=\"{}\" reason=\"{}\"", kClaim, released.error().text);
+    }
+    Claim(const Claim&) = delete;
+    Claim& operator=(const Claim&) = delete;
+
+    Result<void> take(std::int64_t now_ms) {
+        const auto is_ours = catalog_.claim(kClaim, owner_, now_ms, now_ms + kClaimMs);
+        if (!is_ours) return std::unexpected(is_ours.error());
+        is_ours_ = *is_ours;
+        if (is_ours_) return {};
+        return fail(ErrorKind::busy, "another process is making a sweep");
+    }
+
+  private:
+    Catalog& catalog_;
+    const std::string owner_;
+    bool is_ours_ = false;
+};
+
+Result<std::uint64_t> pause_batches(Catalog& catalog, const std::vector<std::string>& batches,
+                                    std::int64_t now_s) {
+    std::uint64_t paused = 0;
+    for (const std::string& batch : batches) {
+        JobFilter filter{.type = "move", .batch = batch, .state = State::queued};
+        while (true) {
+            const auto jobs = catalog.list_jobs(filter, kPage);
+            if (!jobs) return std::unexpected(jobs.error());
+            for (const JobRecord& job : *jobs) {
+                const auto is_paused = catalog.set_job_state(job.id, State::paused, now_s);
+                if (!is_paused) return std::unexpected(is_paused.error());
+                paused += *is_paused ? 1 : 0;
+            }
+            if (jobs->size() < kPage) break;
+            filter.after = jobs->back().id;
+        }
+    }
+    return paused;
+}
+
+Result<void> queue_plan(Catalog& catalog, const TierPlan& plan, Sweep& sweep, std::int64_t now_s) {
+    sweep.batch = tier_batch(now_s);
+    std::vector<NewJob> jobs;
+    const auto flush = [&]() -> Result<void> {
+        const auto ids = catalog.queue_jobs(jobs, now_s);
+        if (!ids) return std::unexpected(ids.error());
+        sweep.queued += jobs.size();
+        jobs.clear();
+        return {};
+    };
+    for (const TierMove& move : plan.moves) {
+        const MoveTarget target{.image = move.what.image.image, .key = {}, .to = move.to};
+        jobs.push_back(move_job(target, move.from, kTierPriority, sweep.batch));
+        if (jobs.size() < kPage) continue;
+        if (auto flushed = flush(); !flushed) return flushed;
+    }
+    return jobs.empty() ? Result<void>() : flush();
+}
+
+}  // namespace
+
+std::string tier_batch(std::int64_t now_s) {
+    const std::time_t time = now_s;
+    std::tm utc{};
+    gmtime_r(&time, &utc);
+    return fmt::format("{}{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", kTierBatch, utc.tm_year + 1900,
+                       utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec);
+}
+
+Result<SweepPlan> plan_sweep(const TierContext& context, std::int64_t now_s) {
+    return Planning(context, now_s).make();
+}
+
+Result<Sweep> run_sweep(const TierContext& context, const std::string& owner, std::int64_t now_s) {
+    Claim claim(context.catalog, owner);
+    if (auto taken = claim.take(now_s * 1000); !taken)
+        return std::unexpected(std::move(taken.error()));
+    auto plan = plan_sweep(context, now_s);
+    if (!plan) return std::unexpected(std::move(plan.error()));
+    Sweep sweep{.plan = std::move(*plan), .batch = {}};
+    if (!sweep.plan.stopped.empty()) {
+        const auto paused = pause_batches(context.catalog, sweep.plan.judged, now_s);
+        if (!paused) return std::unexpected(paused.error());
+        sweep.paused = *paused;
+        conf::log_error("sweeps are stopped paused={} reason=\"{}\"", sweep.paused,
+                        sweep.plan.stopped);
+        return sweep;
+    }
+    if (sweep.plan.plan.moves.empty()) return sweep;
+    if (auto queued = queue_plan(context.catalog, sweep.plan.plan, sweep, now_s); !queued)
+        return std::unexpected(std::move(queued.error()));
+    return sweep;
+}
+
+}  // namespace tidepool::storage
