@@ -212,6 +212,19 @@ std::string wrong_in_path_prefix(std::string_view text) {
     return {};
 }
 
+std::string wrong_in_quarantine_prefix(std::string_view text) {
+    const std::string wrong =
+        "expected a name that ends with \"/\", such as \"quarantine/\", and "
+        "is not \"uploads/\", not " +
+        quote(text);
+    if (text.size() < 2 || !text.ends_with('/') || text.starts_with("uploads/")) return wrong;
+    for (const char c : text.substr(0, text.size() - 1)) {
+        const bool is_plain = (c >= 'a' && c <= 'z') || is_digit(c) || c == '-' || c == '_';
+        if (!is_plain) return wrong;
+    }
+    return {};
+}
+
 std::string wrong_in_catalog_url(std::string_view text) {
     if (text.empty()) return {};
     if (text.starts_with("sqlite:/") && !text.ends_with('/') && !has_control_character(text))

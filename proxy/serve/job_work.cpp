@@ -21,7 +21,6 @@ std::int64_t seconds(Duration duration) {
 storage::MoveRules move_rules(const conf::Settings& settings,
                               std::function<void(const std::vector<std::string>&)> changed) {
     const auto all = std::make_shared<const conf::Settings>(settings);
-    const auto policy = std::make_shared<const CachePolicy>(settings.cache_control);
     storage::MoveRules rules;
     rules.grace_s = seconds(settings.move.grace);
     rules.variants_of = [all](const std::string& original) {
@@ -34,10 +33,17 @@ storage::MoveRules move_rules(const conf::Settings& settings,
             keys.push_back(*prefix + name.ending());
         return keys;
     };
-    rules.cache_control = [policy](const std::string& key, const std::string& type) {
-        return std::string(policy->cache_control(key, 200, type));
-    };
+    rules.cache_control = cache_control_of(settings);
     rules.moved = std::move(changed);
+    return rules;
+}
+
+storage::RepairRules repair_rules(const conf::Settings& settings,
+                                  std::function<void(const std::vector<std::string>&)> changed) {
+    storage::RepairRules rules;
+    rules.quarantine_prefix = settings.reconcile.quarantine_prefix;
+    rules.cache_control = cache_control_of(settings);
+    rules.changed = std::move(changed);
     return rules;
 }
 
@@ -55,14 +61,25 @@ storage::JobRunner::Options runner_options(const conf::Settings& settings,
 
 }  // namespace
 
+std::function<std::string(const std::string&, const std::string&)> cache_control_of(
+    const conf::Settings& settings) {
+    const auto policy = std::make_shared<const CachePolicy>(settings.cache_control);
+    return [policy](const std::string& key, const std::string& type) {
+        return std::string(policy->cache_control(key, 200, type));
+    };
+}
+
 JobWork::JobWork(const conf::Settings& settings, storage::Catalog& catalog,
                  storage::DriverSet& drivers,
                  std::function<void(const std::vector<std::string>&)> changed)
     : drivers_(drivers),
-      mover_(catalog, drivers, move_rules(settings, std::move(changed))),
+      mover_(catalog, drivers, move_rules(settings, changed)),
+      reconcile_(catalog, drivers, repair_rules(settings, std::move(changed)),
+                 seconds(settings.reconcile.grace)),
       runner_(catalog, runner_options(settings, drivers)) {
     runner_.handle("move", [this](storage::JobRun& run) { return mover_.move(run); });
     runner_.handle("clean", [this](storage::JobRun& run) { return mover_.clean(run); });
+    runner_.handle("reconcile", [this](storage::JobRun& run) { return reconcile_.reconcile(run); });
 }
 
 void JobWork::ask_to_stop() {

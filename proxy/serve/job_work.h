@@ -6,12 +6,18 @@
 #include "storage/driver_set.h"
 #include "storage/job_runner.h"
 #include "storage/mover.h"
+#include "storage/reconcile_job.h"
 
 #include <functional>
 #include <string>
 #include <vector>
 
 namespace tidepool::serve {
+
+// The Cache-Control that goes with an object into a bucket, for visitors who are sent there; by key
+// and content type. Any thread.
+std::function<std::string(const std::string& key, const std::string& type)> cache_control_of(
+    const conf::Settings& settings);
 
 // Any thread.
 class JobWork {
@@ -35,6 +41,7 @@ class JobWork {
   private:
     storage::DriverSet& drivers_;
     storage::Mover mover_;
+    storage::ReconcileJobs reconcile_;
     storage::JobRunner runner_;
 };
 
