@@ -365,6 +365,17 @@ void find_wrong_signing(const Settings& settings, Findings& findings) {
                                     variants.signing_salts.size(), variants.signing_keys.size())});
 }
 
+// What is set aside must not have the keys of objects.
+void find_served_quarantine(const Settings& settings, Findings& findings) {
+    const std::string keys = settings.server.url_prefix.substr(1);
+    const std::string& aside = settings.reconcile.quarantine_prefix;
+    if (keys.empty() || (!keys.starts_with(aside) && !aside.starts_with(keys))) return;
+    findings.push_back({{"reconcile.quarantine_prefix", "server.url_prefix"},
+                        fmt::format("all keys begin with \"{}\", so what is set aside needs "
+                                    "another prefix than \"{}\"",
+                                    keys, aside)});
+}
+
 bool matches_server_errors(const CacheControlRule& rule) {
     return rule.status.empty() ||
            std::ranges::any_of(rule.status, [](auto& each) { return each.starts_with('5'); });
@@ -400,9 +411,10 @@ Findings find_wrong_settings(const Settings& settings) {
     Findings findings;
     for (const SectionSchema& section : settings_schema())
         section.check(settings, findings);
-    for (const auto find : {find_no_pool, find_double_names, find_wrong_pools, find_shared_folders,
-                            find_shared_buckets, find_double_addresses, find_wrong_order,
-                            find_wrong_profiles, find_wrong_signing, find_cached_errors}) {
+    for (const auto find :
+         {find_no_pool, find_double_names, find_wrong_pools, find_shared_folders,
+          find_shared_buckets, find_double_addresses, find_wrong_order, find_wrong_profiles,
+          find_wrong_signing, find_served_quarantine, find_cached_errors}) {
         find(settings, findings);
     }
     return findings;

@@ -213,16 +213,14 @@ std::string wrong_in_path_prefix(std::string_view text) {
 }
 
 std::string wrong_in_quarantine_prefix(std::string_view text) {
-    const std::string wrong =
-        "expected a name that ends with \"/\", such as \"quarantine/\", and "
-        "is not \"uploads/\", not " +
-        quote(text);
-    if (text.size() < 2 || !text.ends_with('/') || text.starts_with("uploads/")) return wrong;
-    for (const char c : text.substr(0, text.size() - 1)) {
-        const bool is_plain = (c >= 'a' && c <= 'z') || is_digit(c) || c == '-' || c == '_';
-        if (!is_plain) return wrong;
-    }
-    return {};
+    const auto is_allowed = [](char c) {
+        return is_lower(c) || is_digit(c) || c == '-' || c == '_';
+    };
+    const std::string_view name = text.substr(0, text.size() - (text.ends_with('/') ? 1 : 0));
+    if (text.ends_with('/') && !name.empty() && std::ranges::all_of(name, is_allowed)) return {};
+    return "expected one name of letters, digits, \"-\" and \"_\" that ends with \"/\", such as "
+           "\"quarantine/\", not " +
+           quote(text);
 }
 
 std::string wrong_in_catalog_url(std::string_view text) {
