@@ -104,7 +104,7 @@ Result<RepairEnd> Repairer::missing(const Verdict& verdict) {
     auto restored = restore(row, nullptr);
     if (!restored) return std::unexpected(std::move(restored.error()));
     if (*restored) return std::move(**restored);
-    return stays("LOST: no pool, no backup and no hidden version has it; the row is kept");
+    return stays("LOST: no pool, no backup and no hidden version has it; its row stays until rm");
 }
 
 // The markers over the version that the row is of, and that is all there is over it; else none.

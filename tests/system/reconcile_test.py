@@ -25,12 +25,14 @@ class ReconcileCase(unittest.TestCase):
     """The folder "hot" and the bucket "cold"."""
 
     maxDiff = 3000
+    PAGE = 1000  # entries of a listing
+    POOL = ""  # more settings of the bucket's pool
 
     def setUp(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="tidepool-test-"))
         self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
         self.hot = tidepool.Tree(self.folder / "hot")
-        self.b2 = b2.B2()
+        self.b2 = b2.B2(page_size=self.PAGE)
         self.addCleanup(self.b2.stop)
         self.b2.bucket(BUCKET)
         secret = self.folder / "secret"
@@ -48,6 +50,7 @@ region = "{self.b2.region}"
 endpoint_url = "{self.b2.s3_url}"
 access_key_id = "{self.b2.key.id}"
 secret_access_key = "file:{secret}"
+{self.POOL}
 ''')
 
     def run_tool(self, command, *arguments, **options):
@@ -236,6 +239,39 @@ class Bucket(ReconcileCase):
         self.assertTrue(hot["all_well"])
         self.assertIn("error", gone)
         self.assertIsNotNone(self.row(ORIGINAL))
+
+
+class Pages(ReconcileCase):
+    """Listings of a few entries, of a part of a bucket."""
+
+    PAGE = 3
+    POOL = 'path_prefix = "site-a/"'
+
+    def test_versions_of_one_object_are_spread_over_pages(self):
+        for i in range(5):
+            for k in range(i + 1):
+                self.b2.put(BUCKET, f"site-a/uploads/{i}.jpg", b"version %d" % k)
+        for k in range(4):
+            self.b2.put(BUCKET, "site-b/uploads/0.jpg", b"another's %d" % k)
+            self.client().start_upload(BUCKET, f"site-b/uploads/{k}.jpg")
+        self.json("scan", "cold")
+        self.assert_mends("cold", {"hidden_version": 4})
+        for i in range(5):
+            version, = self.b2.versions(BUCKET, f"site-a/uploads/{i}.jpg")
+            self.assertEqual(version.data, b"version %d" % i)
+        self.assertEqual(len(self.b2.versions(BUCKET, "site-b/uploads/0.jpg")), 4)
+
+    def test_rows_and_objects_are_merged_over_pages(self):
+        for i in range(20):
+            self.b2.put(BUCKET, f"site-a/uploads/variants/{i:02}.webp", b"content")
+        self.json("scan", "cold")
+        for i in (0, 5, 6, 7, 19):
+            version, = self.b2.versions(BUCKET, f"site-a/uploads/variants/{i:02}.webp")
+            self.b2.delete(BUCKET, f"site-a/uploads/variants/{i:02}.webp", version.id)
+        for name in ("00a", "19a", "20"):
+            self.b2.put(BUCKET, f"site-a/uploads/variants/{name}.webp", b"new")
+        self.assert_mends("cold", {"missing_object": 5, "unknown_object": 3})
+        self.assertEqual(len(self.json("ls")), 18)
 
 
 class Folder(ReconcileCase):
