@@ -212,6 +212,18 @@ struct TieringSettings {
     bool operator==(const TieringSettings&) const = default;
 };
 
+// [reconcile]: comparing the catalog with what the pools hold.
+struct ReconcileSettings {
+    // Objects younger than this are left alone. Longer spares what is still being written; what
+    // went wrong is mended later. 0..30d
+    Milliseconds grace{3'600'000};
+    // Of what was compared. More than that, and more than a few, is changed by nobody. 0..100
+    unsigned max_change_percent = 5;
+    // What is set aside goes below it, in its own pool. In a folder a hidden one: ".quarantine/".
+    std::string quarantine_prefix = "quarantine/";
+    bool operator==(const ReconcileSettings&) const = default;
+};
+
 // [origin]: fetching from S3 pools while a client waits. All times lie below the edge's.
 struct OriginSettings {
     Milliseconds connect_timeout{5'000};      // TCP and TLS. 100ms..60s
@@ -367,6 +379,7 @@ struct Settings {
     MoveSettings move;
     DeleteSettings deletion;  // [delete]
     TieringSettings tiering;
+    ReconcileSettings reconcile;
     OriginSettings origin;
     VariantSettings variants;
     std::vector<VariantProfile> profiles = default_profiles();

@@ -392,6 +392,17 @@ void find_wrong_tiering(const Settings& settings, Findings& findings) {
     }
 }
 
+// What is set aside must not have the keys of objects.
+void find_served_quarantine(const Settings& settings, Findings& findings) {
+    const std::string keys = settings.server.url_prefix.substr(1);
+    const std::string& aside = settings.reconcile.quarantine_prefix;
+    if (keys.empty() || (!keys.starts_with(aside) && !aside.starts_with(keys))) return;
+    findings.push_back({{"reconcile.quarantine_prefix", "server.url_prefix"},
+                        fmt::format("all keys begin with \"{}\", so what is set aside needs "
+                                    "another prefix than \"{}\"",
+                                    keys, aside)});
+}
+
 bool matches_server_errors(const CacheControlRule& rule) {
     return rule.status.empty() ||
            std::ranges::any_of(rule.status, [](auto& each) { return each.starts_with('5'); });
@@ -430,7 +441,7 @@ Findings find_wrong_settings(const Settings& settings) {
     for (const auto find :
          {find_no_pool, find_double_names, find_wrong_pools, find_shared_folders,
           find_shared_buckets, find_double_addresses, find_wrong_order, find_wrong_profiles,
-          find_wrong_signing, find_wrong_tiering, find_cached_errors}) {
+          find_wrong_signing, find_wrong_tiering, find_served_quarantine, find_cached_errors}) {
         find(settings, findings);
     }
     return findings;

@@ -213,6 +213,17 @@ std::string wrong_in_path_prefix(std::string_view text) {
     return {};
 }
 
+std::string wrong_in_quarantine_prefix(std::string_view text) {
+    const auto is_allowed = [](char c) {
+        return is_lower(c) || is_digit(c) || c == '-' || c == '_';
+    };
+    const std::string_view name = text.substr(0, text.size() - (text.ends_with('/') ? 1 : 0));
+    if (text.ends_with('/') && !name.empty() && std::ranges::all_of(name, is_allowed)) return {};
+    return "expected one name of letters, digits, \"-\" and \"_\" that ends with \"/\", such as "
+           "\"quarantine/\", not " +
+           quote(text);
+}
+
 std::string wrong_in_catalog_url(std::string_view text) {
     if (text.empty()) return {};
     if (text.starts_with("sqlite:/") && !text.ends_with('/') && !has_control_character(text))

@@ -30,6 +30,7 @@ std::string wrong_in_url(std::string_view text);                // "" or "https:
 std::string wrong_in_bucket(std::string_view text);             // "" or the name of an S3 bucket
 std::string wrong_in_region(std::string_view text);             // "" or "us-west-001"
 std::string wrong_in_path_prefix(std::string_view text);        // "" or "images/"
+std::string wrong_in_quarantine_prefix(std::string_view text);  // "quarantine/"
 std::string wrong_in_catalog_url(std::string_view text);        // "" or "sqlite:/PATH"
 std::string wrong_in_token(std::string_view text);              // a token
 std::string wrong_in_profile_name(std::string_view text);       // [a-z0-9-]{0,32}

@@ -1,8 +1,12 @@
 #include "storage/driver.h"
 
+#include "conf/fault_point.h"
 #include "storage/pulled_get.h"
+#include "storage/streams.h"
 
 #include <utility>
+
+#include <fmt/format.h>
 
 namespace tidepool::storage {
 
@@ -11,6 +15,53 @@ Result<bool> exists(Driver& driver, std::string_view key) {
     if (found) return true;
     if (found.error().kind == ErrorKind::not_found) return false;
     return std::unexpected(found.error());
+}
+
+Result<ObjectInfo> head_with_digest(Driver& driver, std::string_view key) {
+    auto info = driver.head(key);
+    if (!info || info->sha256) return info;
+    HashingSink sink;
+    info = driver.get(key, {}, sink);
+    if (info) info->sha256 = sink.finish();
+    return info;
+}
+
+std::string set_aside_name(std::string_view key, const ObjectInfo& info) {
+    return fmt::format("{}-{}/{}", info.modified_s, info.size, key);
+}
+
+Result<VersionPage> Driver::list_versions(std::string_view, const std::string&) {
+    return VersionPage{};
+}
+
+Result<void> Driver::remove_version(std::string_view, std::string_view) {
+    return {};
+}
+
+Result<void> Driver::remove_older_versions(std::string_view, std::string_view) {
+    return {};
+}
+
+Result<Strays> Driver::sweep_strays(std::int64_t, bool) {
+    return Strays{};
+}
+
+// A copy, and only once that is proved the object itself.
+Result<void> Driver::set_aside(std::string_view key, const ObjectInfo& info,
+                               std::string_view folder) {
+    const std::string to_key = std::string(folder) + set_aside_name(key, info);
+    const auto there = head(to_key);
+    if (!there && there.error().kind != ErrorKind::not_found) return std::unexpected(there.error());
+    const bool is_copied =
+        there && there->size == info.size && !info.etag.empty() && there->etag == info.etag;
+    if (!is_copied) {
+        PutOptions options{.size = info.size, .sha256 = info.sha256};
+        if (!info.content_type.empty()) options.content_type = info.content_type;
+        const auto copied = copy_object(*this, key, *this, to_key, options);
+        if (!copied) return std::unexpected(copied.error());
+    }
+    fault_point("reconcile.copied_aside");
+    return remove(key);
 }
 
 Result<ObjectInfo> copy_object(Driver& from, std::string_view key, Driver& to,

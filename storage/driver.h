@@ -63,6 +63,26 @@ struct ListPage {
     std::string next{};                 // pass it to go on; "" = that was all
 };
 
+// One of the versions that a store keeps of an object.
+struct StoredVersion {
+    std::string key{};
+    std::string version_id{};
+    bool is_marker = false;  // it says that the object was removed, and has no content
+    bool is_latest = false;
+    std::uint64_t size = 0;
+    std::int64_t modified_s = 0;  // 0 where the store does not say
+};
+struct VersionPage {
+    std::vector<StoredVersion> versions{};  // by key, of each the newest first
+    std::string next{};                     // as in ListPage
+};
+
+// What interrupted puts left behind: unfinished uploads of a bucket, temporary files of a folder.
+struct Strays {
+    std::uint64_t uploads = 0;
+    std::uint64_t temporaries = 0;
+};
+
 struct Space {
     std::optional<std::uint64_t> free_bytes{};  // nothing: the store does not say, or has no end
     std::optional<std::uint64_t> total_bytes{};
@@ -102,6 +122,23 @@ class Driver {
     virtual Result<ListPage> list(std::string_view prefix, const std::string& next,
                                   std::size_t limit) = 0;
 
+    // The same of all versions; nothing of a store that keeps none.
+    virtual Result<VersionPage> list_versions(std::string_view prefix, const std::string& next);
+
+    // Removes this version or marker alone, or the versions that are older than it.
+    virtual Result<void> remove_version(std::string_view key, std::string_view version_id);
+    virtual Result<void> remove_older_versions(std::string_view key, std::string_view version_id);
+
+    // Finds, and unless `only_count` removes, what was begun before `before_s` and not ended.
+    virtual Result<Strays> sweep_strays(std::int64_t before_s, bool only_count);
+
+    // Takes the object out of the way: afterwards it is below `folder` ("quarantine/"), under a
+    // name that says its time and size before its key, where nothing serves or lists it as an
+    // object. `info` is what head() says of it. Doing it again, after it was interrupted or done,
+    // ends it.
+    virtual Result<void> set_aside(std::string_view key, const ObjectInfo& info,
+                                   std::string_view folder);
+
     // Copies `key` of `from` to `to_key` here without the bytes passing through this machine;
     // nothing (not an error) where these two stores cannot do that.
     virtual Result<std::optional<ObjectInfo>> copy_within_store(Driver& from, std::string_view key,
@@ -119,6 +156,12 @@ class Driver {
 
 // True and false, or the error that kept it from being found out.
 Result<bool> exists(Driver& driver, std::string_view key);
+
+// As head(), with the SHA-256 of the content, which is read where the store does not say it.
+Result<ObjectInfo> head_with_digest(Driver& driver, std::string_view key);
+
+// Where set_aside() puts an object, below its folder.
+std::string set_aside_name(std::string_view key, const ObjectInfo& info);
 
 // Copies an object from one pool to another, in the store where that is possible, else through this
 // machine with its SHA-256 computed and, where `options.sha256` is known, compared.

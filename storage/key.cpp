@@ -134,6 +134,14 @@ KeyVerdict key_from_path(std::string_view path, std::string_view prefix, std::st
     return verdict;
 }
 
+bool is_servable_key(std::string_view key) {
+    std::string path = "/";
+    for (const char c : key)
+        c == '%' ? path += "%25" : path += c;
+    std::string decoded;
+    return key_from_path(path, "/", decoded) == KeyVerdict::good;
+}
+
 bool is_uuid_named(std::string_view key) {
     static constexpr std::size_t kUuidBytes = 36;
     const std::string_view name = key.substr(key.rfind('/') + 1);  // npos + 1 is 0: the whole key

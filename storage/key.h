@@ -29,6 +29,9 @@ enum class KeyVerdict : std::uint8_t {
 // the first one ("uploads/a.jpg"). `key` is only meaningful after `good`.
 KeyVerdict key_from_path(std::string_view path, std::string_view prefix, std::string& key);
 
+// True where a URL can name the key; a key's own '%' is escaped for that.
+bool is_servable_key(std::string_view key);
+
 // True for a key whose file name starts with a lower-case UUID in its usual form, followed by '.'
 // or '_': such a name is never given to other content, so its answers may be kept for ever
 // (contracts: pixelfox.md).

@@ -111,6 +111,33 @@ Result<std::optional<ObjectInfo>> LimitedDriver::copy_within_store(Driver& from,
     return driver_->copy_within_store(source, key, to_key, options);
 }
 
+Result<VersionPage> LimitedDriver::list_versions(std::string_view prefix, const std::string& next) {
+    requests_.wait_for(1);
+    return driver_->list_versions(prefix, next);
+}
+
+Result<void> LimitedDriver::remove_version(std::string_view key, std::string_view version_id) {
+    requests_.wait_for(1);
+    return driver_->remove_version(key, version_id);
+}
+
+Result<void> LimitedDriver::remove_older_versions(std::string_view key,
+                                                  std::string_view version_id) {
+    requests_.wait_for(1);
+    return driver_->remove_older_versions(key, version_id);
+}
+
+Result<Strays> LimitedDriver::sweep_strays(std::int64_t before_s, bool only_count) {
+    requests_.wait_for(1);
+    return driver_->sweep_strays(before_s, only_count);
+}
+
+Result<void> LimitedDriver::set_aside(std::string_view key, const ObjectInfo& info,
+                                      std::string_view folder) {
+    requests_.wait_for(1);
+    return driver_->set_aside(key, info, folder);
+}
+
 Result<Space> LimitedDriver::space() {
     return driver_->space();
 }

@@ -57,6 +57,12 @@ class LimitedDriver final : public Driver {
     Result<std::optional<ObjectInfo>> copy_within_store(Driver& from, std::string_view key,
                                                         std::string_view to_key,
                                                         const PutOptions& options) override;
+    Result<VersionPage> list_versions(std::string_view prefix, const std::string& next) override;
+    Result<void> remove_version(std::string_view key, std::string_view version_id) override;
+    Result<void> remove_older_versions(std::string_view key, std::string_view version_id) override;
+    Result<Strays> sweep_strays(std::int64_t before_s, bool only_count) override;
+    Result<void> set_aside(std::string_view key, const ObjectInfo& info,
+                           std::string_view folder) override;
     Result<Space> space() override;
     Result<std::vector<std::string>> check(bool for_writing) override;
 

@@ -30,6 +30,7 @@ namespace {
 constexpr std::size_t kBufferBytes = 256ULL * 1024;
 constexpr mode_t kFileMode = 0644;
 constexpr mode_t kFolderMode = 0755;
+constexpr int kMostNames = 1000;
 
 // Our temporary names: hidden, and with an ending that is_temporary_name() knows, so that neither
 // this server nor another program serves them.
@@ -104,6 +105,24 @@ class Temporary {
     conf::Descriptor file_;
     bool renamed_ = false;
 };
+
+// As rename, of a regular file to a name that nothing has; else errno is EEXIST. NFS cannot promise
+// that, so there the name is looked for first.
+bool rename_to_new(int from, const std::string& name, int to, const std::string& to_name) {
+    struct stat status{};
+    if (fstatat(from, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) return false;
+    if (!S_ISREG(status.st_mode)) {
+        errno = EISDIR;
+        return false;
+    }
+    if (renameat2(from, name.c_str(), to, to_name.c_str(), RENAME_NOREPLACE) == 0) return true;
+    if (errno != EINVAL && errno != ENOSYS) return false;
+    if (fstatat(to, to_name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0) {
+        errno = EEXIST;
+        return false;
+    }
+    return errno == ENOENT && renameat(from, name.c_str(), to, to_name.c_str()) == 0;
+}
 
 Result<void> write_all(int fd, std::span<const char> bytes) {
     if (const int failed = conf::write_all(fd, bytes); failed != 0)
@@ -462,20 +481,55 @@ Result<std::vector<std::string>> LocalDriver::check(bool for_writing) {
 }
 
 Result<std::size_t> LocalDriver::sweep_temporaries(std::chrono::seconds older_than) {
+    const auto strays = sweep_strays(std::time(nullptr) - older_than.count(), false);
+    if (!strays) return std::unexpected(strays.error());
+    return static_cast<std::size_t>(strays->temporaries);
+}
+
+Result<Strays> LocalDriver::sweep_strays(std::int64_t before_s, bool only_count) {
     const auto base = files_.open_base();
     if (!base) return failed(base.error(), "");
-    const std::int64_t oldest = std::time(nullptr) - older_than.count();
-    std::size_t removed = 0;
+    Strays strays;
     const auto visit = [&](int folder, const std::string&, const std::string& name) {
         struct stat status{};
         const bool is_stray = fstatat(folder, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 &&
-                              S_ISREG(status.st_mode) && status.st_mtim.tv_sec <= oldest;
-        if (is_stray && unlinkat(folder, name.c_str(), 0) == 0) ++removed;
+                              S_ISREG(status.st_mode) && status.st_mtim.tv_sec <= before_s;
+        if (is_stray && (only_count || unlinkat(folder, name.c_str(), 0) == 0))
+            ++strays.temporaries;
         return true;
     };
     if (auto walked = walk_files(base->get(), {}, is_our_temporary, visit); !walked)
         return failed(walked.error(), "");
-    return removed;
+    return strays;
+}
+
+Result<void> LocalDriver::set_aside(std::string_view key, const ObjectInfo& info,
+                                    std::string_view folder) {
+    const auto place = place_of(key, false);
+    if (!place) {
+        if (place.error().kind == ErrorKind::not_found) return {};
+        return std::unexpected(place.error());
+    }
+    const auto base = files_.open_base();
+    if (!base) return failed(base.error(), key);
+    const std::string target =
+        fmt::format(".{}{}", folder, set_aside_name(*relative_of(key), info));
+    const std::size_t slash = target.rfind('/');
+    const auto made = make_folders(base->get(), target.substr(0, slash));
+    if (!made) return failed(made.error(), key);
+    // What is there already has the same key, time and size. It stays, and this goes beside it.
+    std::string name = target.substr(slash + 1);
+    const int from = place->folder.get();
+    bool is_done = rename_to_new(from, place->name, made->get(), name);
+    for (int i = 1; !is_done && errno == EEXIST && i <= kMostNames; ++i) {
+        name = fmt::format("{}.{}", target.substr(slash + 1), i);
+        is_done = rename_to_new(from, place->name, made->get(), name);
+    }
+    if (!is_done && errno == ENOENT) return {};  // somebody removed it
+    if (!is_done) return failed(errno, "set aside", key);
+    if (fsync(made->get()) != 0 || fsync(place->folder.get()) != 0)
+        return failed(errno, "sync the folder of", key);
+    return {};
 }
 
 }  // namespace tidepool::storage

@@ -47,6 +47,13 @@ class LocalDriver final : public Driver {
     // Removes what interrupted puts left: our own temporary names, untouched for `older_than`.
     // Returns how many there were.
     Result<std::size_t> sweep_temporaries(std::chrono::seconds older_than);
+    // The same, as temporaries.
+    Result<Strays> sweep_strays(std::int64_t before_s, bool only_count) override;
+
+    // By renaming, into a folder that is hidden: "quarantine/" is ".quarantine" below the base
+    // path, which nothing serves, lists or enters.
+    Result<void> set_aside(std::string_view key, const ObjectInfo& info,
+                           std::string_view folder) override;
 
   private:
     struct Place;

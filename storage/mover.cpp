@@ -3,6 +3,7 @@
 #include "conf/fault_point.h"
 #include "conf/log.h"
 #include "storage/job_payload.h"
+#include "storage/streams.h"
 
 #include <algorithm>
 #include <ctime>
@@ -21,10 +22,6 @@ constexpr std::int64_t kCleanPriority = 50;
 
 std::string name_of(const MoveTarget& target) {
     return target.image ? to_text(*target.image) : target.key;
-}
-
-std::string clean_key(PoolId pool, const std::string& name) {
-    return fmt::format("clean {} {}", pool, name);
 }
 
 // By which a file is known again.
@@ -59,25 +56,20 @@ bool is_bucket(const DriverSet::Pool& pool) {
     return pool.known.settings.storage_type == conf::PoolSettings::Type::s3;
 }
 
-// Takes the bytes for their digest alone.
-class HashingSink final : public ByteSink {
-  public:
-    Result<void> write(std::span<const char> bytes) override {
-        hash_.update(bytes);
-        return {};
-    }
-    conf::Sha256Digest finish() { return hash_.finish(); }
-
-  private:
-    conf::Sha256 hash_;
-};
-
 Error about(const MoveTarget& target, Error error) {
     error.text = fmt::format("{}: {}", name_of(target), error.text);
     return error;
 }
 
 }  // namespace
+
+std::string move_key(const std::string& name) {
+    return "move " + name;
+}
+
+std::string clean_key(PoolId pool, const std::string& name) {
+    return fmt::format("clean {} {}", pool, name);
+}
 
 NewJob move_job(const MoveTarget& target, PoolId from, int priority, const std::string& batch) {
     PayloadWriter payload;
@@ -89,7 +81,7 @@ NewJob move_job(const MoveTarget& target, PoolId from, int priority, const std::
     payload.add("to", target.to);
     return {.type = "move",
             .payload = payload.text(),
-            .dedup_key = "move " + name_of(target),
+            .dedup_key = move_key(name_of(target)),
             .priority = priority,
             .lane = fmt::format("move {}>{}", from, target.to),
             .batch = batch};

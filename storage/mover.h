@@ -28,6 +28,11 @@ NewJob move_job(const MoveTarget& target, PoolId from, int priority, const std::
 // What such a job is about; invalid where its payload says nothing that can be understood.
 Result<MoveTarget> target_of(const JobRecord& job);
 
+// By which the open jobs of an image are known: `name` is its UUID, or the key of an object that
+// belongs to none.
+std::string move_key(const std::string& name);
+std::string clean_key(PoolId pool, const std::string& name);
+
 // One that failed for good or was cancelled may have left copies where it was to go: the job that
 // removes them.
 NewJob clean_after_failed_move(const MoveTarget& target, std::span<const ObjectRecord> objects,

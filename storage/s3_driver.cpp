@@ -254,9 +254,52 @@ Result<void> S3Driver::probe_writing(std::vector<std::string>& found) {
     return {};
 }
 
+Result<VersionPage> S3Driver::list_versions(std::string_view prefix, const std::string& next) {
+    // The marker as one text: no version id holds a line's end, but a name might.
+    VersionMarker after;
+    if (const std::size_t end = next.find('\n'); end != next.npos)
+        after = {.key = next.substr(end + 1), .version_id = next.substr(0, end)};
+    const auto answer =
+        client_.call({.key = prefix, .request = [&](std::int64_t now) {
+                          return client_.requests().list_versions(prefix, after, kMostListed, now);
+                      }});
+    if (!answer) return std::unexpected(answer.error());
+    auto listing = parse_version_listing(answer->http.body);
+    if (!listing) return failed(listing.error().kind, prefix, listing.error().text);
+    VersionPage page;
+    for (ListedVersion& version : listing->versions) {
+        auto key = client_.requests().key_of(version.name);
+        if (!key) return failed(ErrorKind::io, prefix, "the store listed another prefix");
+        page.versions.push_back({.key = std::move(*key),
+                                 .version_id = std::move(version.version_id),
+                                 .is_marker = version.is_marker,
+                                 .is_latest = version.is_latest,
+                                 .size = version.size,
+                                 .modified_s = version.modified_s});
+    }
+    if (!listing->is_truncated) return page;
+    page.next = listing->next_version_id + '\n' + listing->next_key;
+    if (page.next == next)
+        return failed(ErrorKind::io, prefix, "a listing of versions does not go on");
+    return page;
+}
+
+Result<void> S3Driver::remove_version(std::string_view key, std::string_view version_id) {
+    return S3Removal(client_, key).one(version_id);
+}
+
+Result<void> S3Driver::remove_older_versions(std::string_view key, std::string_view version_id) {
+    return S3Removal(client_, key).older_than(version_id);
+}
+
 Result<std::size_t> S3Driver::abort_stray_uploads(std::chrono::seconds older_than) {
-    const std::int64_t oldest = std::time(nullptr) - older_than.count();
-    std::size_t aborted = 0;
+    const auto strays = sweep_strays(std::time(nullptr) - older_than.count(), false);
+    if (!strays) return std::unexpected(strays.error());
+    return static_cast<std::size_t>(strays->uploads);
+}
+
+Result<Strays> S3Driver::sweep_strays(std::int64_t before_s, bool only_count) {
+    Strays strays;
     UploadMarker after;
     while (true) {
         const auto answer =
@@ -269,16 +312,18 @@ Result<std::size_t> S3Driver::abort_stray_uploads(std::chrono::seconds older_tha
         for (const ListedUpload& upload : listing->uploads) {
             const auto key = client_.requests().key_of(upload.name);
             // An unknown time is no old one.
-            if (!key || upload.initiated_s == 0 || upload.initiated_s > oldest) continue;
+            if (!key || upload.initiated_s == 0 || upload.initiated_s > before_s) continue;
+            ++strays.uploads;
+            if (only_count) continue;
             const auto done = client_.call({.key = *key, .request = [&](std::int64_t now) {
                                                 return client_.requests().abort_upload(
                                                     *key, upload.upload_id, now);
                                             }});
             if (!done && done.error().kind != ErrorKind::not_found)
                 return std::unexpected(done.error());
-            ++aborted;
+            fault_point("reconcile.aborted");
         }
-        if (!listing->is_truncated || listing->uploads.empty()) return aborted;
+        if (!listing->is_truncated || listing->uploads.empty()) return strays;
         after = {listing->next_key, listing->next_upload_id};
     }
 }

@@ -47,6 +47,12 @@ class S3Driver final : public Driver {
     // are paid for. Returns how many there were.
     Result<std::size_t> abort_stray_uploads(std::chrono::seconds older_than);
 
+    Result<VersionPage> list_versions(std::string_view prefix, const std::string& next) override;
+    Result<void> remove_version(std::string_view key, std::string_view version_id) override;
+    Result<void> remove_older_versions(std::string_view key, std::string_view version_id) override;
+    // Uploads; of which abort_stray_uploads() aborts the same.
+    Result<Strays> sweep_strays(std::int64_t before_s, bool only_count) override;
+
   private:
     Result<ObjectInfo> head_version(std::string_view key, std::string_view version_id,
                                     std::string* md5);

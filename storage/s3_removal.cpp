@@ -28,7 +28,7 @@ Result<std::vector<ListedVersion>> S3Removal::page_behind(const VersionMarker& a
     return std::move(listing->versions);
 }
 
-Result<void> S3Removal::remove_one(std::string_view version_id) {
+Result<void> S3Removal::one(std::string_view version_id) {
     const auto answer = client_.call({.key = key_, .request = [&](std::int64_t now) {
                                           return client_.requests().remove(key_, version_id, now);
                                       }});
@@ -52,7 +52,7 @@ Result<void> S3Removal::remove_behind(std::string_view version_id) {
         if (!page) return std::unexpected(page.error());
         if (page->empty()) return {};
         for (auto version = page->rbegin(); version != page->rend(); ++version) {
-            if (auto removed = remove_one(version->version_id); !removed) return removed;
+            if (auto removed = one(version->version_id); !removed) return removed;
         }
     }
     return fail(ErrorKind::busy,
@@ -75,7 +75,7 @@ Result<void> S3Removal::all() {
         if (page->size() > 1) {
             if (auto removed = remove_behind(cover); !removed) return removed;
         }
-        if (auto removed = remove_one(cover); !removed) return removed;
+        if (auto removed = one(cover); !removed) return removed;
         // Whoever wrote meanwhile has put a version before the marker: again.
     }
     return fail(ErrorKind::busy,

@@ -22,10 +22,12 @@ class S3Removal {
     // The versions that are older than this one: what a repeated upload may have left.
     Result<void> older_than(std::string_view version_id);
 
+    // This version or marker alone.
+    Result<void> one(std::string_view version_id);
+
   private:
     // The key's versions behind `after`, newest first, at most a page of them.
     Result<std::vector<ListedVersion>> page_behind(const VersionMarker& after);
-    Result<void> remove_one(std::string_view version_id);
     Result<void> remove_behind(std::string_view version_id);
     Result<std::string> put_marker();
 

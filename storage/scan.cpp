@@ -1,6 +1,7 @@
 #include "storage/scan.h"
 
 #include "storage/key.h"
+#include "storage/row_walk.h"
 
 #include <array>
 #include <sstream>
@@ -19,53 +20,6 @@ constexpr std::array kFields{
     &ScanCounts::changed,      &ScanCounts::unchanged,  &ScanCounts::foreign,
     &ScanCounts::unknown_type, &ScanCounts::unservable, &ScanCounts::failed,
     &ScanCounts::vanished,     &ScanCounts::deleted};
-
-// The catalog's rows of one pool, by key, a page at a time.
-class Rows {
-  public:
-    Rows(Catalog& catalog, PoolId pool) : catalog_(catalog), pool_(pool) {}
-
-    void start_after(std::string key) {
-        last_ = std::move(key);
-        page_.clear();
-        at_ = 0;
-        ended_ = false;
-    }
-
-    // The next row, null after the last one.
-    Result<const ObjectRecord*> peek() {
-        if (at_ == page_.size() && !ended_) {
-            auto page = catalog_.list(pool_, "", last_, kPage);
-            if (!page) return std::unexpected(page.error());
-            page_ = std::move(*page);
-            at_ = 0;
-            ended_ = page_.size() < kPage;
-        }
-        return at_ < page_.size() ? &page_[at_] : nullptr;
-    }
-    void pop() { last_ = page_[at_++].key; }
-    // The scan adopted up to here: what it made itself is not met again.
-    void skip_to(const std::string& key) {
-        if (at_ == page_.size() && key > last_) last_ = key;
-    }
-
-  private:
-    Catalog& catalog_;
-    PoolId pool_;
-    std::string last_;
-    std::vector<ObjectRecord> page_;
-    std::size_t at_ = 0;
-    bool ended_ = false;
-};
-
-// True where a URL can name the key; a key's own '%' is escaped for that.
-bool is_servable(const std::string& key) {
-    std::string path = "/";
-    for (const char c : key)
-        c == '%' ? path += "%25" : path += c;
-    std::string decoded;
-    return key_from_path(path, "/", decoded) == KeyVerdict::good;
-}
 
 // One scan; see scan_pool.
 class Scan {
@@ -90,7 +44,7 @@ class Scan {
     Driver& driver_;
     Catalog& catalog_;
     const ScanOptions& options_;
-    Rows rows_;
+    RowWalk rows_;
     ScanRecord place_;
     ScanResult result_;
     std::vector<ObjectRecord> batch_;
@@ -144,12 +98,13 @@ Result<ListPage> Scan::next_page() {
 }
 
 Result<void> Scan::take(const ObjectInfo& info) {
+    if (!options_.leave_out.empty() && info.key.starts_with(options_.leave_out)) return {};
     const auto row = row_of(info.key);
     if (!row) return std::unexpected(row.error());
     ScanCounts& counts = result_.counts;
     ++counts.seen;
     counts.bytes += info.size;
-    if (!is_servable(info.key)) {
+    if (!is_servable_key(info.key)) {
         ++counts.unservable;
         if (*row != nullptr) rows_.pop();
         return {};

@@ -29,7 +29,8 @@ struct ScanCounts {
 enum class Described : std::uint8_t { known, unknown_type, failed };
 
 struct ScanOptions {
-    bool dry_run = false;  // changes nothing, and neither goes on where another scan stopped
+    bool dry_run = false;     // changes nothing, and neither goes on where another scan stopped
+    std::string leave_out{};  // keys below it are no objects: what was set aside; "" = none
     std::int64_t now_s = 0;
     // Called for every object before it is adopted; may fill in hash and content type. `row` is
     // what the catalog has of the key in this pool, or null. Where it is not set every type is

@@ -55,6 +55,19 @@ class FileSource final : public ByteSource {
     std::uint64_t offset_ = 0;
 };
 
+// Takes the bytes for their digest alone.
+class HashingSink final : public ByteSink {
+  public:
+    Result<void> write(std::span<const char> bytes) override {
+        hash_.update(bytes);
+        return {};
+    }
+    conf::Sha256Digest finish() { return hash_.finish(); }
+
+  private:
+    conf::Sha256 hash_;
+};
+
 // Keeps at most `limit` bytes; more are ErrorKind::overloaded.
 class MemorySink final : public ByteSink {
   public:

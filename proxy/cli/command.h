@@ -38,6 +38,7 @@ Command add_rm(CLI::App& program);
 Command add_mv(CLI::App& program);
 Command add_jobs(CLI::App& program);
 Command add_tier(CLI::App& program);
+Command add_reconcile(CLI::App& program);
 Command add_stats(CLI::App& program);
 Command add_variants(CLI::App& program);
 

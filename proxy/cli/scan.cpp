@@ -102,6 +102,7 @@ Result<ScanResult> scan_one(Workspace& workspace, const KnownPool& pool,
     Progress progress("scan " + pool.settings.name);
     storage::ScanOptions options;
     options.dry_run = arguments.dry_run;
+    options.leave_out = workspace.settings().reconcile.quarantine_prefix;
     options.now_s = now_s();
     options.describe = [&](ObjectRecord& object, const ObjectRecord* row) {
         return arguments.hash ? look_at_content(driver, object, row) : look_at_name(object);

@@ -39,13 +39,10 @@ VariantsOf variants_of(const conf::Settings& settings) {
 }
 
 storage::MoveRules move_rules(const conf::Settings& settings, const JobWork::Changed& changed) {
-    const auto policy = std::make_shared<const CachePolicy>(settings.cache_control);
     storage::MoveRules rules;
     rules.grace_s = seconds(settings.move.grace);
     rules.variants_of = variants_of(settings);
-    rules.cache_control = [policy](const std::string& key, const std::string& type) {
-        return std::string(policy->cache_control(key, 200, type));
-    };
+    rules.cache_control = cache_control_of(settings);
     rules.moved = changed;
     return rules;
 }
@@ -76,6 +73,14 @@ storage::RemoveRules remove_rules(const conf::Settings& settings, storage::Drive
     return rules;
 }
 
+storage::RepairRules repair_rules(const conf::Settings& settings, const JobWork::Changed& changed) {
+    storage::RepairRules rules;
+    rules.quarantine_prefix = settings.reconcile.quarantine_prefix;
+    rules.cache_control = cache_control_of(settings);
+    rules.changed = changed;
+    return rules;
+}
+
 storage::JobRunner::Options runner_options(const conf::Settings& settings,
                                            storage::Catalog& catalog, storage::DriverSet& drivers) {
     storage::JobRunner::Options options;
@@ -95,15 +100,29 @@ storage::JobRunner::Options runner_options(const conf::Settings& settings,
 
 }  // namespace
 
+std::function<std::string(const std::string&, const std::string&)> cache_control_of(
+    const conf::Settings& settings) {
+    const auto policy = std::make_shared<const CachePolicy>(settings.cache_control);
+    return [policy](const std::string& key, const std::string& type) {
+        return std::string(policy->cache_control(key, 200, type));
+    };
+}
+
 JobWork::JobWork(const conf::Settings& settings, storage::Catalog& catalog,
                  storage::DriverSet& drivers, storage::Shelf* shelf, const Changed& changed)
     : drivers_(drivers),
       mover_(catalog, drivers, move_rules(settings, changed)),
       remover_(catalog, drivers, remove_rules(settings, drivers, shelf, changed)),
+      backups_(catalog, drivers, seconds(settings.backup.delay)),
+      reconcile_(catalog, drivers, repair_rules(settings, changed),
+                 seconds(settings.reconcile.grace)),
       runner_(catalog, runner_options(settings, catalog, drivers)) {
     runner_.handle("move", [this](storage::JobRun& run) { return mover_.move(run); });
     runner_.handle("clean", [this](storage::JobRun& run) { return mover_.clean(run); });
     runner_.handle("delete", [this](storage::JobRun& run) { return remover_.remove(run); });
+    runner_.handle("backup", [this](storage::JobRun& run) { return backups_.copy(run); });
+    runner_.handle("backup-scan", [this](storage::JobRun& run) { return backups_.scan(run); });
+    runner_.handle("reconcile", [this](storage::JobRun& run) { return reconcile_.reconcile(run); });
     // Nobody has told us of an edge that could be asked to forget it.
     runner_.handle("purge", [](storage::JobRun&) { return storage::JobEnd::done(); });
 }

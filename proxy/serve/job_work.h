@@ -2,11 +2,13 @@
 #pragma once
 
 #include "conf/settings.h"
+#include "storage/backups.h"
 #include "storage/catalog.h"
 #include "storage/driver_set.h"
 #include "storage/image_remover.h"
 #include "storage/job_runner.h"
 #include "storage/mover.h"
+#include "storage/reconcile_job.h"
 #include "storage/shelf.h"
 
 #include <functional>
@@ -14,6 +16,11 @@
 #include <vector>
 
 namespace tidepool::serve {
+
+// The Cache-Control that goes with an object into a bucket, for visitors who are sent there; by key
+// and content type. Any thread.
+std::function<std::string(const std::string& key, const std::string& type)> cache_control_of(
+    const conf::Settings& settings);
 
 // Any thread.
 class JobWork {
@@ -39,6 +46,8 @@ class JobWork {
     storage::DriverSet& drivers_;
     storage::Mover mover_;
     storage::ImageRemover remover_;
+    storage::Backups backups_;
+    storage::ReconcileJobs reconcile_;
     storage::JobRunner runner_;
 };
 

@@ -1,6 +1,7 @@
 #include "proxy/serve/stores.h"
 
 #include "conf/log.h"
+#include "storage/job_payload.h"
 
 #include <algorithm>
 #include <ctime>
@@ -258,15 +259,8 @@ void Stores::report_inconsistency(const std::string& key, const std::string& poo
                                   const std::string& what) {
     inconsistencies_.fetch_add(1, std::memory_order_relaxed);
     conf::log_error("catalog and store disagree pool={} key={} reason=\"{}\"", pool, key, what);
-    // Keys hold no quotes or control characters that a URL could bring (see
-    // storage::key_from_path), but for those that JSON wants escaped.
-    std::string escaped;
-    for (const char c : key) {
-        if (c == '"' || c == '\\') escaped.push_back('\\');
-        escaped.push_back(c);
-    }
     queue_job({.type = "reconcile",
-               .payload = fmt::format(R"({{"key":"{}","pool":"{}"}})", escaped, pool),
+               .payload = storage::PayloadWriter().add("key", key).add("pool", pool).text(),
                .dedup_key = fmt::format("reconcile {} {}", pool, key)});
 }
 

@@ -174,6 +174,9 @@ TEST_CASE("settings: a value out of its range names the range with units", "[con
 
 TEST_CASE("settings: the spelling of texts is checked", "[conf][settings]") {
     check_single({
+        {"[reconcile]\nquarantine_prefix = \"a/b/\"",
+         "t.toml:2:21: reconcile.quarantine_prefix: expected one name of letters, digits, \"-\" "
+         "and \"_\" that ends with \"/\", such as \"quarantine/\", not \"a/b/\""},
         {"[server]\nlisten = [\"localhost:80\"]",
          "t.toml:2:11: server.listen[1]: \"localhost:80\" is no address to listen on: names are "
          "not looked up, write "
@@ -356,6 +359,9 @@ TEST_CASE("settings: settings that contradict each other are found", "[conf][set
          "t.toml:2:11: admin.listen[1]: 127.0.0.1:8080 (admin.listen[1]) collides with "
          "0.0.0.0:8080 "
          "(server.listen[1])"},
+        {"[reconcile]\nquarantine_prefix = \"uploads/\"",
+         "t.toml:2:21: reconcile.quarantine_prefix: all keys begin with \"uploads/\", so what is "
+         "set aside needs another prefix than \"uploads/\""},
     });
     CHECK(texts("[cache]\nmemory = \"0B\"" + kPool).empty());
     CHECK(texts("[server]\nlisten = ['127.0.0.1:0', '127.0.0.1:0']" + kPool).empty());
@@ -443,7 +449,7 @@ TEST_CASE("settings: all problems are told at once, by line", "[conf][settings]"
               "write \"10s\"",
               "t.toml:7:2: nonsense: unknown key; known here: server, admin, limits, timeouts, "
               "workers, cache, types, "
-              "edge, access_log, log, catalog, shelf, jobs, move, delete, tiering, origin, "
+              "edge, access_log, log, catalog, shelf, jobs, move, delete, tiering, reconcile, origin, "
               "variants, profile, "
               "cache_control, pool",
               "t.toml:8:1: pool[1].name: is missing: write name = \"hot\"",

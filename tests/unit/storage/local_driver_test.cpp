@@ -3,6 +3,8 @@
 #include "storage/streams.h"
 #include "tests/support/folder.h"
 
+#include <cstdint>
+#include <ctime>
 #include <string>
 #include <vector>
 
@@ -252,6 +254,39 @@ TEST_CASE("local driver: only our own old temporaries are swept", "[storage][dri
     CHECK(world.names_in("pool").size() == 3);
     CHECK(world.names_in("pool/2026").size() == 2);
     CHECK(world.driver.sweep_temporaries(std::chrono::seconds(0)) == 1);
+}
+
+TEST_CASE("local driver: strays are counted without being removed", "[storage][driver]") {
+    World world;
+    world.folder.write("pool/.tidepool-fedcba9876543210.tmp", "half");
+    const std::int64_t now_s = std::time(nullptr);
+    CHECK(world.driver.sweep_strays(now_s - 3600, true)->temporaries == 0);
+    CHECK(world.driver.sweep_strays(now_s, true)->temporaries == 1);
+    CHECK(world.driver.sweep_strays(now_s, true)->temporaries == 1);
+    CHECK(world.driver.sweep_strays(now_s, false)->temporaries == 1);
+    CHECK(world.driver.sweep_strays(now_s, true)->temporaries == 0);
+}
+
+TEST_CASE("local driver: what is set aside is kept, and is no object any more",
+          "[storage][driver]") {
+    World world;
+    REQUIRE(world.put("uploads/a/b.jpg", "content"));
+    const auto info = world.driver.head("uploads/a/b.jpg");
+    REQUIRE(info);
+    REQUIRE(world.driver.set_aside("uploads/a/b.jpg", *info, "quarantine/"));
+    CHECK(world.keys("", 10).empty());
+    CHECK_FALSE(world.driver.head("uploads/a/b.jpg"));
+    const std::string folder = "pool/.quarantine/" + std::to_string(info->modified_s) + "-7/a";
+    CHECK(world.names_in(folder) == std::vector<std::string>{"b.jpg"});
+    // Doing it again is nothing to do; another one of the same time and size goes beside it.
+    CHECK(world.driver.set_aside("uploads/a/b.jpg", *info, "quarantine/"));
+    CHECK(world.driver.set_aside("uploads/absent/b.jpg", *info, "quarantine/"));
+    REQUIRE(world.put("uploads/a/b.jpg", "CONTENT"));
+    REQUIRE(world.driver.set_aside("uploads/a/b.jpg", *info, "quarantine/"));
+    CHECK(world.names_in(folder).size() == 2);
+    // A folder is not taken for an object.
+    CHECK_FALSE(world.driver.set_aside("uploads/a", *info, "quarantine/"));
+    CHECK_FALSE(world.driver.set_aside("uploads/../x", *info, "quarantine/"));
 }
 
 TEST_CASE("local driver: copies between pools on one machine", "[storage][driver]") {

@@ -4,6 +4,7 @@
 #include "storage/job_control.h"
 #include "tests/support/catalog_backends.h"
 #include "tests/support/fake_driver.h"
+#include "tests/support/shared_driver.h"
 
 #include <algorithm>
 #include <ctime>
@@ -25,38 +26,6 @@ namespace {
 const std::string kUuid = "0b1f6c2e-9a7d-4c55-8a3e-1234567890ab";
 const std::string kOriginal = "uploads/original/2026/02/25/" + kUuid + ".jpg";
 const std::string kVariant = "uploads/variants/2026/02/25/" + kUuid + ".webp";
-
-// Passes calls on to a driver that the test keeps.
-class Shared final : public Driver {
-  public:
-    explicit Shared(FakeDriver& driver) : driver_(driver) {}
-    const std::string& pool() const override { return driver_.pool(); }
-    Result<ObjectInfo> put(std::string_view key, ByteSource& source,
-                           const PutOptions& options) override {
-        return driver_.put(key, source, options);
-    }
-    Result<ObjectInfo> get(std::string_view key, const GetRange& range, ByteSink& sink) override {
-        return driver_.get(key, range, sink);
-    }
-    Result<ObjectInfo> head(std::string_view key) override { return driver_.head(key); }
-    Result<void> remove(std::string_view key) override { return driver_.remove(key); }
-    Result<ListPage> list(std::string_view prefix, const std::string& next,
-                          std::size_t limit) override {
-        return driver_.list(prefix, next, limit);
-    }
-    Result<std::optional<ObjectInfo>> copy_within_store(Driver& from, std::string_view key,
-                                                        std::string_view to_key,
-                                                        const PutOptions& options) override {
-        return driver_.copy_within_store(from, key, to_key, options);
-    }
-    Result<Space> space() override { return driver_.space(); }
-    Result<std::vector<std::string>> check(bool for_writing) override {
-        return driver_.check(for_writing);
-    }
-
-  private:
-    FakeDriver& driver_;
-};
 
 struct Bench {
     Bench() {
@@ -108,7 +77,7 @@ struct Bench {
     std::map<std::string, PoolId> ids;
     std::map<std::string, std::unique_ptr<FakeDriver>> stores;
     DriverSet drivers{*catalog, "uploads/", [this](const conf::PoolSettings& settings) {
-                          return std::make_unique<Shared>(store(settings.name));
+                          return std::make_unique<test::SharedDriver>(store(settings.name));
                       }};
     std::vector<std::string> told;
     Mover mover{

@@ -1,0 +1,38 @@
+// The catalog's rows of one pool, by key, a page at a time.
+#pragma once
+
+#include "storage/catalog.h"
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+namespace tidepool::storage {
+
+// For whoever merges them with a listing. What is added or removed meanwhile may or may not be met.
+// One thread; the catalog outlives it.
+class RowWalk {
+  public:
+    RowWalk(Catalog& catalog, PoolId pool) : catalog_(catalog), pool_(pool) {}
+
+    void start_after(std::string key);
+    // The next row, null after the last one; good until the next call. Errors are the catalog's.
+    Result<const ObjectRecord*> peek();
+    void pop() { last_ = page_[at_++].key; }
+    // The caller added up to here itself, and does not want to meet it.
+    void skip_to(const std::string& key) {
+        if (at_ == page_.size() && key > last_) last_ = key;
+    }
+
+  private:
+    static constexpr std::size_t kPage = 1000;
+
+    Catalog& catalog_;
+    PoolId pool_;
+    std::string last_;
+    std::vector<ObjectRecord> page_;
+    std::size_t at_ = 0;
+    bool ended_ = false;
+};
+
+}  // namespace tidepool::storage
