@@ -184,6 +184,13 @@ struct DeleteSettings {
     bool operator==(const DeleteSettings&) const = default;
 };
 
+// [backup]: copies of originals in the pools with is_backup_target.
+struct BackupSettings {
+    Milliseconds delay{300'000};       // not before an original is so old. 0..30d
+    Milliseconds interval{3'600'000};  // how often originals without a copy are looked for. 1s..30d
+    bool operator==(const BackupSettings&) const = default;
+};
+
 // [tiering]: which images a sweep moves to another tier, and when. Percentages of watermarks are of
 // a pool's max_size; a pool without one has none.
 struct TieringSettings {
@@ -378,6 +385,7 @@ struct Settings {
     JobSettings jobs;
     MoveSettings move;
     DeleteSettings deletion;  // [delete]
+    BackupSettings backup;
     TieringSettings tiering;
     ReconcileSettings reconcile;
     OriginSettings origin;

@@ -111,6 +111,9 @@ class Catalog {
     virtual Result<void> put_backup(const BackupRecord& backup) = 0;
     virtual Result<bool> remove_backup(PoolId pool, std::string_view key) = 0;
     virtual Result<std::vector<BackupRecord>> backups_of(std::string_view original) = 0;
+    // At most `limit` of a pool, by the bytes of their keys, from the first key above `after`.
+    virtual Result<std::vector<BackupRecord>> list_backups(PoolId pool, std::string_view after,
+                                                           std::size_t limit) = 0;
 
     // --- accounts -------------------------------------------------------------------------------
 
@@ -172,8 +175,8 @@ class Catalog {
     // its lease gone); queued, at once and with no attempts, from paused, failed or cancelled.
     // False where the job's state does not allow it.
     virtual Result<bool> set_job_state(JobId job, JobRecord::State state, std::int64_t now_s) = 0;
-    // Comes back when it is due; where it `was_begun` that was an attempt, else as if it had not been
-    // taken.
+    // Comes back when it is due; where it `was_begun` that was an attempt, else as if it had not
+    // been taken.
     virtual Result<bool> put_off_job(JobId job, std::string_view owner, std::int64_t until_s,
                                      bool was_begun) = 0;
     virtual Result<std::optional<JobRecord>> find_job(JobId job) = 0;

@@ -67,6 +67,8 @@ class SqliteCatalog final : public Catalog {
     Result<void> put_backup(const BackupRecord& backup) override;
     Result<bool> remove_backup(PoolId pool, std::string_view key) override;
     Result<std::vector<BackupRecord>> backups_of(std::string_view original) override;
+    Result<std::vector<BackupRecord>> list_backups(PoolId pool, std::string_view after,
+                                                   std::size_t limit) override;
     Result<std::vector<Account>> accounts() override;
     Result<Recount> recount() override;
 

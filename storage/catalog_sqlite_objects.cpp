@@ -61,6 +61,8 @@ constexpr const char* kFindBackup =
     "SELECT " BACKUP_COLUMNS " FROM backups WHERE pool = ?1 AND key = ?2";
 constexpr const char* kBackupsOf =
     "SELECT " BACKUP_COLUMNS " FROM backups WHERE original = ?1 ORDER BY pool, key";
+constexpr const char* kListBackups =
+    "SELECT " BACKUP_COLUMNS " FROM backups WHERE pool = ?1 AND key > ?2 ORDER BY key LIMIT ?3";
 constexpr const char* kPutBackup =
     "INSERT OR REPLACE INTO backups (" BACKUP_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
 constexpr const char* kRemoveBackup = "DELETE FROM backups WHERE pool = ?1 AND key = ?2";
@@ -490,6 +492,17 @@ Result<bool> SqliteCatalog::remove_backup(PoolId pool, std::string_view key) {
         run(writing.db, kRemoveBackup, pool, key);
         writing.account(pool, Role::backup, -1, -static_cast<std::int64_t>(old->size));
         return true;
+    });
+}
+
+Result<std::vector<BackupRecord>> SqliteCatalog::list_backups(PoolId pool, std::string_view after,
+                                                              std::size_t limit) {
+    return read([&](sqlite::Connection& db) {
+        std::vector<BackupRecord> backups;
+        Query query(db, kListBackups, pool, after, std::min(limit, kMaxPage));
+        while (query.next())
+            backups.push_back(backup_of(query));
+        return backups;
     });
 }
 

@@ -39,6 +39,7 @@ Command add_mv(CLI::App& program);
 Command add_jobs(CLI::App& program);
 Command add_tier(CLI::App& program);
 Command add_reconcile(CLI::App& program);
+Command add_backup(CLI::App& program);
 Command add_stats(CLI::App& program);
 Command add_variants(CLI::App& program);
 

@@ -89,11 +89,19 @@ storage::JobRunner::Options runner_options(const conf::Settings& settings,
     options.room = [&drivers](const std::string& lane, const storage::JobRunner::Running& running) {
         return storage::room_in_lane(drivers, lane, running);
     };
-    options.tick = [&catalog, &drivers, remember_s = seconds(settings.deletion.remember)] {
+    options.tick = [&catalog, &drivers, remember_s = seconds(settings.deletion.remember),
+                    interval_s = seconds(settings.backup.interval),
+                    next_backup_s = std::int64_t{0}]() mutable {
+        const std::int64_t now_s = std::time(nullptr);
         drivers.exchange_budgets();
-        const auto forgotten = catalog.forget_deletions(std::time(nullptr) - remember_s);
+        const auto forgotten = catalog.forget_deletions(now_s - remember_s);
         if (!forgotten)
             conf::log_warn("deletions not forgotten reason=\"{}\"", forgotten.error().text);
+        if (now_s < next_backup_s || !storage::has_backup_pool(drivers)) return;
+        next_backup_s = now_s + interval_s;
+        const auto queued = catalog.queue_job(storage::backup_scan_job(), now_s);
+        if (!queued)
+            conf::log_warn("no look for missing backups reason=\"{}\"", queued.error().text);
     };
     return options;
 }

@@ -449,7 +449,8 @@ TEST_CASE("settings: all problems are told at once, by line", "[conf][settings]"
               "write \"10s\"",
               "t.toml:7:2: nonsense: unknown key; known here: server, admin, limits, timeouts, "
               "workers, cache, types, "
-              "edge, access_log, log, catalog, shelf, jobs, move, delete, tiering, reconcile, origin, "
+              "edge, access_log, log, catalog, shelf, jobs, move, delete, backup, tiering, "
+              "reconcile, origin, "
               "variants, profile, "
               "cache_control, pool",
               "t.toml:8:1: pool[1].name: is missing: write name = \"hot\"",

@@ -1,0 +1,260 @@
+#include "storage/backups.h"
+
+#include "conf/fault_point.h"
+#include "storage/job_payload.h"
+#include "storage/streams.h"
+
+#include <algorithm>
+#include <ctime>
+#include <random>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace tidepool::storage {
+
+namespace {
+
+constexpr std::size_t kPage = 1000;
+constexpr int kPriority = 150;
+
+bool is_original_of_image(const ObjectRecord& row) {
+    return row.role == Role::original && row.image && backup_key(row.key);
+}
+
+bool has_backup_in(const std::vector<BackupRecord>& backups, PoolId target) {
+    return std::ranges::find(backups, target, &BackupRecord::pool) != backups.end();
+}
+
+std::vector<PoolId> backup_targets(const DriverSet& drivers) {
+    std::vector<PoolId> targets;
+    for (const KnownPool& pool : drivers.pools()) {
+        if (pool.settings.is_backup_target && pool.settings.is_active && pool.problem.empty())
+            targets.push_back(pool.id);
+    }
+    return targets;
+}
+
+// Reads all of a backup; an error where it is not what it should be.
+Result<void> prove(Driver& driver, const BackupRecord& backup,
+                   const std::optional<conf::Sha256Digest>& sha256) {
+    HashingSink sink;
+    const auto info = driver.get(backup.key, {}, sink);
+    if (!info) return std::unexpected(info.error());
+    if (info->size != backup.size) {
+        return fail(ErrorKind::corrupt,
+                    fmt::format("{} in pool {} has {} bytes, not {}", backup.key, driver.pool(),
+                                info->size, backup.size));
+    }
+    if (sha256 && sink.finish() != *sha256) {
+        return fail(ErrorKind::corrupt,
+                    fmt::format("{} in pool {} has another SHA-256", backup.key, driver.pool()));
+    }
+    return {};
+}
+
+}  // namespace
+
+bool has_backup_pool(const DriverSet& drivers) {
+    return !backup_targets(drivers).empty();
+}
+
+NewJob backup_job(const std::string& original, PoolId target, const std::string& batch) {
+    return {.type = "backup",
+            .payload = PayloadWriter().add("original", original).add("to", target).text(),
+            .dedup_key = fmt::format("backup {} {}", target, original),
+            .priority = kPriority,
+            .lane = fmt::format("backup {}", target),
+            .batch = batch};
+}
+
+Result<std::vector<BackupState>> look_for_missing_backups(Catalog& catalog,
+                                                          const DriverSet& drivers,
+                                                          std::int64_t added_before_s,
+                                                          const std::optional<std::string>& batch,
+                                                          std::int64_t now_s) {
+    std::vector<BackupState> states;
+    for (const PoolId target : backup_targets(drivers))
+        states.push_back({.target = target});
+    std::string after;
+    while (!states.empty()) {
+        const auto page = catalog.list(std::nullopt, "", after, kPage);
+        if (!page) return std::unexpected(page.error());
+        std::vector<NewJob> jobs;
+        for (const ObjectRecord& row : *page) {
+            if (!is_original_of_image(row)) continue;
+            const auto backups = catalog.backups_of(row.key);
+            if (!backups) return std::unexpected(backups.error());
+            for (BackupState& state : states) {
+                ++state.originals;
+                if (has_backup_in(*backups, state.target)) continue;
+                ++state.missing;
+                state.missing_bytes += row.size;
+                if (batch && row.added_s < added_before_s)
+                    jobs.push_back(backup_job(row.key, state.target, *batch));
+            }
+        }
+        if (!jobs.empty()) {
+            const auto queued = catalog.queue_jobs(jobs, now_s);
+            if (!queued) return std::unexpected(queued.error());
+        }
+        if (page->size() < kPage) break;
+        after = page->back().key;
+    }
+    return states;
+}
+
+NewJob backup_scan_job() {
+    return {
+        .type = "backup-scan", .payload = "{}", .dedup_key = "backup-scan", .priority = kPriority};
+}
+
+JobEnd Backups::scan(JobRun& run) {
+    const std::int64_t now_s = std::time(nullptr);
+    const auto queued = look_for_missing_backups(catalog_, drivers_, now_s - delay_s_,
+                                                 fmt::format("backup {}", run.job().id), now_s);
+    return queued ? JobEnd::done() : JobEnd::failed(queued.error());
+}
+
+// ---- a copy
+
+JobEnd Backups::copy(JobRun& run) {
+    const PayloadReader payload(run.job().payload);
+    const auto original = payload.text("original");
+    const auto to = payload.number("to");
+    const auto key = original ? backup_key(*original) : std::nullopt;
+    if (!key || !to) {
+        return JobEnd::failed(
+            {ErrorKind::invalid, fmt::format("job {} names no original", run.job().id)});
+    }
+    const auto target = drivers_.find(*to);
+    if (!target) return JobEnd::failed(target.error());
+    const auto location = catalog_.locate(*original);
+    if (!location) return JobEnd::failed(location.error());
+    if (!location->row || location->is_deleted) return JobEnd::done();
+    const auto backups = catalog_.backups_of(*original);
+    if (!backups) return JobEnd::failed(backups.error());
+    if (has_backup_in(*backups, *to)) return JobEnd::done();
+    if (!run.goes_on()) return JobEnd::interrupted();
+    if (auto copied = copy_one(*location->row, *key, *target); !copied)
+        return JobEnd::failed(std::move(copied.error()));
+    return JobEnd::done();
+}
+
+Result<void> Backups::copy_one(const ObjectRecord& row, const std::string& key,
+                               const DriverSet::Pool& target) {
+    const auto from = drivers_.find(row.pool);
+    if (!from) return std::unexpected(from.error());
+    PutOptions options{.size = row.size, .sha256 = row.sha256};
+    if (!row.content_type.empty()) options.content_type = row.content_type;
+    // An attempt before this one may have come as far.
+    auto info = target.limited->head(key);
+    const bool is_there =
+        info && info->size == row.size && row.sha256 && info->sha256 == row.sha256;
+    if (!info && info.error().kind != ErrorKind::not_found)
+        return std::unexpected(std::move(info.error()));
+    if (!is_there) {
+        info = copy_object(*from->limited, row.key, *target.limited, key, options);
+        if (!info) return std::unexpected(std::move(info.error()));
+    }
+    fault_point("backup.copied");
+    BackupRecord backup{.pool = target.known.id,
+                        .key = key,
+                        .original = row.key,
+                        .size = row.size,
+                        .sha256 = info->sha256 ? info->sha256 : row.sha256,
+                        .store_etag = info->etag,
+                        .version_id = info->version_id,
+                        .added_s = std::time(nullptr)};
+    if (auto noted = catalog_.put_backup(backup); !noted) return noted;
+    fault_point("backup.noted");
+    // Whoever deletes the image has perhaps looked for backups before this one was noted.
+    const auto location = catalog_.locate(row.key);
+    if (!location) return std::unexpected(location.error());
+    if (location->row && !location->is_deleted) return {};
+    if (auto removed = target.limited->remove(key); !removed) return removed;
+    const auto forgotten = catalog_.remove_backup(backup.pool, backup.key);
+    if (!forgotten) return std::unexpected(forgotten.error());
+    return {};
+}
+
+// ---- what they are good for
+
+Result<std::uint64_t> verify_backups(Catalog& catalog, DriverSet& drivers, PoolId target,
+                                     std::size_t sample,
+                                     const std::function<void(const VerifiedBackup&)>& report) {
+    const auto pool = drivers.find(target);
+    if (!pool) return std::unexpected(pool.error());
+    // Each has the same chance, and no more than the sample is held.
+    std::vector<BackupRecord> drawn;
+    std::mt19937_64 random{std::random_device{}()};
+    std::uint64_t seen = 0;
+    std::string after;
+    while (true) {
+        auto page = catalog.list_backups(target, after, kPage);
+        if (!page) return std::unexpected(std::move(page.error()));
+        for (BackupRecord& backup : *page) {
+            ++seen;
+            if (drawn.size() < sample) {
+                drawn.push_back(backup);
+            } else if (const std::uint64_t place = random() % seen; place < sample) {
+                drawn[place] = backup;
+            }
+        }
+        if (page->size() < kPage) break;
+        after = page->back().key;
+    }
+    std::uint64_t bad = 0;
+    for (BackupRecord& backup : drawn) {
+        const auto proved = prove(*pool->driver, backup, backup.sha256);
+        VerifiedBackup verified{.backup = std::move(backup)};
+        if (!proved) verified.problem = proved.error();
+        if (!proved) ++bad;
+        report(verified);
+    }
+    return bad;
+}
+
+Result<PoolId> restore_original(Catalog& catalog, DriverSet& drivers, const std::string& original,
+                                std::optional<PoolId> to, std::int64_t now_s) {
+    const auto backups = catalog.backups_of(original);
+    if (!backups) return std::unexpected(backups.error());
+    if (backups->empty())
+        return fail(ErrorKind::not_found, fmt::format("there is no backup of {}", original));
+    const auto row = catalog.find(original);
+    if (!row) return std::unexpected(row.error());
+    if (!*row && !to)
+        return fail(ErrorKind::invalid, fmt::format("the catalog does not say where {} was; name "
+                                                    "a pool",
+                                                    original));
+    const auto target = drivers.find(to ? *to : (*row)->pool);
+    if (!target) return std::unexpected(target.error());
+    Error last{ErrorKind::corrupt, fmt::format("no backup of {} is good", original)};
+    for (const BackupRecord& backup : *backups) {
+        const auto from = drivers.find(backup.pool);
+        if (!from) {
+            last = from.error();
+            continue;
+        }
+        PutOptions options{.size = backup.size, .sha256 = backup.sha256};
+        if (*row && !(*row)->content_type.empty()) options.content_type = (*row)->content_type;
+        if (*row) options.modified_s = (*row)->modified_s;
+        // Proved before anything that is there is replaced.
+        if (auto proved = prove(*from->driver, backup, backup.sha256); !proved) {
+            last = proved.error();
+            continue;
+        }
+        const auto stored =
+            copy_object(*from->driver, backup.key, *target->driver, original, options);
+        if (!stored) return std::unexpected(stored.error());
+        ObjectRecord restored =
+            object_record(original, target->known.id, *stored, options.content_type, now_s);
+        if (*row) restored.modified_s = (*row)->modified_s;
+        const auto noted = catalog.put_object(restored);
+        if (!noted) return std::unexpected(noted.error());
+        return backup.pool;
+    }
+    return std::unexpected(std::move(last));
+}
+
+}  // namespace tidepool::storage
