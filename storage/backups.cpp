@@ -1,6 +1,7 @@
 #include "storage/backups.h"
 
 #include "conf/fault_point.h"
+#include "storage/image_hold.h"
 #include "storage/job_payload.h"
 #include "storage/streams.h"
 
@@ -22,8 +23,13 @@ bool is_original_of_image(const ObjectRecord& row) {
     return row.role == Role::original && row.image && backup_key(row.key);
 }
 
-bool has_backup_in(const std::vector<BackupRecord>& backups, PoolId target) {
-    return std::ranges::find(backups, target, &BackupRecord::pool) != backups.end();
+// Of what the original is now: it may have been replaced since it was copied.
+bool has_backup_in(const std::vector<BackupRecord>& backups, PoolId target,
+                   const ObjectRecord& original) {
+    return std::ranges::any_of(backups, [&](const BackupRecord& backup) {
+        return backup.pool == target && backup.size == original.size &&
+               (!backup.sha256 || !original.sha256 || backup.sha256 == original.sha256);
+    });
 }
 
 std::vector<PoolId> backup_targets(const DriverSet& drivers) {
@@ -72,12 +78,14 @@ Result<std::vector<BackupState>> look_for_missing_backups(Catalog& catalog,
                                                           const DriverSet& drivers,
                                                           std::int64_t added_before_s,
                                                           const std::optional<std::string>& batch,
-                                                          std::int64_t now_s) {
+                                                          std::int64_t now_s,
+                                                          const std::function<bool()>& goes_on) {
     std::vector<BackupState> states;
     for (const PoolId target : backup_targets(drivers))
         states.push_back({.target = target});
     std::string after;
     while (!states.empty()) {
+        if (goes_on && !goes_on()) return fail(ErrorKind::closed, "stopped before its end");
         const auto page = catalog.list(std::nullopt, "", after, kPage);
         if (!page) return std::unexpected(page.error());
         std::vector<NewJob> jobs;
@@ -87,7 +95,7 @@ Result<std::vector<BackupState>> look_for_missing_backups(Catalog& catalog,
             if (!backups) return std::unexpected(backups.error());
             for (BackupState& state : states) {
                 ++state.originals;
-                if (has_backup_in(*backups, state.target)) continue;
+                if (has_backup_in(*backups, state.target, row)) continue;
                 ++state.missing;
                 state.missing_bytes += row.size;
                 if (batch && row.added_s < added_before_s)
@@ -112,8 +120,11 @@ NewJob backup_scan_job() {
 JobEnd Backups::scan(JobRun& run) {
     const std::int64_t now_s = std::time(nullptr);
     const auto queued = look_for_missing_backups(catalog_, drivers_, now_s - delay_s_,
-                                                 fmt::format("backup {}", run.job().id), now_s);
-    return queued ? JobEnd::done() : JobEnd::failed(queued.error());
+                                                 fmt::format("backup {}", run.job().id), now_s,
+                                                 [&run] { return run.goes_on(); });
+    if (queued) return JobEnd::done();
+    if (queued.error().kind == ErrorKind::closed) return JobEnd::interrupted();
+    return JobEnd::failed(queued.error());
 }
 
 // ---- a copy
@@ -131,10 +142,15 @@ JobEnd Backups::copy(JobRun& run) {
     if (!target) return JobEnd::failed(target.error());
     const auto location = catalog_.locate(*original);
     if (!location) return JobEnd::failed(location.error());
-    if (!location->row || location->is_deleted) return JobEnd::done();
     const auto backups = catalog_.backups_of(*original);
     if (!backups) return JobEnd::failed(backups.error());
-    if (has_backup_in(*backups, *to)) return JobEnd::done();
+    if (!location->row || location->is_deleted) {
+        // An attempt before this one may have copied it and not come to writing that down.
+        if (run.job().attempts == 1 || !backups->empty()) return JobEnd::done();
+        const auto removed = target->limited->remove(*key);
+        return removed ? JobEnd::done() : JobEnd::failed(removed.error());
+    }
+    if (has_backup_in(*backups, *to, *location->row)) return JobEnd::done();
     if (!run.goes_on()) return JobEnd::interrupted();
     if (auto copied = copy_one(*location->row, *key, *target); !copied)
         return JobEnd::failed(std::move(copied.error()));
@@ -221,14 +237,27 @@ Result<PoolId> restore_original(Catalog& catalog, DriverSet& drivers, const std:
     if (!backups) return std::unexpected(backups.error());
     if (backups->empty())
         return fail(ErrorKind::not_found, fmt::format("there is no backup of {}", original));
-    const auto row = catalog.find(original);
-    if (!row) return std::unexpected(row.error());
-    if (!*row && !to)
+    const auto location = catalog.locate(original);
+    if (!location) return std::unexpected(location.error());
+    const std::optional<ObjectRecord>& row = location->row;
+    if (location->is_deleted)
+        return fail(ErrorKind::not_found, fmt::format("the image of {} was deleted", original));
+    if (!row && !to)
         return fail(ErrorKind::invalid, fmt::format("the catalog does not say where {} was; name "
                                                     "a pool",
                                                     original));
-    const auto target = drivers.find(to ? *to : (*row)->pool);
+    const auto target = drivers.find(row ? row->pool : *to);
     if (!target) return std::unexpected(target.error());
+    if (row && to && *to != row->pool) {
+        return fail(ErrorKind::invalid, fmt::format("{} is of pool {}, so it is restored there; "
+                                                    "move it afterwards",
+                                                    original, target->driver->pool()));
+    }
+    // So that no move changes its home meanwhile, or cleans up behind itself.
+    const auto hold = ImageHold::take(catalog, target->known,
+                                      row ? *row : object_record(original, target->known.id), 0);
+    if (!hold) return std::unexpected(hold.error());
+    if (!*hold) return fail(ErrorKind::busy, fmt::format("{} is being moved; try again", original));
     Error last{ErrorKind::corrupt, fmt::format("no backup of {} is good", original)};
     for (const BackupRecord& backup : *backups) {
         const auto from = drivers.find(backup.pool);
@@ -237,8 +266,8 @@ Result<PoolId> restore_original(Catalog& catalog, DriverSet& drivers, const std:
             continue;
         }
         PutOptions options{.size = backup.size, .sha256 = backup.sha256};
-        if (*row && !(*row)->content_type.empty()) options.content_type = (*row)->content_type;
-        if (*row) options.modified_s = (*row)->modified_s;
+        if (row && !row->content_type.empty()) options.content_type = row->content_type;
+        if (row) options.modified_s = row->modified_s;
         // Proved before anything that is there is replaced.
         if (auto proved = prove(*from->driver, backup, backup.sha256); !proved) {
             last = proved.error();
@@ -249,7 +278,7 @@ Result<PoolId> restore_original(Catalog& catalog, DriverSet& drivers, const std:
         if (!stored) return std::unexpected(stored.error());
         ObjectRecord restored =
             object_record(original, target->known.id, *stored, options.content_type, now_s);
-        if (*row) restored.modified_s = (*row)->modified_s;
+        if (row) restored.modified_s = row->modified_s;
         const auto noted = catalog.put_object(restored);
         if (!noted) return std::unexpected(noted.error());
         return backup.pool;

@@ -30,11 +30,11 @@ struct BackupState {
 // Counts what each backup pool lacks, and with `batch` queues a job for each original that was
 // there before `added_before_s`. Reads every row; with `batch` nothing only counts. Which
 // originals: those of images, in whatever pool they are.
-Result<std::vector<BackupState>> look_for_missing_backups(Catalog& catalog,
-                                                          const DriverSet& drivers,
-                                                          std::int64_t added_before_s,
-                                                          const std::optional<std::string>& batch,
-                                                          std::int64_t now_s);
+// `goes_on`, if any, is asked now and then; closed where it says no.
+Result<std::vector<BackupState>> look_for_missing_backups(
+    Catalog& catalog, const DriverSet& drivers, std::int64_t added_before_s,
+    const std::optional<std::string>& batch, std::int64_t now_s,
+    const std::function<bool()>& goes_on = {});
 
 // A backup that was read back.
 struct VerifiedBackup {
@@ -46,9 +46,10 @@ Result<std::uint64_t> verify_backups(Catalog& catalog, DriverSet& drivers, PoolI
                                      std::size_t sample,
                                      const std::function<void(const VerifiedBackup&)>& report);
 
-// Copies an original back from a backup that is proved by it, into the pool that its row names, or
-// `to`, whatever is there now. not_found where no backup has it, corrupt where none of them is
-// good; then nothing was changed. Gives the pool of the backup that was used.
+// Copies an original back from a backup that is proved by it, into the pool that its row names,
+// whatever is there now; one without a row into `to`. not_found where no backup has it or its image
+// was deleted, corrupt where none of them is good, busy while it is being moved; then nothing was
+// changed. Gives the pool of the backup that was used.
 Result<PoolId> restore_original(Catalog& catalog, DriverSet& drivers, const std::string& original,
                                 std::optional<PoolId> to, std::int64_t now_s);
 

@@ -51,6 +51,7 @@ void JobRunner::handle(const std::string& type, Handler handler) {
 }
 
 void JobRunner::start() {
+    house_keeping();  // what the dead have left is due by the time that anybody asks
     threads_.emplace_back([this] { dispatch(); });
     pthread_setname_np(threads_.back().native_handle(), "jobs");
     for (unsigned i = 0; i < options_.threads; ++i) {
@@ -76,8 +77,16 @@ void JobRunner::stop() {
     for (std::thread& thread : threads_)
         thread.join();
     threads_.clear();
-    if (const auto dropped = catalog_.drop_leases(owner_, std::time(nullptr)); !dropped)
-        conf::log_warn("leases not dropped reason=\"{}\"", dropped.error().text);
+    // Those that waited for a thread were never begun.
+    for (const Active& active : active_) {
+        const JobRecord& job = active.run->job();
+        const auto given_back =
+            catalog_.put_off_job(job.id, job.lease_owner, std::time(nullptr), false);
+        if (!given_back)
+            conf::log_warn("job not given back id={} reason=\"{}\"", job.id,
+                           given_back.error().text);
+    }
+    active_.clear();
 }
 
 void JobRunner::look() {
@@ -133,8 +142,8 @@ void JobRunner::dispatch() {
             renew_all();
             next_renewal = Clock::now() + renewal;
         }
-        if (is_due && has_room) {
-            take();
+        if (is_due) {
+            if (has_room) take();  // else when a job has ended
             next_look = Clock::now() + look;
         }
         lock.lock();
@@ -191,7 +200,10 @@ void JobRunner::take() {
     }
     const auto wanted = wants(*lanes, now_s);
     if (wanted.empty()) return;
-    auto jobs = catalog_.take_jobs(wanted, owner_, now_s, options_.lease_s);
+    // By a name of this taking alone: one that is taken away from us and comes back to us is
+    // another lease.
+    const std::string owner = fmt::format("{}.{}", owner_, ++takes_);
+    auto jobs = catalog_.take_jobs(wanted, owner, now_s, options_.lease_s);
     if (!jobs) {
         conf::log_warn("no job taken reason=\"{}\"", jobs.error().text);
         return;
@@ -222,7 +234,8 @@ bool JobRunner::renew_all() {
             progress = run->progress_.value_or(run->job().progress);
         }
         const std::int64_t until_s = std::time(nullptr) + options_.lease_s;
-        const auto renewed = catalog_.renew_job(run->job().id, owner_, until_s, progress);
+        const auto renewed =
+            catalog_.renew_job(run->job().id, run->job().lease_owner, until_s, progress);
         if (renewed && *renewed) {
             run->lease_until_s_ = until_s;
             continue;
@@ -238,7 +251,7 @@ void JobRunner::house_keeping() {
     const std::int64_t now_s = std::time(nullptr);
     if (const auto owners = catalog_.lease_owners()) {
         for (const std::string& owner : *owners) {
-            if (owner == owner_ || !has_ended(owner)) continue;
+            if (!has_ended(owner)) continue;
             const auto dropped = catalog_.drop_leases(owner, now_s);
             if (dropped && *dropped > 0)
                 conf::log_info("jobs of a process that ended are taken over count={}", *dropped);
@@ -248,7 +261,6 @@ void JobRunner::house_keeping() {
         if (const auto forgotten = catalog_.forget_jobs(now_s - options_.keep_s); !forgotten)
             conf::log_warn("old jobs not forgotten reason=\"{}\"", forgotten.error().text);
     }
-    if (options_.tick) options_.tick();
 }
 
 // ---- the threads that work
@@ -282,7 +294,7 @@ void JobRunner::work() {
 }
 
 void JobRunner::run_one(const std::shared_ptr<JobRun>& run) {
-    if (!run->goes_on()) return;  // waited for too long, or is to end
+    if (!run->goes_on()) return end(*run, JobEnd::put_off(0));  // waited for too long, or is to end
     const auto handler = handlers_.find(type_of(run->job().lane));
     end(*run, handler->second(*run));
 }
@@ -295,17 +307,17 @@ void JobRunner::end(JobRun& run, const JobEnd& end) {
         case JobEnd::Kind::finished:
             break;
         case JobEnd::Kind::done:
-            ended = catalog_.finish_job(job.id, owner_, now_s);
+            ended = catalog_.finish_job(job.id, job.lease_owner, now_s);
             break;
         case JobEnd::Kind::put_off:
-            ended = catalog_.put_off_job(job.id, owner_, now_s + end.seconds, false);
+            ended = catalog_.put_off_job(job.id, job.lease_owner, now_s + end.seconds, false);
             break;
         case JobEnd::Kind::interrupted:
-            ended = catalog_.put_off_job(job.id, owner_, now_s, true);
+            ended = catalog_.put_off_job(job.id, job.lease_owner, now_s, true);
             break;
         case JobEnd::Kind::failed: {
             const auto retry_s = next_attempt_s(*end.error, job.attempts, now_s, random_part());
-            ended = catalog_.fail_job(job.id, owner_,
+            ended = catalog_.fail_job(job.id, job.lease_owner,
                                       {.error_class = std::string(name_of(end.error->kind)),
                                        .text = end.error->text,
                                        .retry_at_s = retry_s},

@@ -81,7 +81,6 @@ class JobRunner {
         std::int64_t look_ms = 1'000;  // how often it looks for what others have queued
         std::int64_t keep_s = 0;       // finished jobs are forgotten after this; 0 = never
         Room room{};                   // none: as many as there are threads
-        std::function<void()> tick{};  // called every ten seconds or so
     };
 
     // The catalog outlives it.
@@ -138,7 +137,8 @@ class JobRunner {
     bool stopping_ = false;
     bool look_now_ = true;
     std::list<Active> active_;
-    std::size_t turn_ = 0;  // which lane is asked first
+    std::size_t turn_ = 0;     // which lane is asked first
+    std::uint64_t takes_ = 0;  // of the dispatcher
     Counters counters_;
     std::vector<std::thread> threads_;
 };

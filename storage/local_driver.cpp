@@ -493,7 +493,8 @@ Result<Strays> LocalDriver::sweep_strays(std::int64_t before_s, bool only_count)
     const auto visit = [&](int folder, const std::string&, const std::string& name) {
         struct stat status{};
         const bool is_stray = fstatat(folder, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 &&
-                              S_ISREG(status.st_mode) && status.st_mtim.tv_sec <= before_s;
+                              S_ISREG(status.st_mode) && status.st_mtim.tv_sec <= before_s &&
+                              status.st_ctim.tv_sec <= before_s;  // a put sets the other one
         if (is_stray && (only_count || unlinkat(folder, name.c_str(), 0) == 0))
             ++strays.temporaries;
         return true;

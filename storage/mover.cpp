@@ -52,6 +52,11 @@ NewJob clean_job(PoolId pool, const std::string& name, const std::vector<Leftove
             .lane = fmt::format("clean {}", pool)};
 }
 
+bool takes_images(const KnownPool& pool) {
+    return pool.settings.is_active && pool.state == PoolRecord::State::active &&
+           !pool.settings.is_backup_target;
+}
+
 bool is_bucket(const DriverSet::Pool& pool) {
     return pool.known.settings.storage_type == conf::PoolSettings::Type::s3;
 }
@@ -163,11 +168,12 @@ JobEnd Mover::move(JobRun& run) {
     if (!target) return JobEnd::failed(target.error());
     const auto to = drivers_.find(target->to);
     if (!to) return JobEnd::failed(about(*target, to.error()));
-    if (!to->known.settings.is_active || to->known.state != PoolRecord::State::active) {
-        return JobEnd::failed(
-            about(*target, {ErrorKind::misconfigured,
-                            fmt::format("pool {} takes nothing: it is disabled or being drained",
-                                        to->known.settings.name)}));
+    if (!takes_images(to->known)) {
+        return JobEnd::failed(about(
+            *target, {ErrorKind::misconfigured,
+                      fmt::format("pool {} takes no images: it is disabled, being drained, or "
+                                  "for backups",
+                                  to->known.settings.name)}));
     }
     // What an earlier move left there is to be removed: not while it comes back.
     const std::string clean = clean_key(target->to, name_of(*target));
@@ -182,7 +188,8 @@ JobEnd Mover::move(JobRun& run) {
     for (int round = 0; round < kMostRounds; ++round) {
         auto end = move_rows(run, *target, *to, had_copies || round > 0);
         if (end) return std::move(*end);
-        if (end.error().kind == ErrorKind::conflict) continue;
+        // That of the catalog; a pool's is what it says.
+        if (end.error().kind == ErrorKind::conflict && !end.error().store) continue;
         // No later attempt will need what was copied.
         if (!end.error().may_retry() && end.error().kind != ErrorKind::capped) {
             const auto rows = rows_of(*target);
@@ -261,7 +268,7 @@ Result<JobEnd> Mover::move_rows(JobRun& run, const MoveTarget& target, const Dri
     Relocation relocation{.objects = {}, .to = target.to, .image = target.image};
     std::map<PoolId, std::vector<Leftover>> left;
     for (const ObjectRecord& row : *rows) {
-        if (!run.goes_on()) return JobEnd::interrupted();
+        if (!run.goes_on()) return give_up(run, target, to, relocation.objects);
         std::string stamp;
         auto moved = copy(row, to, had_copies, stamp);
         if (!moved) return std::unexpected(std::move(moved.error()));
@@ -279,7 +286,7 @@ Result<JobEnd> Mover::move_rows(JobRun& run, const MoveTarget& target, const Dri
         relocation.then.push_back(
             clean_job(pool, name_of(target), leftovers, relocation.now_s + rules_.grace_s));
     relocation.by = run.lease();
-    if (!run.goes_on()) return JobEnd::interrupted();
+    if (!run.goes_on()) return give_up(run, target, to, relocation.objects);
     fault_point("move.proved");
     if (auto done = catalog_.relocate(relocation); !done)
         return std::unexpected(std::move(done.error()));
@@ -291,6 +298,26 @@ Result<JobEnd> Mover::move_rows(JobRun& run, const MoveTarget& target, const Dri
         rules_.moved(keys);
     }
     return JobEnd::finished();
+}
+
+// It is somebody else's by now, who finds what was copied. But where it was cancelled nobody will:
+// whoever did that looked for copies before the last of them was there.
+Result<JobEnd> Mover::give_up(const JobRun& run, const MoveTarget& target,
+                              const DriverSet::Pool& to, const std::vector<ObjectRecord>& copied) {
+    const auto job = catalog_.find_job(run.job().id);
+    if (!job) return std::unexpected(job.error());
+    if (!*job || (*job)->state != JobRecord::State::cancelled) return JobEnd::interrupted();
+    const auto open = catalog_.find_open_job(move_key(name_of(target)));
+    if (!open) return std::unexpected(open.error());
+    if (*open) return JobEnd::interrupted();
+    for (const ObjectRecord& object : copied) {
+        const auto row = catalog_.find(object.key);
+        if (!row) return std::unexpected(row.error());
+        if (*row && (*row)->pool == target.to) continue;
+        if (auto removed = to.limited->remove(object.key); !removed)
+            return std::unexpected(std::move(removed.error()));
+    }
+    return JobEnd::interrupted();
 }
 
 // Of an image that is deleted: whoever deletes it waits for that, and removes what the rows name.
@@ -388,6 +415,15 @@ JobEnd Mover::clean(JobRun& run) {
     }
     const auto pool = drivers_.find(*id);
     if (!pool) return JobEnd::failed(pool.error());
+    // One that was queued anew may come while a move brings the image back.
+    const std::string& key = run.job().dedup_key;
+    const std::size_t prefix = std::min(clean_key(*id, "").size(), key.size());
+    const auto move = catalog_.find_open_job(move_key(key.substr(prefix)));
+    if (!move) return JobEnd::failed(move.error());
+    if (*move && (*move)->state == JobRecord::State::running) {
+        const auto target = target_of(**move);
+        if (target && target->to == *id) return JobEnd::put_off(kCleanWaitS);
+    }
     for (std::size_t i = 0; i < keys.size(); ++i) {
         if (!run.goes_on()) return JobEnd::interrupted();
         auto removed = remove_leftover(*pool, keys[i], stamps[i]);
@@ -395,6 +431,22 @@ JobEnd Mover::clean(JobRun& run) {
         fault_point("clean.removed");
     }
     return JobEnd::done();
+}
+
+// Invariant 1: not before the object is seen where the catalog says that it is, whatever may have
+// happened since it was copied there.
+Result<void> Mover::require_home(const ObjectRecord& row) {
+    const auto home = drivers_.find(row.pool);
+    if (!home) return std::unexpected(home.error());
+    const auto info = home->limited->head(row.key);
+    if (!info && info.error().kind != ErrorKind::not_found) return std::unexpected(info.error());
+    const bool is_good = info && info->size == row.size &&
+                         (!row.sha256 || !info->sha256 || row.sha256 == info->sha256);
+    if (is_good) return {};
+    return fail(ErrorKind::corrupt,
+                fmt::format("{} is not in pool {}, where the catalog says that it is, so no other "
+                            "copy is removed; reconcile that pool",
+                            row.key, home->driver->pool()));
 }
 
 Result<void> Mover::remove_leftover(const DriverSet::Pool& pool, const std::string& key,
@@ -411,6 +463,9 @@ Result<void> Mover::remove_leftover(const DriverSet::Pool& pool, const std::stri
                            pool.driver->pool(), key);
             return {};
         }
+    }
+    if (*row) {
+        if (auto home = require_home(**row); !home) return home;
     }
     return pool.limited->remove(key);
 }

@@ -66,6 +66,9 @@ class Mover {
     Result<void> adopt_variants(const ObjectRecord& original);
     Result<JobEnd> move_rows(JobRun& run, const MoveTarget& target, const DriverSet::Pool& to,
                              bool had_copies);
+    Result<JobEnd> give_up(const JobRun& run, const MoveTarget& target, const DriverSet::Pool& to,
+                           const std::vector<ObjectRecord>& copied);
+    Result<void> require_home(const ObjectRecord& row);
     Result<JobEnd> take_back(const MoveTarget& target, const DriverSet::Pool& to,
                              const std::vector<ObjectRecord>& rows, bool had_copies);
     Result<ObjectRecord> copy(const ObjectRecord& row, const DriverSet::Pool& to, bool may_be_there,

@@ -152,6 +152,10 @@ Result<std::optional<RepairEnd>> Repairer::find_in_other_pool(const ObjectRecord
         if (!may_have_it) continue;
         const auto pool = drivers_.find(known.id);
         if (!pool) continue;
+        // What a move left there is not to be cleaned up while it becomes the image's home.
+        const auto hold = ImageHold::take(catalog_, known, row, 0);
+        if (!hold) return std::unexpected(hold.error());
+        if (!*hold) continue;
         const auto info = look(*pool->limited, row.key);
         if (!info) return std::unexpected(info.error());
         if (!*info || !is_that_of(row, **info)) continue;

@@ -148,9 +148,9 @@ class Planner {
                       .calls = {}};
         const auto objects = static_cast<std::int64_t>(what.size.objects);
         if (to.is_bucket) {
-            // Stored, and then asked for what is there.
+            // Stored, asked for what is there, and asked again before the source's copy is removed.
             move.calls.class_a += static_cast<std::int64_t>(what.size.uploads);
-            move.calls.class_b += objects;
+            move.calls.class_b += 2 * objects;
             stored_bytes_ += static_cast<double>(what.size.bytes);
         }
         if (from.is_bucket) {

@@ -1,5 +1,7 @@
 #include "proxy/api/metrics.h"
 
+#include "storage/job_control.h"
+
 #include <array>
 #include <chrono>
 #include <ctime>
@@ -255,6 +257,30 @@ void add_stores(Gatherer& out, const MetricSources& sources) {
     }
 }
 
+void add_jobs(Gatherer& out, const MetricSources& sources) {
+    if (sources.jobs == nullptr) return;
+    const storage::JobRunner::Counters counters = sources.jobs->counters();
+    out.counter("tidepool_jobs_done_total", "Background jobs that this process has done.",
+                static_cast<double>(counters.done));
+    out.counter("tidepool_jobs_failed_attempts_total", "Attempts that failed.",
+                static_cast<double>(counters.failed));
+    out.gauge("tidepool_jobs_running", "Background jobs that this process is at.",
+              static_cast<double>(counters.running));
+    const serve::JobChores::State state = sources.jobs->state();
+    out.family("tidepool_jobs", "Background jobs in the catalog, by type and state.",
+               MetricType::Gauge);
+    for (const storage::JobCount& each : state.jobs) {
+        out.value(static_cast<double>(each.count),
+                  {{"type", each.type}, {"state", std::string(storage::name_of(each.state))}});
+    }
+    if (state.drift_bytes) {
+        out.gauge(
+            "tidepool_accounts_drift_bytes",
+            "By how much the accounts of the pools differ from their rows; 0 where all is well.",
+            static_cast<double>(*state.drift_bytes));
+    }
+}
+
 void add_tiering(Gatherer& out, const MetricSources& sources) {
     if (sources.views != nullptr) {
         out.counter("tidepool_views_total", "Views of images that were counted.",
@@ -414,6 +440,7 @@ std::string gather_metrics(const MetricSources& sources) {
     add_authorizations(out, sources);
     add_stores(out, sources);
     add_variants(out, sources);
+    add_jobs(out, sources);
     add_tiering(out, sources);
     add_background(out, sources);
     return out.text();

@@ -5,6 +5,7 @@
 #include "proxy/loop/loop.h"
 #include "proxy/serve/access_log.h"
 #include "proxy/serve/file_finder.h"
+#include "proxy/serve/job_work.h"
 #include "proxy/serve/tier_work.h"
 #include "proxy/serve/variant_maker.h"
 #include "proxy/serve/view_counter.h"
@@ -23,6 +24,7 @@ struct MetricSources {
     const serve::AccessLog* access_log = nullptr;   // may be null
     const serve::VariantMaker* variants = nullptr;  // may be null
     const serve::ViewCounter* views = nullptr;      // may be null
+    const serve::JobWork* jobs = nullptr;           // may be null
     const serve::TierWork* tiering = nullptr;       // may be null
     std::string version;
 };

@@ -94,6 +94,7 @@ Instance::Instance(const conf::Settings& settings, OpenedStores stores,
     }
     make_jobs(settings);
     make_tiering(settings);
+    sources.jobs = jobs_.get();
     sources.views = views_.get();
     sources.tiering = tiering_.get();
     admin_handler_ = std::make_unique<api::AdminHandler>(
@@ -223,7 +224,7 @@ void Instance::start(const std::vector<ListenSocket>& open,
         for (const int fd : socket.fds)
             admin_->listen_on(fd);
     }
-    if (jobs_) jobs_->start();
+    if (jobs_) jobs_->start_all();
     if (tiering_) tiering_->start();
     if (views_) views_->start(*stores_->catalog());
     running_ = static_cast<unsigned>(loops_.size());

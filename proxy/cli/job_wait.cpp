@@ -45,12 +45,18 @@ std::unique_ptr<storage::Shelf> open_shelf(const Workspace& workspace) {
     return nullptr;
 }
 
-Result<std::map<State, std::uint64_t>> count(Workspace& workspace, const std::string& batch) {
+Result<std::map<State, std::uint64_t>> count(Workspace& workspace, const std::string& batch,
+                                             const std::vector<storage::JobId>& more) {
     const auto counts = workspace.catalog().count_jobs(batch);
     if (!counts) return std::unexpected(counts.error());
     std::map<State, std::uint64_t> by_state;
     for (const storage::JobCount& each : *counts)
         by_state[each.state] += each.count;
+    for (const storage::JobId id : more) {
+        const auto job = workspace.catalog().find_job(id);
+        if (!job) return std::unexpected(job.error());
+        if (*job && (*job)->batch != batch) ++by_state[(*job)->state];
+    }
     return by_state;
 }
 
@@ -65,7 +71,8 @@ void print_failures(Workspace& workspace, const std::string& batch) {
 
 }  // namespace
 
-int wait_for_batch(Workspace& workspace, const std::string& batch, const char* what, bool json) {
+int wait_for_batch(Workspace& workspace, const std::string& batch, const char* what, bool json,
+                   const std::vector<storage::JobId>& more) {
     const auto shelf = open_shelf(workspace);
     serve::JobWork work(working_settings(workspace), workspace.catalog(), workspace.drivers(),
                         shelf.get(), {});
@@ -74,7 +81,7 @@ int wait_for_batch(Workspace& workspace, const std::string& batch, const char* w
     {
         Progress progress(what);
         while (true) {
-            auto counted = count(workspace, batch);
+            auto counted = count(workspace, batch, more);
             if (!counted) return failed(counted.error(), json);
             counts = std::move(*counted);
             std::uint64_t all = 0;

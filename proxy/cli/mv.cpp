@@ -88,7 +88,7 @@ Result<void> require_same_target(Workspace& workspace, storage::JobId id,
 }
 
 Result<MovePlan> queue_named(Workspace& workspace, const MvArguments& arguments, storage::PoolId to,
-                             const std::string& batch) {
+                             const std::string& batch, std::vector<storage::JobId>& queued) {
     MovePlan plan;
     std::vector<storage::NewJob> jobs;
     std::vector<MoveTarget> targets;
@@ -102,6 +102,7 @@ Result<MovePlan> queue_named(Workspace& workspace, const MvArguments& arguments,
     if (arguments.dry_run) return plan;
     const auto ids = workspace.catalog().queue_jobs(jobs, now_s());
     if (!ids) return std::unexpected(ids.error());
+    queued = *ids;
     for (std::size_t i = 0; i < targets.size(); ++i) {
         if (auto same = require_same_target(workspace, (*ids)[i], targets[i]); !same)
             return std::unexpected(std::move(same.error()));
@@ -140,8 +141,10 @@ int mv(const MvArguments& arguments) {
     const auto to = workspace->find_pool(arguments.to);
     if (!to) return failed(to.error(), arguments.json) + 1;
     const std::string batch = fmt::format("mv {}", conf::random_name());
-    const auto plan = arguments.pool.empty() ? queue_named(*workspace, arguments, (*to)->id, batch)
-                                             : queue_pool(*workspace, arguments, (*to)->id, batch);
+    std::vector<storage::JobId> queued;
+    const auto plan = arguments.pool.empty()
+                          ? queue_named(*workspace, arguments, (*to)->id, batch, queued)
+                          : queue_pool(*workspace, arguments, (*to)->id, batch);
     if (!plan)
         return failed(plan.error(), arguments.json) + (plan.error().kind == ErrorKind::invalid);
     if (arguments.dry_run) {
@@ -165,7 +168,7 @@ int mv(const MvArguments& arguments) {
         }
         return 0;
     }
-    return wait_for_batch(*workspace, batch, "move", arguments.json);
+    return wait_for_batch(*workspace, batch, "move", arguments.json, queued);
 }
 
 }  // namespace

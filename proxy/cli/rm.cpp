@@ -83,11 +83,13 @@ int remove_images(Workspace& workspace, const RmArguments& arguments,
                   const std::vector<storage::Uuid>& images) {
     if (!arguments.yes) return show_images(workspace, arguments, images);
     const std::string batch = fmt::format("rm {}", conf::random_name());
+    std::vector<storage::JobId> jobs;
     for (const storage::Uuid& image : images) {
         const auto queued = storage::delete_image(workspace.catalog(), image, batch, now_s());
         if (!queued) return failed(queued.error(), arguments.json);
+        jobs.push_back(*queued);
     }
-    return wait_for_batch(workspace, batch, "delete", arguments.json);
+    return wait_for_batch(workspace, batch, "delete", arguments.json, jobs);
 }
 
 int rm(const RmArguments& arguments) {

@@ -201,6 +201,22 @@ loop::Task<FileFinder::Found> FileFinder::find_anew(loop::Loop& loop, std::strin
     co_return found;
 }
 
+loop::Task<std::optional<FileFinder::Found>> FileFinder::find_moved(loop::Loop& loop,
+                                                                    const RemoteObject& object) {
+    changed(object.key);
+    Found found = co_await find(loop, object.key);
+    const auto is_same = [&object](const Found& seen) {
+        return seen.file && seen.file->remote && seen.file->remote->same_content(object);
+    };
+    // It may have joined a look that began before.
+    if (!found.error && (!found.file || is_same(found))) {
+        changed(object.key);
+        found = co_await find(loop, object.key);
+    }
+    if (is_same(found)) co_return std::nullopt;
+    co_return std::move(found);
+}
+
 void FileFinder::land(const std::string& key, const std::shared_ptr<Flight>& flight,
                       const Found& found) {
     {
@@ -230,8 +246,23 @@ loop::Task<FileFinder::Found> FileFinder::look(loop::Loop& loop, const std::stri
     }
     // Of a bucket's object nothing can have changed but where its bytes are.
     if (is_current && known->remote && is_best(*known)) co_return Found{known, std::nullopt};
-    std::optional<storage::ObjectRecord> row;
-    if (storage::Catalog* catalog = stores_.catalog()) {
+    Found found = co_await look_by_catalog(loop, key, known);
+    co_return found;
+}
+
+// Asks the catalog, then the pool that it names, and again where there is nothing: it may have
+// moved between the two questions.
+loop::Task<FileFinder::Found> FileFinder::look_by_catalog(loop::Loop& loop, const std::string& key,
+                                                          const Known& known) {
+    storage::Catalog* const catalog = stores_.catalog();
+    if (catalog == nullptr) {
+        Found found =
+            co_await look_on_disks(loop, key, known, std::nullopt, stores_.catalog_state());
+        co_return found;
+    }
+    std::optional<storage::PoolId> looked_in;
+    while (true) {
+        const std::uint64_t catalog_state = stores_.catalog_state();
         auto asked = co_await loop::offload(loop, stores_.catalog_workers(), loop::Lane::quick,
                                             [&] { return catalog->locate(key); });
         if (!asked) {
@@ -242,23 +273,26 @@ loop::Task<FileFinder::Found> FileFinder::look(loop::Loop& loop, const std::stri
             co_return found;
         }
         if (asked->is_deleted) co_return Found{deleted_file(catalog_state), std::nullopt};
-        row = std::move(asked->row);
-    }
-    if (row) {
-        if (auto pool = stores_.remote(row->pool)) {
-            if (is_missing(key, loop.now_ms())) co_return Found{};
-            Found found =
-                co_await look_on_shelf(loop, key, known, *row, std::move(pool), catalog_state);
-            co_return found;
+        const std::optional<storage::ObjectRecord>& row = asked->row;
+        if (row) {
+            if (auto pool = stores_.remote(row->pool)) {
+                if (is_missing(key, loop.now_ms())) co_return Found{};
+                Found found =
+                    co_await look_on_shelf(loop, key, known, *row, std::move(pool), catalog_state);
+                co_return found;
+            }
         }
+        Found found = co_await look_on_disks(loop, key, known, row, catalog_state);
+        if (!row || found.file || found.error) co_return found;
+        // It is somewhere, but not where we may look now: nobody may be told that it is not.
+        if (!is_looked_at(row->pool)) {
+            co_return Found{nullptr, Error{ErrorKind::misconfigured,
+                                           "it is in a pool that is not active or not in the "
+                                           "configuration"}};
+        }
+        if (looked_in == row->pool) co_return found;  // twice, with nothing changed in between
+        looked_in = row->pool;
     }
-    Found found = co_await look_on_disks(loop, key, known, row, catalog_state);
-    // It is somewhere, but not where we may look now: nobody may be told that it is not.
-    if (row && !found.file && !found.error && !is_looked_at(row->pool)) {
-        found.error = Error{ErrorKind::misconfigured,
-                            "it is in a pool that is not active or not in the configuration"};
-    }
-    co_return found;
 }
 
 bool FileFinder::is_looked_at(storage::PoolId pool) const {

@@ -64,6 +64,10 @@ class FileFinder {
     // call says that it is absent.
     loop::Task<Found> find_anew(loop::Loop& loop, std::string key);
 
+    // A bucket has said that it does not have this object: where it is by now, or that this could
+    // not be found out. Nothing: the catalog still says that it is there.
+    loop::Task<std::optional<Found>> find_moved(loop::Loop& loop, const RemoteObject& object);
+
     // A bucket has said that it has no object of this key, whatever the catalog says: for
     // cache.freshness it is not asked again.
     void missing_in_bucket(const std::string& key, std::uint64_t now_ms);
@@ -120,6 +124,7 @@ class FileFinder {
     using Known = std::shared_ptr<const CachedFile>;
 
     loop::Task<Found> look(loop::Loop& loop, const std::string& key, const Known& known);
+    loop::Task<Found> look_by_catalog(loop::Loop& loop, const std::string& key, const Known& known);
     loop::Task<Found> look_on_disks(loop::Loop& loop, const std::string& key, const Known& known,
                                     const std::optional<storage::ObjectRecord>& row,
                                     std::uint64_t catalog_state);

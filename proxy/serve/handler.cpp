@@ -227,9 +227,11 @@ loop::Task<http::Response> FileHandler::respond_remote(const http::RequestHead& 
         auto body = co_await origin_.open({loop_, fetcher_}, file->remote, stretch, cdn_loop);
         if (!body) {
             if (body.error().kind == ErrorKind::not_found) {
-                if (auto moved = co_await find_moved(key, *file->remote)) {
+                auto moved = co_await finder_.find_moved(loop_, *file->remote);
+                if (moved && moved->error) co_return failed(head, key, *moved->error);
+                if (moved && moved->file) {
                     http::Response response =
-                        co_await respond_file(head, std::move(key), std::move(moved), false);
+                        co_await respond_file(head, std::move(key), std::move(moved->file), false);
                     co_return response;
                 }
                 finder_.stores().report_inconsistency(key, file->remote->pool->settings.name,
@@ -242,17 +244,6 @@ loop::Task<http::Response> FileHandler::respond_remote(const http::RequestHead& 
         bodies.push_back(std::move(*body));
     }
     co_return present(head, choice, std::move(file), false, bodies);
-}
-
-// What a bucket does not have may have left it since it was found there; null where the catalog
-// still says that it has it.
-loop::Task<std::shared_ptr<const CachedFile>> FileHandler::find_moved(const std::string& key,
-                                                                      const RemoteObject& object) {
-    finder_.changed(key);
-    const FileFinder::Found found = co_await finder_.find_anew(loop_, key);
-    if (!found.file) co_return nullptr;
-    if (found.file->remote && found.file->remote->pool == object.pool) co_return nullptr;
-    co_return found.file;
 }
 
 // Our own name in CDN-Loop: the request was here before, and would come again (RFC 8586). A list

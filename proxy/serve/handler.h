@@ -86,8 +86,6 @@ class FileHandler final : public http::Handler {
     loop::Task<http::Response> respond_remote(const http::RequestHead& head, std::string key,
                                               std::shared_ptr<const CachedFile> file,
                                               const Choice& choice);
-    loop::Task<std::shared_ptr<const CachedFile>> find_moved(const std::string& key,
-                                                             const RemoteObject& object);
     bool is_made_on_demand(const Wanted& wanted) const {
         return variants_ != nullptr && (wanted.is_signed || variants_->is_ordered(wanted.key));
     }

@@ -1,6 +1,5 @@
 #include "proxy/serve/job_work.h"
 
-#include "conf/log.h"
 #include "proxy/serve/cache_policy.h"
 #include "proxy/serve/remote_pool.h"
 #include "storage/image_key.h"
@@ -9,7 +8,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <ctime>
 #include <memory>
 #include <utility>
 
@@ -82,26 +80,12 @@ storage::RepairRules repair_rules(const conf::Settings& settings, const JobWork:
 }
 
 storage::JobRunner::Options runner_options(const conf::Settings& settings,
-                                           storage::Catalog& catalog, storage::DriverSet& drivers) {
+                                           storage::DriverSet& drivers) {
     storage::JobRunner::Options options;
     options.threads = settings.jobs.threads;
     options.keep_s = seconds(settings.jobs.keep);
     options.room = [&drivers](const std::string& lane, const storage::JobRunner::Running& running) {
         return storage::room_in_lane(drivers, lane, running);
-    };
-    options.tick = [&catalog, &drivers, remember_s = seconds(settings.deletion.remember),
-                    interval_s = seconds(settings.backup.interval),
-                    next_backup_s = std::int64_t{0}]() mutable {
-        const std::int64_t now_s = std::time(nullptr);
-        drivers.exchange_budgets();
-        const auto forgotten = catalog.forget_deletions(now_s - remember_s);
-        if (!forgotten)
-            conf::log_warn("deletions not forgotten reason=\"{}\"", forgotten.error().text);
-        if (now_s < next_backup_s || !storage::has_backup_pool(drivers)) return;
-        next_backup_s = now_s + interval_s;
-        const auto queued = catalog.queue_job(storage::backup_scan_job(), now_s);
-        if (!queued)
-            conf::log_warn("no look for missing backups reason=\"{}\"", queued.error().text);
     };
     return options;
 }
@@ -124,7 +108,8 @@ JobWork::JobWork(const conf::Settings& settings, storage::Catalog& catalog,
       backups_(catalog, drivers, seconds(settings.backup.delay)),
       reconcile_(catalog, drivers, repair_rules(settings, changed),
                  seconds(settings.reconcile.grace)),
-      runner_(catalog, runner_options(settings, catalog, drivers)) {
+      chores_(settings, catalog, drivers),
+      runner_(catalog, runner_options(settings, drivers)) {
     runner_.handle("move", [this](storage::JobRun& run) { return mover_.move(run); });
     runner_.handle("clean", [this](storage::JobRun& run) { return mover_.clean(run); });
     runner_.handle("delete", [this](storage::JobRun& run) { return remover_.remove(run); });
@@ -135,6 +120,11 @@ JobWork::JobWork(const conf::Settings& settings, storage::Catalog& catalog,
     runner_.handle("purge", [](storage::JobRun&) { return storage::JobEnd::done(); });
 }
 
+void JobWork::start_all() {
+    chores_.start();
+    runner_.start();
+}
+
 void JobWork::ask_to_stop() {
     drivers_.stop();
     runner_.ask_to_stop();
@@ -143,6 +133,7 @@ void JobWork::ask_to_stop() {
 void JobWork::stop() {
     ask_to_stop();
     runner_.stop();
+    chores_.stop();
 }
 
 }  // namespace tidepool::serve

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "conf/settings.h"
+#include "proxy/serve/job_chores.h"
 #include "storage/backups.h"
 #include "storage/catalog.h"
 #include "storage/driver_set.h"
@@ -31,7 +32,10 @@ class JobWork {
     JobWork(const conf::Settings& settings, storage::Catalog& catalog, storage::DriverSet& drivers,
             storage::Shelf* shelf, const Changed& changed);
 
+    // The jobs alone, as a command does.
     void start() { runner_.start(); }
+    // With the chores that a server sees to.
+    void start_all();
     // Never blocks; those that run end after their step.
     void ask_to_stop();
     // Waits for that.
@@ -41,6 +45,7 @@ class JobWork {
     // Whether a job runs here, or is due that could.
     Result<bool> has_work() const { return runner_.has_work(); }
     storage::JobRunner::Counters counters() const { return runner_.counters(); }
+    JobChores::State state() const { return chores_.state(); }
 
   private:
     storage::DriverSet& drivers_;
@@ -48,6 +53,7 @@ class JobWork {
     storage::ImageRemover remover_;
     storage::Backups backups_;
     storage::ReconcileJobs reconcile_;
+    JobChores chores_;
     storage::JobRunner runner_;
 };
 

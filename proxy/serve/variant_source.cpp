@@ -131,6 +131,8 @@ loop::Task<Result<std::shared_ptr<const storage::OpenFile>>> VariantSource::fetc
     auto body = co_await origin_.open(place_, object, {0, object->size}, {});
     if (!body) {
         if (body.error().kind == ErrorKind::not_found) {
+            if (co_await finder_.find_moved(place_.loop, *object))
+                co_return fail(ErrorKind::busy, fmt::format("{} is being moved", object->key));
             finder_.stores().report_inconsistency(object->key, object->pool->settings.name,
                                                   body.error().text);
             finder_.missing_in_bucket(object->key, place_.loop.now_ms());

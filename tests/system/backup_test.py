@@ -61,10 +61,10 @@ class Backups(image_host.ImageHostCase):
         tidepool.eventually(lambda: self.server.get(f"/{image.original}").status == 200, "it is served again")
         self.assert_at("hot", image, other)
         self.assert_balanced()
-        # Into another pool, where its own is lost.
-        path.unlink()
-        self.tool("backup", "restore", image.uuid, "--to", "warm")
-        self.assertEqual(self.stored("warm"), {image.original: image.contents[image.original]})
+        # Nowhere else than where its variants are.
+        status, _, error = self.run_tool("backup", "restore", image.uuid, "--to", "warm")
+        self.assertEqual(status, 1)
+        self.assertIn("is of pool hot", error)
 
     def test_a_backup_that_is_not_good_is_found_and_not_used(self):
         image = self.new_image()

@@ -160,13 +160,17 @@ TEST_CASE("mover: each failure leaves the image where it was, and doing it again
         // What will not be tried again is cleaned up where it was to go.
         const auto cleaning = value_of(bench.catalog->list_jobs({.type = "clean"}, 10));
         CHECK(cleaning.size() == (each.kind == ErrorKind::denied ? 1U : 0U));
+        // As the runner ends it.
+        value_of(bench.catalog->fail_job(
+            run.job().id, "me", {.error_class = "io", .text = "x", .retry_at_s = bench.now_s}, 1));
         if (!cleaning.empty()) {
             JobRun clean = bench.take("clean 2");
             CHECK(kind_of(bench.mover.clean(clean)) == "done");
             value_of(bench.catalog->finish_job(cleaning[0].id, "me", bench.now_s));
             CHECK(bench.store("cold").size() == 0);
         }
-        CHECK(kind_of(bench.mover.move(run)) == "finished");
+        JobRun again = bench.take("move");
+        CHECK(kind_of(bench.mover.move(again)) == "finished");
         CHECK(bench.in("cold", kOriginal));
         CHECK(bench.in("cold", kVariant));
     }
@@ -281,6 +285,45 @@ TEST_CASE("mover: what came back, or was put in the place of what left, is not c
     JobRun clean = bench.take("clean 1");
     CHECK(kind_of(bench.mover.clean(clean)) == "done");
     CHECK(bench.store("hot").size() == 1);
+}
+
+TEST_CASE("mover: no copy is removed whose image is not where the catalog says",
+          "[storage][mover]") {
+    Bench bench;
+    bench.place(kOriginal, "original");
+    JobRun run = bench.begin("cold");
+    CHECK(kind_of(bench.mover.move(run)) == "finished");
+    bench.store("cold").remove(kOriginal).value();
+    JobRun clean = bench.take("clean 1");
+    CHECK(kind_of(bench.mover.clean(clean)) == "corrupt");
+    bench.store("cold").place(kOriginal, "too short");
+    CHECK(kind_of(bench.mover.clean(clean)) == "corrupt");
+    CHECK(bench.store("hot").size() == 1);
+    bench.store("cold").place(kOriginal, "original");
+    CHECK(kind_of(bench.mover.clean(clean)) == "done");
+    CHECK(bench.store("hot").size() == 0);
+}
+
+TEST_CASE("mover: a clean that was queued anew waits for a move to that pool", "[storage][mover]") {
+    Bench bench;
+    bench.place(kOriginal, "original");
+    JobRun run = bench.begin("cold");
+    CHECK(kind_of(bench.mover.move(run)) == "finished");
+    JobRun back = bench.begin("hot");
+    bool has_been = false;
+    bench.store("hot").set_fault([&](FakeDriver::Call call, std::string_view) {
+        if (call != FakeDriver::Call::head || std::exchange(has_been, true))
+            return std::optional<Error>();
+        // Somebody retries it while the move looks at what is there.
+        const auto cleaning = value_of(bench.catalog->list_jobs({.type = "clean"}, 10));
+        value_of(
+            bench.catalog->set_job_state(cleaning[0].id, JobRecord::State::queued, bench.now_s));
+        JobRun clean = bench.take("clean 1");
+        CHECK(kind_of(bench.mover.clean(clean)) == "put off");
+        return std::optional<Error>();
+    });
+    CHECK(kind_of(bench.mover.move(back)) == "finished");
+    CHECK(bench.in("hot", kOriginal));
 }
 
 TEST_CASE("mover: whoever lost the lease changes nothing any more", "[storage][mover]") {

@@ -122,7 +122,7 @@ TEST_CASE("sweep: a plan changes nothing", "[storage][tiering]") {
     const SweepPlan plan = bench.plan();
     REQUIRE(plan.plan.moves.size() == 1);
     CHECK(plan.plan.moves[0].what.size == TierSize{.objects = 2, .bytes = 200, .uploads = 2});
-    CHECK(plan.plan.calls == TierCalls{.class_a = 2, .class_b = 2});
+    CHECK(plan.plan.calls == TierCalls{.class_a = 2, .class_b = 4});
     CHECK(value_of(bench.catalog->count_jobs("")).empty());
     CHECK(value_of(bench.catalog->claim("tiering sweep", "other", 1000, 2000)));
 }

@@ -348,7 +348,7 @@ TEST_CASE("tiering: calls and money are those of the contract", "[storage][tieri
     SECTION("into a bucket: a put for each object, which costs nothing, and a look at it") {
         bench.cold_ones(kHot, {image(1, kHot, {}, 5'000'000'000), image(2, kHot, {})});
         const TierPlan plan = bench.plan();
-        CHECK(plan.calls == TierCalls{.class_a = 4, .class_b = 4});
+        CHECK(plan.calls == TierCalls{.class_a = 4, .class_b = 8});
         CHECK(plan.bill.calls_dollars == 0);
         CHECK(plan.bill.egress_dollars == 0);
         CHECK(plan.bill.storage_dollars_a_month == Approx(0.03));

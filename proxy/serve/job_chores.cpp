@@ -1,0 +1,122 @@
+#include "proxy/serve/job_chores.h"
+
+#include "conf/log.h"
+#include "storage/backups.h"
+
+#include <ctime>
+#include <map>
+#include <utility>
+
+#include <pthread.h>
+
+namespace tidepool::serve {
+
+namespace {
+
+constexpr std::chrono::seconds kLookEvery{10};
+constexpr std::chrono::minutes kCountEvery{1};
+// It reads every row.
+constexpr std::chrono::hours kRecountEvery{6};
+
+// Bytes that are in one of them and not in the other.
+std::uint64_t difference(const storage::Catalog::Recount& counted) {
+    std::map<std::pair<storage::PoolId, storage::Role>, std::int64_t> sums;
+    for (const storage::Account& account : counted.accounts)
+        sums[{account.pool, account.role}] += static_cast<std::int64_t>(account.bytes);
+    for (const storage::Account& account : counted.rows)
+        sums[{account.pool, account.role}] -= static_cast<std::int64_t>(account.bytes);
+    std::uint64_t bytes = 0;
+    for (const auto& [whose, sum] : sums)
+        bytes += static_cast<std::uint64_t>(sum < 0 ? -sum : sum);
+    return bytes;
+}
+
+}  // namespace
+
+bool JobChores::Due::is_now(Clock::time_point now) {
+    if (now < next) return false;
+    next = now + every;
+    return true;
+}
+
+JobChores::JobChores(const conf::Settings& settings, storage::Catalog& catalog,
+                     storage::DriverSet& drivers)
+    : catalog_(catalog),
+      drivers_(drivers),
+      remember_s_(
+          std::chrono::duration_cast<std::chrono::seconds>(settings.deletion.remember).count()),
+      backups_{settings.backup.interval},
+      counting_{kCountEvery},
+      recounting_{kRecountEvery} {}
+
+JobChores::~JobChores() {
+    stop();
+}
+
+void JobChores::start() {
+    thread_ = std::thread([this] { run(); });
+    pthread_setname_np(thread_.native_handle(), "chores");
+}
+
+void JobChores::stop() {
+    {
+        const std::lock_guard lock(mutex_);
+        is_ending_ = true;
+    }
+    ending_.notify_all();
+    if (thread_.joinable()) thread_.join();
+}
+
+void JobChores::run() {
+    std::unique_lock lock(mutex_);
+    while (!is_ending_) {
+        lock.unlock();
+        do_what_is_due();
+        lock.lock();
+        ending_.wait_for(lock, kLookEvery, [this] { return is_ending_; });
+    }
+}
+
+void JobChores::do_what_is_due() {
+    const Clock::time_point now = Clock::now();
+    drivers_.exchange_budgets();
+    forget_deletions();
+    if (storage::has_backup_pool(drivers_) && backups_.is_now(now)) look_for_backups();
+    if (counting_.is_now(now)) count_jobs();
+    if (recounting_.is_now(now)) recount();
+}
+
+JobChores::State JobChores::state() const {
+    const std::lock_guard lock(mutex_);
+    return state_;
+}
+
+void JobChores::forget_deletions() {
+    if (const auto done = catalog_.forget_deletions(std::time(nullptr) - remember_s_); !done)
+        conf::log_warn("deletions not forgotten reason=\"{}\"", done.error().text);
+}
+
+void JobChores::look_for_backups() {
+    const auto queued = catalog_.queue_job(storage::backup_scan_job(), std::time(nullptr));
+    if (!queued) conf::log_warn("no look for missing backups reason=\"{}\"", queued.error().text);
+}
+
+void JobChores::count_jobs() {
+    auto counts = catalog_.count_jobs("");
+    if (!counts) return conf::log_warn("jobs not counted reason=\"{}\"", counts.error().text);
+    const std::lock_guard lock(mutex_);
+    state_.jobs = std::move(*counts);
+}
+
+void JobChores::recount() {
+    const auto counted = catalog_.recount();
+    if (!counted)
+        return conf::log_warn("accounts not recounted reason=\"{}\"", counted.error().text);
+    const std::uint64_t bytes = difference(*counted);
+    if (!counted->balanced())
+        conf::log_error("the accounts are not what the rows sum up to bytes={}", bytes);
+    const std::lock_guard lock(mutex_);
+    state_.drift_bytes = bytes;
+}
+
+}  // namespace tidepool::serve

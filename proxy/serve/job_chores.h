@@ -1,0 +1,69 @@
+// What is done now and then beside the jobs: counting, forgetting, looking for what is missing.
+#pragma once
+
+#include "conf/settings.h"
+#include "storage/catalog.h"
+#include "storage/driver_set.h"
+
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <vector>
+
+namespace tidepool::serve {
+
+// On a thread of its own.
+class JobChores {
+  public:
+    // Both outlive it.
+    JobChores(const conf::Settings& settings, storage::Catalog& catalog,
+              storage::DriverSet& drivers);
+    // As stop().
+    ~JobChores();
+    JobChores(const JobChores&) = delete;
+    JobChores& operator=(const JobChores&) = delete;
+
+    void start();
+    // Waits for what is being done.
+    void stop();
+
+    struct State {
+        std::vector<storage::JobCount> jobs;       // as of the last minute
+        std::optional<std::uint64_t> drift_bytes;  // by how much the accounts are not what the rows
+                                                   // sum up to, of all pools; nothing: not counted
+    };
+    // Any thread.
+    State state() const;
+
+  private:
+    using Clock = std::chrono::steady_clock;
+    struct Due {
+        Clock::duration every;
+        Clock::time_point next{};
+        bool is_now(Clock::time_point now);
+    };
+
+    void run();
+    void do_what_is_due();
+    void forget_deletions();
+    void look_for_backups();
+    void count_jobs();
+    void recount();
+
+    storage::Catalog& catalog_;
+    storage::DriverSet& drivers_;
+    const std::int64_t remember_s_;
+    Due backups_;
+    Due counting_;
+    Due recounting_;
+    mutable std::mutex mutex_;
+    std::condition_variable ending_;
+    bool is_ending_ = false;
+    State state_;
+    std::thread thread_;
+};
+
+}  // namespace tidepool::serve
