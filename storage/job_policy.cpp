@@ -22,6 +22,9 @@ std::optional<std::int64_t> next_attempt_s(const Error& error, std::int64_t atte
     if (attempts >= kMostAttempts) return std::nullopt;
     switch (error.kind) {
         case ErrorKind::capped: {
+            // The store was not asked, as it had said so a short time ago.
+            if (error.store && !error.store->resets_daily && error.store->retry_after.count() > 0)
+                return now_s + error.store->retry_after.count();
             if (!error.store || !error.store->resets_daily) return now_s + kMostRetryS;
             const std::int64_t midnight = (now_s / kDayS + 1) * kDayS;
             return midnight + static_cast<std::int64_t>(part * kAfterResetS);

@@ -13,8 +13,9 @@ namespace tidepool::storage {
 // spreads them.
 //
 // What may pass is tried for days, at growing intervals of up to an hour. A cap of a bucket is
-// waited for until it is reset, at midnight UTC (contracts: b2-s3.md 8); a full disk an hour.
-// Denied, misconfigured and corrupt stop at once.
+// waited for until it is reset, at midnight UTC (contracts: b2-s3.md 8), a bucket that was not
+// asked for having been at its cap until it may be; a full disk an hour. Denied, misconfigured and
+// corrupt stop at once.
 std::optional<std::int64_t> next_attempt_s(const Error& error, std::int64_t attempts,
                                            std::int64_t now_s, double part);
 

@@ -105,17 +105,16 @@ JobRunner::Counters JobRunner::counters() const {
     return counters;
 }
 
+// The catalog first: what it has no longer, as it is being taken, is seen by what comes then.
 Result<bool> JobRunner::has_work() const {
-    {
-        const std::lock_guard lock(mutex_);
-        if (!active_.empty()) return true;
-    }
     const auto lanes = catalog_.open_lanes();
     if (!lanes) return std::unexpected(lanes.error());
     const std::int64_t now_s = std::time(nullptr);
-    return std::ranges::any_of(*lanes, [&](const OpenLane& lane) {
+    const bool is_due = std::ranges::any_of(*lanes, [&](const OpenLane& lane) {
         return lane.next_run_s <= now_s && handles(lane.lane);
     });
+    const std::lock_guard lock(mutex_);
+    return is_due || is_taking_ || !active_.empty();
 }
 
 // ---- the thread that takes
@@ -133,6 +132,7 @@ void JobRunner::dispatch() {
         const bool is_due = look_now_ || Clock::now() >= next_look;
         const bool has_room = active_.size() < 2ULL * options_.threads;
         look_now_ = false;
+        is_taking_ = true;
         lock.unlock();
         if (Clock::now() >= next_tick) {
             house_keeping();
@@ -147,6 +147,7 @@ void JobRunner::dispatch() {
             next_look = Clock::now() + look;
         }
         lock.lock();
+        is_taking_ = false;
         dispatcher_.wait_until(lock, std::min({next_look, next_renewal, next_tick}),
                                [this] { return stopping_ || look_now_; });
     }

@@ -136,6 +136,7 @@ class JobRunner {
     std::condition_variable workers_;     // something was taken
     bool stopping_ = false;
     bool look_now_ = true;
+    bool is_taking_ = false;  // what was taken may not stand in active_ yet
     std::list<Active> active_;
     std::size_t turn_ = 0;     // which lane is asked first
     std::uint64_t takes_ = 0;  // of the dispatcher

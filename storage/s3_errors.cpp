@@ -232,7 +232,6 @@ StoreFailure failure_of(const StoreCall& call, TransportFault fault, std::string
 Error breaker_refusal(const StoreCall& call, std::chrono::seconds retry_after, bool is_capped) {
     StoreDetail detail = detail_of(call);
     detail.retry_after = retry_after;
-    detail.resets_daily = is_capped;
     if (is_capped) {
         return fail(capped, subject(call) + ": not asked, the store said that its cap is reached",
                     std::move(detail))

@@ -158,7 +158,8 @@ class ImageHostCase(cold.ColdCase):
     def wait_for_jobs(self):
         """Until nothing is open any more but what waits for its time, and nothing of that either."""
         def ended():
-            return not self.json("jobs", "list", "--state", "queued") and not self.json("jobs", "list", "--state", "running")
+            # In one look: between two a job could go from the one state to the other.
+            return not {job["state"] for job in self.json("jobs", "list", "--limit", "0")} & {"queued", "running"}
         tidepool.eventually(ended, "all jobs end", every_s=0.1)
 
     def assert_balanced(self):

@@ -116,6 +116,60 @@ class Trouble(image_host.ImageHostCase):
         self.wait_for_jobs()
         self.assert_at("cold", image)
 
+    def test_faults_of_the_store_on_the_way_there_and_back(self):
+        """Whatever goes wrong for a while, the end is the same, and readers see nothing of it."""
+        image = self.new_image()
+        self.start({"origin": cold.IMPATIENT})
+        reader = self.read_all()
+        for kind, options in (("error_after_store", {}), ("slow_down", {}), ("no_tomes", {})):
+            with self.subTest(kind=kind):
+                fault = self.b2.fault(kind, method="PUT", count=2, **options)
+                self.tool("mv", image.uuid, "--to", "cold", "--detach")
+                fault.wait_hits(1)
+                fault.release()
+                self.wait_for_jobs()
+                self.assert_at("cold", image)
+                for key in image.keys:
+                    self.assertEqual(len(self.b2.versions(cold.BUCKET, key)), 1, "no hidden version is paid for")
+                cut = self.b2.fault("cut", method="GET", key=image.original, after=7_000, count=1)
+                self.tool("mv", image.uuid, "--to", "hot")
+                self.wait_for_jobs()
+                self.assert_at("hot", image)
+                cut.release()
+                self.assert_balanced()
+        self.assertEqual(reader.stop(), [])
+
+    def test_a_cap_is_waited_for_and_the_image_stays(self):
+        image = self.new_image()
+        self.start()
+        self.b2.fault("error", status=403, code="AccessDenied", message="Cannot upload files, storage cap exceeded.",
+                      method="PUT", count=None)
+        self.tool("mv", image.uuid, "--to", "cold", "--detach")
+
+        def waits():
+            [job] = self.json("jobs", "list", "--type", "move")
+            return job["state"] == "queued" and job["error_class"] == "capped" and job
+        job = tidepool.eventually(waits, "it waits")
+        self.assertEqual(job["next_run"] // 86_400, job["created"] // 86_400 + 1, "for midnight UTC")
+        self.assertEqual(self.stored("hot"), image.contents)
+        self.tool("jobs", "cancel", job["id"])
+        self.wait_for_jobs()
+        self.assert_at("hot", image)
+
+    def test_a_folder_that_cannot_be_written_to_keeps_the_image_where_it_is(self):
+        image = self.new_image()
+        self.start()
+        (self.trees["warm"].path / "original").write_text("a file where a folder is needed")
+        status, _, error = self.run_tool("mv", image.uuid, "--to", "warm")
+        self.assertEqual(status, 1)
+        self.assertIn("conflict", error)
+        (self.trees["warm"].path / "original").unlink()
+        self.wait_for_jobs()
+        self.assert_at("hot", image)
+        self.tool("jobs", "retry", "--state", "failed")
+        self.wait_for_jobs()
+        self.assert_at("warm", image)
+
     def test_wrong_credentials_stop_at_once_and_are_shown(self):
         image = self.new_image()
         self.start(environment={"TIDEPOOL_TEST_S3_SECRET": "wrong"})

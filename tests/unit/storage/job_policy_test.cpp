@@ -44,6 +44,8 @@ TEST_CASE("job policy: a cap is waited for until midnight, a full disk an hour",
     CHECK(next_attempt_s(capped.error(), 1, kNow, 0) == kMidnight);
     CHECK(next_attempt_s(capped.error(), 50, kNow, 0.5) == kMidnight + 300);
     CHECK(next_attempt_s({ErrorKind::capped, "x"}, 1, kNow, 0) == kNow + 3600);
+    const auto not_asked = fail(ErrorKind::capped, "x", {.retry_after = std::chrono::seconds(90)});
+    CHECK(next_attempt_s(not_asked.error(), 1, kNow, 0) == kNow + 90);
 }
 
 TEST_CASE("job policy: what only people can mend stops at once", "[storage][jobs]") {
