@@ -1,5 +1,7 @@
 #include "conf/digest.h"
 
+#include "conf/hex_digit.h"
+
 #include <algorithm>
 #include <climits>
 #include <cstdlib>
@@ -28,13 +30,6 @@ EVP_MD_CTX* copy_of(const EVP_MD_CTX* running) {
     EVP_MD_CTX* const copy = EVP_MD_CTX_new();
     require(copy != nullptr && EVP_MD_CTX_copy_ex(copy, running) == 1);
     return copy;
-}
-
-int hex_value(char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return -1;
 }
 
 }  // namespace

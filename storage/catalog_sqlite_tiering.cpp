@@ -1,9 +1,11 @@
 // What a sweep of the tiering policy asks of SQLite.
 //
-// There is no index by the last view, as every view would then write to it. A sweep reads the images
-// of a pool in the order of their UUIDs, which is that of the index by pool, of the images and of
-// the views, so that three trees are walked side by side; what is not cold enough falls out at once.
+// There is no index by the last view, as every view would then write to it. A sweep reads the
+// images of a pool in the order of their UUIDs, which is that of the index by pool, of the images
+// and of the views, so that three trees are walked side by side; what is not cold enough falls out
+// at once.
 #include "storage/catalog_sqlite.h"
+#include "storage/job_keys.h"
 
 #include <algorithm>
 #include <limits>
@@ -17,8 +19,8 @@ namespace {
 using sqlite::Query;
 
 #define TIER_COLUMNS "i.uuid, i.original, i.uploaded_s, i.moved_s, v.score, v.last_s"
-#define TIER_WHERE                                                                             \
-    " WHERE i.pool = ?1 AND i.state = 1 AND i.uploaded_s < ?2 AND i.moved_s < ?3 AND "         \
+#define TIER_WHERE                                                                     \
+    " WHERE i.pool = ?1 AND i.state = 1 AND i.uploaded_s < ?2 AND i.moved_s < ?3 AND " \
     "coalesce(v.last_s, i.uploaded_s) < ?4"
 constexpr const char* kImages = "SELECT " TIER_COLUMNS
                                 " FROM images AS i INDEXED BY images_by_pool "
@@ -65,12 +67,13 @@ class OpenJobs {
 
     bool has(const TierImage& image) const {
         const std::string uuid = to_text(image.image);
-        for (const char* type : {"move", "delete", "process", "reconcile"}) {
-            if (is_open(fmt::format("{} {}", type, uuid))) return true;
+        for (const std::string& key :
+             {move_key(uuid), delete_key(uuid), "process " + uuid, "reconcile " + uuid}) {
+            if (is_open(key)) return true;
         }
         const auto variants = variants_prefix(image.original);
         for (const auto& [id, name] : pools_) {
-            if (is_open(fmt::format("clean {} {}", id, uuid))) return true;
+            if (is_open(clean_key(id, uuid))) return true;
             if (is_open(fmt::format("reconcile {} {}", name, image.original))) return true;
             if (variants && is_any_open(fmt::format("reconcile {} {}", name, *variants)))
                 return true;
@@ -140,7 +143,8 @@ std::vector<TierImage> best_images(sqlite::Connection& db, const char* sql,
     const OpenJobs jobs(db);
     Best best(filter.limit);
     Query query(db, sql, filter.pool, filter.uploaded_before_s.value_or(kAnyTime),
-                filter.moved_before_s.value_or(kAnyTime), filter.viewed_before_s.value_or(kAnyTime));
+                filter.moved_before_s.value_or(kAnyTime),
+                filter.viewed_before_s.value_or(kAnyTime));
     while (query.next()) {
         TierImage image = image_of(query, filter.pool);
         const std::optional<double> rank = rank_of(image);

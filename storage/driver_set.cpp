@@ -28,19 +28,19 @@ DriverSet::~DriverSet() {
 }
 
 void DriverSet::use_pools(std::vector<KnownPool> pools) {
-    std::vector<std::shared_ptr<SavedBudget>> left;
+    Budgets left;
     {
         const std::lock_guard lock(mutex_);
         pools_ = std::move(pools);
-        std::erase_if(made_, [&](auto& each) {
+        std::erase_if(made_, [&](const auto& each) {
+            const Made& made = each.second;
             const auto known = std::ranges::find(pools_, each.first, &KnownPool::id);
-            if (known != pools_.end() && known->settings == each.second.settings) return false;
-            if (each.second.budget) left.push_back(std::move(each.second.budget));
+            if (known != pools_.end() && known->settings == made.settings) return false;
+            if (made.budget) left.emplace_back(made.settings.name, made.budget);
             return true;
         });
     }
-    for (const auto& budget : left) [[maybe_unused]]
-        const auto saved = budget->exchange(std::time(nullptr));
+    exchange(left);
 }
 
 Result<DriverSet::Pool> DriverSet::find(PoolId pool) {
@@ -74,9 +74,7 @@ DriverSet::Made DriverSet::make(const KnownPool& pool) {
     if (pool.settings.storage_type == conf::PoolSettings::Type::s3) {
         gate = std::make_shared<StoreGate>(pool.settings);
         made.budget = std::make_shared<SavedBudget>(catalog_, pool.id, gate);
-        if (const auto taken_in = made.budget->exchange(std::time(nullptr)); !taken_in)
-            conf::log_warn("budget not read pool={} reason=\"{}\"", pool.settings.name,
-                           taken_in.error().text);
+        exchange({{pool.settings.name, made.budget}});
     }
     S3Limits limits;
     limits.retry.tries = kTries;
@@ -117,17 +115,21 @@ std::string DriverSet::name_of(PoolId pool) {
 }
 
 void DriverSet::exchange_budgets() {
-    std::vector<std::pair<std::string, std::shared_ptr<SavedBudget>>> budgets;
+    Budgets budgets;
     {
         const std::lock_guard lock(mutex_);
         for (const auto& [id, made] : made_) {
             if (made.budget) budgets.emplace_back(made.settings.name, made.budget);
         }
     }
-    for (const auto& [name, budget] : budgets) {
-        // Made up for the next time; at the end the day is counted too low.
+    exchange(budgets);
+}
+
+// What fails is made up for the next time; at the end the day is counted too low.
+void DriverSet::exchange(const Budgets& budgets) {
+    for (const auto& [pool, budget] : budgets) {
         if (const auto done = budget->exchange(std::time(nullptr)); !done)
-            conf::log_warn("budget not saved pool={} reason=\"{}\"", name, done.error().text);
+            conf::log_warn("budget not exchanged pool={} reason=\"{}\"", pool, done.error().text);
     }
 }
 

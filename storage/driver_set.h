@@ -16,6 +16,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace tidepool::storage {
@@ -62,6 +63,9 @@ class DriverSet {
         std::shared_ptr<LimitedDriver> limited;
         std::shared_ptr<SavedBudget> budget;  // null: none is kept of it
     };
+    // Budgets by their pools' names.
+    using Budgets = std::vector<std::pair<std::string, std::shared_ptr<SavedBudget>>>;
+    static void exchange(const Budgets& budgets);
     Made make(const KnownPool& pool);
     void wait(std::chrono::milliseconds time);
 

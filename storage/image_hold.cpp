@@ -2,6 +2,7 @@
 
 #include "conf/log.h"
 #include "conf/random_name.h"
+#include "storage/job_keys.h"
 #include "storage/job_owner.h"
 #include "storage/job_payload.h"
 #include "storage/mover.h"

@@ -1,6 +1,7 @@
 #include "storage/image_remover.h"
 
 #include "conf/fault_point.h"
+#include "storage/job_keys.h"
 #include "storage/job_payload.h"
 #include "storage/mover.h"
 
@@ -22,7 +23,7 @@ NewJob delete_job(const Uuid& image, const std::string& original, const std::str
     return {
         .type = "delete",
         .payload = PayloadWriter().add("image", to_text(image)).add("original", original).text(),
-        .dedup_key = "delete " + to_text(image),
+        .dedup_key = delete_key(to_text(image)),
         .priority = kPriority,
         .batch = batch};
 }
@@ -99,8 +100,7 @@ JobEnd ImageRemover::remove(JobRun& run) {
 }
 
 Result<bool> ImageRemover::end_moves(const Uuid& image, const std::vector<ObjectRecord>& rows) {
-    const std::string key = "move " + to_text(image);
-    const auto open = catalog_.find_open_job(key);
+    const auto open = catalog_.find_open_job(move_key(to_text(image)));
     if (!open) return std::unexpected(open.error());
     if (!*open) return true;
     const JobRecord& job = **open;
@@ -123,8 +123,7 @@ Result<bool> ImageRemover::end_moves(const Uuid& image, const std::vector<Object
 // What moves left behind is kept for a grace time; of a deleted image it is not.
 Result<bool> ImageRemover::end_cleaning(const Uuid& image) {
     for (const KnownPool& known : drivers_.pools()) {
-        const std::string key = fmt::format("clean {} {}", known.id, to_text(image));
-        const auto open = catalog_.find_open_job(key);
+        const auto open = catalog_.find_open_job(clean_key(known.id, to_text(image)));
         if (!open) return std::unexpected(open.error());
         if (!*open) continue;
         if ((*open)->state == JobRecord::State::running) return false;

@@ -22,18 +22,10 @@ constexpr std::array<std::pair<State, std::string_view>, 6> kNames{{{State::queu
 Result<void> clean_up_after(Catalog& catalog, const JobRecord& job, std::int64_t now_s) {
     const auto target = target_of(job);
     if (!target) return {};  // it cannot have moved anything
-    std::vector<ObjectRecord> objects;
-    if (target->image) {
-        auto rows = catalog.objects_of(*target->image);
-        if (!rows) return std::unexpected(std::move(rows.error()));
-        objects = std::move(*rows);
-    } else {
-        const auto row = catalog.find(target->key);
-        if (!row) return std::unexpected(row.error());
-        if (*row) objects.push_back(**row);
-    }
-    if (objects.empty()) return {};
-    const auto queued = catalog.queue_job(clean_after_failed_move(*target, objects, now_s), now_s);
+    const auto objects = rows_of(catalog, *target);
+    if (!objects) return std::unexpected(objects.error());
+    if (objects->empty()) return {};
+    const auto queued = catalog.queue_job(clean_after_failed_move(*target, *objects, now_s), now_s);
     if (!queued) return std::unexpected(queued.error());
     return {};
 }

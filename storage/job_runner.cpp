@@ -220,14 +220,13 @@ void JobRunner::take() {
 }
 
 // Those whose lease is lost are told so.
-bool JobRunner::renew_all() {
+void JobRunner::renew_all() {
     std::vector<std::shared_ptr<JobRun>> runs;
     {
         const std::lock_guard lock(mutex_);
         for (const Active& active : active_)
             runs.push_back(active.run);
     }
-    bool all = true;
     for (const auto& run : runs) {
         std::string progress;
         {
@@ -239,13 +238,10 @@ bool JobRunner::renew_all() {
             catalog_.renew_job(run->job().id, run->job().lease_owner, until_s, progress);
         if (renewed && *renewed) {
             run->lease_until_s_ = until_s;
-            continue;
-        }
-        all = false;
-        // One that only could not be written down may be ours for as long as it was.
-        if (renewed) run->ended_ = true;
+        } else if (renewed) {
+            run->ended_ = true;
+        }  // else it could only not be written down, and may be ours for as long as it was
     }
-    return all;
 }
 
 void JobRunner::house_keeping() {

@@ -118,7 +118,7 @@ class JobRunner {
     void dispatch();
     void work();
     void take();
-    bool renew_all();
+    void renew_all();
     void house_keeping();
     bool handles(std::string_view lane) const;
     std::size_t room_of(const std::string& lane, const Running& held) const;

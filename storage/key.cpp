@@ -1,18 +1,13 @@
 #include "storage/key.h"
 
+#include "conf/hex_digit.h"
+
 #include <algorithm>
 #include <array>
 
 namespace tidepool::storage {
 
 namespace {
-
-int hex_value(char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return -1;
-}
 
 bool is_lower_hex(char c) {
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
@@ -74,8 +69,8 @@ bool decode(std::string_view path, std::string& out) {
         char c = path[i];
         if (c == '%') {
             if (path.size() - i < 3) return false;
-            const int high = hex_value(path[i + 1]);
-            const int low = hex_value(path[i + 2]);
+            const int high = conf::hex_value(path[i + 1]);
+            const int low = conf::hex_value(path[i + 2]);
             if (high < 0 || low < 0) return false;
             c = static_cast<char>(high * 16 + low);
             if (c == '/') return false;

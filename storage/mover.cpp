@@ -2,6 +2,7 @@
 
 #include "conf/fault_point.h"
 #include "conf/log.h"
+#include "storage/job_keys.h"
 #include "storage/job_payload.h"
 #include "storage/streams.h"
 
@@ -67,14 +68,6 @@ Error about(const MoveTarget& target, Error error) {
 }
 
 }  // namespace
-
-std::string move_key(const std::string& name) {
-    return "move " + name;
-}
-
-std::string clean_key(PoolId pool, const std::string& name) {
-    return fmt::format("clean {} {}", pool, name);
-}
 
 NewJob move_job(const MoveTarget& target, PoolId from, int priority, const std::string& batch) {
     PayloadWriter payload;
@@ -192,7 +185,7 @@ JobEnd Mover::move(JobRun& run) {
         if (end.error().kind == ErrorKind::conflict && !end.error().store) continue;
         // No later attempt will need what was copied.
         if (!end.error().may_retry() && end.error().kind != ErrorKind::capped) {
-            const auto rows = rows_of(*target);
+            const auto rows = rows_of(catalog_, *target);
             if (rows && !rows->empty()) {
                 const NewJob job = clean_after_failed_move(*target, *rows, std::time(nullptr));
                 if (const auto queued = catalog_.queue_job(job, std::time(nullptr)); !queued)
@@ -205,9 +198,9 @@ JobEnd Mover::move(JobRun& run) {
     return JobEnd::interrupted();
 }
 
-Result<std::vector<ObjectRecord>> Mover::rows_of(const MoveTarget& target) {
-    if (target.image) return catalog_.objects_of(*target.image);
-    auto row = catalog_.find(target.key);
+Result<std::vector<ObjectRecord>> rows_of(Catalog& catalog, const MoveTarget& target) {
+    if (target.image) return catalog.objects_of(*target.image);
+    auto row = catalog.find(target.key);
     if (!row) return std::unexpected(std::move(row.error()));
     std::vector<ObjectRecord> rows;
     if (*row) rows.push_back(std::move(**row));
@@ -240,7 +233,7 @@ Result<void> Mover::adopt_variants(const ObjectRecord& original) {
 // Conflict: the image has changed meanwhile, so it is to be looked at anew.
 Result<JobEnd> Mover::move_rows(JobRun& run, const MoveTarget& target, const DriverSet::Pool& to,
                                 bool had_copies) {
-    auto rows = rows_of(target);
+    auto rows = rows_of(catalog_, target);
     if (!rows) return std::unexpected(std::move(rows.error()));
     if (target.image) {
         const auto is_deleted = catalog_.is_deleted(*target.image);
@@ -251,7 +244,7 @@ Result<JobEnd> Mover::move_rows(JobRun& run, const MoveTarget& target, const Dri
         rows->front().pool != target.to) {
         if (auto adopted = adopt_variants(rows->front()); !adopted)
             return std::unexpected(std::move(adopted.error()));
-        rows = rows_of(target);
+        rows = rows_of(catalog_, target);
         if (!rows) return std::unexpected(std::move(rows.error()));
     }
     if (rows->empty()) return fail(ErrorKind::not_found, "the catalog knows nothing of it");

@@ -28,10 +28,8 @@ NewJob move_job(const MoveTarget& target, PoolId from, int priority, const std::
 // What such a job is about; invalid where its payload says nothing that can be understood.
 Result<MoveTarget> target_of(const JobRecord& job);
 
-// By which the open jobs of an image are known: `name` is its UUID, or the key of an object that
-// belongs to none.
-std::string move_key(const std::string& name);
-std::string clean_key(PoolId pool, const std::string& name);
+// The rows of what is to be moved, wherever they are; none where the catalog knows nothing of it.
+Result<std::vector<ObjectRecord>> rows_of(Catalog& catalog, const MoveTarget& target);
 
 // One that failed for good or was cancelled may have left copies where it was to go: the job that
 // removes them.
@@ -62,7 +60,6 @@ class Mover {
     JobEnd clean(JobRun& run);
 
   private:
-    Result<std::vector<ObjectRecord>> rows_of(const MoveTarget& target);
     Result<void> adopt_variants(const ObjectRecord& original);
     Result<JobEnd> move_rows(JobRun& run, const MoveTarget& target, const DriverSet::Pool& to,
                              bool had_copies);

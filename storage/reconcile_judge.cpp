@@ -1,5 +1,6 @@
 #include "storage/reconcile_judge.h"
 
+#include "storage/job_keys.h"
 #include "storage/key.h"
 #include "storage/mover.h"
 #include "storage/streams.h"
@@ -156,7 +157,7 @@ Result<bool> ReconcileJudge::is_busy(const Verdict& verdict) {
     const std::string name = image ? to_text(*image) : verdict.key;
     if (verdict.is_deleted && verdict.row) return true;
     for (const std::string& key :
-         {move_key(name), clean_key(pool_.known.id, name), "delete " + name}) {
+         {move_key(name), clean_key(pool_.known.id, name), delete_key(name)}) {
         const auto open = is_open(key);
         if (!open || *open) return open;
     }

@@ -1,5 +1,7 @@
 #include "storage/s3_xml.h"
 
+#include "conf/hex_digit.h"
+
 #include <charconv>
 #include <chrono>
 #include <utility>
@@ -54,20 +56,13 @@ std::string unquoted(std::string text) {
     return text;
 }
 
-int hex_value(char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return -1;
-}
-
 // What encoding-type=url did. A plus is a blank: stores that write %20 write %2B for a plus.
 std::string decoded(std::string_view text) {
     std::string plain;
     plain.reserve(text.size());
     for (std::size_t i = 0; i < text.size(); ++i) {
-        const int high = text[i] == '%' && text.size() - i > 2 ? hex_value(text[i + 1]) : -1;
-        const int low = high >= 0 ? hex_value(text[i + 2]) : -1;
+        const int high = text[i] == '%' && text.size() - i > 2 ? conf::hex_value(text[i + 1]) : -1;
+        const int low = high >= 0 ? conf::hex_value(text[i + 2]) : -1;
         if (low >= 0) {
             plain.push_back(static_cast<char>(high * 16 + low));
             i += 2;

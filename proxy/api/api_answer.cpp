@@ -1,6 +1,7 @@
 #include "proxy/api/api_answer.h"
 
 #include "conf/error.h"
+#include "conf/hex_digit.h"
 #include "proxy/api/pool_json.h"
 
 #include <algorithm>
@@ -12,21 +13,15 @@ namespace tidepool::api {
 
 namespace {
 
-int hex_value(char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return -1;
-}
-
 std::string decoded(std::string_view text) {
     std::string result;
     for (std::size_t i = 0; i < text.size(); ++i) {
         const bool is_escape = text[i] == '%' && i + 2 < text.size() &&
-                               hex_value(text[i + 1]) >= 0 && hex_value(text[i + 2]) >= 0;
+                               conf::hex_value(text[i + 1]) >= 0 &&
+                               conf::hex_value(text[i + 2]) >= 0;
         if (is_escape) {
-            result.push_back(
-                static_cast<char>(hex_value(text[i + 1]) * 16 + hex_value(text[i + 2])));
+            result.push_back(static_cast<char>(conf::hex_value(text[i + 1]) * 16 +
+                                               conf::hex_value(text[i + 2])));
             i += 2;
         } else {
             result.push_back(text[i] == '+' ? ' ' : text[i]);

@@ -79,7 +79,12 @@ class Reader(threading.Thread):
         return self.wrong
 
 
+TOKEN = "a-token-of-some-length"
+
+
 class ImageHostCase(cold.ColdCase):
+    """The admin API is open, for call()."""
+
     GRACE = "1s"
 
     def setUp(self):
@@ -88,7 +93,7 @@ class ImageHostCase(cold.ColdCase):
         self.trees = {name: tidepool.Tree(self.folder / name) for name in ("uploads", "warm")}
         self.images = []
         self.server = None
-        self.environment = {"TIDEPOOL_TEST_S3_SECRET": self.b2.key.secret}
+        self.environment = {"TIDEPOOL_TEST_S3_SECRET": self.b2.key.secret, "TIDEPOOL_TEST_TOKEN": TOKEN}
 
     def new_image(self, **options):
         """An image that the host's app has just written into the hot pool."""
@@ -105,7 +110,8 @@ class ImageHostCase(cold.ColdCase):
                 tidepool.bucket_pool(store, cold.BUCKET, **cold_settings)]
 
     def start(self, config=None, scanned=True, environment=None, pools=None, **options):
-        sections = {"move": {"grace": self.GRACE}, "server": {"threads": 2}, **(config or {})}
+        admin = {"listen": ["127.0.0.1:0"], "token": "env:TIDEPOOL_TEST_TOKEN"}
+        sections = {"move": {"grace": self.GRACE}, "server": {"threads": 2}, "admin": admin, **(config or {})}
         self.server = self.serve(sections, pools=pools or self.pools(), folder=self.folder,
                                  environment={**self.environment, **(environment or {})}, **options)
         if scanned:
@@ -124,6 +130,15 @@ class ImageHostCase(cold.ColdCase):
 
     def json(self, command, *arguments):
         return json.loads(self.tool(command, *arguments, "--json"))
+
+    def call(self, method, path, body=None):
+        """(status, JSON) of a call of the admin API."""
+        text = "" if body is None else json.dumps(body)
+        lines = [f"Authorization: Bearer {TOKEN}"] + ([f"Content-Length: {len(text)}"] if text else [])
+        with tidepool.Wire(self.server.admin[0]) as wire:
+            wire.send(tidepool.request(path, *lines, method=method) + text.encode())
+            response = wire.response()
+        return response.status, json.loads(response.body) if response.body else None
 
     def read_all(self, **options):
         """Starts a reader of all images."""

@@ -4,7 +4,6 @@ Every kill is by SIGKILL, at a step of the work (see conf/fault_point.h) or at a
 TIDEPOOL_SEED repeats what was drawn.
 """
 
-import json
 import os
 import pathlib
 import random
@@ -18,7 +17,6 @@ import tidepool  # noqa: E402
 
 KILLS = int(os.environ.get("TIDEPOOL_KILLS", "12" if tidepool.SANITIZED else "30"))
 SEED = int(os.environ.get("TIDEPOOL_SEED", "0")) or random.randrange(1, 1 << 32)
-TOKEN = "a-token-of-some-length"
 STEPS = ("move.begun", "move.copied", "move.proved", "move.switched", "clean.removed", "delete.begun", "delete.bytes",
          "delete.row", "delete.removed", "store.written", "store.named", "store.uploaded")
 POOLS = ("hot", "warm", "cold")
@@ -29,29 +27,23 @@ class Crashes(image_host.ImageHostCase):
 
     def setUp(self):
         super().setUp()
-        self.environment["TIDEPOOL_TEST_TOKEN"] = TOKEN
         self.chance = random.Random(SEED)
         self.undecided, self.at_a_step = [], 0
 
     def begin(self, fault=None):
         """A new server, which may be told where to die."""
-        self.start({"admin": {"listen": ["127.0.0.1:0"], "token": "env:TIDEPOOL_TEST_TOKEN"}}, scanned=False,
-                   environment={"TIDEPOOL_FAULT_POINT": fault} if fault else None)
+        self.start(scanned=False, environment={"TIDEPOOL_FAULT_POINT": fault} if fault else None)
 
-    def call(self, method, path, body=None):
-        """A call of the admin API; None where the server dies of it."""
-        text = "" if body is None else json.dumps(body)
-        lines = [f"Authorization: Bearer {TOKEN}"] + ([f"Content-Length: {len(text)}"] if text else [])
+    def ask(self, method, path, body=None):
+        """The status of a call of the admin API; None where the server dies of it."""
         try:
-            with tidepool.Wire(self.server.admin[0]) as wire:
-                wire.send(tidepool.request(path, *lines, method=method) + text.encode())
-                return wire.response().status
+            return self.call(method, path, body)[0]
         except (OSError, EOFError, tidepool.NotHttp, AssertionError):
             return None
 
     def make_work(self):
         for image in self.chance.sample(self.images, 3):
-            self.call("POST", f"/api/admin/v1/images/{image.uuid}/move", {"to": self.chance.choice(POOLS)})
+            self.ask("POST", f"/api/admin/v1/images/{image.uuid}/move", {"to": self.chance.choice(POOLS)})
         if self.chance.random() < 0.3:
             image = self.images.pop(self.chance.randrange(len(self.images)))
             if not self.delete(image):
@@ -60,7 +52,7 @@ class Crashes(image_host.ImageHostCase):
 
     def delete(self, image):
         """False where it is not known what came of it. One that nobody has asked for yet is not known, and stays."""
-        status = self.call("DELETE", f"/api/admin/v1/images/{image.uuid}")
+        status = self.ask("DELETE", f"/api/admin/v1/images/{image.uuid}")
         if status == 404:
             self.images.append(image)
         return status is not None

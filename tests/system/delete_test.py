@@ -9,29 +9,11 @@ import cold  # noqa: E402
 import image_host  # noqa: E402
 import tidepool  # noqa: E402
 
-TOKEN = "a-token-of-some-length"
 IMAGES = "/api/admin/v1/images"
 JOBS = "/api/admin/v1/jobs"
 
 
 class DeleteCase(image_host.ImageHostCase):
-    def setUp(self):
-        super().setUp()
-        self.environment["TIDEPOOL_TEST_TOKEN"] = TOKEN
-
-    def start(self, config=None, **options):
-        admin = {"listen": ["127.0.0.1:0"], "token": "env:TIDEPOOL_TEST_TOKEN"}
-        return super().start({"admin": admin, **(config or {})}, **options)
-
-    def call(self, method, path, body=None):
-        """(status, JSON) of a call of the admin API."""
-        text = "" if body is None else json.dumps(body)
-        lines = [f"Authorization: Bearer {TOKEN}"] + ([f"Content-Length: {len(text)}"] if text else [])
-        with tidepool.Wire(self.server.admin[0]) as wire:
-            wire.send(tidepool.request(path, *lines, method=method) + text.encode())
-            response = wire.response()
-        return response.status, json.loads(response.body) if response.body else None
-
     def assert_gone(self, image):
         for key in image.keys:
             def gone():

@@ -1,6 +1,7 @@
 // The catalog against pools in memory that hold something else.
 #include "storage/reconcile.h"
 
+#include "storage/job_keys.h"
 #include "storage/mover.h"
 #include "storage/reconcile_job.h"
 #include "tests/support/catalog_backends.h"

@@ -1,0 +1,19 @@
+#include "storage/job_keys.h"
+
+#include <fmt/format.h>
+
+namespace tidepool::storage {
+
+std::string move_key(const std::string& name) {
+    return "move " + name;
+}
+
+std::string clean_key(PoolId pool, const std::string& name) {
+    return fmt::format("clean {} {}", pool, name);
+}
+
+std::string delete_key(const std::string& name) {
+    return "delete " + name;
+}
+
+}  // namespace tidepool::storage

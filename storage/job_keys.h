@@ -1,0 +1,16 @@
+// The names under which jobs about one image are not queued twice (NewJob::dedup_key), and by which
+// others see that they are open. `name` is the image's UUID, or the key of an object of no image.
+#pragma once
+
+#include "storage/catalog_records.h"
+
+#include <string>
+
+namespace tidepool::storage {
+
+std::string move_key(const std::string& name);
+// Removes from this pool what a move has left there.
+std::string clean_key(PoolId pool, const std::string& name);
+std::string delete_key(const std::string& name);
+
+}  // namespace tidepool::storage
