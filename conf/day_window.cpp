@@ -29,7 +29,6 @@ std::optional<unsigned> parse_minute(std::string_view text) {
 }  // namespace
 
 bool DayWindow::contains(std::int64_t time_s) const {
-    constexpr std::int64_t kDayS = 86'400;
     const auto minute = static_cast<unsigned>(((time_s % kDayS) + kDayS) % kDayS / 60);
     if (first < end) return minute >= first && minute < end;
     return minute >= first || minute < end;

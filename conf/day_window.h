@@ -8,6 +8,8 @@
 
 namespace tidepool::conf {
 
+inline constexpr std::int64_t kDayS = 86'400;  // seconds; UTC has no longer days as POSIX counts it
+
 // Minutes of a UTC day, the last one not included. One that ends before it begins goes past
 // midnight.
 struct DayWindow {

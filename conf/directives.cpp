@@ -1,5 +1,6 @@
 #include "conf/directives.h"
 
+#include "conf/lower_case.h"
 #include "conf/nearest_name.h"
 #include "conf/quote.h"
 #include "conf/text_rules.h"
@@ -38,14 +39,6 @@ std::string_view trim(std::string_view text) {
     return text.substr(begin, text.find_last_not_of(" \t") - begin + 1);
 }
 
-std::string lower(std::string_view text) {
-    std::string lowered(text);
-    for (char& c : lowered) {
-        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-    }
-    return lowered;
-}
-
 // The position of the comma that ends the first directive, which may not be one inside quotes.
 std::size_t end_of_first(std::string_view text) {
     bool quoted = false;
@@ -63,8 +56,8 @@ std::size_t end_of_first(std::string_view text) {
 
 Directive split(std::string_view text) {
     const std::size_t equals = text.find('=');
-    if (equals == text.npos) return {lower(text), {}, false};
-    return {lower(text.substr(0, equals)), text.substr(equals + 1), true};
+    if (equals == text.npos) return {lower_case(text), {}, false};
+    return {lower_case(text.substr(0, equals)), text.substr(equals + 1), true};
 }
 
 std::vector<Directive> split_all(std::string_view value) {

@@ -1,10 +1,10 @@
 #include "storage/budget.h"
 
+#include "conf/day_window.h"
+
 namespace tidepool::storage {
 
 namespace {
-
-constexpr std::int64_t kDaySeconds = 86'400;
 
 std::uint64_t soft_limit(std::uint64_t hard, unsigned percent) {
     // Divided first: a hard limit may be near 2^50, and its product with 100 still fits.
@@ -25,7 +25,7 @@ Budget::Budget(const conf::PoolSettings& settings) {
 }
 
 void Budget::begin_day(std::int64_t now) const {
-    const std::int64_t day = now / kDaySeconds;
+    const std::int64_t day = now / conf::kDayS;
     // A clock that is set back does not give a second budget.
     if (day > use_.day) use_ = {.day = day};
 }
@@ -61,7 +61,7 @@ BudgetVerdict Budget::add_egress(std::uint64_t bytes, std::int64_t now) {
 }
 
 std::chrono::seconds Budget::until_reset(std::int64_t now) {
-    return std::chrono::seconds(kDaySeconds - now % kDaySeconds);
+    return std::chrono::seconds(conf::kDayS - now % conf::kDayS);
 }
 
 BudgetUse Budget::use(std::int64_t now) const {

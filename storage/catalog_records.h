@@ -194,7 +194,8 @@ struct ViewRecord {
     std::int64_t last_s = 0;
 };
 
-// What is left of the score after some time without a view. A clock that was set back gains nothing.
+// What is left of the score after some time without a view. A clock that was set back gains
+// nothing.
 double score_at(const ViewRecord& views, std::int64_t now_s, std::int64_t half_life_s);
 
 // Which images of a pool a sweep of the tiering policy asks for. Images that are not complete, or

@@ -85,7 +85,7 @@ constexpr const char* kCancelQueued =
 constexpr const char* kForget =
     "DELETE FROM jobs WHERE finished_s > 0 AND finished_s < ?1 AND state IN (2, 3, 4)";
 
-constexpr std::size_t kMaxErrorBytes = 4096;  // of an error's text that is kept
+constexpr std::size_t kKeptErrorBytes = 4096;  // of an error's text that is kept
 constexpr std::size_t kMaxJobPage = 10'000;
 
 JobRecord job_of(const Query& query) {
@@ -255,7 +255,7 @@ Result<bool> SqliteCatalog::fail_job(JobId job, std::string_view owner, const Jo
         const std::int64_t finished_s = failure.retry_at_s ? 0 : now_s;
         return run(writing.db, kFail, job, owner, state, failure.retry_at_s.value_or(now_s),
                    finished_s, failure.error_class,
-                   std::string_view(failure.text).substr(0, kMaxErrorBytes)) == 1;
+                   std::string_view(failure.text).substr(0, kKeptErrorBytes)) == 1;
     });
 }
 

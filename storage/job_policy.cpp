@@ -1,5 +1,7 @@
 #include "storage/job_policy.h"
 
+#include "conf/day_window.h"
+
 #include <algorithm>
 
 namespace tidepool::storage {
@@ -11,7 +13,6 @@ constexpr std::int64_t kMostRetryS = 3'600;
 constexpr std::int64_t kDoublings = 11;  // by then it is kMostRetryS
 // A week of hours, and what came before them.
 constexpr std::int64_t kMostAttempts = 24 * 7 + kDoublings;
-constexpr std::int64_t kDayS = 86'400;
 // So that not all that waited for midnight come at once.
 constexpr std::int64_t kAfterResetS = 600;
 
@@ -26,7 +27,7 @@ std::optional<std::int64_t> next_attempt_s(const Error& error, std::int64_t atte
             if (error.store && !error.store->resets_daily && error.store->retry_after.count() > 0)
                 return now_s + error.store->retry_after.count();
             if (!error.store || !error.store->resets_daily) return now_s + kMostRetryS;
-            const std::int64_t midnight = (now_s / kDayS + 1) * kDayS;
+            const std::int64_t midnight = (now_s / conf::kDayS + 1) * conf::kDayS;
             return midnight + static_cast<std::int64_t>(part * kAfterResetS);
         }
         case ErrorKind::denied:

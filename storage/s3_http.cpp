@@ -1,5 +1,6 @@
 #include "storage/s3_http.h"
 
+#include "conf/lower_case.h"
 #include "storage/s3_xml.h"
 
 #include <algorithm>
@@ -102,10 +103,7 @@ std::size_t on_header(char* text, std::size_t size, std::size_t count, void* dat
     if (line.starts_with("HTTP/")) {
         read_status(answer, line);
     } else if (colon != line.npos && answer.headers.size() < kMaxHeaders) {
-        std::string name(line.substr(0, colon));
-        for (char& c : name) {
-            if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-        }
+        std::string name = conf::lower_case(line.substr(0, colon));
         const std::string_view value = trimmed(line.substr(colon + 1));
         if (name == "date") answer.date_s = time_of(value);
         if (name == "last-modified") answer.modified_s = time_of(value);

@@ -1,5 +1,7 @@
 #include "storage/s3_request.h"
 
+#include "conf/lower_case.h"
+
 #include <algorithm>
 #include <utility>
 
@@ -21,13 +23,6 @@ struct S3Requests::Draft {
 
 namespace {
 
-std::string lower(std::string text) {
-    for (char& c : text) {
-        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-    }
-    return text;
-}
-
 struct Url {
     std::string scheme;  // with "://"
     std::string host;    // lower case, with a port only where it is not the scheme's own
@@ -40,10 +35,10 @@ Url split(std::string_view url) {
     if (end == url.npos) {
         parts.scheme = "https://";
     } else {
-        parts.scheme = lower(std::string(url.substr(0, end + kSeparator.size())));
+        parts.scheme = conf::lower_case(url.substr(0, end + kSeparator.size()));
         url.remove_prefix(end + kSeparator.size());
     }
-    parts.host = lower(std::string(url.substr(0, url.find('/'))));
+    parts.host = conf::lower_case(url.substr(0, url.find('/')));
     const std::string_view usual = parts.scheme == "https://" ? ":443" : ":80";
     if (parts.host.ends_with(usual)) parts.host.resize(parts.host.size() - usual.size());
     return parts;
@@ -87,7 +82,7 @@ S3Requests::S3Requests(const conf::PoolSettings& settings)
     endpoint_ = url.scheme + url.host;
     scheme_ = std::move(url.scheme);
     if (settings.addressing == conf::PoolSettings::Addressing::virtual_host) {
-        host_ = lower(bucket_) + "." + url.host;
+        host_ = conf::lower_case(bucket_) + "." + url.host;
     } else {
         host_ = std::move(url.host);
         bucket_path_ = "/" + encode_path(bucket_);

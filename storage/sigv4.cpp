@@ -1,5 +1,7 @@
 #include "storage/sigv4.h"
 
+#include "conf/lower_case.h"
+
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
@@ -37,14 +39,6 @@ std::string encode(std::string_view text, bool keep_slash) {
     return encoded;
 }
 
-std::string lower(std::string_view text) {
-    std::string lowered(text);
-    for (char& c : lowered) {
-        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-    }
-    return lowered;
-}
-
 // Without blanks at the ends, and with one where several were.
 std::string collapsed(std::string_view value) {
     std::string text;
@@ -68,7 +62,7 @@ std::vector<NamedValue> canonical_headers(std::span<const NamedValue> headers) {
     std::vector<NamedValue> sorted;
     sorted.reserve(headers.size());
     for (const NamedValue& header : headers) {
-        NamedValue next{lower(header.name), collapsed(header.value)};
+        NamedValue next{conf::lower_case(header.name), collapsed(header.value)};
         const auto place = std::ranges::upper_bound(sorted, next.name, {}, &NamedValue::name);
         sorted.insert(place, std::move(next));
     }

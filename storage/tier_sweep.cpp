@@ -1,5 +1,6 @@
 #include "storage/tier_sweep.h"
 
+#include "conf/day_window.h"
 #include "conf/log.h"
 #include "storage/mover.h"
 
@@ -20,7 +21,6 @@ using State = JobRecord::State;
 
 constexpr const char* kClaim = "tiering sweep";
 constexpr std::int64_t kClaimMs = 900'000;
-constexpr std::int64_t kDayS = 86'400;
 // Sweeps are judged by the moves of so many of them, and by no fewer moves than that.
 constexpr std::size_t kJudgedBatches = 5;
 constexpr std::uint64_t kLeastJudged = 10;
@@ -97,7 +97,7 @@ class Planning {
                 if (account.pool == known.id) tier.used_bytes += account.bytes;
             }
             if (!tier.is_bucket) continue;
-            const auto use = catalog_.add_budget_use(known.id, now_s_ / kDayS, {});
+            const auto use = catalog_.add_budget_use(known.id, now_s_ / conf::kDayS, {});
             if (!use) return std::unexpected(use.error());
             input_.used_today.class_b_calls += use->class_b_calls;
             input_.used_today.class_c_calls += use->class_c_calls;
@@ -116,7 +116,7 @@ class Planning {
         if (!counts) return std::unexpected(counts.error());
         std::uint64_t failed = 0;
         std::uint64_t ended = 0;
-        const std::string oldest = tier_batch(now_s_ - kDayS);
+        const std::string oldest = tier_batch(now_s_ - conf::kDayS);
         for (const BatchCount& each : *counts) {
             if (each.state == State::queued || each.state == State::running) {
                 result_.open += each.count;
@@ -177,7 +177,7 @@ class Planning {
     }
 
     std::int64_t days_ago(unsigned days) const {
-        return now_s_ - static_cast<std::int64_t>(days) * kDayS;
+        return now_s_ - static_cast<std::int64_t>(days) * conf::kDayS;
     }
 
     TierFilter filter_of(const TierPool& pool) const {

@@ -1,5 +1,6 @@
 #include "storage/tiering.h"
 
+#include "conf/day_window.h"
 #include "storage/b2_prices.h"
 #include "storage/s3_client.h"
 
@@ -17,12 +18,11 @@ namespace tidepool::storage {
 
 namespace {
 
-constexpr std::int64_t kDayS = 86'400;
 // Promotions get at most one part in so many of a sweep.
 constexpr std::uint64_t kPromotionShare = 4;
 
 std::int64_t days_before(std::int64_t now_s, unsigned days) {
-    return now_s - static_cast<std::int64_t>(days) * kDayS;
+    return now_s - static_cast<std::int64_t>(days) * conf::kDayS;
 }
 
 // The rules of the tier that an image would leave by going down.
@@ -55,7 +55,7 @@ std::uint64_t expected_bytes(const TierPool& pool) {
 
 std::string view_text(const TierImage& image, std::int64_t now_s) {
     if (!image.views) return "never viewed";
-    return fmt::format("last viewed {} days ago", (now_s - image.views->last_s) / kDayS);
+    return fmt::format("last viewed {} days ago", (now_s - image.views->last_s) / conf::kDayS);
 }
 
 class Planner {
@@ -224,7 +224,7 @@ class Planner {
         const std::string viewed = view_text(image, input_.now_s);
         if (idle)
             return fmt::format("uploaded {} days ago, {}",
-                               (input_.now_s - image.uploaded_s) / kDayS, viewed);
+                               (input_.now_s - image.uploaded_s) / conf::kDayS, viewed);
         return fmt::format("pool {} is to become emptier, {}", from.name, viewed);
     }
 

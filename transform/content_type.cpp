@@ -1,5 +1,7 @@
 #include "transform/content_type.h"
 
+#include "conf/lower_case.h"
+
 #include <algorithm>
 #include <array>
 #include <utility>
@@ -65,14 +67,10 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 24> kExtensi
     {"css", "text/css"},     {"js", "text/javascript"},  {"json", "application/json"},
 }};
 
-char lower(char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
-
 bool starts_with_ignoring_case(std::string_view text, std::string_view lower_case) {
     return text.size() >= lower_case.size() &&
            std::equal(lower_case.begin(), lower_case.end(), text.begin(),
-                      [](char wanted, char c) { return wanted == lower(c); });
+                      [](char wanted, char c) { return wanted == conf::lower_case(c); });
 }
 
 bool is_tag_end(std::string_view text, std::size_t at) {

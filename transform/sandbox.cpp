@@ -27,7 +27,7 @@ constexpr bool kSanitized = false;
 constexpr rlim_t kDescriptors = 32;
 constexpr rlim_t kLargestFile = 2ULL * 1024 * 1024 * 1024;  // of memory; settings allow 1 GiB
 
-using Filter = std::unique_ptr<void, void (*)(scmp_filter_ctx)>;
+using SystemCallFilter = std::unique_ptr<void, void (*)(scmp_filter_ctx)>;
 
 // What libvips, its codecs, glib and glibc do while they decode and encode.
 constexpr std::array kAllowed{
@@ -138,7 +138,7 @@ int add_rules(scmp_filter_ctx filter) {
 
 Result<void> load_filter() {
     const std::uint32_t otherwise = kSanitized ? SCMP_ACT_ALLOW : SCMP_ACT_ERRNO(EPERM);
-    const Filter filter(seccomp_init(otherwise), seccomp_release);
+    const SystemCallFilter filter(seccomp_init(otherwise), seccomp_release);
     if (!filter) return fail(ErrorKind::misconfigured, "make a seccomp filter");
     // For the threads that libraries have started, too.
     int failed = seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_TSYNC, 1);

@@ -19,7 +19,7 @@ namespace {
 using storage::Uuid;
 
 constexpr int kMovePriority = 100;
-constexpr int kDepth = 4;  // of a body
+constexpr int kBodyDepth = 4;
 
 std::string_view name_of(storage::ImageRecord::State state) {
     switch (state) {
@@ -102,7 +102,9 @@ ApiAnswer remove(const ImageMeans& means, const Uuid& uuid) {
 }
 
 ApiAnswer move(const ImageMeans& means, const Uuid& uuid, std::string_view body) {
-    const auto is_shallow = [](int depth, Json::parse_event_t, Json&) { return depth <= kDepth; };
+    const auto is_shallow = [](int depth, Json::parse_event_t, Json&) {
+        return depth <= kBodyDepth;
+    };
     const Json fields = Json::parse(body, is_shallow, false);
     const bool names_pool = fields.is_object() && fields.size() == 1 && fields.contains("to") &&
                             fields["to"].is_string();

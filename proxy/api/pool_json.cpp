@@ -33,7 +33,7 @@ std::string_view name_of_addressing(PoolSettings::Addressing addressing) {
 }
 
 // Fields are one level deep; what lies deeper is wrong anyway and is not looked into.
-constexpr unsigned kDepth = 3;
+constexpr unsigned kShownDepth = 3;
 
 // JSON as the tree that the settings' schema reads. A null is a field that is not there.
 conf::Node node_of(const Json& json, const std::string& path, unsigned depth) {
@@ -41,13 +41,13 @@ conf::Node node_of(const Json& json, const std::string& path, unsigned depth) {
     node.path = path;
     if (json.is_object()) {
         for (const auto& [key, value] : json.items()) {
-            if (value.is_null() || depth == kDepth) continue;
+            if (value.is_null() || depth == kShownDepth) continue;
             const std::string below = path.empty() ? key : fmt::format("{}.{}", path, key);
             node.members.push_back({key, {}, node_of(value, below, depth + 1)});
         }
     } else if (json.is_array()) {
         node.kind = conf::Node::Kind::list;
-        for (std::size_t i = 0; i < json.size() && depth < kDepth; ++i)
+        for (std::size_t i = 0; i < json.size() && depth < kShownDepth; ++i)
             node.items.push_back(node_of(json[i], fmt::format("{}[{}]", path, i + 1), depth + 1));
     } else if (json.is_string()) {
         node.kind = conf::Node::Kind::text;

@@ -14,7 +14,7 @@ namespace tidepool::cli {
 
 namespace {
 
-constexpr std::size_t kPage = 1000;  // rows held at once
+constexpr std::size_t kRowsPerPage = 1000;  // rows held at once
 
 struct LsArguments : CommonOptions {
     std::string prefix;
@@ -37,7 +37,8 @@ int ls(const LsArguments& arguments) {
     std::string after;
     while (arguments.limit == 0 || printer.count() < arguments.limit) {
         const std::uint64_t wanted =
-            arguments.limit == 0 ? kPage : std::min(kPage, arguments.limit - printer.count());
+            arguments.limit == 0 ? kRowsPerPage
+                                 : std::min(kRowsPerPage, arguments.limit - printer.count());
         const auto page = workspace->catalog().list(pool, prefix, after, wanted);
         if (!page) return failed(page.error());
         for (const storage::ObjectRecord& object : *page)

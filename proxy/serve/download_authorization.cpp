@@ -20,10 +20,6 @@ using Seconds = std::chrono::seconds;
 // lifetime has several times this left when it is renewed.
 constexpr Seconds kLastSeconds{3};
 
-DownloadAuthorization::Time now() {
-    return std::chrono::steady_clock::now();
-}
-
 }  // namespace
 
 DownloadAuthorization::DownloadAuthorization(std::string pool, Fetch fetch,
@@ -61,7 +57,7 @@ void DownloadAuthorization::run() {
 bool DownloadAuthorization::wait_until_due() {
     std::unique_lock lock(mutex_);
     while (!ended_) {
-        const Time moment = now();
+        const Time moment = std::chrono::steady_clock::now();
         const bool is_wanted = wanted_ || !is_good(moment);
         const Time due = plan_.due(is_wanted);
         if (due <= moment) {
@@ -76,11 +72,11 @@ bool DownloadAuthorization::wait_until_due() {
 }
 
 std::expected<Granted, StoreFailure> DownloadAuthorization::fetch_with_retries() {
-    storage::RetryPlan plan(retry_, storage::random_part, now());
+    storage::RetryPlan plan(retry_, storage::random_part, std::chrono::steady_clock::now());
     while (true) {
         auto granted = fetch_(stop_);
         if (granted) return granted;
-        const auto wait = plan.next(granted.error(), now());
+        const auto wait = plan.next(granted.error(), std::chrono::steady_clock::now());
         if (!wait || !pause(*wait)) return granted;
     }
 }
@@ -93,7 +89,7 @@ bool DownloadAuthorization::pause(std::chrono::milliseconds wait) {
 
 void DownloadAuthorization::publish(std::expected<Granted, StoreFailure> result) {
     rounds_.fetch_add(1, std::memory_order_relaxed);
-    const Time moment = now();
+    const Time moment = std::chrono::steady_clock::now();
     bool still_good = false;
     {
         const std::lock_guard lock(mutex_);
@@ -133,7 +129,7 @@ void DownloadAuthorization::publish(std::expected<Granted, StoreFailure> result)
 // The lock is held.
 void DownloadAuthorization::wake_all() {
     for (Wait* const wait : std::exchange(waits_, {})) {
-        wait->result_ = answer(wait->refused_, true, now());
+        wait->result_ = answer(wait->refused_, true, std::chrono::steady_clock::now());
         wait->loop_.post(wait->waiter_);
     }
 }
@@ -192,7 +188,7 @@ Seconds DownloadAuthorization::good_for(Time moment) const {
 
 bool DownloadAuthorization::Wait::await_suspend(std::coroutine_handle<> waiter) {
     const std::lock_guard lock(owner_.mutex_);
-    result_ = owner_.answer(refused_, false, now());
+    result_ = owner_.answer(refused_, false, std::chrono::steady_clock::now());
     if (result_) return false;
     waiter_ = waiter;
     owner_.waits_.push_back(this);

@@ -436,6 +436,15 @@ def wait_exit(pid, child=None, patience_s=PATIENCE_S):
     return os.waitstatus_to_exitcode(status)
 
 
+def open_files(pid):
+    """What the descriptors of a process lead to, as the kernel names it; one closed meanwhile is left out."""
+    targets = []
+    for link in pathlib.Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            targets.append(os.readlink(link))
+    return targets
+
+
 class Server(Process):
     """A running `tidepool serve` with its folder, configuration and addresses.
 

@@ -350,11 +350,7 @@ class TakeOver(tidepool.OwnServerCase):
         server = self.serve({"access_log": {"path": "-"}})
 
         def descriptors():
-            links = []
-            for entry in pathlib.Path(f"/proc/{server.pid}/fd").iterdir():
-                with contextlib.suppress(FileNotFoundError):
-                    links.append(re.sub(r"\d+", "", os.readlink(entry)))
-            return sorted(links)
+            return sorted(re.sub(r"\d+", "", target) for target in tidepool.open_files(server.pid))
         counts = []
         for _ in range(3):
             self.assertEqual(server.exit_of(server.take_over()), 0)

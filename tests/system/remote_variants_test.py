@@ -206,8 +206,7 @@ class InABucket(RemoteCase):
                 tidepool.eventually(lambda: self.metric("running", lane="cheap") == 1, "it hangs")
         tidepool.eventually(lambda: self.metric("waiting", lane="cheap") == 2, "as many wait as may be in memory")
         self.assertEqual(self.server.get(images[-1] + "_small.avif").status, 200, "the other lane has turns of its own")
-        fds = pathlib.Path(f"/proc/{self.server.pid}/fd")
-        sources = [link for link in fds.iterdir() if "memfd:source" in str(link.readlink())]
+        sources = [target for target in tidepool.open_files(self.server.pid) if "memfd:source" in target]
         self.assertEqual(len(sources), 3)
         self.assertLessEqual(len(self.fetches()), 4)
         self.server.signal(tidepool.signal.SIGTERM)

@@ -1,6 +1,5 @@
 """A shelf whose files vanish, change, are cut or cannot be written while it is used: no answer is ever wrong."""
 
-import contextlib
 import os
 import pathlib
 import sys
@@ -155,13 +154,8 @@ class ShelfFaults(cold.ColdCase):
         tidepool.eventually(lambda: not self.unlinked_files(self.server), "evicted files are let go of")
 
     def unlinked_files(self, server):
-        held = []
-        for link in pathlib.Path(f"/proc/{server.pid}/fd").iterdir():
-            with contextlib.suppress(FileNotFoundError):
-                target = os.readlink(link)
-                if "/shelf/" in target and target.endswith("(deleted)"):
-                    held.append(target)
-        return held
+        return [target for target in tidepool.open_files(server.pid)
+                if "/shelf/" in target and target.endswith("(deleted)")]
 
 
 if __name__ == "__main__":
