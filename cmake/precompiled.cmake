@@ -1,10 +1,10 @@
 # tidepool_precompiled(TARGET): the standard headers that most files include are read once for all of them, instead of
-# anew for each, and a layer's files are compiled several at a time, which takes a third of the time. Only headers that
-# every layer may include are among the precompiled, so the layer order holds. What is local to one file of a layer has a
-# name that no other file of it uses for something else.
+# anew for each, and the files of a layer are compiled as one, which takes a third of the time. Only headers that every
+# layer may include are among the precompiled, so the layer order holds. What is local to one file of a layer has a name
+# that no other file of it uses for something else.
 #
 # The preset dev does without: there, a file that does not include what it needs does not compile.
-option(TIDEPOOL_PRECOMPILE "precompile the headers that most files include, compile files of a layer together" OFF)
+option(TIDEPOOL_PRECOMPILE "precompile the headers that most files include, compile the files of a layer as one" OFF)
 set(TIDEPOOL_COMMON_HEADERS)
 if(TIDEPOOL_PRECOMPILE)
     set(TIDEPOOL_COMMON_HEADERS <algorithm> <array> <atomic> <charconv> <chrono> <coroutine> <expected> <filesystem>
@@ -23,7 +23,7 @@ endif()
 function(tidepool_precompiled target)
     if(TIDEPOOL_PRECOMPILE)
         target_precompile_headers(${target} REUSE_FROM common_headers)
-        set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
+        set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 0)
         target_compile_options(${target} PRIVATE -Wno-shadow)  # of a name in another file
     endif()
 endfunction()

@@ -1,5 +1,7 @@
 #include "conf/day_window.h"
 
+#include "conf/ascii.h"
+
 #include <optional>
 
 namespace tidepool::conf {
@@ -7,10 +9,6 @@ namespace tidepool::conf {
 namespace {
 
 constexpr unsigned kDayMinutes = 24 * 60;
-
-bool is_digit(char c) {
-    return c >= '0' && c <= '9';
-}
 
 // "06:30" as minutes of the day.
 std::optional<unsigned> parse_minute(std::string_view text) {

@@ -1,6 +1,6 @@
 #include "conf/directives.h"
 
-#include "conf/lower_case.h"
+#include "conf/ascii.h"
 #include "conf/nearest_name.h"
 #include "conf/quote.h"
 #include "conf/text_rules.h"
@@ -31,12 +31,6 @@ constexpr std::uint64_t kMostSeconds = 1ULL << 31;
 
 bool contains(const auto& names, std::string_view name) {
     return std::ranges::find(names, name) != names.end();
-}
-
-std::string_view trim(std::string_view text) {
-    const std::size_t begin = text.find_first_not_of(" \t");
-    if (begin == text.npos) return {};
-    return text.substr(begin, text.find_last_not_of(" \t") - begin + 1);
 }
 
 // The position of the comma that ends the first directive, which may not be one inside quotes.

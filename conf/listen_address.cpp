@@ -20,7 +20,7 @@ constexpr std::size_t kUnixPathBytes = sizeof(sockaddr_un::sun_path) - 1;  // ro
 constexpr std::string_view kForms =
     "write \"0.0.0.0:8080\", \"[::1]:8080\" or \"unix:/run/tidepool.sock\"";
 
-std::unexpected<Error> refuse(std::string_view text, std::string_view why) {
+std::unexpected<Error> refuse_address(std::string_view text, std::string_view why) {
     return fail(ErrorKind::invalid,
                 quote(text) + " is no address to listen on: " + std::string(why));
 }
@@ -28,12 +28,13 @@ std::unexpected<Error> refuse(std::string_view text, std::string_view why) {
 Result<ListenAddress> parse_unix(std::string_view text) {
     const std::string_view path = text.substr(kUnixPrefix.size());
     if (path.empty() || path.front() != '/')
-        return refuse(text, "the path after unix: starts with \"/\"");
+        return refuse_address(text, "the path after unix: starts with \"/\"");
     if (path.size() > kUnixPathBytes) {
-        return refuse(
+        return refuse_address(
             text, "the path of a socket is at most " + std::to_string(kUnixPathBytes) + " bytes");
     }
-    if (has_control_character(path)) return refuse(text, "the path has a control character");
+    if (has_control_character(path))
+        return refuse_address(text, "the path has a control character");
     return ListenAddress{ListenAddress::Family::unix_path, std::string(path), 0};
 }
 
@@ -55,12 +56,12 @@ std::string canonical_v6(const IpAddress& address) {
 // `text` is "[V6]:PORT".
 Result<ListenAddress> parse_bracketed(std::string_view text) {
     const std::size_t close = text.find("]:");
-    if (close == text.npos) return refuse(text, "write \"[ADDRESS]:PORT\"");
+    if (close == text.npos) return refuse_address(text, "write \"[ADDRESS]:PORT\"");
     const std::string_view inside = text.substr(1, close - 1);
     const auto address = inside.find(':') == inside.npos ? std::nullopt : IpAddress::parse(inside);
-    if (!address) return refuse(text, "no IPv6 address stands between the brackets");
+    if (!address) return refuse_address(text, "no IPv6 address stands between the brackets");
     const auto port = parse_port(text.substr(close + 2));
-    if (!port) return refuse(text, "a port is a number from 0 to 65535");
+    if (!port) return refuse_address(text, "a port is a number from 0 to 65535");
     return ListenAddress{ListenAddress::Family::inet6, canonical_v6(*address), *port};
 }
 
@@ -87,18 +88,19 @@ Result<ListenAddress> parse_v4(std::string_view text) {
     const std::size_t colon = text.rfind(':');
     if (colon == text.npos) {
         if (text.starts_with('/'))
-            return refuse(text, "write \"unix:PATH\" for a socket in the file system");
-        if (parse_port(text)) return refuse(text, host_hint("", text));
+            return refuse_address(text, "write \"unix:PATH\" for a socket in the file system");
+        if (parse_port(text)) return refuse_address(text, host_hint("", text));
         if (IpAddress::parse(text))
-            return refuse(text, "the port is missing, write \"" + std::string(text) + ":8080\"");
-        return refuse(text, kForms);
+            return refuse_address(text,
+                                  "the port is missing, write \"" + std::string(text) + ":8080\"");
+        return refuse_address(text, kForms);
     }
     const std::string_view host = text.substr(0, colon);
     const std::string_view port_text = text.substr(colon + 1);
     const auto port = parse_port(port_text);
-    if (!port) return refuse(text, "a port is a number from 0 to 65535");
+    if (!port) return refuse_address(text, "a port is a number from 0 to 65535");
     const bool is_v4 = host.find(':') == host.npos && IpAddress::parse(host);
-    if (!is_v4) return refuse(text, host_hint(host, port_text));
+    if (!is_v4) return refuse_address(text, host_hint(host, port_text));
     return ListenAddress{ListenAddress::Family::inet4, std::string(host), *port};
 }
 

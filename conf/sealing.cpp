@@ -26,7 +26,7 @@ constexpr std::size_t kTagBytes = 16;
 constexpr std::size_t kOverhead = 1 + kNonceBytes + kTagBytes;
 
 // The cipher is always there; failure means memory or randomness is gone.
-void require(bool done) {
+void require_done(bool done) {
     if (!done) std::abort();
 }
 
@@ -77,20 +77,20 @@ std::string SealingKey::seal(std::string_view secret, std::string_view context) 
     std::string sealed(secret.size() + kOverhead, '\0');
     sealed.front() = kForm;
     unsigned char* nonce = bytes_of(sealed, 1);
-    require(RAND_bytes(nonce, kNonceBytes) == 1);
+    require_done(RAND_bytes(nonce, kNonceBytes) == 1);
     const Context cipher(EVP_CIPHER_CTX_new());
-    require(cipher != nullptr);
+    require_done(cipher != nullptr);
     int length = 0;
-    require(EVP_EncryptInit_ex2(cipher.get(), EVP_aes_256_gcm(), bytes_.data(), nonce, nullptr) ==
-            1);
-    require(EVP_EncryptUpdate(cipher.get(), nullptr, &length, bytes_of(context),
-                              static_cast<int>(context.size())) == 1);
+    require_done(
+        EVP_EncryptInit_ex2(cipher.get(), EVP_aes_256_gcm(), bytes_.data(), nonce, nullptr) == 1);
+    require_done(EVP_EncryptUpdate(cipher.get(), nullptr, &length, bytes_of(context),
+                                   static_cast<int>(context.size())) == 1);
     unsigned char* out = nonce + kNonceBytes;
-    require(EVP_EncryptUpdate(cipher.get(), out, &length, bytes_of(secret),
-                              static_cast<int>(secret.size())) == 1);
-    require(EVP_EncryptFinal_ex(cipher.get(), out + length, &length) == 1);
-    require(EVP_CIPHER_CTX_ctrl(cipher.get(), EVP_CTRL_GCM_GET_TAG, kTagBytes,
-                                out + secret.size()) == 1);
+    require_done(EVP_EncryptUpdate(cipher.get(), out, &length, bytes_of(secret),
+                                   static_cast<int>(secret.size())) == 1);
+    require_done(EVP_EncryptFinal_ex(cipher.get(), out + length, &length) == 1);
+    require_done(EVP_CIPHER_CTX_ctrl(cipher.get(), EVP_CTRL_GCM_GET_TAG, kTagBytes,
+                                     out + secret.size()) == 1);
     return sealed;
 }
 
@@ -104,17 +104,17 @@ Result<std::string> SealingKey::open(std::string_view sealed, std::string_view c
     std::string tag(sealed.substr(sealed.size() - kTagBytes));
     const std::string_view text = sealed.substr(1 + kNonceBytes, sealed.size() - kOverhead);
     const Context cipher(EVP_CIPHER_CTX_new());
-    require(cipher != nullptr);
+    require_done(cipher != nullptr);
     int length = 0;
     std::string secret(text.size(), '\0');
-    require(EVP_DecryptInit_ex2(cipher.get(), EVP_aes_256_gcm(), bytes_.data(), bytes_of(nonce),
-                                nullptr) == 1);
-    require(EVP_DecryptUpdate(cipher.get(), nullptr, &length, bytes_of(context),
-                              static_cast<int>(context.size())) == 1);
-    require(EVP_DecryptUpdate(cipher.get(), bytes_of(secret, 0), &length, bytes_of(text),
-                              static_cast<int>(text.size())) == 1);
-    require(EVP_CIPHER_CTX_ctrl(cipher.get(), EVP_CTRL_GCM_SET_TAG, kTagBytes, bytes_of(tag, 0)) ==
-            1);
+    require_done(EVP_DecryptInit_ex2(cipher.get(), EVP_aes_256_gcm(), bytes_.data(),
+                                     bytes_of(nonce), nullptr) == 1);
+    require_done(EVP_DecryptUpdate(cipher.get(), nullptr, &length, bytes_of(context),
+                                   static_cast<int>(context.size())) == 1);
+    require_done(EVP_DecryptUpdate(cipher.get(), bytes_of(secret, 0), &length, bytes_of(text),
+                                   static_cast<int>(text.size())) == 1);
+    require_done(
+        EVP_CIPHER_CTX_ctrl(cipher.get(), EVP_CTRL_GCM_SET_TAG, kTagBytes, bytes_of(tag, 0)) == 1);
     if (EVP_DecryptFinal_ex(cipher.get(), bytes_of(secret, secret.size()), &length) != 1) {
         OPENSSL_cleanse(secret.data(), secret.size());
         return refuse();

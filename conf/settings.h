@@ -333,6 +333,7 @@ struct PoolSettings {
     bool is_active = true;
     bool is_default = false;        // takes uploads where nothing else fits; at most one
     bool is_backup_target = false;  // holds copies of originals; s3 only
+    std::string mirror;             // name of the pool that gets a copy of each object; "" = none
     std::string public_base_url;    // "https://images.example": what visitors use; "" = the site's
     std::string upload_api_url;     // of the node that takes uploads for this pool
     std::string node_id;            // of the node that has the pool's disk

@@ -213,6 +213,34 @@ void find_wrong_pools(const Settings& settings, Findings& findings) {
     }
 }
 
+// A copy goes to one other pool that serves images, and to no backup.
+void find_wrong_mirrors(const Settings& settings, Findings& findings) {
+    for (std::size_t i = 0; i < settings.pools.size(); ++i) {
+        const PoolSettings& pool = settings.pools[i];
+        if (pool.mirror.empty()) continue;
+        const std::string key = pool_key(i, "mirror");
+        const auto other = std::ranges::find(settings.pools, pool.mirror, &PoolSettings::name);
+        if (pool.is_backup_target) {
+            findings.push_back({{key, pool_key(i, "is_backup_target")},
+                                "a backup target has no mirror: remove one of them"});
+        } else if (pool.mirror == pool.name) {
+            findings.push_back({{key}, "is the pool itself: name another one"});
+        } else if (other == settings.pools.end()) {
+            findings.push_back({{key}, fmt::format("there is no pool \"{}\" here", pool.mirror)});
+        } else if (other->is_backup_target) {
+            findings.push_back({{key},
+                                fmt::format("pool \"{}\" is a backup target, which holds "
+                                            "originals under other names: name another "
+                                            "pool",
+                                            pool.mirror)});
+        } else if (settings.catalog.url.empty()) {
+            findings.push_back({{"catalog.url", key},
+                                "a mirror needs a catalog, which says what has been copied: "
+                                "catalog.url = \"sqlite:/var/lib/tidepool/catalog.db\""});
+        }
+    }
+}
+
 // Two pools in one bucket would each list, count and delete the other's objects.
 void find_shared_buckets(const Settings& settings, Findings& findings) {
     const auto& pools = settings.pools;
@@ -438,10 +466,10 @@ Findings find_wrong_settings(const Settings& settings) {
     Findings findings;
     for (const SectionSchema& section : settings_schema())
         section.check(settings, findings);
-    for (const auto find :
-         {find_no_pool, find_double_names, find_wrong_pools, find_shared_folders,
-          find_shared_buckets, find_double_addresses, find_wrong_order, find_wrong_profiles,
-          find_wrong_signing, find_wrong_tiering, find_served_quarantine, find_cached_errors}) {
+    for (const auto find : {find_no_pool, find_double_names, find_wrong_pools, find_shared_folders,
+                            find_shared_buckets, find_wrong_mirrors, find_double_addresses,
+                            find_wrong_order, find_wrong_profiles, find_wrong_signing,
+                            find_wrong_tiering, find_served_quarantine, find_cached_errors}) {
         find(settings, findings);
     }
     return findings;

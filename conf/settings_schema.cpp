@@ -258,6 +258,7 @@ std::vector<Field<PoolSettings>> pool_fields() {
         field("is_active", &S::is_active, Flag{}),
         field("is_default", &S::is_default, Flag{}),
         field("is_backup_target", &S::is_backup_target, Flag{}),
+        field("mirror", &S::mirror, Text{wrong_in_mirror}),
         field("public_base_url", &S::public_base_url, Text{wrong_in_base_url}),
         field("upload_api_url", &S::upload_api_url, Text{wrong_in_url}),
         field("node_id", &S::node_id, Text{wrong_in_line}),

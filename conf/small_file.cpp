@@ -1,6 +1,7 @@
 #include "conf/small_file.h"
 
 #include "conf/bytes.h"
+#include "conf/descriptor.h"
 
 #include <cerrno>
 
@@ -11,21 +12,6 @@
 namespace tidepool::conf {
 
 namespace {
-
-// Owns a descriptor for the length of one read.
-class Descriptor {
-  public:
-    explicit Descriptor(int number) : number_(number) {}
-    ~Descriptor() {
-        if (number_ >= 0) close(number_);
-    }
-    Descriptor(const Descriptor&) = delete;
-    Descriptor& operator=(const Descriptor&) = delete;
-    int number() const { return number_; }
-
-  private:
-    int number_;
-};
 
 // Up to `max_bytes`, fewer at the end of the file.
 Result<std::string> read_up_to(int descriptor, const std::string& path, std::size_t max_bytes) {
@@ -51,15 +37,15 @@ Result<std::string> read_small_file(const std::string& path, std::size_t max_byt
     if (path.find('\0') != path.npos) return fail(ErrorKind::invalid, "a path has no NUL");
     // O_NONBLOCK, for open() waits at a pipe without a writer.
     const Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
-    if (file.number() < 0) return fail_errno(errno, "open " + path);
+    if (!file) return fail_errno(errno, "open " + path);
 
     struct stat status{};
-    if (fstat(file.number(), &status) != 0) return fail_errno(errno, "stat " + path);
+    if (fstat(file.get(), &status) != 0) return fail_errno(errno, "stat " + path);
     if (!S_ISREG(status.st_mode)) return fail(ErrorKind::denied, path + " is not a regular file");
 
     // One byte more than allowed tells a full file from a longer one; its stated size may change
     // meanwhile.
-    auto content = read_up_to(file.number(), path, max_bytes + 1);
+    auto content = read_up_to(file.get(), path, max_bytes + 1);
     if (content && content->size() > max_bytes) {
         return fail(ErrorKind::invalid, path + " is larger than " + format_size(max_bytes));
     }

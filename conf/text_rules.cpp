@@ -1,5 +1,6 @@
 #include "conf/text_rules.h"
 
+#include "conf/ascii.h"
 #include "conf/day_window.h"
 #include "conf/directives.h"
 #include "conf/quote.h"
@@ -16,9 +17,6 @@ constexpr std::size_t kProfileNameBytes = 32;
 // What a URL path may hold without being read as something else, or decoded, on its way to us.
 constexpr std::array<std::string_view, 6> kNotInPrefix{"..", "//", "/./", "%", "?", "#"};
 
-bool is_digit(char c) {
-    return c >= '0' && c <= '9';
-}
 bool is_lower(char c) {
     return c >= 'a' && c <= 'z';
 }
@@ -87,6 +85,10 @@ std::string wrong_in_pool_name(std::string_view text) {
     if (!text.empty() && text.size() <= kPoolNameBytes && std::ranges::all_of(text, is_allowed))
         return {};
     return "expected 1 to 63 characters of a-z, 0-9 and \"-\", not " + quote(text);
+}
+
+std::string wrong_in_mirror(std::string_view text) {
+    return text.empty() ? std::string() : wrong_in_pool_name(text);
 }
 
 std::string wrong_in_key_prefix(std::string_view text) {

@@ -16,6 +16,7 @@ std::string wrong_in_url_prefix(std::string_view text);  // "/uploads/"
 std::string wrong_in_folder(std::string_view text);      // absolute, without ".."
 std::string wrong_in_log_path(std::string_view text);    // "", "-" or an absolute path
 std::string wrong_in_pool_name(std::string_view text);   // [a-z0-9-]{1,63}
+std::string wrong_in_mirror(std::string_view text);      // such a name, or nothing
 std::string wrong_in_key_prefix(
     std::string_view text);  // a beginning of keys, so without "/" at its start
 std::string wrong_in_status(std::string_view text);             // "200" or "4xx"

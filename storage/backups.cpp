@@ -2,6 +2,7 @@
 
 #include "conf/fault_point.h"
 #include "storage/image_hold.h"
+#include "storage/job_keys.h"
 #include "storage/job_payload.h"
 #include "storage/streams.h"
 
@@ -16,8 +17,8 @@ namespace tidepool::storage {
 
 namespace {
 
-constexpr std::size_t kPage = 1000;
-constexpr int kPriority = 150;
+constexpr int kCopyPriority = 150;
+constexpr std::int64_t kMoveWaitS = 5;
 
 bool is_original_of_image(const ObjectRecord& row) {
     return row.role == Role::original && row.image && backup_key(row.key);
@@ -32,13 +33,22 @@ bool has_backup_in(const std::vector<BackupRecord>& backups, PoolId target,
     });
 }
 
-std::vector<PoolId> backup_targets(const DriverSet& drivers) {
-    std::vector<PoolId> targets;
+// Of all backup pools and mirrors that can be used now.
+std::vector<BackupState> targets_of(const DriverSet& drivers) {
+    std::vector<BackupState> targets;
     for (const KnownPool& pool : drivers.pools()) {
-        if (pool.settings.is_backup_target && pool.settings.is_active && pool.problem.empty())
-            targets.push_back(pool.id);
+        const bool is_mirror = drivers.is_mirror(pool.id);
+        const bool has_copies = is_mirror || pool.settings.is_backup_target;
+        if (has_copies && pool.settings.is_active && pool.problem.empty())
+            targets.push_back({.target = pool.id, .is_mirror = is_mirror});
     }
     return targets;
+}
+
+// The key of a copy; nothing where there is none of such an object.
+std::optional<std::string> key_of_copy(const std::string& key, const KnownPool& target) {
+    if (!target.settings.is_backup_target) return key;
+    return backup_key(key);
 }
 
 // Reads all of a backup; an error where it is not what it should be.
@@ -62,39 +72,45 @@ Result<void> prove(Driver& driver, const BackupRecord& backup,
 }  // namespace
 
 bool has_backup_pool(const DriverSet& drivers) {
-    return !backup_targets(drivers).empty();
+    return std::ranges::any_of(targets_of(drivers),
+                               [](const BackupState& each) { return !each.is_mirror; });
+}
+
+bool has_mirror(const DriverSet& drivers) {
+    return std::ranges::any_of(targets_of(drivers), &BackupState::is_mirror);
 }
 
 NewJob backup_job(const std::string& original, PoolId target, const std::string& batch) {
     return {.type = "backup",
             .payload = PayloadWriter().add("original", original).add("to", target).text(),
-            .dedup_key = fmt::format("backup {} {}", target, original),
-            .priority = kPriority,
+            .dedup_key = copy_key(target, original),
+            .priority = kCopyPriority,
             .lane = fmt::format("backup {}", target),
             .batch = batch};
 }
 
-Result<std::vector<BackupState>> look_for_missing_backups(Catalog& catalog,
-                                                          const DriverSet& drivers,
-                                                          std::int64_t added_before_s,
-                                                          const std::optional<std::string>& batch,
-                                                          std::int64_t now_s,
-                                                          const std::function<bool()>& goes_on) {
-    std::vector<BackupState> states;
-    for (const PoolId target : backup_targets(drivers))
-        states.push_back({.target = target});
+Result<std::vector<BackupState>> look_for_missing_backups(
+    Catalog& catalog, const DriverSet& drivers, std::int64_t added_before_s,
+    const std::optional<std::string>& batch, std::int64_t now_s,
+    const std::function<bool()>& goes_on, std::vector<JobId>* open) {
+    std::vector<BackupState> states = targets_of(drivers);
     std::string after;
     while (!states.empty()) {
         if (goes_on && !goes_on()) return fail(ErrorKind::closed, "stopped before its end");
-        const auto page = catalog.list(std::nullopt, "", after, kPage);
+        const auto page = catalog.list(std::nullopt, "", after, Catalog::kPage);
         if (!page) return std::unexpected(page.error());
         std::vector<NewJob> jobs;
         for (const ObjectRecord& row : *page) {
-            if (!is_original_of_image(row)) continue;
-            const auto backups = catalog.backups_of(row.key);
-            if (!backups) return std::unexpected(backups.error());
+            std::optional<std::vector<BackupRecord>> backups;
+            const PoolId mirror = drivers.mirror_of(row.pool);
             for (BackupState& state : states) {
-                ++state.originals;
+                if (state.is_mirror ? mirror != state.target : !is_original_of_image(row)) continue;
+                if (!backups) {
+                    auto read = catalog.backups_of(row.key);
+                    if (!read) return std::unexpected(std::move(read.error()));
+                    backups = std::move(*read);
+                }
+                ++state.objects;
                 if (has_backup_in(*backups, state.target, row)) continue;
                 ++state.missing;
                 state.missing_bytes += row.size;
@@ -105,16 +121,19 @@ Result<std::vector<BackupState>> look_for_missing_backups(Catalog& catalog,
         if (!jobs.empty()) {
             const auto queued = catalog.queue_jobs(jobs, now_s);
             if (!queued) return std::unexpected(queued.error());
+            if (open != nullptr) open->insert(open->end(), queued->begin(), queued->end());
         }
-        if (page->size() < kPage) break;
+        if (page->size() < Catalog::kPage) break;
         after = page->back().key;
     }
     return states;
 }
 
 NewJob backup_scan_job() {
-    return {
-        .type = "backup-scan", .payload = "{}", .dedup_key = "backup-scan", .priority = kPriority};
+    return {.type = "backup-scan",
+            .payload = "{}",
+            .dedup_key = "backup-scan",
+            .priority = kCopyPriority};
 }
 
 JobEnd Backups::scan(JobRun& run) {
@@ -133,28 +152,62 @@ JobEnd Backups::copy(JobRun& run) {
     const PayloadReader payload(run.job().payload);
     const auto original = payload.text("original");
     const auto to = payload.number("to");
-    const auto key = original ? backup_key(*original) : std::nullopt;
-    if (!key || !to) {
+    if (!original || !to) {
         return JobEnd::failed(
-            {ErrorKind::invalid, fmt::format("job {} names no original", run.job().id)});
+            {ErrorKind::invalid, fmt::format("job {} does not say what to copy", run.job().id)});
     }
     const auto target = drivers_.find(*to);
     if (!target) return JobEnd::failed(target.error());
+    const auto key = key_of_copy(*original, target->known);
+    if (!key) {
+        return JobEnd::failed(
+            {ErrorKind::invalid, fmt::format("{} is no original of an image", *original)});
+    }
     const auto location = catalog_.locate(*original);
     if (!location) return JobEnd::failed(location.error());
     const auto backups = catalog_.backups_of(*original);
     if (!backups) return JobEnd::failed(backups.error());
     if (!location->row || location->is_deleted) {
-        // An attempt before this one may have copied it and not come to writing that down.
-        if (run.job().attempts == 1 || !backups->empty()) return JobEnd::done();
+        // An attempt before this one may have copied it and not come to writing that down. In a
+        // mirror somebody else may have put an object that was not deleted.
+        const bool is_ours = target->known.settings.is_backup_target || location->is_deleted;
+        if (run.job().attempts == 1 || !backups->empty() || !is_ours) return JobEnd::done();
         const auto removed = target->limited->remove(*key);
         return removed ? JobEnd::done() : JobEnd::failed(removed.error());
     }
+    if (!is_wanted(*location->row, *target)) return JobEnd::done();
     if (has_backup_in(*backups, *to, *location->row)) return JobEnd::done();
+    if (!target->known.settings.is_backup_target) {
+        const auto moves = is_moving(*location->row);
+        if (!moves) return JobEnd::failed(moves.error());
+        if (*moves) return JobEnd::put_off(kMoveWaitS);
+    }
     if (!run.goes_on()) return JobEnd::interrupted();
     if (auto copied = copy_one(*location->row, *key, *target); !copied)
         return JobEnd::failed(std::move(copied.error()));
     return JobEnd::done();
+}
+
+bool Backups::is_wanted(const ObjectRecord& row, const DriverSet::Pool& target) const {
+    return target.known.settings.is_backup_target ||
+           drivers_.mirror_of(row.pool) == target.known.id;
+}
+
+// See Mover::is_being_mirrored.
+Result<bool> Backups::is_moving(const ObjectRecord& row) const {
+    const auto move = catalog_.find_open_job(move_key(row.image ? to_text(*row.image) : row.key));
+    if (!move) return std::unexpected(move.error());
+    return *move && (*move)->state == JobRecord::State::running;
+}
+
+Result<void> Backups::require_room(const ObjectRecord& row, const KnownPool& target) {
+    const std::uint64_t most = target.settings.max_size_bytes;
+    if (most == 0) return {};
+    const auto held = bytes_held(catalog_, target.id);
+    if (!held) return std::unexpected(held.error());
+    if (*held + row.size <= most) return {};
+    return fail(ErrorKind::capped, fmt::format("pool {} has no room for {} bytes more (max_size)",
+                                               target.settings.name, row.size));
 }
 
 Result<void> Backups::copy_one(const ObjectRecord& row, const std::string& key,
@@ -163,6 +216,11 @@ Result<void> Backups::copy_one(const ObjectRecord& row, const std::string& key,
     if (!from) return std::unexpected(from.error());
     PutOptions options{.size = row.size, .sha256 = row.sha256};
     if (!row.content_type.empty()) options.content_type = row.content_type;
+    if (!target.known.settings.is_backup_target) {
+        // As a move would have it there.
+        options.modified_s = row.modified_s;
+        if (cache_control_) options.cache_control = cache_control_(row.key, row.content_type);
+    }
     // An attempt before this one may have come as far.
     auto info = target.limited->head(key);
     const bool is_there =
@@ -170,8 +228,16 @@ Result<void> Backups::copy_one(const ObjectRecord& row, const std::string& key,
     if (!info && info.error().kind != ErrorKind::not_found)
         return std::unexpected(std::move(info.error()));
     if (!is_there) {
+        if (auto room = require_room(row, target.known); !room) return room;
         info = copy_object(*from->limited, row.key, *target.limited, key, options);
         if (!info) return std::unexpected(std::move(info.error()));
+    }
+    // What it replaces is hidden by it, and would be billed.
+    const auto replaced = catalog_.find_backup(target.known.id, key);
+    if (!replaced) return std::unexpected(replaced.error());
+    if (*replaced && !info->version_id.empty()) {
+        auto removed = target.limited->remove_older_versions(key, info->version_id);
+        if (!removed) return removed;
     }
     fault_point("backup.copied");
     BackupRecord backup{.pool = target.known.id,
@@ -184,10 +250,14 @@ Result<void> Backups::copy_one(const ObjectRecord& row, const std::string& key,
                         .added_s = std::time(nullptr)};
     if (auto noted = catalog_.put_backup(backup); !noted) return noted;
     fault_point("backup.noted");
-    // Whoever deletes the image has perhaps looked for backups before this one was noted.
+    // Whoever deletes the image, or moves it, has perhaps looked for copies before this one was
+    // noted.
     const auto location = catalog_.locate(row.key);
     if (!location) return std::unexpected(location.error());
-    if (location->row && !location->is_deleted) return {};
+    if (location->row && !location->is_deleted) {
+        const bool is_home = location->row->pool == target.known.id;
+        if (is_home || is_wanted(*location->row, target)) return {};
+    }
     if (auto removed = target.limited->remove(key); !removed) return removed;
     const auto forgotten = catalog_.remove_backup(backup.pool, backup.key);
     if (!forgotten) return std::unexpected(forgotten.error());
@@ -207,7 +277,7 @@ Result<std::uint64_t> verify_backups(Catalog& catalog, DriverSet& drivers, PoolI
     std::uint64_t seen = 0;
     std::string after;
     while (true) {
-        auto page = catalog.list_backups(target, after, kPage);
+        auto page = catalog.list_backups(target, after, Catalog::kPage);
         if (!page) return std::unexpected(std::move(page.error()));
         for (BackupRecord& backup : *page) {
             ++seen;
@@ -217,7 +287,7 @@ Result<std::uint64_t> verify_backups(Catalog& catalog, DriverSet& drivers, PoolI
                 drawn[place] = backup;
             }
         }
-        if (page->size() < kPage) break;
+        if (page->size() < Catalog::kPage) break;
         after = page->back().key;
     }
     std::uint64_t bad = 0;

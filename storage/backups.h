@@ -1,4 +1,5 @@
-// Copies of originals in backup pools: made, looked after, and used.
+// Copies of originals in backup pools, and of all objects of a pool in its mirror: made, looked
+// after, and used.
 #pragma once
 
 #include "storage/catalog.h"
@@ -9,32 +10,38 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace tidepool::storage {
 
-// Whether any pool takes backups.
+// Whether any pool takes backups, or mirrors another one.
 bool has_backup_pool(const DriverSet& drivers);
+bool has_mirror(const DriverSet& drivers);
 
-// The job that copies an original into a backup pool. A second one is not queued while one is open.
+// The job that copies an object into a backup pool or a mirror. A second one is not queued while
+// one is open.
 NewJob backup_job(const std::string& original, PoolId target, const std::string& batch);
 
 // What is to be copied yet, and what is.
 struct BackupState {
     PoolId target = 0;
-    std::uint64_t originals = 0;  // that should have a copy there
-    std::uint64_t missing = 0;    // of these, the ones without
+    bool is_mirror = false;
+    std::uint64_t objects = 0;  // that should have a copy there
+    std::uint64_t missing = 0;  // of these, the ones without
     std::uint64_t missing_bytes = 0;
 };
 
-// Counts what each backup pool lacks, and with `batch` queues a job for each original that was
-// there before `added_before_s`. Reads every row; with `batch` nothing only counts. Which
-// originals: those of images, in whatever pool they are.
-// `goes_on`, if any, is asked now and then; closed where it says no.
+// Counts what each backup pool and mirror lacks, and with `batch` queues a job for each object that
+// was there before `added_before_s`. Reads every row; with `batch` nothing only counts. Which
+// objects: for a backup pool the originals of images, in whatever pool they are; for a mirror all
+// of the pools that it mirrors.
+// `goes_on`, if any, is asked now and then; closed where it says no. `open`, if any, gets the jobs,
+// of which some may have been open before.
 Result<std::vector<BackupState>> look_for_missing_backups(
     Catalog& catalog, const DriverSet& drivers, std::int64_t added_before_s,
     const std::optional<std::string>& batch, std::int64_t now_s,
-    const std::function<bool()>& goes_on = {});
+    const std::function<bool()>& goes_on = {}, std::vector<JobId>* open = nullptr);
 
 // A backup that was read back.
 struct VerifiedBackup {
@@ -53,15 +60,23 @@ Result<std::uint64_t> verify_backups(Catalog& catalog, DriverSet& drivers, PoolI
 Result<PoolId> restore_original(Catalog& catalog, DriverSet& drivers, const std::string& original,
                                 std::optional<PoolId> to, std::int64_t now_s);
 
-// The job that looks for originals without a copy.
+// The job that looks for what has no copy.
 NewJob backup_scan_job();
 
 // The handlers of both. Safe from any thread.
 class Backups {
   public:
-    // Both outlive it.
-    Backups(Catalog& catalog, DriverSet& drivers, std::int64_t delay_s)
-        : catalog_(catalog), drivers_(drivers), delay_s_(delay_s) {}
+    // Cache-Control that goes with an object into a mirror's bucket, for visitors who are sent
+    // there.
+    using CacheControl =
+        std::function<std::string(const std::string& key, const std::string& type)>;
+    // Both outlive it. An original has a copy in the backup pools `delay_s` after it came.
+    Backups(Catalog& catalog, DriverSet& drivers, std::int64_t delay_s,
+            CacheControl cache_control = {})
+        : catalog_(catalog),
+          drivers_(drivers),
+          delay_s_(delay_s),
+          cache_control_(std::move(cache_control)) {}
 
     // Of "backup".
     JobEnd copy(JobRun& run);
@@ -69,12 +84,16 @@ class Backups {
     JobEnd scan(JobRun& run);
 
   private:
+    bool is_wanted(const ObjectRecord& row, const DriverSet::Pool& target) const;
+    Result<bool> is_moving(const ObjectRecord& row) const;
+    Result<void> require_room(const ObjectRecord& row, const KnownPool& target);
     Result<void> copy_one(const ObjectRecord& row, const std::string& key,
                           const DriverSet::Pool& target);
 
     Catalog& catalog_;
     DriverSet& drivers_;
     const std::int64_t delay_s_;
+    const CacheControl cache_control_;
 };
 
 }  // namespace tidepool::storage

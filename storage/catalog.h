@@ -36,6 +36,9 @@ class Catalog {
   public:
     virtual ~Catalog() = default;
 
+    // A good limit for what gives a page at a time.
+    static constexpr std::size_t kPage = 1000;
+
     // --- objects --------------------------------------------------------------------------------
 
     // The row of this key. Fast: prepared, and without a lock that a writer holds.
@@ -102,14 +105,25 @@ class Catalog {
     // Images deleted before this may come back; gives how many there were.
     virtual Result<std::size_t> forget_deletions(std::int64_t before_s) = 0;
 
+    // Asked of each row that comes to a pool or changes there, within the transaction that writes
+    // it; the job it gives is queued with that. It must not ask the catalog. Replaces the one
+    // before.
+    using Follow = std::function<std::optional<NewJob>(const ObjectRecord&)>;
+    virtual void follow_rows(Follow follow) = 0;
+
     // Grows with each change of objects or pools by another process; what this one changes does not
     // count.
     virtual Result<std::uint64_t> foreign_changes() = 0;
 
-    // --- backups --------------------------------------------------------------------------------
+    // --- copies -------------------------------------------------------------------------------
+    //
+    // Of originals in backup pools, and of any object in a pool that mirrors its own. No object is
+    // at home where there is a record of a copy with its key: whichever comes later wins.
 
+    // Nothing is noted where the object of this key is at home in this pool.
     virtual Result<void> put_backup(const BackupRecord& backup) = 0;
     virtual Result<bool> remove_backup(PoolId pool, std::string_view key) = 0;
+    virtual Result<std::optional<BackupRecord>> find_backup(PoolId pool, std::string_view key) = 0;
     virtual Result<std::vector<BackupRecord>> backups_of(std::string_view original) = 0;
     // At most `limit` of a pool, by the bytes of their keys, from the first key above `after`.
     virtual Result<std::vector<BackupRecord>> list_backups(PoolId pool, std::string_view after,
@@ -172,8 +186,8 @@ class Catalog {
     virtual Result<bool> fail_job(JobId job, std::string_view owner, const JobFailure& failure,
                                   std::int64_t now_s) = 0;
     // What an operator does: cancelled or paused from queued or running (whose worker then finds
-    // its lease gone); queued, at once and with no attempts, from paused, failed or cancelled.
-    // False where the job's state does not allow it.
+    // its lease gone); queued, at once, from paused, failed or cancelled, as if it was new, or
+    // where it waits after an attempt that failed. False where the job's state does not allow it.
     virtual Result<bool> set_job_state(JobId job, JobRecord::State state, std::int64_t now_s) = 0;
     // Comes back when it is due; where it `was_begun` that was an attempt, else as if it had not
     // been taken.

@@ -33,7 +33,7 @@ struct ObjectRecord {
     std::string key;
     PoolId pool = 0;
     std::optional<Uuid> image;
-    Role role = Role::original;  // never `backup`: those are BackupRecords
+    Role role = Role::original;  // in the catalog never `backup`: those are BackupRecords
     std::uint64_t size = 0;
     std::optional<conf::Sha256Digest> sha256;  // nothing: not read yet
     std::string content_type;                  // "" = not looked at yet
@@ -51,10 +51,14 @@ struct ObjectInfo;
 ObjectRecord object_record(std::string key, PoolId pool, const ObjectInfo& info,
                            std::string_view content_type, std::int64_t now_s);
 
+// A copy that is nobody's home: in a backup pool, or in the pool that mirrors the object's own.
 struct BackupRecord {
     PoolId pool = 0;
-    std::string key;       // in the backup pool
+    std::string key;       // of the copy, in its pool; a mirror's is the object's own
     std::string original;  // key of the object that it is a copy of
+
+    bool is_mirror() const { return key == original; }
+
     std::uint64_t size = 0;
     std::optional<conf::Sha256Digest> sha256;
     std::string store_etag;
@@ -62,6 +66,9 @@ struct BackupRecord {
     std::int64_t added_s = 0;
     bool operator==(const BackupRecord&) const = default;
 };
+
+// A copy as the object that it is in its pool, of role `backup`.
+ObjectRecord record_of_copy(const BackupRecord& copy);
 
 struct ImageRecord {
     enum class State : std::uint8_t { incomplete = 0, complete = 1, deleting = 2 };
@@ -177,7 +184,9 @@ struct Relocation {
     // Whose objects these are, all of them but for those that are in `to` already.
     std::optional<Uuid> image{};
     std::int64_t now_s = 0;
-    // Queued with it: what is to be done about the copies that stay behind.
+    // What stays behind as a copy of each: of all objects or of none.
+    std::vector<BackupRecord> copies{};
+    // Queued with it: what is to be done about what else stays behind.
     std::vector<NewJob> then{};
     // The job that does it, which is finished with it. 0: none.
     JobLease by{};

@@ -53,6 +53,20 @@ ObjectRecord object_record(std::string key, PoolId pool) {
     return record;
 }
 
+ObjectRecord record_of_copy(const BackupRecord& copy) {
+    return {.key = copy.key,
+            .pool = copy.pool,
+            .image = parse_image_key(copy.original).image,
+            .role = Role::backup,
+            .size = copy.size,
+            .sha256 = copy.sha256,
+            .content_type = {},
+            .modified_s = 0,
+            .store_etag = copy.store_etag,
+            .version_id = copy.version_id,
+            .added_s = copy.added_s};
+}
+
 ObjectRecord object_record(std::string key, PoolId pool, const ObjectInfo& info,
                            std::string_view content_type, std::int64_t now_s) {
     ObjectRecord record = object_record(std::move(key), pool);

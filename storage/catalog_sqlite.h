@@ -62,10 +62,12 @@ class SqliteCatalog final : public Catalog {
     Result<bool> is_deleted(const Uuid& image) override;
     Result<void> end_deletion(const Uuid& image) override;
     Result<std::size_t> forget_deletions(std::int64_t before_s) override;
+    void follow_rows(Follow follow) override;
     Result<std::uint64_t> foreign_changes() override;
 
     Result<void> put_backup(const BackupRecord& backup) override;
     Result<bool> remove_backup(PoolId pool, std::string_view key) override;
+    Result<std::optional<BackupRecord>> find_backup(PoolId pool, std::string_view key) override;
     Result<std::vector<BackupRecord>> backups_of(std::string_view original) override;
     Result<std::vector<BackupRecord>> list_backups(PoolId pool, std::string_view after,
                                                    std::size_t limit) override;
@@ -192,12 +194,14 @@ class SqliteCatalog final : public Catalog {
     std::unique_ptr<sqlite::Connection> take_reader();
     void give_back(std::unique_ptr<sqlite::Connection> connection);
 
-    static std::optional<ObjectRecord> put_row(Writing& writing, const ObjectRecord& object);
-    static void relocate_one(Writing& writing, const ObjectRecord& object,
-                             const Relocation& relocation);
+    std::optional<ObjectRecord> put_row(Writing& writing, const ObjectRecord& object);
+    void relocate_one(Writing& writing, const ObjectRecord& object, const Relocation& relocation);
+    void queue_followers(Writing& writing, const ObjectRecord& object, std::int64_t now_s) const;
+    static void put_copy(Writing& writing, const BackupRecord& backup);
+    static bool remove_copy(Writing& writing, PoolId pool, std::string_view key);
     static JobId queue_one(Writing& writing, const NewJob& job, std::int64_t now_s);
     static bool finish_one(Writing& writing, JobId job, std::string_view owner, std::int64_t now_s);
-    static Adoption adopt_one(Writing& writing, const ObjectRecord& object);
+    Adoption adopt_one(Writing& writing, const ObjectRecord& object);
     static void save_scan(Writing& writing, const ScanRecord& scan);
 
     // Set once, then constant.
@@ -206,6 +210,7 @@ class SqliteCatalog final : public Catalog {
 
     std::timed_mutex writer_mutex_;
     std::unique_ptr<sqlite::Connection> writer_;
+    Follow follow_;
 
     std::mutex readers_mutex_;
     std::condition_variable reader_returned_;

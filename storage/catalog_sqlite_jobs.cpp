@@ -64,9 +64,11 @@ constexpr const char* kFail =
 constexpr const char* kStop =
     "UPDATE jobs SET state = ?2, finished_s = ?3, lease_owner = '', lease_until_s = 0 "
     "WHERE id = ?1 AND state IN (0, 1, 5)";
+// One that waits has perhaps done a part of it, which its next attempt looks for.
 constexpr const char* kRestart =
-    "UPDATE OR IGNORE jobs SET state = 0, next_run_s = ?2, finished_s = 0, attempts = 0, lost = 0 "
-    "WHERE id = ?1 AND state IN (3, 4, 5)";
+    "UPDATE OR IGNORE jobs SET state = 0, next_run_s = ?2, finished_s = 0, lost = 0, "
+    "attempts = CASE state WHEN 0 THEN attempts ELSE 0 END "
+    "WHERE id = ?1 AND (state IN (3, 4, 5) OR (state = 0 AND attempts > 0))";
 constexpr const char* kListJobs = "SELECT " JOB_COLUMNS
                                   " FROM jobs WHERE id > ?1 AND (?2 = '' OR type = ?2) "
                                   "AND (?3 IS NULL OR state = ?3) "

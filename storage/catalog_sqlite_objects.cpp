@@ -249,6 +249,12 @@ std::vector<ObjectRecord> rows_of(sqlite::Connection& db, const Uuid& image) {
     return objects;
 }
 
+std::optional<BackupRecord> find_copy(sqlite::Connection& db, PoolId pool, std::string_view key) {
+    Query query(db, kFindBackup, pool, key);
+    if (!query.next()) return std::nullopt;
+    return backup_of(query);
+}
+
 [[noreturn]] void refuse(ErrorKind kind, const std::string& why) {
     throw sqlite::Failure{Error{kind, "catalog: " + why}};
 }
@@ -272,6 +278,9 @@ Adoption SqliteCatalog::adopt_one(Writing& writing, const ObjectRecord& object) 
         add_image(writing.db, object);
         writing.account(object, 1);
         writing.note_change();
+        // Whoever mirrors has copies; others need not look for one at every new row.
+        if (follow_) remove_copy(writing, object.pool, object.key);
+        queue_followers(writing, object, object.added_s);
         return Adoption::added;
     }
     const auto row = find_row(writing.db, object.key);
@@ -282,6 +291,7 @@ Adoption SqliteCatalog::adopt_one(Writing& writing, const ObjectRecord& object) 
     writing.account(*row, -1);
     writing.account(changed, 1);
     writing.note_change();
+    if (!same_content(*row, object)) queue_followers(writing, changed, object.added_s);
     return result;
 }
 
@@ -321,6 +331,8 @@ std::optional<ObjectRecord> SqliteCatalog::put_row(Writing& writing, const Objec
     add_image(writing.db, object);
     writing.account(object, 1);
     writing.note_change();
+    remove_copy(writing, object.pool, object.key);
+    queue_followers(writing, object, object.added_s);
     return row;
 }
 
@@ -397,6 +409,8 @@ void SqliteCatalog::relocate_one(Writing& writing, const ObjectRecord& object,
     writing.account(*row, -1);
     writing.account(moved, 1);
     writing.note_change();
+    remove_copy(writing, relocation.to, object.key);
+    if (relocation.copies.empty()) queue_followers(writing, moved, relocation.now_s);
 }
 
 Result<void> SqliteCatalog::relocate(const Relocation& relocation) {
@@ -411,6 +425,8 @@ Result<void> SqliteCatalog::relocate(const Relocation& relocation) {
                 refuse(ErrorKind::conflict, row.key + " has come to its image meanwhile");
             }
         }
+        for (const BackupRecord& copy : relocation.copies)
+            put_copy(writing, copy);
         for (const NewJob& job : relocation.then)
             queue_one(writing, job, relocation.now_s);
         const JobLease& by = relocation.by;
@@ -466,33 +482,46 @@ Result<std::size_t> SqliteCatalog::forget_deletions(std::int64_t before_s) {
     return write([&](Writing& writing) { return run(writing.db, kForgetDeletions, before_s); });
 }
 
+void SqliteCatalog::follow_rows(Follow follow) {
+    const std::lock_guard lock(writer_mutex_);
+    follow_ = std::move(follow);
+}
+
+void SqliteCatalog::queue_followers(Writing& writing, const ObjectRecord& object,
+                                    std::int64_t now_s) const {
+    if (!follow_) return;
+    if (const auto job = follow_(object)) queue_one(writing, *job, now_s);
+}
+
+void SqliteCatalog::put_copy(Writing& writing, const BackupRecord& backup) {
+    remove_copy(writing, backup.pool, backup.key);
+    run(writing.db, kPutBackup, backup.pool, backup.key, backup.original, backup.size,
+        backup.sha256, backup.store_etag, backup.version_id, backup.added_s);
+    writing.account(backup.pool, Role::backup, 1, static_cast<std::int64_t>(backup.size));
+}
+
+bool SqliteCatalog::remove_copy(Writing& writing, PoolId pool, std::string_view key) {
+    const auto old = find_copy(writing.db, pool, key);
+    if (!old) return false;
+    run(writing.db, kRemoveBackup, pool, key);
+    writing.account(pool, Role::backup, -1, -static_cast<std::int64_t>(old->size));
+    return true;
+}
+
 Result<void> SqliteCatalog::put_backup(const BackupRecord& backup) {
     return write([&](Writing& writing) {
-        {
-            Query query(writing.db, kFindBackup, backup.pool, backup.key);
-            if (query.next()) {
-                const BackupRecord old = backup_of(query);
-                writing.account(old.pool, Role::backup, -1, -static_cast<std::int64_t>(old.size));
-            }
-        }
-        run(writing.db, kPutBackup, backup.pool, backup.key, backup.original, backup.size,
-            backup.sha256, backup.store_etag, backup.version_id, backup.added_s);
-        writing.account(backup.pool, Role::backup, 1, static_cast<std::int64_t>(backup.size));
+        const auto row = find_row(writing.db, backup.key);
+        if (row && row->pool == backup.pool) return;
+        put_copy(writing, backup);
     });
 }
 
 Result<bool> SqliteCatalog::remove_backup(PoolId pool, std::string_view key) {
-    return write([&](Writing& writing) {
-        std::optional<BackupRecord> old;
-        {
-            Query query(writing.db, kFindBackup, pool, key);
-            if (query.next()) old = backup_of(query);
-        }
-        if (!old) return false;
-        run(writing.db, kRemoveBackup, pool, key);
-        writing.account(pool, Role::backup, -1, -static_cast<std::int64_t>(old->size));
-        return true;
-    });
+    return write([&](Writing& writing) { return remove_copy(writing, pool, key); });
+}
+
+Result<std::optional<BackupRecord>> SqliteCatalog::find_backup(PoolId pool, std::string_view key) {
+    return read([&](sqlite::Connection& db) { return find_copy(db, pool, key); });
 }
 
 Result<std::vector<BackupRecord>> SqliteCatalog::list_backups(PoolId pool, std::string_view after,

@@ -116,9 +116,10 @@ class Driver {
     // removed already.
     virtual Result<void> remove(std::string_view key) = 0;
 
-    // At most `limit` (1..1000) objects whose keys start with `prefix`, beginning where `next` of
-    // the page before says ("" = at the start). What is written meanwhile may or may not be seen;
-    // what was there throughout is, once.
+    static constexpr std::size_t kMostListed = 1000;
+    // At most `limit` (1..kMostListed) objects whose keys start with `prefix`, beginning where
+    // `next` of the page before says ("" = at the start). What is written meanwhile may or may not
+    // be seen; what was there throughout is, once.
     virtual Result<ListPage> list(std::string_view prefix, const std::string& next,
                                   std::size_t limit) = 0;
 

@@ -2,6 +2,7 @@
 
 #include "conf/log.h"
 #include "storage/make_driver.h"
+#include "storage/mirrors.h"
 
 #include <algorithm>
 #include <ctime>
@@ -29,9 +30,11 @@ DriverSet::~DriverSet() {
 
 void DriverSet::use_pools(std::vector<KnownPool> pools) {
     Budgets left;
+    catalog_.follow_rows(mirror_follower(pools));
     {
         const std::lock_guard lock(mutex_);
         pools_ = std::move(pools);
+        mirrors_ = mirrors_among(pools_);
         std::erase_if(made_, [&](const auto& each) {
             const Made& made = each.second;
             const auto known = std::ranges::find(pools_, each.first, &KnownPool::id);
@@ -93,6 +96,17 @@ DriverSet::Made DriverSet::make(const KnownPool& pool) {
 std::vector<KnownPool> DriverSet::pools() const {
     const std::lock_guard lock(mutex_);
     return pools_;
+}
+
+PoolId DriverSet::mirror_of(PoolId pool) const {
+    const std::lock_guard lock(mutex_);
+    const auto found = mirrors_.find(pool);
+    return found == mirrors_.end() ? 0 : found->second;
+}
+
+bool DriverSet::is_mirror(PoolId pool) const {
+    const std::lock_guard lock(mutex_);
+    return std::ranges::any_of(mirrors_, [pool](const auto& each) { return each.second == pool; });
 }
 
 std::optional<std::size_t> DriverSet::jobs_of(PoolId pool) const {

@@ -32,8 +32,8 @@ class DriverSet {
     DriverSet(const DriverSet&) = delete;
     DriverSet& operator=(const DriverSet&) = delete;
 
-    // From now on there are these. A driver stays as long as its pool's settings do; who has one
-    // may go on with it.
+    // From now on there are these, and the catalog has copied what comes to one that is mirrored. A
+    // driver stays as long as its pool's settings do; who has one may go on with it.
     void use_pools(std::vector<KnownPool> pools);
 
     struct Pool {
@@ -45,6 +45,9 @@ class DriverSet {
     // Blocks on the catalog for a new one.
     Result<Pool> find(PoolId pool);
     std::vector<KnownPool> pools() const;
+    // The pool that has copies of this one's objects; 0: none.
+    PoolId mirror_of(PoolId pool) const;
+    bool is_mirror(PoolId pool) const;
     // PoolSettings::jobs; nothing where there is no such pool.
     std::optional<std::size_t> jobs_of(PoolId pool) const;
     // "?" where it was never known.
@@ -74,6 +77,7 @@ class DriverSet {
     const Make make_;
     mutable std::mutex mutex_;
     std::vector<KnownPool> pools_;
+    std::map<PoolId, PoolId> mirrors_;
     std::map<PoolId, Made> made_;
     bool stopping_ = false;
     std::condition_variable stopped_;

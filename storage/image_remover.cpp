@@ -3,6 +3,7 @@
 #include "conf/fault_point.h"
 #include "storage/job_keys.h"
 #include "storage/job_payload.h"
+#include "storage/mirrors.h"
 #include "storage/mover.h"
 
 #include <ctime>
@@ -17,14 +18,14 @@ namespace tidepool::storage {
 namespace {
 
 constexpr std::int64_t kWaitS = 1;
-constexpr int kPriority = 20;  // before all that only tidies up
+constexpr int kDeletePriority = 20;  // before all that only tidies up
 
 NewJob delete_job(const Uuid& image, const std::string& original, const std::string& batch) {
     return {
         .type = "delete",
         .payload = PayloadWriter().add("image", to_text(image)).add("original", original).text(),
         .dedup_key = delete_key(to_text(image)),
-        .priority = kPriority,
+        .priority = kDeletePriority,
         .batch = batch};
 }
 
@@ -152,6 +153,9 @@ Result<void> ImageRemover::remove_rows(JobRun& run, const std::vector<ObjectReco
         if (!pool) return std::unexpected(pool.error());
         if (auto removed = pool->limited->remove(row.key); !removed) return removed;
         fault_point("delete.bytes");
+        if (auto removed = remove_mirror_copies(catalog_, drivers_, row.key); !removed)
+            return removed;
+        fault_point("delete.mirror");
         if (rules_.unshelve) rules_.unshelve(row);
         const auto forgotten = catalog_.remove_object(row.key, row.pool);
         if (!forgotten) return std::unexpected(forgotten.error());

@@ -41,7 +41,7 @@ Result<bool> act_on_job(Catalog& catalog, const JobRecord& job, JobAction action
             if (job.state != State::paused) return false;
             return catalog.set_job_state(job.id, State::queued, now_s);
         case JobAction::retry:
-            if (job.state != State::failed && job.state != State::cancelled) return false;
+            if (job.state == State::paused) return false;
             return catalog.set_job_state(job.id, State::queued, now_s);
         case JobAction::cancel:
             break;

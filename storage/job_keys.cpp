@@ -16,4 +16,8 @@ std::string delete_key(const std::string& name) {
     return "delete " + name;
 }
 
+std::string copy_key(PoolId target, const std::string& key) {
+    return fmt::format("backup {} {}", target, key);
+}
+
 }  // namespace tidepool::storage

@@ -12,5 +12,7 @@ std::string move_key(const std::string& name);
 // Removes from this pool what a move has left there.
 std::string clean_key(PoolId pool, const std::string& name);
 std::string delete_key(const std::string& name);
+// Copies the object of this key into a backup pool or a mirror.
+std::string copy_key(PoolId target, const std::string& key);
 
 }  // namespace tidepool::storage

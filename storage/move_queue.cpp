@@ -9,8 +9,6 @@ namespace tidepool::storage {
 
 namespace {
 
-constexpr std::size_t kPage = 1000;
-
 class MoveQueue {
   public:
     MoveQueue(Catalog& catalog, const MoveSelection& selection, std::string batch, int priority,
@@ -114,7 +112,7 @@ Result<MovePlan> queue_moves(Catalog& catalog, const MoveSelection& selection,
     std::string after;
     bool goes_on = true;
     while (goes_on) {
-        const auto page = catalog.list(selection.from, "", after, kPage);
+        const auto page = catalog.list(selection.from, "", after, Catalog::kPage);
         if (!page) return std::unexpected(page.error());
         for (const ObjectRecord& row : *page) {
             const auto added = queue.add(row);
@@ -124,7 +122,7 @@ Result<MovePlan> queue_moves(Catalog& catalog, const MoveSelection& selection,
         }
         if (auto flushed = queue.flush(); !flushed) return std::unexpected(flushed.error());
         if (report) report(queue.plan());
-        if (page->size() < kPage) break;
+        if (page->size() < Catalog::kPage) break;
         after = page->back().key;
     }
     return queue.plan();

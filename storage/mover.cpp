@@ -106,6 +106,31 @@ NewJob clean_after_failed_move(const MoveTarget& target, std::span<const ObjectR
     return clean_job(target.to, name_of(target), leftovers, now_s);
 }
 
+Result<std::optional<NewJob>> clean_mirror_job(Catalog& catalog, DriverSet& drivers, PoolId mirror,
+                                               std::span<const ObjectRecord> objects,
+                                               std::int64_t not_before_s) {
+    std::vector<Leftover> leftovers;
+    for (const ObjectRecord& object : objects) {
+        const auto copy = catalog.find_backup(mirror, object.key);
+        if (!copy) return std::unexpected(copy.error());
+        if (!*copy) continue;
+        const auto pool = drivers.find(mirror);
+        if (!pool) return std::unexpected(pool.error());
+        std::string stamp;
+        if (!is_bucket(*pool)) {
+            const auto file = pool->driver->head(object.key);
+            if (!file && file.error().kind != ErrorKind::not_found)
+                return std::unexpected(file.error());
+            if (file) stamp = stamp_of(file->size, file->modified_s);
+        }
+        leftovers.push_back({object.key, std::move(stamp)});
+    }
+    if (leftovers.empty()) return std::optional<NewJob>();
+    const auto& image = objects.front().image;
+    const std::string name = image ? to_text(*image) : objects.front().key;
+    return std::optional(clean_job(mirror, name, leftovers, not_before_s));
+}
+
 // ---- room
 
 class Mover::Room {
@@ -177,7 +202,10 @@ JobEnd Mover::move(JobRun& run) {
         if (!open) return JobEnd::failed(about(*target, open.error()));
         if (*open) return JobEnd::put_off(kCleanWaitS);
     }
-    const bool had_copies = *cancelled || run.job().attempts > 1;
+    const auto is_mirrored = is_being_mirrored(*target);
+    if (!is_mirrored) return JobEnd::failed(about(*target, is_mirrored.error()));
+    if (*is_mirrored) return JobEnd::put_off(kCleanWaitS);
+    const bool had_copies = *cancelled || run.job().attempts > 1 || drivers_.is_mirror(target->to);
     for (int round = 0; round < kMostRounds; ++round) {
         auto end = move_rows(run, *target, *to, had_copies || round > 0);
         if (end) return std::move(*end);
@@ -259,7 +287,7 @@ Result<JobEnd> Mover::move_rows(JobRun& run, const MoveTarget& target, const Dri
     fault_point("move.begun");
     const std::int64_t begun_s = std::time(nullptr);
     Relocation relocation{.objects = {}, .to = target.to, .image = target.image};
-    std::map<PoolId, std::vector<Leftover>> left;
+    std::vector<std::string> stamps;
     for (const ObjectRecord& row : *rows) {
         if (!run.goes_on()) return give_up(run, target, to, relocation.objects);
         std::string stamp;
@@ -267,7 +295,7 @@ Result<JobEnd> Mover::move_rows(JobRun& run, const MoveTarget& target, const Dri
         if (!moved) return std::unexpected(std::move(moved.error()));
         fault_point("move.copied");
         relocation.objects.push_back(std::move(*moved));
-        left[row.pool].push_back({row.key, std::move(stamp)});
+        stamps.push_back(std::move(stamp));
         run.note(PayloadWriter()
                      .add("copied", static_cast<std::int64_t>(relocation.objects.size()))
                      .add("of", static_cast<std::int64_t>(rows->size()))
@@ -275,9 +303,8 @@ Result<JobEnd> Mover::move_rows(JobRun& run, const MoveTarget& target, const Dri
                      .text());
     }
     relocation.now_s = std::time(nullptr);
-    for (const auto& [pool, leftovers] : left)
-        relocation.then.push_back(
-            clean_job(pool, name_of(target), leftovers, relocation.now_s + rules_.grace_s));
+    if (auto planned = plan_cleaning(target, *rows, stamps, relocation); !planned)
+        return std::unexpected(std::move(planned.error()));
     relocation.by = run.lease();
     if (!run.goes_on()) return give_up(run, target, to, relocation.objects);
     fault_point("move.proved");
@@ -293,6 +320,53 @@ Result<JobEnd> Mover::move_rows(JobRun& run, const MoveTarget& target, const Dri
     return JobEnd::finished();
 }
 
+// Copies stay where the target mirrors to; all others go after the grace time, and so do those that
+// a mirror of the source had.
+Result<void> Mover::plan_cleaning(const MoveTarget& target, std::span<const ObjectRecord> rows,
+                                  std::span<const std::string> stamps, Relocation& relocation) {
+    const PoolId mirror = drivers_.mirror_of(target.to);
+    const std::int64_t not_before_s = relocation.now_s + rules_.grace_s;
+    std::map<PoolId, std::vector<Leftover>> left;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+        const ObjectRecord& row = rows[i];
+        if (row.pool != mirror) {
+            left[row.pool].push_back({row.key, stamps[i]});
+            continue;
+        }
+        relocation.copies.push_back({.pool = mirror,
+                                     .key = row.key,
+                                     .original = row.key,
+                                     .size = row.size,
+                                     .sha256 = relocation.objects[i].sha256,
+                                     .store_etag = row.store_etag,
+                                     .version_id = row.version_id,
+                                     .added_s = relocation.now_s});
+    }
+    for (const auto& [pool, leftovers] : left) {
+        relocation.then.push_back(clean_job(pool, name_of(target), leftovers, not_before_s));
+        const PoolId old_mirror = drivers_.mirror_of(pool);
+        if (old_mirror == 0 || old_mirror == mirror || old_mirror == target.to) continue;
+        auto job = clean_mirror_job(catalog_, drivers_, old_mirror, rows, not_before_s);
+        if (!job) return std::unexpected(std::move(job.error()));
+        if (*job) relocation.then.push_back(std::move(**job));
+    }
+    return {};
+}
+
+// What writes an object where it is mirrored and what moves it there must not meet. Each is seen to
+// run before it looks whether the other one does.
+Result<bool> Mover::is_being_mirrored(const MoveTarget& target) {
+    if (!drivers_.is_mirror(target.to)) return false;
+    const auto rows = rows_of(catalog_, target);
+    if (!rows) return std::unexpected(rows.error());
+    for (const ObjectRecord& row : *rows) {
+        const auto job = catalog_.find_open_job(copy_key(target.to, row.key));
+        if (!job) return std::unexpected(job.error());
+        if (*job && (*job)->state == JobRecord::State::running) return true;
+    }
+    return false;
+}
+
 // It is somebody else's by now, who finds what was copied. But where it was cancelled nobody will:
 // whoever did that looked for copies before the last of them was there.
 Result<JobEnd> Mover::give_up(const JobRun& run, const MoveTarget& target,
@@ -306,7 +380,9 @@ Result<JobEnd> Mover::give_up(const JobRun& run, const MoveTarget& target,
     for (const ObjectRecord& object : copied) {
         const auto row = catalog_.find(object.key);
         if (!row) return std::unexpected(row.error());
-        if (*row && (*row)->pool == target.to) continue;
+        const bool is_wanted =
+            *row && ((*row)->pool == target.to || drivers_.mirror_of((*row)->pool) == target.to);
+        if (is_wanted) continue;
         if (auto removed = to.limited->remove(object.key); !removed)
             return std::unexpected(std::move(removed.error()));
     }
@@ -447,6 +523,7 @@ Result<void> Mover::remove_leftover(const DriverSet::Pool& pool, const std::stri
     const auto row = catalog_.find(key);
     if (!row) return std::unexpected(row.error());
     if (*row && (*row)->pool == pool.known.id) return {};  // it has come back
+    if (*row && drivers_.mirror_of((*row)->pool) == pool.known.id) return {};
     if (!is_bucket(pool)) {
         const auto info = pool.driver->head(key);
         if (!info && info.error().kind == ErrorKind::not_found) return {};
@@ -460,7 +537,10 @@ Result<void> Mover::remove_leftover(const DriverSet::Pool& pool, const std::stri
     if (*row) {
         if (auto home = require_home(**row); !home) return home;
     }
-    return pool.limited->remove(key);
+    if (auto removed = pool.limited->remove(key); !removed) return removed;
+    const auto forgotten = catalog_.remove_backup(pool.known.id, key);
+    if (!forgotten) return std::unexpected(forgotten.error());
+    return {};
 }
 
 }  // namespace tidepool::storage

@@ -36,6 +36,12 @@ Result<std::vector<ObjectRecord>> rows_of(Catalog& catalog, const MoveTarget& ta
 NewJob clean_after_failed_move(const MoveTarget& target, std::span<const ObjectRecord> objects,
                                std::int64_t now_s);
 
+// The job that removes the copies of these objects, all of one image, that a mirror has; nothing
+// where it has none. It removes nothing that is still to be there when it is done.
+Result<std::optional<NewJob>> clean_mirror_job(Catalog& catalog, DriverSet& drivers, PoolId mirror,
+                                               std::span<const ObjectRecord> objects,
+                                               std::int64_t not_before_s);
+
 struct MoveRules {
     std::int64_t grace_s = 600;  // copies that stay behind are kept for so long
     // What variants an original of this key can have, as keys: those on a disk need no row.
@@ -50,7 +56,9 @@ struct MoveRules {
 //
 // A move copies all objects of the image, has each proved by its SHA-256, and changes the catalog
 // in one transaction, which also queues the clean. Whatever happens before it, the source is whole;
-// whatever happens after it, the target is. Each step finds what an earlier attempt has done.
+// whatever happens after it, the target is. Each step finds what an earlier attempt has done, or
+// what the target has as a mirror. Where the target mirrors to the source, nothing is cleaned: what
+// is there becomes the copy.
 class Mover {
   public:
     // Both outlive it.
@@ -65,6 +73,9 @@ class Mover {
                              bool had_copies);
     Result<JobEnd> give_up(const JobRun& run, const MoveTarget& target, const DriverSet::Pool& to,
                            const std::vector<ObjectRecord>& copied);
+    Result<bool> is_being_mirrored(const MoveTarget& target);
+    Result<void> plan_cleaning(const MoveTarget& target, std::span<const ObjectRecord> rows,
+                               std::span<const std::string> stamps, Relocation& relocation);
     Result<void> require_home(const ObjectRecord& row);
     Result<JobEnd> take_back(const MoveTarget& target, const DriverSet::Pool& to,
                              const std::vector<ObjectRecord>& rows, bool had_copies);

@@ -12,7 +12,6 @@ namespace tidepool::storage {
 
 namespace {
 
-constexpr std::size_t kPage = 1000;          // of a listing, the most that Driver::list gives
 constexpr std::size_t kBetweenReports = 50;  // repairs
 
 JudgeRules judge_rules(const ReconcileOptions& options) {
@@ -44,6 +43,7 @@ class Reconcile {
           options_(options),
           pool_(pool),
           rows_(catalog, pool.known.id),
+          copies_(catalog, pool.known.id, RowWalk::Of::copies),
           judge_(catalog, pool, judge_rules(options)),
           repairer_(catalog, drivers, pool, repair_rules(options)) {}
 
@@ -52,6 +52,8 @@ class Reconcile {
   private:
     Result<bool> compare_all();
     Result<void> compare_up_to(const std::string* key);
+    Result<const ObjectRecord*> peek();
+    void pop();
     Result<void> compare_object(const ObjectInfo& info);
     Result<bool> look_at_versions();
     Result<void> take_versions(const KeyVersions& versions);
@@ -72,6 +74,7 @@ class Reconcile {
     const ReconcileOptions& options_;
     const DriverSet::Pool pool_;
     RowWalk rows_;
+    RowWalk copies_;  // no key is in both
     ReconcileJudge judge_;
     Repairer repairer_;
     ReconcileResult result_;
@@ -111,7 +114,7 @@ Result<ReconcileResult> Reconcile::run() {
 Result<bool> Reconcile::compare_all() {
     std::string next;
     while (true) {
-        const auto page = pool_.limited->list("", next, kPage);
+        const auto page = pool_.limited->list("", next, Driver::kMostListed);
         if (!page) return std::unexpected(page.error());
         for (const ObjectInfo& info : page->objects) {
             if (auto compared = compare_object(info); !compared)
@@ -126,28 +129,41 @@ Result<bool> Reconcile::compare_all() {
     return goes_on();
 }
 
+// What comes first of rows and copies.
+Result<const ObjectRecord*> Reconcile::peek() {
+    const auto row = rows_.peek();
+    const auto copy = row ? copies_.peek() : row;
+    if (!copy || *copy == nullptr) return copy ? row : copy;
+    return *row == nullptr || (*copy)->key < (*row)->key ? copy : row;
+}
+
+void Reconcile::pop() {
+    const auto next = peek();
+    if (next) (*next)->role == Role::backup ? copies_.pop() : rows_.pop();
+}
+
 // The rows before this key, or all that are left, of which nothing was listed.
 Result<void> Reconcile::compare_up_to(const std::string* key) {
     while (true) {
-        const auto row = rows_.peek();
+        const auto row = peek();
         if (!row) return std::unexpected(row.error());
         if (*row == nullptr || (key != nullptr && (*row)->key >= *key)) return {};
         ++result_.counts.compared;
-        if (result_.counts.compared % kPage == 0) goes_on();
+        if (result_.counts.compared % Driver::kMostListed == 0) goes_on();
         if (auto taken = take(judge_.listed(*row, nullptr)); !taken) return taken;
-        rows_.pop();
+        pop();
     }
 }
 
 Result<void> Reconcile::compare_object(const ObjectInfo& info) {
     if (auto before = compare_up_to(&info.key); !before) return before;
-    const auto row = rows_.peek();
+    const auto row = peek();
     if (!row) return std::unexpected(row.error());
     ++result_.counts.compared;
     result_.counts.bytes += info.size;
     const bool is_match = *row != nullptr && (*row)->key == info.key;
     auto taken = take(judge_.listed(is_match ? *row : nullptr, &info));
-    if (taken && is_match) rows_.pop();
+    if (taken && is_match) pop();
     return taken;
 }
 
@@ -222,9 +238,9 @@ Result<void> Reconcile::take(Result<Verdict> verdict) {
 
 // A content that was read and is what its row says so far as that goes has a digest from now on.
 void Reconcile::learn(const Verdict& verdict) {
-    if (!options_.repair || !verdict.row || verdict.row->sha256 || !verdict.object ||
-        !verdict.object->sha256)
-        return;
+    const bool is_news = verdict.row && !verdict.row->sha256 && verdict.object &&
+                         verdict.object->sha256 && verdict.row->role != Role::backup;
+    if (!options_.repair || !is_news) return;
     ObjectRecord row = *verdict.row;
     row.sha256 = verdict.object->sha256;
     if (const auto learnt = catalog_.learn_digest(row); !learnt)

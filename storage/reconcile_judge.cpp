@@ -45,10 +45,8 @@ Result<Verdict> ReconcileJudge::listed(const ObjectRecord* row, const ObjectInfo
         if (!*home) return verdict;
     }
     if (row == nullptr) {
-        auto location = catalog_.locate(verdict.key);
-        if (!location) return std::unexpected(std::move(location.error()));
-        verdict.row = std::move(location->row);
-        verdict.is_deleted = location->is_deleted;
+        if (auto taken = take_row(verdict); !taken)
+            return std::unexpected(std::move(taken.error()));
         // Of what a move left behind there may be much; the store need not be asked for it.
         const auto is_pending = is_busy(verdict);
         if (!is_pending) return std::unexpected(is_pending.error());
@@ -59,8 +57,26 @@ Result<Verdict> ReconcileJudge::listed(const ObjectRecord* row, const ObjectInfo
         ++looks_;
         return look(verdict.key);
     }
-    const bool is_here = verdict.row && verdict.row->pool == pool_.known.id;
-    return is_here ? judge_row(std::move(verdict)) : judge_object(std::move(verdict));
+    return is_here(verdict) ? judge_row(std::move(verdict)) : judge_object(std::move(verdict));
+}
+
+// What the catalog says of the key: where it has a copy here and its object elsewhere, of the copy.
+Result<void> ReconcileJudge::take_row(Verdict& verdict) {
+    auto location = catalog_.locate(verdict.key);
+    if (!location) return std::unexpected(std::move(location.error()));
+    verdict.row = std::move(location->row);
+    verdict.is_deleted = location->is_deleted;
+    if (is_here(verdict)) return {};
+    const auto copy = catalog_.find_backup(pool_.known.id, verdict.key);
+    if (!copy) return std::unexpected(copy.error());
+    if (!*copy) return {};
+    verdict.row = record_of_copy(**copy);
+    verdict.copy_of = (*copy)->original;
+    return {};
+}
+
+bool ReconcileJudge::is_here(const Verdict& verdict) const {
+    return verdict.row && verdict.row->pool == pool_.known.id;
 }
 
 Result<Verdict> ReconcileJudge::look(const std::string& key) {
@@ -71,12 +87,8 @@ Result<Verdict> ReconcileJudge::look(const std::string& key) {
     if (!object) return std::unexpected(std::move(object.error()));
     verdict.object = std::move(*object);
     // The row after the object, as an object is stored before its row is made.
-    auto location = catalog_.locate(key);
-    if (!location) return std::unexpected(std::move(location.error()));
-    verdict.row = std::move(location->row);
-    verdict.is_deleted = location->is_deleted;
-    const bool is_here = verdict.row && verdict.row->pool == pool_.known.id;
-    if (!is_here) return verdict.object ? judge_object(std::move(verdict)) : verdict;
+    if (auto taken = take_row(verdict); !taken) return std::unexpected(std::move(taken.error()));
+    if (!is_here(verdict)) return verdict.object ? judge_object(std::move(verdict)) : verdict;
     if (!verdict.object) {
         // It may have been stored, with its row, since we looked.
         auto again = object_of(key, false);
@@ -97,6 +109,11 @@ Result<std::optional<ObjectInfo>> ReconcileJudge::object_of(const std::string& k
     HashingSink sink;
     auto info = read ? pool_.limited->get(key, {}, sink) : pool_.limited->head(key);
     if (!info && info.error().kind == ErrorKind::not_found) return std::optional<ObjectInfo>();
+    // All of it was read, and is not what the store itself says of it.
+    if (!info && read && info.error().kind == ErrorKind::corrupt) {
+        const auto listed = pool_.limited->head(key);
+        if (listed && listed->size == sink.bytes()) info = *listed;
+    }
     if (!info) return std::unexpected(std::move(info.error()));
     if (read) info->sha256 = sink.finish();
     return std::optional(std::move(*info));
@@ -157,7 +174,8 @@ Result<bool> ReconcileJudge::is_busy(const Verdict& verdict) {
     const std::string name = image ? to_text(*image) : verdict.key;
     if (verdict.is_deleted && verdict.row) return true;
     for (const std::string& key :
-         {move_key(name), clean_key(pool_.known.id, name), delete_key(name)}) {
+         {move_key(name), clean_key(pool_.known.id, name), delete_key(name),
+          copy_key(pool_.known.id, verdict.copy_of.empty() ? verdict.key : verdict.copy_of)}) {
         const auto open = is_open(key);
         if (!open || *open) return open;
     }
@@ -187,10 +205,7 @@ Result<Verdict> ReconcileJudge::versions(const KeyVersions& versions) {
     const std::string& aside = rules_.quarantine_prefix;
     if (!aside.empty() && versions.key.starts_with(aside))
         return of_kind(Verdict::Kind::left_out, std::move(verdict));
-    auto location = catalog_.locate(versions.key);
-    if (!location) return std::unexpected(std::move(location.error()));
-    verdict.row = std::move(location->row);
-    verdict.is_deleted = location->is_deleted;
+    if (auto taken = take_row(verdict); !taken) return std::unexpected(std::move(taken.error()));
     // By this the newest of them counts for the grace time.
     verdict.object = ObjectInfo{
         .key = versions.key, .size = versions.hidden_bytes, .modified_s = versions.newest_s};

@@ -35,8 +35,9 @@ struct Verdict {
     std::optional<ObjectRecord> row{};   // whatever pool it names
     std::optional<ObjectInfo> object{};  // here; with its SHA-256 where the content was read
     std::optional<PoolId> home{};        // of a late variant: where its image lives
-    bool is_deleted = false;             // its image was deleted
-    std::uint64_t hidden = 0;            // versions, of hidden_version
+    std::string copy_of{};     // the key of its object, where the row is that of a copy here
+    bool is_deleted = false;   // its image was deleted
+    std::uint64_t hidden = 0;  // versions, of hidden_version
 
     std::uint64_t bytes() const { return object ? object->size : row ? row->size : 0; }
 };
@@ -58,9 +59,10 @@ class ReconcileJudge {
     ReconcileJudge(Catalog& catalog, DriverSet::Pool pool, JudgeRules rules)
         : catalog_(catalog), pool_(std::move(pool)), rules_(std::move(rules)) {}
 
-    // Of one step of a merge: the pool's row, and what its listing said, of which one may be null.
-    // Asks the store only where they do not agree, or where contents are read. After kMostLooks
-    // such looks it believes the listing, as then something is wrong with all of it.
+    // Of one step of a merge: the pool's row, or its record of a copy, and what its listing said,
+    // of which one may be null. Asks the store only where they do not agree, or where contents are
+    // read. After kMostLooks such looks it believes the listing, as then something is wrong with
+    // all of it.
     Result<Verdict> listed(const ObjectRecord* row, const ObjectInfo* object);
     // The same by a look at catalog and store as they are now.
     Result<Verdict> look(const std::string& key);
@@ -71,6 +73,8 @@ class ReconcileJudge {
 
   private:
     Result<std::optional<ObjectInfo>> object_of(const std::string& key, bool read);
+    Result<void> take_row(Verdict& verdict);
+    bool is_here(const Verdict& verdict) const;
     Result<Verdict> judge_row(Verdict verdict);
     Result<Verdict> judge_object(Verdict verdict);
     Result<Verdict> found(FindingKind kind, Verdict verdict);

@@ -1,6 +1,7 @@
 #include "storage/reconcile_repair.h"
 
 #include "conf/fault_point.h"
+#include "storage/backups.h"
 #include "storage/image_hold.h"
 #include "storage/mover.h"
 
@@ -36,6 +37,8 @@ bool is_that_of(const ObjectRecord& row, const ObjectInfo& info) {
 }  // namespace
 
 Result<RepairEnd> Repairer::repair(const Verdict& verdict) {
+    const bool is_copy = !verdict.copy_of.empty();
+    if (is_copy && verdict.finding != FindingKind::hidden_version) return copy(verdict);
     switch (verdict.finding) {
         case FindingKind::missing_object:
             return missing(verdict);
@@ -82,6 +85,59 @@ Result<void> Repairer::set_aside(const ObjectInfo& object) {
     if (!aside) return aside;
     fault_point("reconcile.was_set_aside");
     return {};
+}
+
+// ---- a copy that is not what its record says
+
+Result<RepairEnd> Repairer::copy(const Verdict& verdict) {
+    const PoolId pool = pool_.known.id;
+    if (verdict.finding == FindingKind::stale_row) {
+        BackupRecord record{.pool = pool,
+                            .key = verdict.key,
+                            .original = verdict.copy_of,
+                            .size = verdict.row->size,
+                            .sha256 = verdict.row->sha256,
+                            .store_etag = verdict.object->etag,
+                            .version_id = verdict.object->version_id,
+                            .added_s = verdict.row->added_s};
+        if (auto noted = catalog_.put_backup(record); !noted)
+            return std::unexpected(std::move(noted.error()));
+        return done("its record says what the store does");
+    }
+    // What is there looks like the right one to whoever does not read it, so it goes, once the
+    // object is seen to be well at home.
+    if (verdict.object) {
+        const auto is_home_good = has_good_home(verdict.copy_of);
+        if (!is_home_good) return std::unexpected(is_home_good.error());
+        if (!*is_home_good) return stays("what it is a copy of is not well either; see its pool");
+        if (auto removed = pool_.limited->remove(verdict.key); !removed)
+            return std::unexpected(std::move(removed.error()));
+    }
+    fault_point("reconcile.forget_copy");
+    const auto forgotten = catalog_.remove_backup(pool, verdict.key);
+    if (!forgotten) return std::unexpected(forgotten.error());
+    return copy_again(verdict.copy_of, "its record was removed");
+}
+
+Result<bool> Repairer::has_good_home(const std::string& original) {
+    const auto row = catalog_.find(original);
+    if (!row) return std::unexpected(row.error());
+    if (!*row) return false;
+    const auto home = drivers_.find((*row)->pool);
+    if (!home) return std::unexpected(home.error());
+    const auto there = look(*home->limited, original);
+    if (!there) return std::unexpected(there.error());
+    return *there && compare(**row, **there) == Match::same;
+}
+
+// By whoever makes copies, who sees whether it is still wanted.
+Result<RepairEnd> Repairer::copy_again(const std::string& original, std::string_view what) {
+    const auto row = catalog_.find(original);
+    if (!row) return std::unexpected(row.error());
+    if (!*row) return done(fmt::format("{}; the catalog does not know what it is of", what));
+    const auto job = catalog_.queue_job(backup_job(original, pool_.known.id, ""), rules_.now_s);
+    if (!job) return std::unexpected(job.error());
+    return done(fmt::format("{}; job {} copies it, where it is not there", what, *job));
 }
 
 // ---- no object
@@ -244,6 +300,8 @@ Result<RepairEnd> Repairer::unknown(const Verdict& verdict) {
             return std::unexpected(std::move(aside.error()));
         return done("set aside: its image was deleted");
     }
+    if (pool_.known.settings.is_backup_target)
+        return stays("no record says what it is a copy of; remove it where nobody needs it");
     if (auto adopted = adopt(*verdict.object); !adopted)
         return std::unexpected(std::move(adopted.error()));
     return done("taken into the catalog");
@@ -254,6 +312,8 @@ Result<RepairEnd> Repairer::unknown(const Verdict& verdict) {
 // Nothing may bring the image back here while its objects are looked at and taken away.
 Result<RepairEnd> Repairer::elsewhere(const Verdict& verdict) {
     const ObjectRecord& row = *verdict.row;
+    if (drivers_.mirror_of(row.pool) == pool_.known.id)
+        return copy_again(row.key, "it is to be here as a copy");
     auto hold = ImageHold::take(catalog_, pool_.known, row, asking_);
     if (!hold) return std::unexpected(std::move(hold.error()));
     if (!*hold) return stays("a job is at work on it");
@@ -340,7 +400,7 @@ Result<RepairEnd> Repairer::hidden(const Verdict& verdict) {
     if (!now && now.error().kind != ErrorKind::not_found) return std::unexpected(now.error());
     if (now) {
         if (!verdict.row || verdict.row->pool != pool_.known.id)
-            return stays("no row of this pool says which version is the right one");
+            return stays("no row or copy of this pool says which version is the right one");
         const Match match = compare(*verdict.row, *now);
         if (match != Match::same || now->version_id.empty())
             return stays("the newest version is not what the catalog says");

@@ -60,6 +60,9 @@ class Repairer {
     Result<RepairEnd> stale(const Verdict& verdict);
     Result<RepairEnd> late(const Verdict& verdict);
     Result<RepairEnd> hidden(const Verdict& verdict);
+    Result<RepairEnd> copy(const Verdict& verdict);
+    Result<bool> has_good_home(const std::string& original);
+    Result<RepairEnd> copy_again(const std::string& original, std::string_view what);
 
     Result<std::optional<RepairEnd>> restore(const ObjectRecord& row, const ObjectInfo* in_place);
     Result<bool> has_good_content(const BackupRecord& backup, const ObjectRecord& row);

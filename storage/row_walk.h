@@ -1,9 +1,10 @@
-// The catalog's rows of one pool, by key, a page at a time.
+// The catalog's rows of one pool, or its records of copies there, by key, a page at a time.
 #pragma once
 
 #include "storage/catalog.h"
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -13,7 +14,9 @@ namespace tidepool::storage {
 // One thread; the catalog outlives it.
 class RowWalk {
   public:
-    RowWalk(Catalog& catalog, PoolId pool) : catalog_(catalog), pool_(pool) {}
+    enum class Of : std::uint8_t { objects, copies };
+    RowWalk(Catalog& catalog, PoolId pool, Of of = Of::objects)
+        : catalog_(catalog), pool_(pool), of_(of) {}
 
     void start_after(std::string key);
     // The next row, null after the last one; good until the next call. Errors are the catalog's.
@@ -25,10 +28,11 @@ class RowWalk {
     }
 
   private:
-    static constexpr std::size_t kPage = 1000;
+    Result<std::vector<ObjectRecord>> read_page();
 
     Catalog& catalog_;
     PoolId pool_;
+    Of of_;
     std::string last_;
     std::vector<ObjectRecord> page_;
     std::size_t at_ = 0;

@@ -22,7 +22,6 @@ namespace tidepool::storage {
 namespace {
 
 constexpr std::uint64_t kMostCopyBytes = 5'000'000'000;  // exclusive, decimal
-constexpr std::size_t kMostListed = 1000;
 
 // What `next` of a page begins with: the name behind which to go on, or, where a page named
 // nothing, the store's own token.

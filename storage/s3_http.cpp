@@ -1,6 +1,6 @@
 #include "storage/s3_http.h"
 
-#include "conf/lower_case.h"
+#include "conf/ascii.h"
 #include "storage/s3_xml.h"
 
 #include <algorithm>
@@ -16,7 +16,7 @@ namespace tidepool::storage {
 
 namespace {
 
-constexpr long kBufferBytes = 256L * 1024;
+constexpr long kTransferBytes = 256L * 1024;
 constexpr std::size_t kMaxHeaders = 200;
 constexpr long kKeptSeconds = 55;  // an idle connection older than this may be dead
 
@@ -77,7 +77,7 @@ int on_seek(void* data, curl_off_t offset, int origin) {
     return CURL_SEEKFUNC_OK;
 }
 
-std::string_view trimmed(std::string_view text) {
+std::string_view without_blanks(std::string_view text) {
     const std::size_t first = text.find_first_not_of(" \t\r\n");
     if (first == text.npos) return {};
     return text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1);
@@ -104,7 +104,7 @@ std::size_t on_header(char* text, std::size_t size, std::size_t count, void* dat
         read_status(answer, line);
     } else if (colon != line.npos && answer.headers.size() < kMaxHeaders) {
         std::string name = conf::lower_case(line.substr(0, colon));
-        const std::string_view value = trimmed(line.substr(colon + 1));
+        const std::string_view value = without_blanks(line.substr(colon + 1));
         if (name == "date") answer.date_s = time_of(value);
         if (name == "last-modified") answer.modified_s = time_of(value);
         answer.headers.push_back({std::move(name), std::string(value)});
@@ -188,8 +188,8 @@ void set_limits(CURL* handle, const HttpLimits& limits, const HttpExchange& exch
     curl_easy_setopt(handle, CURLOPT_NOSIGNAL, 1L);  // we have threads
     curl_easy_setopt(handle, CURLOPT_TCP_KEEPALIVE, 1L);
     curl_easy_setopt(handle, CURLOPT_MAXAGE_CONN, kKeptSeconds);
-    curl_easy_setopt(handle, CURLOPT_BUFFERSIZE, kBufferBytes);
-    curl_easy_setopt(handle, CURLOPT_UPLOAD_BUFFERSIZE, kBufferBytes);
+    curl_easy_setopt(handle, CURLOPT_BUFFERSIZE, kTransferBytes);
+    curl_easy_setopt(handle, CURLOPT_UPLOAD_BUFFERSIZE, kTransferBytes);
     curl_easy_setopt(handle, CURLOPT_FRESH_CONNECT, exchange.fresh_connection ? 1L : 0L);
 }
 

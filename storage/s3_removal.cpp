@@ -1,5 +1,7 @@
 #include "storage/s3_removal.h"
 
+#include "storage/driver.h"
+
 #include <cstddef>
 
 #include <fmt/format.h>
@@ -8,17 +10,16 @@ namespace tidepool::storage {
 
 namespace {
 
-constexpr std::size_t kPage = 1000;
 // Somebody who keeps writing the key must not keep us here for ever.
-constexpr int kMostRounds = 10'000;
+constexpr int kMostRemovalRounds = 10'000;
 
 }  // namespace
 
 Result<std::vector<ListedVersion>> S3Removal::page_behind(const VersionMarker& after) {
-    const auto answer =
-        client_.call({.key = key_, .request = [&](std::int64_t now) {
-                          return client_.requests().list_versions(key_, after, kPage, now);
-                      }});
+    const auto answer = client_.call({.key = key_, .request = [&](std::int64_t now) {
+                                          return client_.requests().list_versions(
+                                              key_, after, Driver::kMostListed, now);
+                                      }});
     if (!answer) return std::unexpected(answer.error());
     auto listing = parse_version_listing(answer->http.body);
     if (!listing) return std::unexpected(listing.error());
@@ -47,7 +48,7 @@ Result<std::string> S3Removal::put_marker() {
 // Each round looks anew behind the same place, as what it lists is gone afterwards.
 Result<void> S3Removal::remove_behind(std::string_view version_id) {
     const VersionMarker after{client_.requests().stored_name(key_), std::string(version_id)};
-    for (int round = 0; round < kMostRounds; ++round) {
+    for (int round = 0; round < kMostRemovalRounds; ++round) {
         const auto page = page_behind(after);
         if (!page) return std::unexpected(page.error());
         if (page->empty()) return {};
@@ -60,7 +61,7 @@ Result<void> S3Removal::remove_behind(std::string_view version_id) {
 }
 
 Result<void> S3Removal::all() {
-    for (int round = 0; round < kMostRounds; ++round) {
+    for (int round = 0; round < kMostRemovalRounds; ++round) {
         const auto page = page_behind({});
         if (!page) return std::unexpected(page.error());
         if (page->empty()) return {};

@@ -1,6 +1,6 @@
 #include "storage/s3_request.h"
 
-#include "conf/lower_case.h"
+#include "conf/ascii.h"
 
 #include <algorithm>
 #include <utility>

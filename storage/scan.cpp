@@ -12,8 +12,6 @@ namespace tidepool::storage {
 
 namespace {
 
-constexpr std::size_t kPage = 1000;  // of a listing, the most that Driver::list gives
-
 // In the order of their text; new ones go to the end.
 constexpr std::array kFields{
     &ScanCounts::seen,         &ScanCounts::bytes,      &ScanCounts::added,
@@ -71,7 +69,7 @@ Result<ScanResult> Scan::run() {
         place_.next = page->next;
         if (!page->objects.empty()) place_.last_key = page->objects.back().key;
         const bool last = page->next.empty();
-        if (!last && batch_.size() + kPage <= kScanBatch) continue;
+        if (!last && batch_.size() + Driver::kMostListed <= kScanBatch) continue;
         if (const auto flushed = flush(); !flushed) return std::unexpected(flushed.error());
         if (last) break;
         if (options_.report && !options_.report(result_.counts)) return result_;
@@ -88,13 +86,13 @@ Result<ScanResult> Scan::run() {
 
 // A place that the store no longer knows means that the scan begins again.
 Result<ListPage> Scan::next_page() {
-    auto page = driver_.list("", place_.next, kPage);
+    auto page = driver_.list("", place_.next, Driver::kMostListed);
     if (page || !result_.resumed || page.error().kind != ErrorKind::invalid) return page;
     result_ = {};
     place_ = {
         .pool = place_.pool, .next = {}, .last_key = {}, .counts = {}, .started_s = options_.now_s};
     rows_.start_after({});
-    return driver_.list("", "", kPage);
+    return driver_.list("", "", Driver::kMostListed);
 }
 
 Result<void> Scan::take(const ObjectInfo& info) {

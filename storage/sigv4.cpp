@@ -1,6 +1,6 @@
 #include "storage/sigv4.h"
 
-#include "conf/lower_case.h"
+#include "conf/ascii.h"
 
 #include <algorithm>
 #include <chrono>
@@ -14,7 +14,7 @@ namespace tidepool::storage {
 namespace {
 
 constexpr std::string_view kAlgorithm = "AWS4-HMAC-SHA256";
-constexpr std::size_t kDayBytes = 8;  // "20130524"
+constexpr std::size_t kDateBytes = 8;  // "20130524"
 
 // Without the locale: the signature must not depend on it.
 constexpr bool is_unreserved(char c) {
@@ -187,7 +187,7 @@ std::string Signer::authorization(const Signable& request, std::int64_t now) con
     std::string text;
     text.reserve(320);
     append(text, {kAlgorithm, " Credential=", access_key_id_, "/",
-                  scope(std::string_view(time).substr(0, kDayBytes)), ", SignedHeaders=",
+                  scope(std::string_view(time).substr(0, kDateBytes)), ", SignedHeaders=",
                   names_of(headers), ", Signature=", signature(request, headers, time)});
     return text;
 }
@@ -198,7 +198,7 @@ std::string Signer::presigned_query(std::string_view method, std::string_view pa
     const std::string time = amz_time(now);
     parameters.push_back({"X-Amz-Algorithm", std::string(kAlgorithm)});
     parameters.push_back(
-        {"X-Amz-Credential", access_key_id_ + "/" + scope(time.substr(0, kDayBytes))});
+        {"X-Amz-Credential", access_key_id_ + "/" + scope(time.substr(0, kDateBytes))});
     parameters.push_back({"X-Amz-Date", time});
     parameters.push_back({"X-Amz-Expires", std::to_string(lifetime_s)});
     parameters.push_back({"X-Amz-SignedHeaders", "host"});
@@ -214,7 +214,7 @@ std::string Signer::presigned_query(std::string_view method, std::string_view pa
 
 std::string Signer::signature(const Signable& request, std::span<const NamedValue> canonical,
                               const std::string& time) const {
-    const std::string day = time.substr(0, kDayBytes);
+    const std::string day = time.substr(0, kDateBytes);
     const auto hash = conf::sha256(canonical_request(request, canonical));
     std::string text;
     text.reserve(192);

@@ -60,12 +60,15 @@ class HashingSink final : public ByteSink {
   public:
     Result<void> write(std::span<const char> bytes) override {
         hash_.update(bytes);
+        bytes_ += bytes.size();
         return {};
     }
+    std::uint64_t bytes() const { return bytes_; }
     conf::Sha256Digest finish() { return hash_.finish(); }
 
   private:
     conf::Sha256 hash_;
+    std::uint64_t bytes_ = 0;
 };
 
 // Keeps at most `limit` bytes; more are ErrorKind::overloaded.

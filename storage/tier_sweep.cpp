@@ -19,12 +19,11 @@ namespace {
 
 using State = JobRecord::State;
 
-constexpr const char* kClaim = "tiering sweep";
-constexpr std::int64_t kClaimMs = 900'000;
+constexpr const char* kSweepClaim = "tiering sweep";
+constexpr std::int64_t kSweepClaimMs = 900'000;
 // Sweeps are judged by the moves of so many of them, and by no fewer moves than that.
 constexpr std::size_t kJudgedBatches = 5;
 constexpr std::uint64_t kLeastJudged = 10;
-constexpr std::size_t kPage = 1000;  // of jobs
 constexpr std::size_t kMostListedImages = 10'000'000;
 
 class Planning {
@@ -150,12 +149,12 @@ class Planning {
     Result<void> read_open(const BatchCount& batch) {
         JobFilter filter{.type = "move", .batch = batch.batch, .state = batch.state};
         while (true) {
-            const auto jobs = catalog_.list_jobs(filter, kPage);
+            const auto jobs = catalog_.list_jobs(filter, Catalog::kPage);
             if (!jobs) return std::unexpected(jobs.error());
             for (const JobRecord& job : *jobs) {
                 if (auto counted = count_open(job); !counted) return counted;
             }
-            if (jobs->size() < kPage) return {};
+            if (jobs->size() < Catalog::kPage) return {};
             filter.after = jobs->back().id;
         }
     }
@@ -264,14 +263,15 @@ class Claim {
     Claim(Catalog& catalog, const std::string& owner) : catalog_(catalog), owner_(owner) {}
     ~Claim() {
         if (!is_ours_) return;
-        if (const auto released = catalog_.release(kClaim, owner_); !released)
-            conf::log_warn("claim stays work=\"{}\" reason=\"{}\"", kClaim, released.error().text);
+        if (const auto released = catalog_.release(kSweepClaim, owner_); !released)
+            conf::log_warn("claim stays work=\"{}\" reason=\"{}\"", kSweepClaim,
+                           released.error().text);
     }
     Claim(const Claim&) = delete;
     Claim& operator=(const Claim&) = delete;
 
     Result<void> take(std::int64_t now_ms) {
-        const auto is_ours = catalog_.claim(kClaim, owner_, now_ms, now_ms + kClaimMs);
+        const auto is_ours = catalog_.claim(kSweepClaim, owner_, now_ms, now_ms + kSweepClaimMs);
         if (!is_ours) return std::unexpected(is_ours.error());
         is_ours_ = *is_ours;
         if (is_ours_) return {};
@@ -290,14 +290,14 @@ Result<std::uint64_t> pause_batches(Catalog& catalog, const std::vector<std::str
     for (const std::string& batch : batches) {
         JobFilter filter{.type = "move", .batch = batch, .state = State::queued};
         while (true) {
-            const auto jobs = catalog.list_jobs(filter, kPage);
+            const auto jobs = catalog.list_jobs(filter, Catalog::kPage);
             if (!jobs) return std::unexpected(jobs.error());
             for (const JobRecord& job : *jobs) {
                 const auto is_paused = catalog.set_job_state(job.id, State::paused, now_s);
                 if (!is_paused) return std::unexpected(is_paused.error());
                 paused += *is_paused ? 1 : 0;
             }
-            if (jobs->size() < kPage) break;
+            if (jobs->size() < Catalog::kPage) break;
             filter.after = jobs->back().id;
         }
     }
@@ -317,7 +317,7 @@ Result<void> queue_plan(Catalog& catalog, const TierPlan& plan, Sweep& sweep, st
     for (const TierMove& move : plan.moves) {
         const MoveTarget target{.image = move.what.image.image, .key = {}, .to = move.to};
         jobs.push_back(move_job(target, move.from, kTierPriority, sweep.batch));
-        if (jobs.size() < kPage) continue;
+        if (jobs.size() < Catalog::kPage) continue;
         if (auto flushed = flush(); !flushed) return flushed;
     }
     return jobs.empty() ? Result<void>() : flush();

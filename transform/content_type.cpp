@@ -1,6 +1,6 @@
 #include "transform/content_type.h"
 
-#include "conf/lower_case.h"
+#include "conf/ascii.h"
 
 #include <algorithm>
 #include <array>

@@ -104,6 +104,7 @@ Json pool_json(const PoolSettings& pool) {
         {"is_active", pool.is_active},
         {"is_default", pool.is_default},
         {"is_backup_target", pool.is_backup_target},
+        {"mirror", pool.mirror},
         {"public_base_url", pool.public_base_url},
         {"upload_api_url", pool.upload_api_url},
         {"node_id", pool.node_id},

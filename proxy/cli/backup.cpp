@@ -1,7 +1,6 @@
 // tidepool backup status | run | verify | restore: the copies of originals in backup pools.
-#include "conf/random_name.h"
 #include "proxy/cli/command.h"
-#include "proxy/cli/job_wait.h"
+#include "proxy/cli/copy_state.h"
 #include "proxy/cli/output.h"
 #include "proxy/cli/progress.h"
 #include "proxy/cli/workspace.h"
@@ -26,49 +25,17 @@ struct BackupArguments : CommonOptions {
     std::string to;
 };
 
-Result<void> require_target(Workspace& workspace) {
-    if (storage::has_backup_pool(workspace.drivers())) return {};
-    return fail(ErrorKind::invalid,
-                "no pool takes backups: set is_backup_target = true for one of storage_type s3");
-}
-
 int status(Workspace& workspace, const BackupArguments& arguments) {
-    if (auto has = require_target(workspace); !has) return failed(has.error(), arguments.json) + 1;
-    const auto states = storage::look_for_missing_backups(workspace.catalog(), workspace.drivers(),
-                                                          0, std::nullopt, now_s());
-    if (!states) return failed(states.error(), arguments.json);
-    Json all = Json::array();
-    bool is_whole = true;
-    for (const storage::BackupState& state : *states) {
-        is_whole = is_whole && state.missing == 0;
-        const std::string pool = workspace.pool_name(state.target);
-        if (arguments.json) {
-            all.push_back({{"pool", pool},
-                           {"originals", state.originals},
-                           {"missing", state.missing},
-                           {"missing_bytes", state.missing_bytes}});
-        } else {
-            fmt::print("{}: {} of {} originals have a copy; {} are missing, {}\n", pool,
-                       state.originals - state.missing, state.originals, state.missing,
-                       human_size(state.missing_bytes));
-        }
-    }
-    if (arguments.json) print_json(all);
-    return is_whole ? 0 : 1;
+    return show_copies(workspace, CopyKind::backup, arguments.json);
 }
 
 int run(Workspace& workspace, const BackupArguments& arguments) {
-    if (auto has = require_target(workspace); !has) return failed(has.error(), arguments.json) + 1;
-    const std::string batch = fmt::format("backup {}", conf::random_name());
-    const std::int64_t now = now_s();
-    const auto queued = storage::look_for_missing_backups(workspace.catalog(), workspace.drivers(),
-                                                          now + 1, batch, now);
-    if (!queued) return failed(queued.error(), arguments.json);
-    return wait_for_batch(workspace, batch, "back up", arguments.json);
+    return make_copies(workspace, CopyKind::backup, arguments.json);
 }
 
 int verify(Workspace& workspace, const BackupArguments& arguments) {
-    if (auto has = require_target(workspace); !has) return failed(has.error(), arguments.json) + 1;
+    if (auto has = require_copies(workspace, CopyKind::backup); !has)
+        return failed(has.error(), arguments.json) + 1;
     std::uint64_t seen = 0;
     std::uint64_t bad = 0;
     Json problems = Json::array();
@@ -129,7 +96,7 @@ int restore(Workspace& workspace, const BackupArguments& arguments) {
     return 0;
 }
 
-using Action = std::function<int(Workspace&, const BackupArguments&)>;
+using BackupAction = std::function<int(Workspace&, const BackupArguments&)>;
 
 }  // namespace
 
@@ -137,8 +104,9 @@ Command add_backup(CLI::App& program) {
     auto arguments = std::make_shared<BackupArguments>();
     CLI::App& parser = *program.add_subcommand("backup", "Copies of originals in backup pools");
     parser.require_subcommand(1);
-    std::vector<std::pair<CLI::App*, Action>> actions;
-    const auto add = [&](const char* name, const char* what, const Action& action) -> CLI::App& {
+    std::vector<std::pair<CLI::App*, BackupAction>> actions;
+    const auto add = [&](const char* name, const char* what,
+                         const BackupAction& action) -> CLI::App& {
         CLI::App& added = *parser.add_subcommand(name, what);
         add_common(added, *arguments);
         actions.emplace_back(&added, action);

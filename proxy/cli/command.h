@@ -36,6 +36,8 @@ Command add_put(CLI::App& program);
 Command add_get(CLI::App& program);
 Command add_rm(CLI::App& program);
 Command add_mv(CLI::App& program);
+Command add_drain(CLI::App& program);
+Command add_mirror(CLI::App& program);
 Command add_jobs(CLI::App& program);
 Command add_tier(CLI::App& program);
 Command add_reconcile(CLI::App& program);

@@ -71,8 +71,8 @@ void print_failures(Workspace& workspace, const std::string& batch) {
 
 }  // namespace
 
-int wait_for_batch(Workspace& workspace, const std::string& batch, const char* what, bool json,
-                   const std::vector<storage::JobId>& more) {
+Result<BatchEnd> await_batch(Workspace& workspace, const std::string& batch, const char* what,
+                             const std::vector<storage::JobId>& more) {
     const auto shelf = open_shelf(workspace);
     serve::JobWork work(working_settings(workspace), workspace.catalog(), workspace.drivers(),
                         shelf.get(), {});
@@ -82,7 +82,7 @@ int wait_for_batch(Workspace& workspace, const std::string& batch, const char* w
         Progress progress(what);
         while (true) {
             auto counted = count(workspace, batch, more);
-            if (!counted) return failed(counted.error(), json);
+            if (!counted) return std::unexpected(std::move(counted.error()));
             counts = std::move(*counted);
             std::uint64_t all = 0;
             std::uint64_t open = 0;
@@ -97,18 +97,28 @@ int wait_for_batch(Workspace& workspace, const std::string& batch, const char* w
         }
     }
     work.stop();
-    const std::uint64_t bad = counts[State::failed] + counts[State::cancelled];
-    if (json) {
-        Json result{{"batch", batch}};
-        for (const State state : {State::done, State::failed, State::cancelled, State::paused})
-            result[std::string(storage::name_of(state))] = counts[state];
-        print_json(result);
-    } else {
-        fmt::print("{} done, {} failed, {} cancelled, {} paused\n", counts[State::done],
-                   counts[State::failed], counts[State::cancelled], counts[State::paused]);
-    }
     print_failures(workspace, batch);
-    return bad > 0 ? 1 : 0;
+    return BatchEnd{.done = counts[State::done],
+                    .failed = counts[State::failed],
+                    .cancelled = counts[State::cancelled],
+                    .paused = counts[State::paused]};
+}
+
+int wait_for_batch(Workspace& workspace, const std::string& batch, const char* what, bool json,
+                   const std::vector<storage::JobId>& more) {
+    const auto end = await_batch(workspace, batch, what, more);
+    if (!end) return failed(end.error(), json);
+    if (json) {
+        print_json({{"batch", batch},
+                    {"done", end->done},
+                    {"failed", end->failed},
+                    {"cancelled", end->cancelled},
+                    {"paused", end->paused}});
+    } else {
+        fmt::print("{} done, {} failed, {} cancelled, {} paused\n", end->done, end->failed,
+                   end->cancelled, end->paused);
+    }
+    return end->failed + end->cancelled > 0 ? 1 : 0;
 }
 
 int run_due_jobs(Workspace& workspace, bool json) {

@@ -3,14 +3,24 @@
 
 #include "proxy/cli/workspace.h"
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
 namespace tidepool::cli {
 
+// What became of the jobs of a batch.
+struct BatchEnd {
+    std::uint64_t done = 0;
+    std::uint64_t failed = 0;
+    std::uint64_t cancelled = 0;
+    std::uint64_t paused = 0;
+};
 // Until no job of the batch is open any more, nor any of `more`, which others may have queued
-// before us. With a progress bar; then says what became of them, and the errors of those that
-// failed. The exit status: 1 where one failed or was cancelled.
+// before us. With a progress bar; writes the errors of those that failed to standard error.
+Result<BatchEnd> await_batch(Workspace& workspace, const std::string& batch, const char* what,
+                             const std::vector<storage::JobId>& more = {});
+// The same; then says what became of them. The exit status: 1 where one failed or was cancelled.
 int wait_for_batch(Workspace& workspace, const std::string& batch, const char* what, bool json,
                    const std::vector<storage::JobId>& more = {});
 

@@ -124,9 +124,9 @@ int act(JobAction action, Workspace& workspace, const JobsArguments& arguments) 
     return changed == 0 && kept > 0 ? 1 : 0;
 }
 
-using Action = std::function<int(Workspace&, const JobsArguments&)>;
+using JobsAction = std::function<int(Workspace&, const JobsArguments&)>;
 
-int run_action(const Action& action, const JobsArguments& arguments) {
+int run_action(const JobsAction& action, const JobsArguments& arguments) {
     auto workspace = Workspace::open(arguments);
     if (!workspace) return workspace.error();
     return action(*workspace, arguments);
@@ -147,7 +147,7 @@ Command add_jobs(CLI::App& program) {
     CLI::App& parser =
         *program.add_subcommand("jobs", "List background jobs, or say what becomes of them");
     parser.require_subcommand(1);
-    std::vector<std::pair<CLI::App*, Action>> actions;
+    std::vector<std::pair<CLI::App*, JobsAction>> actions;
     CLI::App& listing = *parser.add_subcommand("list", "The jobs there are, the oldest first");
     add_common(listing, *arguments);
     add_filter(listing, *arguments);
@@ -175,7 +175,9 @@ Command add_jobs(CLI::App& program) {
                    1;
         });
     };
-    add_act("retry", "Try again at once what failed or was cancelled", JobAction::retry);
+    add_act("retry",
+            "Try again at once what failed or was cancelled, or waits for its next attempt",
+            JobAction::retry);
     add_act("cancel", "End what is queued or runs; nothing is left half done", JobAction::cancel);
     add_act("pause", "Hold back what is queued or runs, until it is resumed", JobAction::pause);
     add_act("resume", "Go on with what was paused", JobAction::resume);

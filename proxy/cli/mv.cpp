@@ -24,7 +24,7 @@ namespace {
 using storage::MovePlan;
 using storage::MoveTarget;
 
-constexpr int kPriority = 100;
+constexpr int kMovePriority = 100;
 
 struct MvArguments : CommonOptions {
     std::vector<std::string> what;  // UUIDs, keys, paths of URLs
@@ -96,7 +96,7 @@ Result<MovePlan> queue_named(Workspace& workspace, const MvArguments& arguments,
         const auto target = read_target(workspace, text, to);
         if (!target) return std::unexpected(target.error());
         ++plan.images;
-        jobs.push_back(storage::move_job(target->first, target->second, kPriority, batch));
+        jobs.push_back(storage::move_job(target->first, target->second, kMovePriority, batch));
         targets.push_back(target->first);
     }
     if (arguments.dry_run) return plan;
@@ -126,7 +126,7 @@ Result<MovePlan> queue_pool(Workspace& workspace, const MvArguments& arguments, 
     if (selection.from == to) return fail(ErrorKind::invalid, "--pool and --to name the same pool");
     Progress progress("queue moves");
     return storage::queue_moves(
-        workspace.catalog(), selection, arguments.dry_run ? "" : batch, kPriority, now_s(),
+        workspace.catalog(), selection, arguments.dry_run ? "" : batch, kMovePriority, now_s(),
         [&](const MovePlan& plan) { progress.update(plan.images, std::nullopt, " images"); });
 }
 

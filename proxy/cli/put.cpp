@@ -1,4 +1,5 @@
 // tidepool put: a file into a pool.
+#include "conf/log.h"
 #include "proxy/cli/command.h"
 #include "proxy/cli/file_transfer.h"
 #include "proxy/cli/output.h"
@@ -56,6 +57,14 @@ Result<void> check_home(Workspace& workspace, const KnownPool& pool,
                             row->key, workspace.pool_name(row->pool)));
 }
 
+// A store that keeps versions has hidden it, and bills it. Reconcile finds what stays.
+void remove_replaced(storage::Driver& driver, const storage::ObjectInfo& now) {
+    if (now.version_id.empty()) return;
+    if (const auto removed = driver.remove_older_versions(now.key, now.version_id); !removed)
+        conf::log_warn("a replaced version stays key={} reason=\"{}\"", now.key,
+                       removed.error().text);
+}
+
 // Stores the bytes durably, then the row (invariant 1). Where the row cannot be written, the bytes
 // go again, unless they replaced others: those are gone, and a scan finds the new ones.
 Result<ObjectRecord> store(Workspace& workspace, const KnownPool& pool, const std::string& key,
@@ -84,7 +93,10 @@ Result<ObjectRecord> store(Workspace& workspace, const KnownPool& pool, const st
     ObjectRecord object =
         storage::object_record(key, pool.id, *info, options.content_type, now_s());
     const auto put = workspace.catalog().put_object(object);
-    if (put) return object;
+    if (put) {
+        if (*known) remove_replaced(driver, *info);
+        return object;
+    }
     std::string text = put.error().text;
     if (*known) {
         text += fmt::format("; the new content is in pool {} and `tidepool scan {}` will find it",

@@ -31,7 +31,7 @@ using storage::ReconcileOptions;
 using storage::ReconcileResult;
 using storage::RepairEnd;
 
-constexpr std::size_t kMostShown = 10;  // keys of one kind
+constexpr std::size_t kMostKeysShown = 10;  // keys of one kind
 
 struct ReconcileArguments : CommonOptions {
     std::vector<std::string> pools;  // none = all that are active
@@ -51,12 +51,12 @@ struct Shown {
 
     void add(const Finding& finding, const RepairEnd* end) {
         std::vector<Line>& of_kind = lines.at(static_cast<std::size_t>(finding.kind));
-        if (end == nullptr && of_kind.size() < kMostShown) of_kind.push_back({finding.key, {}});
+        if (end == nullptr && of_kind.size() < kMostKeysShown) of_kind.push_back({finding.key, {}});
         if (end == nullptr) return;
         const auto known = std::ranges::find(of_kind, finding.key, &Line::key);
         if (known != of_kind.end()) {
             known->end = *end;
-        } else if (!end->is_repaired && of_kind.size() < 2 * kMostShown) {
+        } else if (!end->is_repaired && of_kind.size() < 2 * kMostKeysShown) {
             of_kind.push_back({finding.key, *end});
         }
     }
@@ -202,14 +202,11 @@ Result<std::vector<const KnownPool*>> read_pools(const Workspace& workspace,
     for (const std::string& name : arguments.pools) {
         const auto pool = workspace.find_pool(name);
         if (!pool) return std::unexpected(pool.error());
-        if ((*pool)->settings.is_backup_target)
-            return fail(ErrorKind::invalid,
-                        fmt::format("pool {} holds backups, which have no objects' keys", name));
         wanted.push_back(*pool);
     }
     if (!arguments.pools.empty()) return wanted;
     for (const KnownPool& pool : workspace.pools()) {
-        if (pool.settings.is_active && !pool.settings.is_backup_target) wanted.push_back(&pool);
+        if (pool.settings.is_active) wanted.push_back(&pool);
     }
     return wanted;
 }
@@ -220,8 +217,7 @@ Result<ReconcileResult> reconcile_one(Workspace& workspace, const KnownPool& poo
     if (!accounts) return std::unexpected(accounts.error());
     std::uint64_t known = 0;  // the best guess of how many there are
     for (const storage::Account& account : *accounts) {
-        if (account.pool == pool.id && account.role != storage::Role::backup)
-            known += account.count;
+        if (account.pool == pool.id) known += account.count;
     }
     Progress progress("reconcile " + pool.settings.name);
     options.found = [&](const Finding& finding) { shown.add(finding, nullptr); };

@@ -3,10 +3,14 @@
 #include "proxy/cli/command.h"
 #include "proxy/cli/output.h"
 #include "proxy/cli/workspace.h"
+#include "storage/pending_removals.h"
 
 #include <array>
 #include <map>
 #include <memory>
+#include <optional>
+#include <string>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -23,12 +27,15 @@ constexpr std::array kRoles{Role::original, Role::variant, Role::backup};
 
 struct StatsArguments : CommonOptions {
     bool recount = false;
+    bool versions = false;
 };
 
 struct PoolStats {
     std::string name;
     const KnownPool* pool = nullptr;  // null: not in the configuration
-    std::map<Role, Account> accounts;
+    std::map<Role, Account> accounts{};
+    storage::PendingRemovals pending{};
+    std::optional<storage::RemovalCount> hidden{};  // nothing: not asked for
 
     std::uint64_t bytes() const {
         std::uint64_t sum = 0;
@@ -45,19 +52,39 @@ struct PoolStats {
 };
 
 // By pool: those of the file, in its order, then what else has something.
-std::vector<PoolStats> gather(Workspace& workspace, const std::vector<Account>& accounts) {
+std::vector<PoolStats> gather(Workspace& workspace, const std::vector<Account>& accounts,
+                              const std::map<PoolId, storage::PendingRemovals>& pending) {
     std::vector<PoolStats> all;
     std::map<PoolId, std::size_t> index;
     const auto stats_of = [&](PoolId id) -> PoolStats& {
         const auto [at, made] = index.try_emplace(id, all.size());
-        if (made) all.push_back({workspace.pool_name(id), workspace.find_pool(id), {}});
+        if (made) all.push_back({.name = workspace.pool_name(id), .pool = workspace.find_pool(id)});
         return all[at->second];
     };
     for (const KnownPool& pool : workspace.pools())
         stats_of(pool.id);
     for (const Account& account : accounts)
         stats_of(account.pool).accounts[account.role] = account;
+    for (const auto& [pool, removals] : pending)
+        stats_of(pool).pending = removals;
     return all;
+}
+
+// Asks the buckets.
+Result<void> count_hidden(Workspace& workspace, std::vector<PoolStats>& all) {
+    for (PoolStats& stats : all) {
+        const bool has_versions = stats.pool != nullptr && stats.pool->problem.empty() &&
+                                  stats.pool->settings.storage_type == conf::PoolSettings::Type::s3;
+        if (!has_versions) continue;
+        const auto hidden = storage::hidden_versions(workspace.driver(*stats.pool));
+        if (!hidden) return std::unexpected(hidden.error());
+        stats.hidden = *hidden;
+    }
+    return {};
+}
+
+Json count_json(const storage::RemovalCount& removal) {
+    return {{"count", removal.count}, {"bytes", removal.bytes}};
 }
 
 Json stats_json(const std::vector<PoolStats>& all) {
@@ -72,6 +99,9 @@ Json stats_json(const std::vector<PoolStats>& all) {
                                                          {"bytes", account.bytes}};
         }
         json["used_bytes"] = stats.bytes();
+        json["pending_deletions"] = count_json(stats.pending.deleted);
+        json["leftovers"] = count_json(stats.pending.leftovers);
+        if (stats.hidden) json["hidden_versions"] = count_json(*stats.hidden);
         json["max_size"] = stats.pool != nullptr && stats.pool->settings.max_size_bytes > 0
                                ? Json(stats.pool->settings.max_size_bytes)
                                : Json(nullptr);
@@ -96,6 +126,16 @@ void print_text(const std::vector<PoolStats>& all) {
         fmt::print(" {:>11} {:>11}\n", human_size(stats.bytes()),
                    most == 0 ? "-" : human_size(most));
     }
+    for (const PoolStats& stats : all) {
+        const auto say = [&](const storage::RemovalCount& removal, const char* what) {
+            if (removal.count > 0)
+                fmt::print("{}: {} {}, {}\n", stats.name, removal.count, what,
+                           human_size(removal.bytes));
+        };
+        say(stats.pending.deleted, "objects of images that are being deleted");
+        say(stats.pending.leftovers, "objects that moves left behind, until move.grace has passed");
+        if (stats.hidden) say(*stats.hidden, "hidden versions and markers, which the store bills");
+    }
 }
 
 int stats(const StatsArguments& arguments) {
@@ -109,7 +149,13 @@ int stats(const StatsArguments& arguments) {
         if (!counted) return failed(counted.error(), arguments.json);
         balanced = counted->balanced();
     }
-    const std::vector<PoolStats> all = gather(*workspace, *accounts);
+    const auto pending = storage::pending_removals(workspace->catalog());
+    if (!pending) return failed(pending.error(), arguments.json);
+    std::vector<PoolStats> all = gather(*workspace, *accounts, *pending);
+    if (arguments.versions) {
+        if (auto counted = count_hidden(*workspace, all); !counted)
+            return failed(counted.error(), arguments.json);
+    }
     if (arguments.json) {
         Json json{{"pools", stats_json(all)}};
         if (balanced) json["balanced"] = *balanced;
@@ -132,6 +178,8 @@ Command add_stats(CLI::App& program) {
     add_common(parser, *arguments);
     parser.add_flag("--recount", arguments->recount,
                     "also count the rows; status 1 where the accounts differ");
+    parser.add_flag("--versions", arguments->versions,
+                    "also ask the buckets for hidden versions; a call for 1,000 versions");
     return {&parser, [arguments] { return stats(*arguments); }};
 }
 

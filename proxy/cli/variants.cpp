@@ -142,7 +142,8 @@ struct Sum {
     }
 };
 
-int list(Workspace& workspace, const Selection& selection, const VariantsArguments& arguments) {
+int list_variants(Workspace& workspace, const Selection& selection,
+                  const VariantsArguments& arguments) {
     ObjectPrinter printer(arguments.json);
     const auto listed =
         for_each(workspace, selection, "variants", [&](const ObjectRecord& row) -> Result<bool> {
@@ -155,7 +156,8 @@ int list(Workspace& workspace, const Selection& selection, const VariantsArgumen
     return 0;
 }
 
-int remove(Workspace& workspace, const Selection& selection, const VariantsArguments& arguments) {
+int remove_variants(Workspace& workspace, const Selection& selection,
+                    const VariantsArguments& arguments) {
     Sum sum;
     std::uint64_t failures = 0;
     const bool is_meant = arguments.yes && !arguments.dry_run;
@@ -221,7 +223,8 @@ conf::Settings settings_of(const Workspace& workspace, const Selection& selectio
     return settings;
 }
 
-int make(Workspace& workspace, const Selection& selection, const VariantsArguments& arguments) {
+int make_variants(Workspace& workspace, const Selection& selection,
+                  const VariantsArguments& arguments) {
     std::unique_ptr<VariantRun> run;
     if (!arguments.dry_run) {
         auto opened = VariantRun::open(settings_of(workspace, selection));
@@ -268,9 +271,9 @@ int make(Workspace& workspace, const Selection& selection, const VariantsArgumen
     return counts.failed > 0 ? 1 : 0;
 }
 
-using Action = int (*)(Workspace&, const Selection&, const VariantsArguments&);
+using VariantsAction = int (*)(Workspace&, const Selection&, const VariantsArguments&);
 
-int run_action(Action action, const VariantsArguments& arguments) {
+int run_action(VariantsAction action, const VariantsArguments& arguments) {
     auto workspace = Workspace::open(arguments);
     if (!workspace) return workspace.error();
     const auto selection = read_selection(*workspace, arguments);
@@ -323,7 +326,9 @@ Command add_variants(CLI::App& program) {
     removing.add_flag("--dry-run", arguments->dry_run, "say what would be removed");
     removing.add_flag("--yes", arguments->yes, "really remove them");
     return {&parser, [arguments, making = &making, listing = &listing] {
-                const Action action = making->parsed() ? make : listing->parsed() ? list : remove;
+                const VariantsAction action = making->parsed()    ? make_variants
+                                              : listing->parsed() ? list_variants
+                                                                  : remove_variants;
                 return run_action(action, *arguments);
             }};
 }

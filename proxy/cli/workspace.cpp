@@ -8,6 +8,7 @@
 #include "proxy/cli/output.h"
 #include "storage/catalog_sqlite.h"
 #include "storage/key.h"
+#include "storage/mirrors.h"
 
 #include <algorithm>
 #include <ctime>
@@ -105,9 +106,17 @@ Result<void> Workspace::remove(const storage::ObjectRecord& object) {
     const auto driver = driver_of(object);
     if (!driver) return std::unexpected(driver.error());
     if (auto removed = (*driver)->remove(object.key); !removed) return removed;
+    if (auto removed = storage::remove_mirror_copies(catalog(), *drivers_, object.key); !removed)
+        return removed;
     const auto gone = catalog().remove_object(object.key, object.pool);
     if (!gone) return std::unexpected(gone.error());
-    return {};
+    if (*gone) return {};
+    const auto row = catalog().find(object.key);
+    if (!row) return std::unexpected(row.error());
+    if (!*row) return {};  // somebody else did the same
+    return fail(ErrorKind::conflict,
+                fmt::format("{} was moved to pool {} meanwhile, and is there; do it again",
+                            object.key, pool_name((*row)->pool)));
 }
 
 Result<const KnownPool*> Workspace::find_on_disks(std::string_view key) {

@@ -1,5 +1,7 @@
 #include "proxy/http/range.h"
 
+#include "conf/ascii.h"
+
 #include <algorithm>
 #include <limits>
 #include <optional>
@@ -10,12 +12,6 @@ namespace {
 
 // About what a part's boundary and header lines take.
 constexpr std::uint64_t kPartOverhead = 80;
-
-std::string_view trim(std::string_view text) {
-    const std::size_t start = text.find_first_not_of(" \t");
-    if (start == std::string_view::npos) return "";
-    return text.substr(start, text.find_last_not_of(" \t") - start + 1);
-}
 
 // Digits only; a number too big for 64 bits is as good as the biggest, since no file reaches that
 // far.
@@ -101,7 +97,7 @@ RangeChoice choose_ranges(std::string_view header, std::uint64_t size, unsigned 
     std::string_view rest = header.substr(equals + 1);
     while (true) {
         const std::size_t comma = std::min(rest.find(','), rest.size());
-        const std::string_view text = trim(rest.substr(0, comma));
+        const std::string_view text = conf::trim(rest.substr(0, comma));
         if (!text.empty()) {  // RFC 9110, 5.6.1.2: empty list elements are ignored
             const auto spec = parse_spec(text, size);
             if (!spec || ++specs > limit) return {};

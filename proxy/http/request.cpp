@@ -1,5 +1,7 @@
 #include "proxy/http/request.h"
 
+#include "conf/ascii.h"
+
 #include <algorithm>
 #include <optional>
 #include <utility>
@@ -59,14 +61,6 @@ bool equal_ignoring_case(std::string_view a, std::string_view lower_case) {
         if (low != lower_case[i]) return false;
     }
     return true;
-}
-
-std::string_view trim(std::string_view text) {
-    while (!text.empty() && (text.front() == ' ' || text.front() == '\t'))
-        text.remove_prefix(1);
-    while (!text.empty() && (text.back() == ' ' || text.back() == '\t'))
-        text.remove_suffix(1);
-    return text;
 }
 
 std::optional<Known> known_field(std::string_view name) {
@@ -176,7 +170,7 @@ Verdict read_field(std::string_view line, RequestHead& head) {
     if (line.front() == ' ' || line.front() == '\t') return Refusal::folded_field;
     const std::size_t colon = line.find(':');
     if (colon == std::string_view::npos) return Refusal::bad_field_name;
-    const Field field{line.substr(0, colon), trim(line.substr(colon + 1))};
+    const Field field{line.substr(0, colon), conf::trim(line.substr(colon + 1))};
     if (!is_token(field.name))
         return Refusal::bad_field_name;  // also catches a blank before the colon
     if (!is_field_value(field.value)) return Refusal::bad_field_value;
@@ -205,7 +199,7 @@ void read_connection(RequestHead& head) {
     std::string_view list = head.list(Known::connection, joined);
     while (!list.empty()) {
         const std::size_t comma = std::min(list.find(','), list.size());
-        const std::string_view option = trim(list.substr(0, comma));
+        const std::string_view option = conf::trim(list.substr(0, comma));
         if (equal_ignoring_case(option, "close")) {
             head.keep_alive = false;
             return;

@@ -66,7 +66,7 @@ void FileCache::put(std::string_view key, std::shared_ptr<const CachedFile> file
     std::vector<Entry> removed;  // freed and closed after the lock
     Shard& shard = shard_of(key);
     const std::lock_guard lock(shard.mutex);
-    if (generation != generation_.load(std::memory_order_acquire)) return;
+    if (generation != this->generation(shard)) return;
     const auto found = shard.index.find(key);
     if (found != shard.index.end() && found->second->file == file) {
         found->second->looked_ms = looked_ms;
@@ -93,20 +93,23 @@ void FileCache::give_up_check(std::string_view key) {
 void FileCache::replace(std::string_view key, const std::shared_ptr<const CachedFile>& known,
                         std::shared_ptr<const CachedFile> file, bool must_look) {
     std::uint64_t looked_ms = 0;
+    std::uint64_t generation = 0;
     {
         Shard& shard = shard_of(key);
         const std::lock_guard lock(shard.mutex);
         const auto found = shard.index.find(key);
         if (found == shard.index.end() || found->second->file != known) return;
         if (!must_look) looked_ms = found->second->looked_ms;
+        generation = this->generation(shard);
     }
-    put(key, std::move(file), looked_ms, generation());
+    put(key, std::move(file), looked_ms, generation);
 }
 
 void FileCache::forget(std::string_view key) {
     std::vector<Entry> removed;
     Shard& shard = shard_of(key);
     const std::lock_guard lock(shard.mutex);
+    shard.forgets.fetch_add(1, std::memory_order_acq_rel);
     const auto found = shard.index.find(key);
     if (found != shard.index.end()) remove(shard, found->second, removed);
 }

@@ -40,7 +40,7 @@ class FileCache {
     Lookup find(std::string_view key, std::uint64_t now_ms);
 
     // Notes what a look at the disk that began at `looked_ms` found; null is absent. Ignored where
-    // clear() was called since `generation` was read.
+    // clear() or forget() was called since `generation` was read; for forget() also of another key.
     void put(std::string_view key, std::shared_ptr<const CachedFile> file, std::uint64_t looked_ms,
              std::uint64_t generation);
     // The check that `ageing` asked for did not come to an end; somebody else may try.
@@ -61,7 +61,9 @@ class FileCache {
     bool holds_in_memory(std::uint64_t bytes) const;
 
     void clear();
-    std::uint64_t generation() const { return generation_.load(std::memory_order_acquire); }
+    std::uint64_t generation(std::string_view key) const {
+        return generation(shards_[shard_number(key)]);
+    }
 
     struct Usage {
         std::size_t memory_entries = 0;
@@ -101,11 +103,18 @@ class FileCache {
         std::array<Order, kKinds> orders;
         std::array<std::size_t, kKinds> used{};
         std::uint64_t evictions = 0;
+        std::atomic<std::uint64_t> forgets = 0;
     };
 
-    Shard& shard_of(std::string_view key) {
-        return shards_[(std::hash<std::string_view>()(key) >> 7) % kShards];
+    // Both only grow, so that their sum is the same only where they are.
+    std::uint64_t generation(const Shard& shard) const {
+        return generation_.load(std::memory_order_acquire) +
+               shard.forgets.load(std::memory_order_acquire);
     }
+    static std::size_t shard_number(std::string_view key) {
+        return (std::hash<std::string_view>()(key) >> 7) % kShards;
+    }
+    Shard& shard_of(std::string_view key) { return shards_[shard_number(key)]; }
     static void remove(Shard& shard, Order::iterator entry, std::vector<Entry>& removed);
     void make_room(Shard& shard, Kind kind, std::vector<Entry>& removed) const;
 

@@ -181,7 +181,7 @@ loop::Task<FileFinder::Found> FileFinder::find(loop::Loop& loop, std::string key
         Found found = co_await Join(loop, flight);
         co_return found;
     }
-    const std::uint64_t generation = cache_.generation();
+    const std::uint64_t generation = cache_.generation(key);
     const std::uint64_t looked_ms = loop.now_ms();
     const std::shared_ptr<const CachedFile> known = cache_.find(key, looked_ms).file;
     Found found = co_await look(loop, key, known);
@@ -215,6 +215,50 @@ loop::Task<std::optional<FileFinder::Found>> FileFinder::find_moved(loop::Loop& 
     }
     if (is_same(found)) co_return std::nullopt;
     co_return std::move(found);
+}
+
+loop::Task<FileFinder::Found> FileFinder::find_mirrored(loop::Loop& loop,
+                                                        const RemoteObject& object) {
+    storage::Catalog* const catalog = stores_.catalog();
+    if (catalog == nullptr) co_return Found{};
+    struct Known {
+        std::optional<storage::ObjectRecord> row;
+        std::vector<storage::BackupRecord> copies;
+    };
+    const auto asked = co_await loop::offload(
+        loop, stores_.catalog_workers(), loop::Lane::quick, [&]() -> Result<Known> {
+            auto row = catalog->find(object.key);
+            if (!row) return std::unexpected(std::move(row.error()));
+            auto copies = catalog->backups_of(object.key);
+            if (!copies) return std::unexpected(std::move(copies.error()));
+            return Known{std::move(*row), std::move(*copies)};
+        });
+    // A copy has no copy of its own.
+    const bool is_home =
+        asked && asked->row && stores_.id_of(object.pool->settings.name) == asked->row->pool;
+    if (!is_home) co_return Found{};
+    const std::uint64_t catalog_state = stores_.catalog_state();
+    for (const storage::BackupRecord& copy : asked->copies) {
+        storage::ObjectRecord row = *asked->row;
+        const bool is_same =
+            copy.size == row.size && (!copy.sha256 || !row.sha256 || copy.sha256 == row.sha256);
+        if (!copy.is_mirror() || !is_same) continue;
+        Found found;
+        if (auto pool = stores_.remote(copy.pool)) {
+            row.pool = copy.pool;
+            row.store_etag = copy.store_etag;
+            row.version_id = copy.version_id;
+            found = co_await look_on_shelf(loop, object.key, nullptr, row, std::move(pool),
+                                           catalog_state);
+        } else {
+            found = co_await look_on_disks(loop, object.key, nullptr, row, catalog_state);
+        }
+        if (found.file) {
+            object.pool->mirrored.fetch_add(1, std::memory_order_relaxed);
+            co_return found;
+        }
+    }
+    co_return Found{};
 }
 
 void FileFinder::land(const std::string& key, const std::shared_ptr<Flight>& flight,
@@ -307,7 +351,7 @@ void FileFinder::missing_in_bucket(const std::string& key, std::uint64_t now_ms)
         if (missing_.size() >= kMostMissing) missing_.clear();  // then they are asked once more
         missing_[key] = now_ms + patience_ms_;
     }
-    cache_.put(key, nullptr, now_ms, cache_.generation());
+    cache_.put(key, nullptr, now_ms, cache_.generation(key));
 }
 
 bool FileFinder::is_missing(const std::string& key, std::uint64_t now_ms) {

@@ -33,10 +33,6 @@ constexpr std::size_t kSmallPiece = 16UL * 1024;
 // For a bucket that needs none.
 const storage::DownloadGrant kNoGrant;
 
-std::chrono::steady_clock::time_point now() {
-    return std::chrono::steady_clock::now();
-}
-
 TransportFault fault_of(const Error& error, bool in_body) {
     switch (error.kind) {
         case ErrorKind::timed_out:
@@ -126,7 +122,7 @@ loop::Task<> Fill::run() {
                              .first = kFirstRetryWait,
                              .most = kMostRetryWait,
                              .budget = kRetryBudget},
-                            storage::random_part, now());
+                            storage::random_part, std::chrono::steady_clock::now());
     begin_digests();
     co_await begin_spool();
     while (true) {
@@ -137,7 +133,7 @@ loop::Task<> Fill::run() {
             object_->pool->corrupt.fetch_add(1, std::memory_order_relaxed);
             conf::log_error("not what the catalog says {}", failure->error.text);
         }
-        const auto wait = plan.next(*failure, now());
+        const auto wait = plan.next(*failure, std::chrono::steady_clock::now());
         // What readers have of a wrong content cannot be taken back.
         if (!wait || (is_spoilt && has_published())) {
             co_await finish(failure->error);
@@ -167,7 +163,8 @@ loop::Task<Fill::Failure> Fill::attempt() {
     }
     storage::StoreGate& gate = pool.gate;
     const std::int64_t wall_s = means_.loop.wall_s();
-    auto passed = gate.pass(gate.reads, call(), storage::CallClass::b, now(), wall_s);
+    auto passed = gate.pass(gate.reads, call(), storage::CallClass::b,
+                            std::chrono::steady_clock::now(), wall_s);
     if (!passed) co_return StoreFailure{.error = std::move(passed.error())};
     pool.fetches.fetch_add(1, std::memory_order_relaxed);
     if (received_ > 0) pool.resumed.fetch_add(1, std::memory_order_relaxed);
@@ -194,7 +191,8 @@ loop::Task<Fill::Failure> Fill::attempt() {
         co_return failure;
     }
     if (failure) pool.failures.fetch_add(1, std::memory_order_relaxed);
-    gate.reads.report(failure ? failure->outcome : Outcome::answered, now());
+    gate.reads.report(failure ? failure->outcome : Outcome::answered,
+                      std::chrono::steady_clock::now());
     co_return failure;
 }
 
@@ -220,8 +218,8 @@ loop::Task<Fill::Failure> Fill::exchange(http::Fetch& fetch) {
     if (Failure wrong = judge_head(*head)) co_return wrong;
     // That the store is well again is known now, and must not wait for slow readers.
     storage::Breaker& breaker = object_->pool->gate.reads;
-    if (breaker.state(now()) == storage::Breaker::State::half_open)
-        breaker.report(Outcome::answered, now());
+    if (breaker.state(std::chrono::steady_clock::now()) == storage::Breaker::State::half_open)
+        breaker.report(Outcome::answered, std::chrono::steady_clock::now());
     Failure failure = co_await read_body(fetch);
     co_return failure;
 }

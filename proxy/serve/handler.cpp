@@ -236,10 +236,17 @@ loop::Task<http::Response> FileHandler::respond_remote(const http::RequestHead& 
                 }
                 finder_.stores().report_inconsistency(key, file->remote->pool->settings.name,
                                                       body.error().text);
-                finder_.missing_in_bucket(key, loop_.now_ms());
-                co_return absent(head, key, kStatusAbsentMiss);
             }
-            co_return failed(head, key, body.error());
+            auto mirrored = co_await finder_.find_mirrored(loop_, *file->remote);
+            if (mirrored.file) {
+                http::Response response =
+                    co_await respond_file(head, std::move(key), std::move(mirrored.file), false);
+                co_return response;
+            }
+            if (body.error().kind != ErrorKind::not_found)
+                co_return failed(head, key, body.error());
+            finder_.missing_in_bucket(key, loop_.now_ms());
+            co_return absent(head, key, kStatusAbsentMiss);
         }
         bodies.push_back(std::move(*body));
     }

@@ -81,7 +81,8 @@ void JobChores::do_what_is_due() {
     const Clock::time_point now = Clock::now();
     drivers_.exchange_budgets();
     forget_deletions();
-    if (storage::has_backup_pool(drivers_) && backups_.is_now(now)) look_for_backups();
+    const bool has_copies = storage::has_backup_pool(drivers_) || storage::has_mirror(drivers_);
+    if (has_copies && backups_.is_now(now)) look_for_backups();
     if (counting_.is_now(now)) count_jobs();
     if (recounting_.is_now(now)) recount();
 }

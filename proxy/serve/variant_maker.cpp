@@ -25,7 +25,7 @@ constexpr std::uint64_t kUnstoredMs = 60'000;
 constexpr std::uint64_t kFirstLookMs = 50;
 constexpr std::uint64_t kMostLookMs = 1'000;
 
-std::uint64_t milliseconds(conf::Milliseconds duration) {
+std::uint64_t count_of(conf::Milliseconds duration) {
     return static_cast<std::uint64_t>(duration.count());
 }
 
@@ -141,7 +141,7 @@ void VariantMaker::remember(const std::string& key, const Error& error, std::uin
                       [now_ms](const auto& each) { return each.second.until_ms <= now_ms; });
         if (failures.size() >= kMostFailures) failures.clear();
     }
-    failures[key] = {error, now_ms + milliseconds(duration)};
+    failures[key] = {error, now_ms + count_of(duration)};
 }
 
 const VariantMaker::Unstored* VariantMaker::find_unstored(const std::string& key,
@@ -190,7 +190,7 @@ loop::Task<VariantMaker::Outcome> VariantMaker::make(loop::Loop& loop, std::stri
         home_.post([this, key, flight] { home_.tasks().spawn(fly(*this, key, flight)); });
     }
     const auto waiter = std::make_shared<Waiter>(loop);
-    loop::Loop::Delay delay(loop, milliseconds(wait));
+    loop::Loop::Delay delay(loop, count_of(wait));
     {
         const std::lock_guard lock(flight->mutex);
         if (flight->landed) co_return flight->outcome;

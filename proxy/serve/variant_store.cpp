@@ -20,7 +20,7 @@ namespace {
 constexpr unsigned kTries = 2;
 // Calls to buckets at a time. They wait for the network, not for a processor.
 constexpr unsigned kThreads = 4;
-constexpr std::size_t kReadBytes = 256 * 1024;
+constexpr std::size_t kStoreReadBytes = 256 * 1024;
 
 bool is_refusal(const Error& error) {
     return error.kind == ErrorKind::busy || error.kind == ErrorKind::not_found;
@@ -176,7 +176,7 @@ loop::Task<> VariantStore::shelve(const storage::ObjectRecord& row,
             auto filling = shelf->begin(name);
             if (!filling) return std::unexpected(std::move(filling.error()));
             storage::FileSource source(variant.file);
-            std::vector<char> chunk(kReadBytes);
+            std::vector<char> chunk(kStoreReadBytes);
             while (true) {
                 const auto count = source.read(chunk);
                 if (!count) return std::unexpected(count.error());

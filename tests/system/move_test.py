@@ -1,6 +1,7 @@
 """Images moved between pools by jobs, while they are read: tidepool mv and tidepool jobs, with and without a server."""
 
 import pathlib
+import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
@@ -80,6 +81,8 @@ class Moves(image_host.ImageHostCase):
         self.assertEqual(self.stored("warm"), image.contents)
         [clean] = self.json("jobs", "list", "--type", "clean")
         self.assertEqual(clean["state"], "queued")
+        left = {each["pool"]: each["leftovers"] for each in self.json("stats")["pools"] if each["leftovers"]["count"]}
+        self.assertEqual(left, {"hot": {"count": 4, "bytes": sum(map(len, image.contents.values()))}})
         # Back again at once, without a copy, and nothing is cleaned away that is needed.
         self.tool("mv", image.uuid, "--to", "hot")
         self.assertEqual({job["state"] for job in self.json("jobs", "list", "--type", "clean")}, {"cancelled", "queued"})
@@ -169,6 +172,51 @@ class Trouble(image_host.ImageHostCase):
         self.tool("jobs", "retry", "--state", "failed")
         self.wait_for_jobs()
         self.assert_at("warm", image)
+
+    def disk(self, size, *options):
+        """Makes the warm pool's folder a disk of that size, or changes it; root alone may."""
+        made = subprocess.run(["mount", "-t", "tmpfs", "-o", ",".join([f"size={size}", *options]), "none",
+                               str(self.trees["warm"].path)], capture_output=True, text=True, check=False)
+        if made.returncode != 0 and "remount" not in options:
+            self.skipTest(f"a disk cannot be made here: {made.stderr.strip()}")
+        self.assertEqual(made.returncode, 0, made.stderr)
+
+    def assert_whole_somewhere(self, images):
+        for image in images:
+            rows = self.json("ls", f"uploads/original/{image_host.DAY}/{image.uuid}")
+            self.assert_at(rows[0]["pool"], image)
+
+    def test_a_disk_that_is_full_or_read_only_costs_nothing(self):
+        self.disk("300k")
+        self.addCleanup(lambda: subprocess.run(["umount", str(self.trees["warm"].path)], check=True))
+        images = [self.new_image() for _ in range(12)]
+        self.start()
+        reader = self.read_all()
+        self.tool("mv", "--pool", "hot", "--to", "warm", "--detach")
+        def judged():
+            jobs = self.json("jobs", "list", "--type", "move")
+            return all(job["state"] == "done" or job["error_class"] for job in jobs) and jobs
+        jobs = tidepool.eventually(judged, "the disk is full", every_s=0.1)
+        full = [job for job in jobs if job["state"] != "done"]
+        self.assertTrue(0 < len(full) < 12, jobs)
+        self.assertEqual({job["error_class"] for job in full}, {"capped"})
+        tidepool.eventually(lambda: not [job for job in self.json("jobs", "list", "--type", "clean", "--limit", "0")
+                                         if job["state"] != "done"], "what moved is cleaned up", every_s=0.1)
+        self.assert_whole_somewhere(images)
+        self.assertEqual([name for name in self.trees["warm"].path.rglob("*") if name.name.startswith(".")], [])
+        # With more room, but nothing may be written.
+        self.disk("8m", "remount", "ro")
+        self.tool("jobs", "retry", "--state", "queued", "--type", "move")
+        tidepool.eventually(lambda: self.json("jobs", "show", full[0]["id"])["error_class"] not in ("capped", ""),
+                            "it was tried", every_s=0.1)
+        self.assert_whole_somewhere(images)
+        self.disk("8m", "remount", "rw")
+        for state in ("queued", "failed"):
+            self.run_tool("jobs", "retry", "--state", state, "--type", "move")
+        self.wait_for_jobs()
+        self.assert_at("warm", *images)
+        self.assertEqual(reader.stop(), [])
+        self.assert_balanced()
 
     def test_wrong_credentials_stop_at_once_and_are_shown(self):
         image = self.new_image()

@@ -150,9 +150,10 @@ class Bucket(ReconcileCase):
         self.assert_well("cold")
 
     def test_hidden_versions_go_where_the_newest_is_the_right_one(self):
-        self.put(ORIGINAL, "cold", seed=1)
+        content = tidepool.make_image(size=2_000, seed=2)
+        self.b2.put(BUCKET, ORIGINAL, b"before")
         self.b2.delete(BUCKET, ORIGINAL)
-        content = self.put(ORIGINAL, "cold", seed=2, size=2_000)
+        self.b2.put(BUCKET, ORIGINAL, content)
         self.b2.put(BUCKET, "uploads/other.jpg", b"one")
         self.b2.put(BUCKET, "uploads/other.jpg", b"two")
         self.json("scan", "cold")
@@ -351,7 +352,10 @@ class Killed(ReconcileCase):
         """One finding of nearly each kind; the contents by key that must be there in the end."""
         names = [f"{i:08x}-9a7d-4c55-8a3e-1234567890ab" for i in range(8)]
         key = "uploads/original/2026/02/25/{}.jpg".format
-        contents = {}
+        contents = {key(names[3]): tidepool.make_image(size=1_000, seed=14)}  # with versions
+        for content in (b"before", contents[key(names[3])]):
+            self.b2.put(BUCKET, key(names[3]), content)
+        self.json("scan", "cold")
         contents[key(names[0])] = self.put(key(names[0]), "hot", seed=10)  # with a leftover
         self.b2.put(BUCKET, key(names[0]), contents[key(names[0])])
         contents[key(names[1])] = self.put(key(names[1]), "hot", seed=11)  # only the bucket has it
@@ -359,8 +363,6 @@ class Killed(ReconcileCase):
         (self.hot.path / key(names[1]).removeprefix("uploads/")).unlink()
         contents[key(names[2])] = self.put(key(names[2]), "cold", seed=12)  # hidden
         self.b2.delete(BUCKET, key(names[2]))
-        self.put(key(names[3]), "cold", seed=13)
-        contents[key(names[3])] = self.put(key(names[3]), "cold", seed=14)  # with versions
         contents[key(names[4])] = tidepool.make_image(seed=15)  # unknown
         self.b2.put(BUCKET, key(names[4]), contents[key(names[4])])
         contents[key(names[5])] = self.put(key(names[5]), "hot", seed=16)  # with a late variant

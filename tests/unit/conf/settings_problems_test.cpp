@@ -399,6 +399,25 @@ TEST_CASE("settings: pools that contradict each other are found", "[conf][settin
               "t.toml:4:13: pool[1].is_active: no pool is active: nothing could be served"});
 }
 
+TEST_CASE("settings: a mirror is another pool that serves images", "[conf][settings]") {
+    const std::string two =
+        "[catalog]\nurl = \"sqlite:/c.db\"\n[[pool]]\nname = 'a'\nbase_path = '/a'\n"
+        "[[pool]]\nname = 'b'\nbase_path = '/b'\n";
+    CHECK(texts(two + "mirror = 'a'\n").empty());
+    const Case cases[] = {
+        {"mirror = 'b'", "t.toml:9:10: pool[2].mirror: is the pool itself: name another one"},
+        {"mirror = 'c'", "t.toml:9:10: pool[2].mirror: there is no pool \"c\" here"},
+    };
+    for (const auto& [setting, problem] : cases) {
+        INFO(setting);
+        CHECK_THAT(texts(two + setting), Catch::Equals(std::vector<std::string>{problem}));
+    }
+    const auto without =
+        texts("[catalog]\nurl = ''\n" + two.substr(two.find("[[pool]]")) + "mirror = 'a'");
+    REQUIRE(without.size() == 1);
+    CHECK_THAT(without.front(), Catch::Contains("a mirror needs a catalog"));
+}
+
 TEST_CASE("settings: what is no TOML is one problem with its line and column", "[conf][settings]") {
     struct SyntaxCase {
         const char* toml;

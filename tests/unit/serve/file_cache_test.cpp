@@ -49,14 +49,14 @@ TEST_CASE("file cache: what is known ages", "[serve][cache]") {
     FileCache cache(settings(1 << 20, 100, 100));
     CHECK(cache.find("a", 0).state == State::unknown);
     const auto file = in_memory(10);
-    cache.put("a", file, 5000, cache.generation());
+    cache.put("a", file, 5000, cache.generation("a"));
     CHECK(cache.find("a", 5000).state == State::fresh);
     CHECK(cache.find("a", 4000).state == State::fresh);  // another loop's clock may be behind
     CHECK(cache.find("a", 5499).file == file);
     CHECK(cache.find("a", 5500).state == State::ageing);
     CHECK(cache.find("a", 5600).state == State::fresh);  // somebody else checks it
     CHECK(cache.find("a", 6000).state == State::stale);
-    cache.put("a", file, 5900, cache.generation());
+    cache.put("a", file, 5900, cache.generation("a"));
     CHECK(cache.find("a", 6000).state == State::fresh);
     CHECK(cache.find("a", 6500).state == State::ageing);
     cache.give_up_check("a");
@@ -65,13 +65,13 @@ TEST_CASE("file cache: what is known ages", "[serve][cache]") {
 
 TEST_CASE("file cache: absence is known too, and ends when the file comes", "[serve][cache]") {
     FileCache cache(settings(1 << 20, 100, 100));
-    cache.put("a", nullptr, 0, cache.generation());
+    cache.put("a", nullptr, 0, cache.generation("a"));
     CHECK(cache.find("a", 1).state == State::fresh);
     CHECK(cache.find("a", 1).file == nullptr);
-    cache.put("a", in_memory(10), 2, cache.generation());
+    cache.put("a", in_memory(10), 2, cache.generation("a"));
     CHECK(cache.find("a", 2).file != nullptr);
     CHECK(cache.usage().absent_entries == 0);
-    cache.put("a", on_disk(), 3, cache.generation());
+    cache.put("a", on_disk(), 3, cache.generation("a"));
     CHECK(cache.usage().memory_entries == 0);
     CHECK(cache.usage().memory_bytes == 0);
     CHECK(cache.usage().open_files == 1);
@@ -81,9 +81,9 @@ TEST_CASE("file cache: each kind keeps within its own limit", "[serve][cache]") 
     constexpr std::size_t kLimit = 1 << 20;
     FileCache cache(settings(kLimit, 64, 160));
     for (int i = 0; i < 5000; ++i) {
-        cache.put(key(i), in_memory(5000), 0, cache.generation());
-        cache.put(key(i) + "d", on_disk(), 0, cache.generation());
-        cache.put(key(i) + "a", nullptr, 0, cache.generation());
+        cache.put(key(i), in_memory(5000), 0, cache.generation(key(i)));
+        cache.put(key(i) + "d", on_disk(), 0, cache.generation(key(i) + "d"));
+        cache.put(key(i) + "a", nullptr, 0, cache.generation(key(i) + "a"));
     }
     const FileCache::Usage usage = cache.usage();
     CHECK(usage.memory_bytes <= kLimit);
@@ -99,9 +99,9 @@ TEST_CASE("file cache: each kind keeps within its own limit", "[serve][cache]") 
 
 TEST_CASE("file cache: what is used stays", "[serve][cache]") {
     FileCache cache(settings(1 << 20, 64, 160));
-    cache.put("hot", in_memory(5000), 0, cache.generation());
+    cache.put("hot", in_memory(5000), 0, cache.generation("hot"));
     for (int i = 0; i < 5000; ++i) {
-        cache.put(key(i), in_memory(5000), 0, cache.generation());
+        cache.put(key(i), in_memory(5000), 0, cache.generation(key(i)));
         // The clock goes on: moving to the front happens now and then, not at every hit.
         REQUIRE(cache.find("hot", static_cast<std::uint64_t>(i) * 1000).state != State::unknown);
     }
@@ -109,14 +109,28 @@ TEST_CASE("file cache: what is used stays", "[serve][cache]") {
 
 TEST_CASE("file cache: what was looked for under old rules is not kept", "[serve][cache]") {
     FileCache cache(settings(1 << 20, 64, 160));
-    const std::uint64_t before = cache.generation();
+    const std::uint64_t before = cache.generation("a");
     cache.put("a", in_memory(10), 0, before);
     cache.clear();
     CHECK(cache.find("a", 0).state == State::unknown);
     cache.put("a", in_memory(10), 0, before);
     CHECK(cache.find("a", 0).state == State::unknown);
-    cache.put("a", in_memory(10), 0, cache.generation());
+    cache.put("a", in_memory(10), 0, cache.generation("a"));
     CHECK(cache.find("a", 0).state == State::fresh);
+}
+
+TEST_CASE("file cache: what was looked for before it changed is not kept", "[serve][cache]") {
+    FileCache cache(settings(1 << 20, 64, 160));
+    const auto known = in_memory(10);
+    const std::uint64_t before = cache.generation("a");
+    cache.put("a", known, 0, before);
+    cache.forget("a");
+    cache.put("a", known, 0, before);
+    CHECK(cache.find("a", 0).state == State::unknown);
+    cache.put("a", known, 0, cache.generation("a"));
+    CHECK(cache.find("a", 0).state == State::fresh);
+    cache.replace("a", known, in_memory(20), false);
+    CHECK(cache.find("a", 0).file->body.size() == 20);
 }
 
 TEST_CASE("file cache: what is too large for memory", "[serve][cache]") {
@@ -142,7 +156,7 @@ TEST_CASE("file cache: many threads at once", "[serve][cache]") {
                 const auto bytes = static_cast<std::size_t>(number) + 1;
                 if (i % 3 == 0) {
                     cache.put(key(number), number % 5 == 0 ? nullptr : in_memory(bytes),
-                              static_cast<std::uint64_t>(i), cache.generation());
+                              static_cast<std::uint64_t>(i), cache.generation(key(number)));
                 } else if (i % 1000 == 1) {
                     cache.clear();
                 } else {

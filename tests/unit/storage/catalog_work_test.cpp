@@ -257,7 +257,15 @@ CATALOG_TEST("catalog: jobs are paused, cancelled, retried, listed and forgotten
     CHECK_FALSE(value_of(catalog->set_job_state(id, State::paused, 4)));
     CHECK_FALSE(value_of(catalog->set_job_state(id, State::done, 4)));
     const JobId next = value_of(catalog->queue_job(job, 5));
-    CHECK_FALSE(value_of(catalog->set_job_state(id, State::queued, 6)));  // its key is taken
+    CHECK_FALSE(value_of(catalog->set_job_state(id, State::queued, 6)));    // its key is taken
+    CHECK_FALSE(value_of(catalog->set_job_state(next, State::queued, 6)));  // nobody has tried
+    REQUIRE(take_one(*catalog, "move", "me", 6, 30));
+    CHECK_FALSE(value_of(catalog->set_job_state(next, State::queued, 6)));  // somebody does now
+    value_of(catalog->fail_job(next, "me",
+                               {.error_class = "capped", .text = "full", .retry_at_s = 9000}, 7));
+    CHECK(value_of(catalog->set_job_state(next, State::queued, 8)));
+    CHECK(value_of(catalog->find_job(next))->next_run_s == 8);
+    CHECK(value_of(catalog->find_job(next))->attempts == 1);
     CHECK(value_of(catalog->list_jobs({.type = "move", .state = State::queued}, 10)).size() == 1);
     CHECK(value_of(catalog->list_jobs({}, 10)).size() == 2);
     CHECK(value_of(catalog->list_jobs({.type = {}, .state = {}, .after = id}, 10))[0].id == next);

@@ -1,0 +1,74 @@
+// tidepool mirror status | run | prune: the copies that pools have of the objects of others.
+#include "conf/random_name.h"
+#include "proxy/cli/command.h"
+#include "proxy/cli/copy_state.h"
+#include "proxy/cli/job_wait.h"
+#include "proxy/cli/output.h"
+#include "storage/mirrors.h"
+
+#include <memory>
+#include <string>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+namespace tidepool::cli {
+
+namespace {
+
+struct MirrorArguments : CommonOptions {
+    std::string pool;
+    bool dry_run = false;
+};
+
+int prune(Workspace& workspace, const MirrorArguments& arguments) {
+    const auto pool = workspace.find_pool(arguments.pool);
+    if (!pool) return failed(pool.error(), arguments.json) + 1;  // wrong usage
+    if ((*pool)->settings.is_backup_target) {
+        return failed({ErrorKind::invalid, "backups are no copies of a mirror"}, arguments.json) +
+               1;
+    }
+    const std::string batch = arguments.dry_run ? "" : fmt::format("prune {}", conf::random_name());
+    const auto pruned = storage::prune_mirror(workspace.catalog(), workspace.drivers(), (*pool)->id,
+                                              batch, now_s());
+    if (!pruned) return failed(pruned.error(), arguments.json);
+    if (!arguments.dry_run) return wait_for_batch(workspace, batch, "prune", arguments.json);
+    if (arguments.json) {
+        print_json({{"pool", arguments.pool},
+                    {"stale", pruned->stale},
+                    {"bytes", pruned->bytes},
+                    {"kept", pruned->kept}});
+    } else {
+        fmt::print("{} copies in pool {} are of no use any more, {}; {} are\n", pruned->stale,
+                   arguments.pool, human_size(pruned->bytes), pruned->kept);
+    }
+    return 0;
+}
+
+}  // namespace
+
+Command add_mirror(CLI::App& program) {
+    auto arguments = std::make_shared<MirrorArguments>();
+    CLI::App& parser =
+        *program.add_subcommand("mirror", "Copies in the pools that mirror others (pool.mirror)");
+    parser.require_subcommand(1);
+    CLI::App& status = *parser.add_subcommand(
+        "status", "What has a copy, and what has none; status 1 where one is missing");
+    CLI::App& run = *parser.add_subcommand("run", "Copy what is missing, at once");
+    CLI::App& pruning = *parser.add_subcommand(
+        "prune", "Remove from a pool the copies of what is no longer mirrored there");
+    for (CLI::App* each : {&status, &run, &pruning})
+        add_common(*each, *arguments);
+    pruning.add_option("POOL", arguments->pool, "that has them")->required();
+    pruning.add_flag("--dry-run", arguments->dry_run, "say what would be removed");
+    return {&parser, [arguments, &status, &run] {
+                auto workspace = Workspace::open(*arguments);
+                if (!workspace) return workspace.error();
+                if (status.parsed())
+                    return show_copies(*workspace, CopyKind::mirror, arguments->json);
+                if (run.parsed()) return make_copies(*workspace, CopyKind::mirror, arguments->json);
+                return prune(*workspace, *arguments);
+            }};
+}
+
+}  // namespace tidepool::cli
