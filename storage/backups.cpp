@@ -24,12 +24,18 @@ bool is_original_of_image(const ObjectRecord& row) {
     return row.role == Role::original && row.image && backup_key(row.key);
 }
 
-// Of what the original is now: it may have been replaced since it was copied.
-bool has_backup_in(const std::vector<BackupRecord>& backups, PoolId target,
-                   const ObjectRecord& original) {
-    return std::ranges::any_of(backups, [&](const BackupRecord& backup) {
-        return backup.pool == target && backup.size == original.size &&
-               (!backup.sha256 || !original.sha256 || backup.sha256 == original.sha256);
+// Of what the object is now: it may have been replaced since it was copied. A mirror's is served in
+// its place, so it is not enough that nothing speaks against it.
+bool is_backup_of(const BackupRecord& copy, const ObjectRecord& object) {
+    if (copy.size != object.size) return false;
+    if (copy.is_mirror()) return object.sha256 && copy.sha256 == object.sha256;
+    return !copy.sha256 || !object.sha256 || copy.sha256 == object.sha256;
+}
+
+bool has_backup_in(const std::vector<BackupRecord>& copies, PoolId target,
+                   const ObjectRecord& object) {
+    return std::ranges::any_of(copies, [&](const BackupRecord& copy) {
+        return copy.pool == target && is_backup_of(copy, object);
     });
 }
 
@@ -39,7 +45,7 @@ std::vector<BackupState> targets_of(const DriverSet& drivers) {
     for (const KnownPool& pool : drivers.pools()) {
         const bool is_mirror = drivers.is_mirror(pool.id);
         const bool has_copies = is_mirror || pool.settings.is_backup_target;
-        if (has_copies && pool.settings.is_active && pool.problem.empty())
+        if (has_copies && takes_copies(pool))
             targets.push_back({.target = pool.id, .is_mirror = is_mirror});
     }
     return targets;
@@ -71,6 +77,11 @@ Result<void> prove(Driver& driver, const BackupRecord& backup,
 
 }  // namespace
 
+bool takes_copies(const KnownPool& pool) {
+    return pool.settings.is_active && pool.problem.empty() &&
+           pool.state != PoolRecord::State::draining;
+}
+
 bool has_backup_pool(const DriverSet& drivers) {
     return std::ranges::any_of(targets_of(drivers),
                                [](const BackupState& each) { return !each.is_mirror; });
@@ -89,14 +100,17 @@ NewJob backup_job(const std::string& original, PoolId target, const std::string&
             .batch = batch};
 }
 
-Result<std::vector<BackupState>> look_for_missing_backups(
-    Catalog& catalog, const DriverSet& drivers, std::int64_t added_before_s,
-    const std::optional<std::string>& batch, std::int64_t now_s,
-    const std::function<bool()>& goes_on, std::vector<JobId>* open) {
+Result<std::vector<BackupState>> look_for_missing_backups(Catalog& catalog,
+                                                          const DriverSet& drivers,
+                                                          const BackupLook& look) {
     std::vector<BackupState> states = targets_of(drivers);
+    std::erase_if(states, [&](const BackupState& each) {
+        return look.of_mirrors && each.is_mirror != *look.of_mirrors;
+    });
     std::string after;
     while (!states.empty()) {
-        if (goes_on && !goes_on()) return fail(ErrorKind::closed, "stopped before its end");
+        if (look.goes_on && !look.goes_on())
+            return fail(ErrorKind::closed, "stopped before its end");
         const auto page = catalog.list(std::nullopt, "", after, Catalog::kPage);
         if (!page) return std::unexpected(page.error());
         std::vector<NewJob> jobs;
@@ -114,14 +128,15 @@ Result<std::vector<BackupState>> look_for_missing_backups(
                 if (has_backup_in(*backups, state.target, row)) continue;
                 ++state.missing;
                 state.missing_bytes += row.size;
-                if (batch && row.added_s < added_before_s)
-                    jobs.push_back(backup_job(row.key, state.target, *batch));
+                if (look.batch && row.added_s < look.added_before_s)
+                    jobs.push_back(backup_job(row.key, state.target, *look.batch));
             }
         }
         if (!jobs.empty()) {
-            const auto queued = catalog.queue_jobs(jobs, now_s);
+            const auto queued = catalog.queue_jobs(jobs, look.now_s);
             if (!queued) return std::unexpected(queued.error());
-            if (open != nullptr) open->insert(open->end(), queued->begin(), queued->end());
+            if (look.queued != nullptr)
+                look.queued->insert(look.queued->end(), queued->begin(), queued->end());
         }
         if (page->size() < Catalog::kPage) break;
         after = page->back().key;
@@ -138,9 +153,12 @@ NewJob backup_scan_job() {
 
 JobEnd Backups::scan(JobRun& run) {
     const std::int64_t now_s = std::time(nullptr);
-    const auto queued = look_for_missing_backups(catalog_, drivers_, now_s - delay_s_,
-                                                 fmt::format("backup {}", run.job().id), now_s,
-                                                 [&run] { return run.goes_on(); });
+    BackupLook look;
+    look.batch = fmt::format("backup {}", run.job().id);
+    look.added_before_s = now_s - delay_s_;
+    look.now_s = now_s;
+    look.goes_on = [&run] { return run.goes_on(); };
+    const auto queued = look_for_missing_backups(catalog_, drivers_, look);
     if (queued) return JobEnd::done();
     if (queued.error().kind == ErrorKind::closed) return JobEnd::interrupted();
     return JobEnd::failed(queued.error());
@@ -167,14 +185,8 @@ JobEnd Backups::copy(JobRun& run) {
     if (!location) return JobEnd::failed(location.error());
     const auto backups = catalog_.backups_of(*original);
     if (!backups) return JobEnd::failed(backups.error());
-    if (!location->row || location->is_deleted) {
-        // An attempt before this one may have copied it and not come to writing that down. In a
-        // mirror somebody else may have put an object that was not deleted.
-        const bool is_ours = target->known.settings.is_backup_target || location->is_deleted;
-        if (run.job().attempts == 1 || !backups->empty() || !is_ours) return JobEnd::done();
-        const auto removed = target->limited->remove(*key);
-        return removed ? JobEnd::done() : JobEnd::failed(removed.error());
-    }
+    if (!location->row || location->is_deleted)
+        return copy_of_nothing(run, *key, *backups, location->is_deleted, *target);
     if (!is_wanted(*location->row, *target)) return JobEnd::done();
     if (has_backup_in(*backups, *to, *location->row)) return JobEnd::done();
     if (!target->known.settings.is_backup_target) {
@@ -183,9 +195,27 @@ JobEnd Backups::copy(JobRun& run) {
         if (*moves) return JobEnd::put_off(kMoveWaitS);
     }
     if (!run.goes_on()) return JobEnd::interrupted();
-    if (auto copied = copy_one(*location->row, *key, *target); !copied)
-        return JobEnd::failed(std::move(copied.error()));
-    return JobEnd::done();
+    const auto is_current = copy_one(*location->row, *key, *target);
+    if (!is_current) return JobEnd::failed(is_current.error());
+    return *is_current ? JobEnd::done() : JobEnd::put_off(0);
+}
+
+// An attempt before this one may have copied it and not come to writing that down, or to seeing
+// that its object had gone.
+JobEnd Backups::copy_of_nothing(const JobRun& run, const std::string& key,
+                                const std::vector<BackupRecord>& copies, bool is_deleted,
+                                const DriverSet::Pool& target) {
+    const bool is_backup = target.known.settings.is_backup_target;
+    const bool is_noted =
+        std::ranges::find(copies, target.known.id, &BackupRecord::pool) != copies.end();
+    // Backups are kept as long as nobody deletes the image. What a mirror has without a record may
+    // be another program's, unless that was deleted.
+    const bool is_ours = is_backup ? !is_noted : is_noted || is_deleted;
+    if (!is_ours || (!is_noted && run.job().attempts == 1)) return JobEnd::done();
+    if (auto removed = target.limited->remove(key); !removed)
+        return JobEnd::failed(std::move(removed.error()));
+    const auto forgotten = catalog_.remove_backup(target.known.id, key);
+    return forgotten ? JobEnd::done() : JobEnd::failed(forgotten.error());
 }
 
 bool Backups::is_wanted(const ObjectRecord& row, const DriverSet::Pool& target) const {
@@ -210,7 +240,8 @@ Result<void> Backups::require_room(const ObjectRecord& row, const KnownPool& tar
                                                target.settings.name, row.size));
 }
 
-Result<void> Backups::copy_one(const ObjectRecord& row, const std::string& key,
+// False: what was copied is no longer what the object is.
+Result<bool> Backups::copy_one(ObjectRecord row, const std::string& key,
                                const DriverSet::Pool& target) {
     const auto from = drivers_.find(row.pool);
     if (!from) return std::unexpected(from.error());
@@ -228,7 +259,8 @@ Result<void> Backups::copy_one(const ObjectRecord& row, const std::string& key,
     if (!info && info.error().kind != ErrorKind::not_found)
         return std::unexpected(std::move(info.error()));
     if (!is_there) {
-        if (auto room = require_room(row, target.known); !room) return room;
+        if (auto room = require_room(row, target.known); !room)
+            return std::unexpected(std::move(room.error()));
         info = copy_object(*from->limited, row.key, *target.limited, key, options);
         if (!info) return std::unexpected(std::move(info.error()));
     }
@@ -237,7 +269,18 @@ Result<void> Backups::copy_one(const ObjectRecord& row, const std::string& key,
     if (!replaced) return std::unexpected(replaced.error());
     if (*replaced && !info->version_id.empty()) {
         auto removed = target.limited->remove_older_versions(key, info->version_id);
-        if (!removed) return removed;
+        if (!removed) return std::unexpected(std::move(removed.error()));
+    }
+    if (!target.known.settings.is_backup_target && !info->sha256) {  // copied by the store itself
+        HashingSink sink;
+        if (auto read = target.limited->get(key, {}, sink); !read)
+            return std::unexpected(std::move(read.error()));
+        info->sha256 = sink.finish();
+    }
+    if (!row.sha256 && info->sha256) {
+        row.sha256 = info->sha256;
+        const auto learnt = catalog_.learn_digest(row);
+        if (!learnt) return std::unexpected(learnt.error());
     }
     fault_point("backup.copied");
     BackupRecord backup{.pool = target.known.id,
@@ -248,20 +291,22 @@ Result<void> Backups::copy_one(const ObjectRecord& row, const std::string& key,
                         .store_etag = info->etag,
                         .version_id = info->version_id,
                         .added_s = std::time(nullptr)};
-    if (auto noted = catalog_.put_backup(backup); !noted) return noted;
+    if (auto noted = catalog_.put_backup(backup); !noted)
+        return std::unexpected(std::move(noted.error()));
     fault_point("backup.noted");
     // Whoever deletes the image, or moves it, has perhaps looked for copies before this one was
     // noted.
     const auto location = catalog_.locate(row.key);
     if (!location) return std::unexpected(location.error());
     if (location->row && !location->is_deleted) {
-        const bool is_home = location->row->pool == target.known.id;
-        if (is_home || is_wanted(*location->row, target)) return {};
+        if (location->row->pool == target.known.id) return true;
+        if (is_wanted(*location->row, target)) return is_backup_of(backup, *location->row);
     }
-    if (auto removed = target.limited->remove(key); !removed) return removed;
+    if (auto removed = target.limited->remove(key); !removed)
+        return std::unexpected(std::move(removed.error()));
     const auto forgotten = catalog_.remove_backup(backup.pool, backup.key);
     if (!forgotten) return std::unexpected(forgotten.error());
-    return {};
+    return true;
 }
 
 // ---- what they are good for

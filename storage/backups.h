@@ -18,6 +18,8 @@ namespace tidepool::storage {
 // Whether any pool takes backups, or mirrors another one.
 bool has_backup_pool(const DriverSet& drivers);
 bool has_mirror(const DriverSet& drivers);
+// Whether anything new is copied there.
+bool takes_copies(const KnownPool& pool);
 
 // The job that copies an object into a backup pool or a mirror. A second one is not queued while
 // one is open.
@@ -32,16 +34,22 @@ struct BackupState {
     std::uint64_t missing_bytes = 0;
 };
 
-// Counts what each backup pool and mirror lacks, and with `batch` queues a job for each object that
-// was there before `added_before_s`. Reads every row; with `batch` nothing only counts. Which
-// objects: for a backup pool the originals of images, in whatever pool they are; for a mirror all
+struct BackupLook {
+    std::optional<bool> of_mirrors{};  // only these, or only backup pools; nothing: both
+    std::optional<std::string>
+        batch{};                      // queue what is missing under this name; nothing: only count
+    std::int64_t added_before_s = 0;  // queue only what was there before
+    std::int64_t now_s = 0;
+    std::function<bool()> goes_on{};       // asked now and then; closed where it says no
+    std::vector<JobId>* queued = nullptr;  // gets the jobs, of which some may have been open before
+};
+
+// Counts what each backup pool and mirror lacks, and may queue jobs that copy it. Reads every row.
+// For a backup pool: the originals of images, in whatever pool they are; for a mirror all objects
 // of the pools that it mirrors.
-// `goes_on`, if any, is asked now and then; closed where it says no. `open`, if any, gets the jobs,
-// of which some may have been open before.
-Result<std::vector<BackupState>> look_for_missing_backups(
-    Catalog& catalog, const DriverSet& drivers, std::int64_t added_before_s,
-    const std::optional<std::string>& batch, std::int64_t now_s,
-    const std::function<bool()>& goes_on = {}, std::vector<JobId>* open = nullptr);
+Result<std::vector<BackupState>> look_for_missing_backups(Catalog& catalog,
+                                                          const DriverSet& drivers,
+                                                          const BackupLook& look);
 
 // A backup that was read back.
 struct VerifiedBackup {
@@ -87,8 +95,10 @@ class Backups {
     bool is_wanted(const ObjectRecord& row, const DriverSet::Pool& target) const;
     Result<bool> is_moving(const ObjectRecord& row) const;
     Result<void> require_room(const ObjectRecord& row, const KnownPool& target);
-    Result<void> copy_one(const ObjectRecord& row, const std::string& key,
-                          const DriverSet::Pool& target);
+    Result<bool> copy_one(ObjectRecord row, const std::string& key, const DriverSet::Pool& target);
+    JobEnd copy_of_nothing(const JobRun& run, const std::string& key,
+                           const std::vector<BackupRecord>& copies, bool is_deleted,
+                           const DriverSet::Pool& target);
 
     Catalog& catalog_;
     DriverSet& drivers_;

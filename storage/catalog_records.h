@@ -184,7 +184,7 @@ struct Relocation {
     // Whose objects these are, all of them but for those that are in `to` already.
     std::optional<Uuid> image{};
     std::int64_t now_s = 0;
-    // What stays behind as a copy of each: of all objects or of none.
+    // What stays behind as a copy.
     std::vector<BackupRecord> copies{};
     // Queued with it: what is to be done about what else stays behind.
     std::vector<NewJob> then{};

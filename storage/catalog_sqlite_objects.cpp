@@ -410,7 +410,8 @@ void SqliteCatalog::relocate_one(Writing& writing, const ObjectRecord& object,
     writing.account(moved, 1);
     writing.note_change();
     remove_copy(writing, relocation.to, object.key);
-    if (relocation.copies.empty()) queue_followers(writing, moved, relocation.now_s);
+    const auto copy = std::ranges::find(relocation.copies, object.key, &BackupRecord::key);
+    if (copy == relocation.copies.end()) queue_followers(writing, moved, relocation.now_s);
 }
 
 Result<void> SqliteCatalog::relocate(const Relocation& relocation) {

@@ -54,7 +54,8 @@ Result<DriverSet::Pool> DriverSet::find(PoolId pool) {
         if (found != pools_.end()) {
             known = *found;
             const auto made = made_.find(pool);
-            if (made != made_.end()) return Pool{known, made->second.driver, made->second.limited};
+            if (made != made_.end() && known.problem.empty())
+                return Pool{known, made->second.driver, made->second.limited};
         }
     }
     if (known.id == 0) {

@@ -93,6 +93,11 @@ JobEnd ImageRemover::remove(JobRun& run) {
     if (auto removed = remove_rows(run, *rows); !removed) return end_of(removed.error());
     if (!original.empty()) {
         if (auto removed = remove_files(original); !removed) return end_of(removed.error());
+        // Of variants that had lost their rows before.
+        if (const auto prefix = variants_prefix(original)) {
+            auto removed = remove_mirror_copies_below(catalog_, drivers_, *prefix);
+            if (!removed) return end_of(removed.error());
+        }
         if (auto removed = remove_backups(run, original); !removed) return end_of(removed.error());
     }
     fault_point("delete.removed");
@@ -151,11 +156,11 @@ Result<void> ImageRemover::remove_rows(JobRun& run, const std::vector<ObjectReco
         if (!run.goes_on()) return std::unexpected(stopped());
         const auto pool = drivers_.find(row.pool);
         if (!pool) return std::unexpected(pool.error());
-        if (auto removed = pool->limited->remove(row.key); !removed) return removed;
-        fault_point("delete.bytes");
         if (auto removed = remove_mirror_copies(catalog_, drivers_, row.key); !removed)
             return removed;
         fault_point("delete.mirror");
+        if (auto removed = pool->limited->remove(row.key); !removed) return removed;
+        fault_point("delete.bytes");
         if (rules_.unshelve) rules_.unshelve(row);
         const auto forgotten = catalog_.remove_object(row.key, row.pool);
         if (!forgotten) return std::unexpected(forgotten.error());

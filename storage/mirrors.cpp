@@ -1,5 +1,6 @@
 #include "storage/mirrors.h"
 
+#include "conf/log.h"
 #include "storage/backups.h"
 #include "storage/mover.h"
 
@@ -11,8 +12,19 @@ namespace tidepool::storage {
 
 namespace {
 
-bool is_usable(const KnownPool& pool) {
-    return pool.settings.is_active && pool.problem.empty();
+Result<void> remove_copy(Catalog& catalog, DriverSet& drivers, const BackupRecord& copy) {
+    const auto pools = drivers.pools();
+    if (std::ranges::find(pools, copy.pool, &KnownPool::id) == pools.end()) {
+        conf::log_warn("a copy is forgotten, as its pool is gone pool={} key={}",
+                       drivers.name_of(copy.pool), copy.key);
+    } else {
+        const auto pool = drivers.find(copy.pool);
+        if (!pool) return std::unexpected(pool.error());
+        if (auto removed = pool->limited->remove(copy.key); !removed) return removed;
+    }
+    const auto forgotten = catalog.remove_backup(copy.pool, copy.key);
+    if (!forgotten) return std::unexpected(forgotten.error());
+    return {};
 }
 
 // With the others of its image, of which there is one such job.
@@ -42,7 +54,7 @@ Catalog::Follow mirror_follower(std::span<const KnownPool> pools) {
     auto mirrors = mirrors_among(pools);
     std::erase_if(mirrors, [&](const auto& each) {
         const auto target = std::ranges::find(pools, each.second, &KnownPool::id);
-        return !is_usable(*target);
+        return !takes_copies(*target);
     });
     if (mirrors.empty()) return {};
     return [mirrors = std::move(mirrors)](const ObjectRecord& row) -> std::optional<NewJob> {
@@ -57,11 +69,26 @@ Result<void> remove_mirror_copies(Catalog& catalog, DriverSet& drivers, const st
     if (!copies) return std::unexpected(copies.error());
     for (const BackupRecord& copy : *copies) {
         if (!copy.is_mirror()) continue;
-        const auto pool = drivers.find(copy.pool);
-        if (!pool) return std::unexpected(pool.error());
-        if (auto removed = pool->limited->remove(copy.key); !removed) return removed;
-        const auto forgotten = catalog.remove_backup(copy.pool, copy.key);
-        if (!forgotten) return std::unexpected(forgotten.error());
+        if (auto removed = remove_copy(catalog, drivers, copy); !removed) return removed;
+    }
+    return {};
+}
+
+Result<void> remove_mirror_copies_below(Catalog& catalog, DriverSet& drivers,
+                                        const std::string& prefix) {
+    for (const KnownPool& known : drivers.pools()) {
+        std::string after = prefix;
+        while (true) {
+            const auto page = catalog.list_backups(known.id, after, Catalog::kPage);
+            if (!page) return std::unexpected(page.error());
+            for (const BackupRecord& copy : *page) {
+                if (!copy.key.starts_with(prefix)) break;
+                if (!copy.is_mirror()) continue;
+                if (auto removed = remove_copy(catalog, drivers, copy); !removed) return removed;
+            }
+            if (page->empty() || !page->back().key.starts_with(prefix)) break;
+            after = page->back().key;
+        }
     }
     return {};
 }
@@ -77,7 +104,11 @@ Result<PruneResult> prune_mirror(Catalog& catalog, DriverSet& drivers, PoolId ta
         for (const BackupRecord& copy : *page) {
             const auto row = catalog.find(copy.original);
             if (!row) return std::unexpected(row.error());
-            if (!copy.is_mirror() || !*row || drivers.mirror_of((*row)->pool) == target) {
+            if (!*row) {
+                ++result.lone;
+                continue;
+            }
+            if (!copy.is_mirror() || drivers.mirror_of((*row)->pool) == target) {
                 ++result.kept;
                 continue;
             }

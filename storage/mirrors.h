@@ -21,15 +21,20 @@ namespace tidepool::storage {
 std::map<PoolId, PoolId> mirrors_among(std::span<const KnownPool> pools);
 
 // What copies each row that comes to a mirrored pool, for Catalog::follow_rows; empty where no pool
-// is mirrored by one that can be used now.
+// is mirrored by one that takes something new.
 Catalog::Follow mirror_follower(std::span<const KnownPool> pools);
 
-// Removes the copies of an object that mirrors have, bytes first. Errors are those of catalog and
-// stores; what is left is found again.
+// Removes the copies of an object that mirrors have, bytes first. Those in pools that are no longer
+// known are only forgotten. Errors are those of catalog and stores; what is left is found again.
 Result<void> remove_mirror_copies(Catalog& catalog, DriverSet& drivers, const std::string& key);
 
+// The same of all copies whose keys begin so, whether their objects have rows or not.
+Result<void> remove_mirror_copies_below(Catalog& catalog, DriverSet& drivers,
+                                        const std::string& prefix);
+
 struct PruneResult {
-    std::uint64_t kept = 0;   // copies that a mirrored pool wants, or whose object has no row
+    std::uint64_t kept = 0;  // copies that a mirrored pool wants
+    std::uint64_t lone = 0;  // whose object has no row: the last that is known of it; they are kept
     std::uint64_t stale = 0;  // the others
     std::uint64_t bytes = 0;  // of those
 };

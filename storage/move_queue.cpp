@@ -33,12 +33,14 @@ class MoveQueue {
         if (!batch_.empty() && !jobs_.empty()) {
             const auto queued = catalog_.queue_jobs(jobs_, now_s_);
             if (!queued) return std::unexpected(queued.error());
+            queued_.insert(queued_.end(), queued->begin(), queued->end());
         }
         jobs_.clear();
         return {};
     }
 
     const MovePlan& plan() const { return plan_; }
+    std::vector<JobId>& queued() { return queued_; }
 
   private:
     // Nothing: it is not moved, or goes with another object.
@@ -100,6 +102,7 @@ class MoveQueue {
     const int priority_;
     const std::int64_t now_s_;
     std::vector<NewJob> jobs_;
+    std::vector<JobId> queued_;
     MovePlan plan_;
 };
 
@@ -107,7 +110,8 @@ class MoveQueue {
 
 Result<MovePlan> queue_moves(Catalog& catalog, const MoveSelection& selection,
                              const std::string& batch, int priority, std::int64_t now_s,
-                             const std::function<void(const MovePlan&)>& report) {
+                             const std::function<void(const MovePlan&)>& report,
+                             std::vector<JobId>* queued) {
     MoveQueue queue(catalog, selection, batch, priority, now_s);
     std::string after;
     bool goes_on = true;
@@ -125,6 +129,7 @@ Result<MovePlan> queue_moves(Catalog& catalog, const MoveSelection& selection,
         if (page->size() < Catalog::kPage) break;
         after = page->back().key;
     }
+    if (queued != nullptr) *queued = std::move(queue.queued());
     return queue.plan();
 }
 

@@ -7,6 +7,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace tidepool::storage {
 
@@ -27,9 +28,11 @@ struct MovePlan {
 // Queues a move for each image of the pool that is selected, and for each object there that belongs
 // to none; variants whose image lives in another pool are sent to it. With `batch` empty nothing is
 // queued. `report` is told now and then how far it came. What is queued by the time of an error
-// stays so; doing it again queues the rest.
+// stays so; doing it again queues the rest. `queued`, if any, gets the jobs, of which some may have
+// been open before.
 Result<MovePlan> queue_moves(Catalog& catalog, const MoveSelection& selection,
                              const std::string& batch, int priority, std::int64_t now_s,
-                             const std::function<void(const MovePlan&)>& report);
+                             const std::function<void(const MovePlan&)>& report,
+                             std::vector<JobId>* queued = nullptr);
 
 }  // namespace tidepool::storage

@@ -526,7 +526,8 @@ Result<void> Mover::remove_leftover(const DriverSet::Pool& pool, const std::stri
     if (*row && drivers_.mirror_of((*row)->pool) == pool.known.id) return {};
     if (!is_bucket(pool)) {
         const auto info = pool.driver->head(key);
-        if (!info && info.error().kind == ErrorKind::not_found) return {};
+        const bool is_gone = !info && info.error().kind == ErrorKind::not_found;
+        if (is_gone) return forget_copy(pool, key);
         if (!info) return std::unexpected(info.error());
         if (stamp_of(info->size, info->modified_s) != stamp) {
             conf::log_warn("not removed, as it is not what was moved pool={} key={}",
@@ -538,6 +539,12 @@ Result<void> Mover::remove_leftover(const DriverSet::Pool& pool, const std::stri
         if (auto home = require_home(**row); !home) return home;
     }
     if (auto removed = pool.limited->remove(key); !removed) return removed;
+    fault_point("clean.bytes");
+    return forget_copy(pool, key);
+}
+
+// Where it was one of a mirror.
+Result<void> Mover::forget_copy(const DriverSet::Pool& pool, const std::string& key) {
     const auto forgotten = catalog_.remove_backup(pool.known.id, key);
     if (!forgotten) return std::unexpected(forgotten.error());
     return {};

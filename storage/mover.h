@@ -84,6 +84,7 @@ class Mover {
     Result<std::optional<ObjectInfo>> find_copy(const ObjectRecord& row, Driver& to);
     Result<void> remove_leftover(const DriverSet::Pool& pool, const std::string& key,
                                  const std::string& stamp);
+    Result<void> forget_copy(const DriverSet::Pool& pool, const std::string& key);
     // Bytes of a pool that moves which run here are going to fill.
     class Room;
     Result<Room> reserve(const DriverSet::Pool& to, std::uint64_t bytes);

@@ -3,6 +3,7 @@
 #include "conf/fault_point.h"
 #include "storage/backups.h"
 #include "storage/image_hold.h"
+#include "storage/mirrors.h"
 #include "storage/mover.h"
 
 #include <fmt/format.h>
@@ -107,11 +108,9 @@ Result<RepairEnd> Repairer::copy(const Verdict& verdict) {
     // What is there looks like the right one to whoever does not read it, so it goes, once the
     // object is seen to be well at home.
     if (verdict.object) {
-        const auto is_home_good = has_good_home(verdict.copy_of);
-        if (!is_home_good) return std::unexpected(is_home_good.error());
-        if (!*is_home_good) return stays("what it is a copy of is not well either; see its pool");
-        if (auto removed = pool_.limited->remove(verdict.key); !removed)
-            return std::unexpected(std::move(removed.error()));
+        auto end = remove_bad_copy(verdict);
+        if (!end) return std::unexpected(std::move(end.error()));
+        if (*end) return std::move(**end);
     }
     fault_point("reconcile.forget_copy");
     const auto forgotten = catalog_.remove_backup(pool, verdict.key);
@@ -119,15 +118,27 @@ Result<RepairEnd> Repairer::copy(const Verdict& verdict) {
     return copy_again(verdict.copy_of, "its record was removed");
 }
 
-Result<bool> Repairer::has_good_home(const std::string& original) {
-    const auto row = catalog_.find(original);
+// Nothing: it is gone. No move may make it the object's home meanwhile.
+Result<std::optional<RepairEnd>> Repairer::remove_bad_copy(const Verdict& verdict) {
+    const auto before = catalog_.find(verdict.copy_of);
+    if (!before) return std::unexpected(before.error());
+    if (!*before) return std::optional(stays("the catalog does not know what it is a copy of"));
+    const auto hold = ImageHold::take(catalog_, pool_.known, **before, asking_);
+    if (!hold) return std::unexpected(hold.error());
+    if (!*hold) return std::optional(stays("a job is at work on it"));
+    const auto row = catalog_.find(verdict.copy_of);
     if (!row) return std::unexpected(row.error());
-    if (!*row) return false;
+    if (*row != *before || (*row)->pool == pool_.known.id)
+        return std::optional(stays("it changed meanwhile"));
     const auto home = drivers_.find((*row)->pool);
     if (!home) return std::unexpected(home.error());
-    const auto there = look(*home->limited, original);
+    const auto there = look(*home->limited, verdict.copy_of);
     if (!there) return std::unexpected(there.error());
-    return *there && compare(**row, **there) == Match::same;
+    if (!*there || compare(**row, **there) != Match::same)
+        return std::optional(stays("what it is a copy of is not well either; see its pool"));
+    if (auto removed = pool_.limited->remove(verdict.key); !removed)
+        return std::unexpected(std::move(removed.error()));
+    return std::optional<RepairEnd>();
 }
 
 // By whoever makes copies, who sees whether it is still wanted.
@@ -152,6 +163,8 @@ Result<RepairEnd> Repairer::missing(const Verdict& verdict) {
     if (*elsewhere) return std::move(**elsewhere);
     if (row.role == Role::variant) {
         fault_point("reconcile.remove_row");
+        if (auto copies = remove_mirror_copies(catalog_, drivers_, row.key); !copies)
+            return std::unexpected(std::move(copies.error()));
         const auto removed = catalog_.remove_object(row.key, row.pool);
         if (!removed) return std::unexpected(removed.error());
         tell(row.key);
@@ -208,6 +221,10 @@ Result<std::optional<RepairEnd>> Repairer::find_in_other_pool(const ObjectRecord
         if (!may_have_it) continue;
         const auto pool = drivers_.find(known.id);
         if (!pool) continue;
+        // A copy that is noted is what it is restored from, and no home for a part of the image.
+        const auto copy = catalog_.find_backup(known.id, row.key);
+        if (!copy) return std::unexpected(copy.error());
+        if (*copy) continue;
         // What a move left there is not to be cleaned up while it becomes the image's home.
         const auto hold = ImageHold::take(catalog_, known, row, 0);
         if (!hold) return std::unexpected(hold.error());
@@ -359,6 +376,8 @@ Result<RepairEnd> Repairer::wrong(const Verdict& verdict) {
     }
     if (auto aside = set_aside(*verdict.object); !aside)
         return std::unexpected(std::move(aside.error()));
+    if (auto copies = remove_mirror_copies(catalog_, drivers_, row.key); !copies)
+        return std::unexpected(std::move(copies.error()));
     const auto removed = catalog_.remove_object(row.key, row.pool);
     if (!removed) return std::unexpected(removed.error());
     tell(row.key);

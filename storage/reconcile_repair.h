@@ -61,7 +61,7 @@ class Repairer {
     Result<RepairEnd> late(const Verdict& verdict);
     Result<RepairEnd> hidden(const Verdict& verdict);
     Result<RepairEnd> copy(const Verdict& verdict);
-    Result<bool> has_good_home(const std::string& original);
+    Result<std::optional<RepairEnd>> remove_bad_copy(const Verdict& verdict);
     Result<RepairEnd> copy_again(const std::string& original, std::string_view what);
 
     Result<std::optional<RepairEnd>> restore(const ObjectRecord& row, const ObjectInfo* in_place);

@@ -185,7 +185,7 @@ void add_buckets(Gatherer& out, const MetricSources& sources) {
     counter("tidepool_origin_resumed_total", "Bodies that broke and were gone on with.",
             &RemotePool::resumed);
     counter("tidepool_origin_mirrored_total",
-            "Answers that a mirror's copy gave, as the pool did not.", &RemotePool::mirrored);
+            "Answers that another pool's copy gave, as this one did not.", &RemotePool::mirrored);
     counter("tidepool_origin_corrupt_total", "Contents that were not what the catalog says.",
             &RemotePool::corrupt);
     counter("tidepool_origin_missing_total", "Objects that a bucket has not, against the catalog.",

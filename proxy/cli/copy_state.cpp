@@ -13,23 +13,6 @@
 
 namespace tidepool::cli {
 
-namespace {
-
-// The jobs that others had queued before.
-Result<void> keep_others(Workspace& workspace, const std::string& batch,
-                         std::vector<storage::JobId>& jobs) {
-    std::vector<storage::JobId> others;
-    for (const storage::JobId id : jobs) {
-        const auto job = workspace.catalog().find_job(id);
-        if (!job) return std::unexpected(job.error());
-        if (*job && (*job)->batch != batch) others.push_back(id);
-    }
-    jobs = std::move(others);
-    return {};
-}
-
-}  // namespace
-
 Result<void> require_copies(Workspace& workspace, CopyKind kind) {
     if (kind == CopyKind::mirror) {
         if (storage::has_mirror(workspace.drivers())) return {};
@@ -43,15 +26,16 @@ Result<void> require_copies(Workspace& workspace, CopyKind kind) {
 
 int show_copies(Workspace& workspace, CopyKind kind, bool json) {
     if (auto has = require_copies(workspace, kind); !has) return failed(has.error(), json) + 1;
-    const auto states = storage::look_for_missing_backups(workspace.catalog(), workspace.drivers(),
-                                                          0, std::nullopt, now_s());
-    if (!states) return failed(states.error(), json);
     const bool of_mirrors = kind == CopyKind::mirror;
+    storage::BackupLook look;
+    look.of_mirrors = of_mirrors;
+    const auto states =
+        storage::look_for_missing_backups(workspace.catalog(), workspace.drivers(), look);
+    if (!states) return failed(states.error(), json);
     const char* what = of_mirrors ? "objects" : "originals";
     Json all = Json::array();
     bool is_whole = true;
     for (const storage::BackupState& state : *states) {
-        if (state.is_mirror != of_mirrors) continue;
         is_whole = is_whole && state.missing == 0;
         const std::string pool = workspace.pool_name(state.target);
         if (json) {
@@ -72,14 +56,18 @@ int show_copies(Workspace& workspace, CopyKind kind, bool json) {
 int make_copies(Workspace& workspace, CopyKind kind, bool json) {
     if (auto has = require_copies(workspace, kind); !has) return failed(has.error(), json) + 1;
     const std::string batch = fmt::format("backup {}", conf::random_name());
-    const std::int64_t now = now_s();
     std::vector<storage::JobId> jobs;
-    const auto queued = storage::look_for_missing_backups(workspace.catalog(), workspace.drivers(),
-                                                          now + 1, batch, now, {}, &jobs);
+    storage::BackupLook look;
+    look.of_mirrors = kind == CopyKind::mirror;
+    look.batch = batch;
+    look.now_s = now_s();
+    look.added_before_s = look.now_s + 1;
+    look.queued = &jobs;
+    const auto queued =
+        storage::look_for_missing_backups(workspace.catalog(), workspace.drivers(), look);
     if (!queued) return failed(queued.error(), json);
-    if (auto kept = keep_others(workspace, batch, jobs); !kept) return failed(kept.error(), json);
     const char* what = kind == CopyKind::mirror ? "mirror" : "back up";
-    return wait_for_batch(workspace, batch, what, json, jobs);
+    return wait_for_batch(workspace, batch, what, json, std::move(jobs));
 }
 
 }  // namespace tidepool::cli

@@ -12,6 +12,8 @@
 #include <algorithm>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -36,10 +38,12 @@ struct DrainArguments : CommonOptions {
 
 // What a drain did, in all its rounds.
 struct Drained {
-    MovePlan moved;
+    MovePlan plan{};           // of the first round
+    std::uint64_t moved = 0;   // images, and objects of none
     std::uint64_t failed = 0;  // jobs that did not end well
-    std::uint64_t left = 0;    // objects that are still there
-    std::string batch;         // of the last round
+    std::uint64_t left = 0;    // objects that are still at home there
+    std::uint64_t copies = 0;  // of objects that are at home elsewhere
+    std::string batch{};       // of the last round
 };
 
 Result<void> set_state(Workspace& workspace, const KnownPool& pool, PoolRecord::State state) {
@@ -73,22 +77,22 @@ Result<void> take_in_files(Workspace& workspace, const KnownPool& pool) {
 }
 
 Result<MovePlan> queue(Workspace& workspace, const KnownPool& from, storage::PoolId to,
-                       const std::string& batch) {
+                       const std::string& batch, std::vector<storage::JobId>* queued) {
     Progress progress("queue moves");
     return storage::queue_moves(
         workspace.catalog(), {.from = from.id, .to = to}, batch, kDrainPriority, now_s(),
-        [&](const MovePlan& plan) { progress.update(plan.images, std::nullopt, " images"); });
+        [&](const MovePlan& plan) { progress.update(plan.images, std::nullopt, " images"); },
+        queued);
 }
 
-// Objects, without copies of what is at home elsewhere.
-Result<std::uint64_t> count_left(Workspace& workspace, storage::PoolId pool) {
+Result<void> count_left(Workspace& workspace, storage::PoolId pool, Drained& drained) {
     const auto accounts = workspace.catalog().accounts();
     if (!accounts) return std::unexpected(accounts.error());
-    std::uint64_t count = 0;
     for (const storage::Account& account : *accounts) {
-        if (account.pool == pool && account.role != storage::Role::backup) count += account.count;
+        if (account.pool != pool) continue;
+        (account.role == storage::Role::backup ? drained.copies : drained.left) += account.count;
     }
-    return count;
+    return {};
 }
 
 Result<Drained> empty(Workspace& workspace, const DrainArguments& arguments, const KnownPool& from,
@@ -98,47 +102,52 @@ Result<Drained> empty(Workspace& workspace, const DrainArguments& arguments, con
         if (auto taken = take_in_files(workspace, from); !taken)
             return std::unexpected(std::move(taken.error()));
         drained.batch = fmt::format("drain {}", conf::random_name());
-        const auto plan = queue(workspace, from, to, drained.batch);
+        std::vector<storage::JobId> jobs;
+        const auto plan = queue(workspace, from, to, drained.batch, &jobs);
         if (!plan) return std::unexpected(plan.error());
-        drained.moved.images += plan->images;
-        drained.moved.objects += plan->objects;
-        drained.moved.bytes += plan->bytes;
+        if (round == 0) drained.plan = *plan;
         if (plan->images == 0 || arguments.detach) break;
-        const auto end = await_batch(workspace, drained.batch, "drain");
+        const auto end = await_batch(workspace, drained.batch, "drain", std::move(jobs));
         if (!end) return std::unexpected(end.error());
+        drained.moved += end->done;
         drained.failed = end->failed + end->cancelled + end->paused;
         if (drained.failed > 0) break;
     }
-    const auto left = count_left(workspace, from.id);
-    if (!left) return std::unexpected(left.error());
-    drained.left = *left;
+    if (auto counted = count_left(workspace, from.id, drained); !counted)
+        return std::unexpected(std::move(counted.error()));
     return drained;
+}
+
+void print_plan(const DrainArguments& arguments, const Drained& drained) {
+    fmt::print("{} images with {} objects, {}, {} to pool {}\n", drained.plan.images,
+               drained.plan.objects, human_size(drained.plan.bytes),
+               arguments.dry_run ? "would move" : "are queued to move", arguments.to);
+    if (arguments.detach) {
+        fmt::print("See tidepool jobs list --batch \"{}\"; run this again to wait for them\n",
+                   drained.batch);
+    }
 }
 
 void print_end(const Workspace& workspace, const DrainArguments& arguments,
                const Drained& drained) {
-    fmt::print("{} images with {} objects, {}, {} to pool {}\n", drained.moved.images,
-               drained.moved.objects, human_size(drained.moved.bytes),
-               arguments.dry_run  ? "would move"
-               : arguments.detach ? "are queued"
-                                  : "moved",
-               arguments.to);
-    if (arguments.dry_run) return;
-    if (arguments.detach) {
-        fmt::print(
-            "See tidepool jobs list --batch \"{}\"; run this again to see that it is empty\n",
-            drained.batch);
-    } else if (drained.left > 0) {
+    fmt::print("{} images moved to pool {}\n", drained.moved, arguments.to);
+    if (drained.left > 0) {
         fmt::print(
             "{} objects are left in pool {}: see tidepool jobs list --state failed, and run "
             "this again\n",
             drained.left, arguments.pool);
-    } else {
+        return;
+    }
+    fmt::print(
+        "Pool {} has no object any more. What was copied from there is removed {} after its "
+        "move (move.grace): do not take it away before tidepool jobs list --type clean "
+        "shows nothing of it\n",
+        arguments.pool, conf::format_duration(workspace.settings().move.grace));
+    if (drained.copies > 0) {
         fmt::print(
-            "Pool {} has no object any more. What was copied from there is removed {} after "
-            "its move (move.grace); it can be taken away when tidepool jobs list shows no "
-            "\"clean\" job of it\n",
-            arguments.pool, conf::format_duration(workspace.settings().move.grace));
+            "It has {} copies of objects that are elsewhere. To take it away remove the "
+            "setting mirror = \"{}\", then tidepool mirror prune {}\n",
+            drained.copies, arguments.pool, arguments.pool);
     }
 }
 
@@ -155,6 +164,10 @@ int undo(Workspace& workspace, const DrainArguments& arguments, const KnownPool&
 
 Result<void> require_target(const KnownPool& from, const KnownPool& to) {
     const std::string& name = to.settings.name;
+    if (from.settings.is_backup_target) {
+        return fail(ErrorKind::invalid,
+                    fmt::format("pool {} is for backups, which do not move", from.settings.name));
+    }
     if (from.id == to.id) return fail(ErrorKind::invalid, "--to names the pool itself");
     const bool takes_images = to.settings.is_active && to.state == PoolRecord::State::active &&
                               !to.settings.is_backup_target;
@@ -180,30 +193,37 @@ int drain(const DrainArguments& arguments) {
     if (!to) return failed(to.error(), arguments.json) + 1;
     if (auto target = require_target(**from, **to); !target)
         return failed(target.error(), arguments.json) + 1;
+    const bool is_waited_for = !arguments.dry_run && !arguments.detach;
     Result<Drained> drained;
     if (arguments.dry_run) {
-        const auto plan = queue(*workspace, **from, (*to)->id, "");
+        const auto plan = queue(*workspace, **from, (*to)->id, "", nullptr);
         if (!plan) return failed(plan.error(), arguments.json);
-        drained->moved = *plan;
+        drained->plan = *plan;
     } else {
         if (auto set = set_state(*workspace, **from, PoolRecord::State::draining); !set)
             return failed(set.error(), arguments.json);
         drained = empty(*workspace, arguments, **from, (*to)->id);
     }
     if (!drained) return failed(drained.error(), arguments.json);
-    if (arguments.json) {
+    if (arguments.json && !is_waited_for) {
         print_json({{"pool", arguments.pool},
                     {"to", arguments.to},
-                    {"images", drained->moved.images},
-                    {"objects", drained->moved.objects},
-                    {"bytes", drained->moved.bytes},
+                    {"images", drained->plan.images},
+                    {"objects", drained->plan.objects},
+                    {"bytes", drained->plan.bytes},
+                    {"batch", drained->batch}});
+    } else if (arguments.json) {
+        print_json({{"pool", arguments.pool},
+                    {"to", arguments.to},
+                    {"moved", drained->moved},
                     {"failed", drained->failed},
                     {"left", drained->left},
-                    {"batch", drained->batch}});
-    } else {
+                    {"copies", drained->copies}});
+    } else if (is_waited_for) {
         print_end(*workspace, arguments, *drained);
+    } else {
+        print_plan(arguments, *drained);
     }
-    const bool is_waited_for = !arguments.dry_run && !arguments.detach;
     return is_waited_for && drained->left + drained->failed > 0 ? 1 : 0;
 }
 

@@ -8,9 +8,11 @@
 
 #include <algorithm>
 #include <chrono>
+#include <functional>
 #include <map>
 #include <memory>
 #include <thread>
+#include <utility>
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -45,19 +47,10 @@ std::unique_ptr<storage::Shelf> open_shelf(const Workspace& workspace) {
     return nullptr;
 }
 
-Result<std::map<State, std::uint64_t>> count(Workspace& workspace, const std::string& batch,
-                                             const std::vector<storage::JobId>& more) {
-    const auto counts = workspace.catalog().count_jobs(batch);
-    if (!counts) return std::unexpected(counts.error());
-    std::map<State, std::uint64_t> by_state;
-    for (const storage::JobCount& each : *counts)
-        by_state[each.state] += each.count;
-    for (const storage::JobId id : more) {
-        const auto job = workspace.catalog().find_job(id);
-        if (!job) return std::unexpected(job.error());
-        if (*job && (*job)->batch != batch) ++by_state[(*job)->state];
-    }
-    return by_state;
+using Counts = std::map<State, std::uint64_t>;
+
+void print_failure(const storage::JobRecord& job) {
+    fmt::print(stderr, "tidepool: job {}: {}: {}\n", job.id, job.error_class, job.error_text);
 }
 
 // Why some of the batch failed, a line each.
@@ -66,22 +59,75 @@ void print_failures(Workspace& workspace, const std::string& batch) {
         workspace.catalog().list_jobs({.batch = batch, .state = State::failed}, kMostShown);
     if (!jobs) return;
     for (const storage::JobRecord& job : *jobs)
-        fmt::print(stderr, "tidepool: job {}: {}: {}\n", job.id, job.error_class, job.error_text);
+        print_failure(job);
+}
+
+// Jobs of other batches, by their ids. They end about in the order in which they were queued, so a
+// look asks for no more than some of them.
+class Others {
+  public:
+    explicit Others(std::vector<storage::JobId> ids) : open_(std::move(ids)) {
+        std::ranges::sort(open_, std::greater<>());
+    }
+
+    // Those of `batch` are left out.
+    Result<void> look(storage::Catalog& catalog, const std::string& batch) {
+        std::vector<storage::JobId> still;
+        for (std::size_t i = 0; i < kAtOnce && !open_.empty(); ++i) {
+            const storage::JobId id = open_.back();
+            open_.pop_back();
+            const auto job = catalog.find_job(id);
+            if (!job) return std::unexpected(job.error());
+            if (!*job || (*job)->batch == batch) continue;
+            if (is_open((*job)->state)) {
+                still.push_back(id);
+                continue;
+            }
+            ++ended_[(*job)->state];
+            if ((*job)->state == State::failed && shown_++ < kMostShown) print_failure(**job);
+        }
+        open_.insert(open_.end(), still.rbegin(), still.rend());
+        return {};
+    }
+
+    const Counts& ended() const { return ended_; }
+    std::uint64_t open() const { return open_.size(); }
+
+  private:
+    static constexpr std::size_t kAtOnce = 1000;
+
+    std::vector<storage::JobId> open_;  // the oldest last
+    Counts ended_;
+    std::size_t shown_ = 0;
+};
+
+// Of the batch and the others that have ended; an entry of `queued` stands for all that are open.
+Result<Counts> count(Workspace& workspace, const std::string& batch, Others& others) {
+    const auto counts = workspace.catalog().count_jobs(batch);
+    if (!counts) return std::unexpected(counts.error());
+    if (auto looked = others.look(workspace.catalog(), batch); !looked)
+        return std::unexpected(std::move(looked.error()));
+    Counts by_state = others.ended();
+    by_state[State::queued] += others.open();
+    for (const storage::JobCount& each : *counts)
+        by_state[each.state] += each.count;
+    return by_state;
 }
 
 }  // namespace
 
 Result<BatchEnd> await_batch(Workspace& workspace, const std::string& batch, const char* what,
-                             const std::vector<storage::JobId>& more) {
+                             std::vector<storage::JobId> more) {
     const auto shelf = open_shelf(workspace);
     serve::JobWork work(working_settings(workspace), workspace.catalog(), workspace.drivers(),
                         shelf.get(), {});
     work.start();
-    std::map<State, std::uint64_t> counts;
+    Others others(std::move(more));
+    Counts counts;
     {
         Progress progress(what);
         while (true) {
-            auto counted = count(workspace, batch, more);
+            auto counted = count(workspace, batch, others);
             if (!counted) return std::unexpected(std::move(counted.error()));
             counts = std::move(*counted);
             std::uint64_t all = 0;
@@ -105,8 +151,8 @@ Result<BatchEnd> await_batch(Workspace& workspace, const std::string& batch, con
 }
 
 int wait_for_batch(Workspace& workspace, const std::string& batch, const char* what, bool json,
-                   const std::vector<storage::JobId>& more) {
-    const auto end = await_batch(workspace, batch, what, more);
+                   std::vector<storage::JobId> more) {
+    const auto end = await_batch(workspace, batch, what, std::move(more));
     if (!end) return failed(end.error(), json);
     if (json) {
         print_json({{"batch", batch},

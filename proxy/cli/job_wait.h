@@ -17,12 +17,13 @@ struct BatchEnd {
     std::uint64_t paused = 0;
 };
 // Until no job of the batch is open any more, nor any of `more`, which others may have queued
-// before us. With a progress bar; writes the errors of those that failed to standard error.
+// before us: what is queued again while it is open keeps its batch. With a progress bar; writes the
+// errors of those that failed to standard error.
 Result<BatchEnd> await_batch(Workspace& workspace, const std::string& batch, const char* what,
-                             const std::vector<storage::JobId>& more = {});
+                             std::vector<storage::JobId> more = {});
 // The same; then says what became of them. The exit status: 1 where one failed or was cancelled.
 int wait_for_batch(Workspace& workspace, const std::string& batch, const char* what, bool json,
-                   const std::vector<storage::JobId>& more = {});
+                   std::vector<storage::JobId> more = {});
 
 // Until no job that this program can do is due any more, whoever queued it; the exit status: 0.
 int run_due_jobs(Workspace& workspace, bool json);

@@ -32,17 +32,34 @@ int prune(Workspace& workspace, const MirrorArguments& arguments) {
     const auto pruned = storage::prune_mirror(workspace.catalog(), workspace.drivers(), (*pool)->id,
                                               batch, now_s());
     if (!pruned) return failed(pruned.error(), arguments.json);
-    if (!arguments.dry_run) return wait_for_batch(workspace, batch, "prune", arguments.json);
+    std::uint64_t left = pruned->stale;
+    std::uint64_t failures = 0;
+    if (!arguments.dry_run) {
+        const auto end = await_batch(workspace, batch, "prune");
+        if (!end) return failed(end.error(), arguments.json);
+        failures = end->failed + end->cancelled;
+        // Some may be left to jobs that moves had queued before, and that wait for move.grace.
+        const auto again = storage::prune_mirror(workspace.catalog(), workspace.drivers(),
+                                                 (*pool)->id, "", now_s());
+        if (!again) return failed(again.error(), arguments.json);
+        left = again->stale;
+    }
     if (arguments.json) {
         print_json({{"pool", arguments.pool},
                     {"stale", pruned->stale},
                     {"bytes", pruned->bytes},
+                    {"left", left},
+                    {"lone", pruned->lone},
                     {"kept", pruned->kept}});
     } else {
-        fmt::print("{} copies in pool {} are of no use any more, {}; {} are\n", pruned->stale,
-                   arguments.pool, human_size(pruned->bytes), pruned->kept);
+        fmt::print(
+            "{} copies in pool {} are of no use any more, {}; {} are. {} of no use are left\n",
+            pruned->stale, arguments.pool, human_size(pruned->bytes), pruned->kept, left);
+        if (pruned->lone > 0)
+            fmt::print("{} copies are the last that is known of their objects, and stay\n",
+                       pruned->lone);
     }
-    return 0;
+    return failures > 0 || (left > 0 && !arguments.dry_run) ? 1 : 0;
 }
 
 }  // namespace

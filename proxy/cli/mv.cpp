@@ -111,7 +111,7 @@ Result<MovePlan> queue_named(Workspace& workspace, const MvArguments& arguments,
 }
 
 Result<MovePlan> queue_pool(Workspace& workspace, const MvArguments& arguments, storage::PoolId to,
-                            const std::string& batch) {
+                            const std::string& batch, std::vector<storage::JobId>& queued) {
     const auto from = workspace.find_pool(arguments.pool);
     if (!from) return std::unexpected(from.error());
     const auto older = read_time_back("--older-than", arguments.older_than);
@@ -127,7 +127,8 @@ Result<MovePlan> queue_pool(Workspace& workspace, const MvArguments& arguments, 
     Progress progress("queue moves");
     return storage::queue_moves(
         workspace.catalog(), selection, arguments.dry_run ? "" : batch, kMovePriority, now_s(),
-        [&](const MovePlan& plan) { progress.update(plan.images, std::nullopt, " images"); });
+        [&](const MovePlan& plan) { progress.update(plan.images, std::nullopt, " images"); },
+        &queued);
 }
 
 int mv(const MvArguments& arguments) {
@@ -144,7 +145,7 @@ int mv(const MvArguments& arguments) {
     std::vector<storage::JobId> queued;
     const auto plan = arguments.pool.empty()
                           ? queue_named(*workspace, arguments, (*to)->id, batch, queued)
-                          : queue_pool(*workspace, arguments, (*to)->id, batch);
+                          : queue_pool(*workspace, arguments, (*to)->id, batch, queued);
     if (!plan)
         return failed(plan.error(), arguments.json) + (plan.error().kind == ErrorKind::invalid);
     if (arguments.dry_run) {

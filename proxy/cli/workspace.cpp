@@ -105,9 +105,9 @@ Result<storage::Driver*> Workspace::driver_of(const storage::ObjectRecord& objec
 Result<void> Workspace::remove(const storage::ObjectRecord& object) {
     const auto driver = driver_of(object);
     if (!driver) return std::unexpected(driver.error());
-    if (auto removed = (*driver)->remove(object.key); !removed) return removed;
     if (auto removed = storage::remove_mirror_copies(catalog(), *drivers_, object.key); !removed)
         return removed;
+    if (auto removed = (*driver)->remove(object.key); !removed) return removed;
     const auto gone = catalog().remove_object(object.key, object.pool);
     if (!gone) return std::unexpected(gone.error());
     if (*gone) return {};

@@ -66,8 +66,11 @@ void FileCache::put(std::string_view key, std::shared_ptr<const CachedFile> file
     std::vector<Entry> removed;  // freed and closed after the lock
     Shard& shard = shard_of(key);
     const std::lock_guard lock(shard.mutex);
-    if (generation != this->generation(shard)) return;
     const auto found = shard.index.find(key);
+    if (generation != this->generation(key)) {
+        if (found != shard.index.end()) found->second->being_checked = false;  // by somebody else
+        return;
+    }
     if (found != shard.index.end() && found->second->file == file) {
         found->second->looked_ms = looked_ms;
         found->second->being_checked = false;
@@ -100,7 +103,7 @@ void FileCache::replace(std::string_view key, const std::shared_ptr<const Cached
         const auto found = shard.index.find(key);
         if (found == shard.index.end() || found->second->file != known) return;
         if (!must_look) looked_ms = found->second->looked_ms;
-        generation = this->generation(shard);
+        generation = this->generation(key);
     }
     put(key, std::move(file), looked_ms, generation);
 }
@@ -109,7 +112,7 @@ void FileCache::forget(std::string_view key) {
     std::vector<Entry> removed;
     Shard& shard = shard_of(key);
     const std::lock_guard lock(shard.mutex);
-    shard.forgets.fetch_add(1, std::memory_order_acq_rel);
+    forgotten_[slot_of(key)].fetch_add(1, std::memory_order_acq_rel);
     const auto found = shard.index.find(key);
     if (found != shard.index.end()) remove(shard, found->second, removed);
 }

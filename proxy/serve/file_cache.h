@@ -40,7 +40,7 @@ class FileCache {
     Lookup find(std::string_view key, std::uint64_t now_ms);
 
     // Notes what a look at the disk that began at `looked_ms` found; null is absent. Ignored where
-    // clear() or forget() was called since `generation` was read; for forget() also of another key.
+    // clear(), or forget() of this key, was called since `generation` was read.
     void put(std::string_view key, std::shared_ptr<const CachedFile> file, std::uint64_t looked_ms,
              std::uint64_t generation);
     // The check that `ageing` asked for did not come to an end; somebody else may try.
@@ -61,8 +61,11 @@ class FileCache {
     bool holds_in_memory(std::uint64_t bytes) const;
 
     void clear();
+    // Both parts only grow, so that their sum is the same only where they are. Keys share the count
+    // of what was forgotten with some others.
     std::uint64_t generation(std::string_view key) const {
-        return generation(shards_[shard_number(key)]);
+        return generation_.load(std::memory_order_acquire) +
+               forgotten_[slot_of(key)].load(std::memory_order_acquire);
     }
 
     struct Usage {
@@ -103,18 +106,16 @@ class FileCache {
         std::array<Order, kKinds> orders;
         std::array<std::size_t, kKinds> used{};
         std::uint64_t evictions = 0;
-        std::atomic<std::uint64_t> forgets = 0;
     };
 
-    // Both only grow, so that their sum is the same only where they are.
-    std::uint64_t generation(const Shard& shard) const {
-        return generation_.load(std::memory_order_acquire) +
-               shard.forgets.load(std::memory_order_acquire);
+    static constexpr std::size_t kSlots = 4096;
+
+    Shard& shard_of(std::string_view key) {
+        return shards_[(std::hash<std::string_view>()(key) >> 7) % kShards];
     }
-    static std::size_t shard_number(std::string_view key) {
-        return (std::hash<std::string_view>()(key) >> 7) % kShards;
+    static std::size_t slot_of(std::string_view key) {
+        return (std::hash<std::string_view>()(key) >> 11) % kSlots;
     }
-    Shard& shard_of(std::string_view key) { return shards_[shard_number(key)]; }
     static void remove(Shard& shard, Order::iterator entry, std::vector<Entry>& removed);
     void make_room(Shard& shard, Kind kind, std::vector<Entry>& removed) const;
 
@@ -122,6 +123,7 @@ class FileCache {
     std::uint64_t memory_object_bytes_;
     std::uint64_t freshness_ms_;
     std::atomic<std::uint64_t> generation_ = 0;
+    std::array<std::atomic<std::uint64_t>, kSlots> forgotten_{};
     std::array<Shard, kShards> shards_;
 };
 

@@ -75,6 +75,13 @@ std::vector<conf::PoolSettings> in_asking_order(const std::vector<storage::Known
     return sorted;
 }
 
+// Of a file on a disk that is known by its content; of an object in a bucket the reader proves it.
+bool is_content_of(const storage::ObjectRecord& row, const FileFinder::Found& found) {
+    if (!found.file || found.file->remote) return found.file != nullptr;
+    return found.file->identity.size == row.size && row.sha256 &&
+           found.file->etag == etag_of(*row.sha256);
+}
+
 }  // namespace
 
 bool ServeRules::allows(std::string_view type) const {
@@ -217,8 +224,7 @@ loop::Task<std::optional<FileFinder::Found>> FileFinder::find_moved(loop::Loop& 
     co_return std::move(found);
 }
 
-loop::Task<FileFinder::Found> FileFinder::find_mirrored(loop::Loop& loop,
-                                                        const RemoteObject& object) {
+loop::Task<FileFinder::Found> FileFinder::find_copy(loop::Loop& loop, const RemoteObject& object) {
     storage::Catalog* const catalog = stores_.catalog();
     if (catalog == nullptr) co_return Found{};
     struct Known {
@@ -240,8 +246,7 @@ loop::Task<FileFinder::Found> FileFinder::find_mirrored(loop::Loop& loop,
     const std::uint64_t catalog_state = stores_.catalog_state();
     for (const storage::BackupRecord& copy : asked->copies) {
         storage::ObjectRecord row = *asked->row;
-        const bool is_same =
-            copy.size == row.size && (!copy.sha256 || !row.sha256 || copy.sha256 == row.sha256);
+        const bool is_same = row.sha256 && copy.sha256 == row.sha256 && copy.size == row.size;
         if (!copy.is_mirror() || !is_same) continue;
         Found found;
         if (auto pool = stores_.remote(copy.pool)) {
@@ -253,12 +258,16 @@ loop::Task<FileFinder::Found> FileFinder::find_mirrored(loop::Loop& loop,
         } else {
             found = co_await look_on_disks(loop, object.key, nullptr, row, catalog_state);
         }
-        if (found.file) {
+        if (is_content_of(row, found)) {
             object.pool->mirrored.fetch_add(1, std::memory_order_relaxed);
             co_return found;
         }
     }
-    co_return Found{};
+    // Until the grace time of a move has passed it is where it was.
+    Found left = co_await look_on_disks(loop, object.key, nullptr, asked->row, catalog_state);
+    if (!is_content_of(*asked->row, left)) co_return Found{};
+    object.pool->mirrored.fetch_add(1, std::memory_order_relaxed);
+    co_return left;
 }
 
 void FileFinder::land(const std::string& key, const std::shared_ptr<Flight>& flight,

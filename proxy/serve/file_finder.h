@@ -68,9 +68,10 @@ class FileFinder {
     // not be found out. Nothing: the catalog still says that it is there.
     loop::Task<std::optional<Found>> find_moved(loop::Loop& loop, const RemoteObject& object);
 
-    // Its pool does not give this object: a copy that another pool has as a mirror. No file: there
-    // is none, or none that can be told to be the same.
-    loop::Task<Found> find_mirrored(loop::Loop& loop, const RemoteObject& object);
+    // Its pool does not give this object: a copy that another pool has, as a mirror or since it
+    // moved away from there just now. No file: there is none, or none that is proved to be the
+    // same.
+    loop::Task<Found> find_copy(loop::Loop& loop, const RemoteObject& object);
 
     // A bucket has said that it has no object of this key, whatever the catalog says: for
     // cache.freshness it is not asked again.

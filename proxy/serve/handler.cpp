@@ -216,41 +216,59 @@ loop::Task<http::Response> FileHandler::respond_remote(const http::RequestHead& 
                                                        std::string key,
                                                        std::shared_ptr<const CachedFile> file,
                                                        const Choice& choice) {
+    auto bodies = co_await open_bodies(head, *file, choice);
+    if (bodies) co_return present(head, choice, std::move(file), false, *bodies);
+    const Error& error = bodies.error();
+    if (error.kind == ErrorKind::not_found) {
+        auto moved = co_await finder_.find_moved(loop_, *file->remote);
+        if (moved && moved->error) co_return failed(head, key, *moved->error);
+        if (moved && moved->file) {
+            http::Response response =
+                co_await respond_file(head, std::move(key), std::move(moved->file), false);
+            co_return response;
+        }
+        finder_.stores().report_inconsistency(key, file->remote->pool->settings.name, error.text);
+    }
+    auto copied = co_await respond_copy(head, key, *file->remote);
+    if (copied) co_return std::move(*copied);
+    if (error.kind != ErrorKind::not_found) co_return failed(head, key, error);
+    finder_.missing_in_bucket(key, loop_.now_ms());
+    co_return absent(head, key, kStatusAbsentMiss);
+}
+
+loop::Task<Result<FileHandler::Bodies>> FileHandler::open_bodies(const http::RequestHead& head,
+                                                                 const CachedFile& file,
+                                                                 const Choice& choice) {
     std::vector<Stretch> stretches;
     for (const http::ByteRange& range : choice.ranges)
         stretches.push_back({range.first, range.length});
-    if (stretches.empty() && file->identity.size > 0) stretches.push_back({0, file->identity.size});
+    if (stretches.empty() && file.identity.size > 0) stretches.push_back({0, file.identity.size});
     std::string joined;
     const std::string cdn_loop(head.list(http::Known::cdn_loop, joined));
     Bodies bodies;
     for (const Stretch stretch : stretches) {
-        auto body = co_await origin_.open({loop_, fetcher_}, file->remote, stretch, cdn_loop);
-        if (!body) {
-            if (body.error().kind == ErrorKind::not_found) {
-                auto moved = co_await finder_.find_moved(loop_, *file->remote);
-                if (moved && moved->error) co_return failed(head, key, *moved->error);
-                if (moved && moved->file) {
-                    http::Response response =
-                        co_await respond_file(head, std::move(key), std::move(moved->file), false);
-                    co_return response;
-                }
-                finder_.stores().report_inconsistency(key, file->remote->pool->settings.name,
-                                                      body.error().text);
-            }
-            auto mirrored = co_await finder_.find_mirrored(loop_, *file->remote);
-            if (mirrored.file) {
-                http::Response response =
-                    co_await respond_file(head, std::move(key), std::move(mirrored.file), false);
-                co_return response;
-            }
-            if (body.error().kind != ErrorKind::not_found)
-                co_return failed(head, key, body.error());
-            finder_.missing_in_bucket(key, loop_.now_ms());
-            co_return absent(head, key, kStatusAbsentMiss);
-        }
+        auto body = co_await origin_.open({loop_, fetcher_}, file.remote, stretch, cdn_loop);
+        if (!body) co_return std::unexpected(std::move(body.error()));
         bodies.push_back(std::move(*body));
     }
-    co_return present(head, choice, std::move(file), false, bodies);
+    co_return bodies;
+}
+
+// Nothing: there is no copy, or it does not answer either, and then it is not looked for further.
+loop::Task<std::optional<http::Response>> FileHandler::respond_copy(const http::RequestHead& head,
+                                                                    const std::string& key,
+                                                                    const RemoteObject& object) {
+    FileFinder::Found copy = co_await finder_.find_copy(loop_, object);
+    if (!copy.file) co_return std::nullopt;
+    if (!copy.file->location.empty()) co_return redirect(head, *copy.file, key);
+    const Choice choice = choose(head, *copy.file);
+    Bodies bodies;
+    if (copy.file->held == CachedFile::Held::remote && choice.needs_body(head)) {
+        auto opened = co_await open_bodies(head, *copy.file, choice);
+        if (!opened) co_return std::nullopt;
+        bodies = std::move(*opened);
+    }
+    co_return present(head, choice, std::move(copy.file), false, bodies);
 }
 
 // Our own name in CDN-Loop: the request was here before, and would come again (RFC 8586). A list

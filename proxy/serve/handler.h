@@ -86,6 +86,11 @@ class FileHandler final : public http::Handler {
     loop::Task<http::Response> respond_remote(const http::RequestHead& head, std::string key,
                                               std::shared_ptr<const CachedFile> file,
                                               const Choice& choice);
+    loop::Task<Result<Bodies>> open_bodies(const http::RequestHead& head, const CachedFile& file,
+                                           const Choice& choice);
+    loop::Task<std::optional<http::Response>> respond_copy(const http::RequestHead& head,
+                                                           const std::string& key,
+                                                           const RemoteObject& object);
     bool is_made_on_demand(const Wanted& wanted) const {
         return variants_ != nullptr && (wanted.is_signed || variants_->is_ordered(wanted.key));
     }

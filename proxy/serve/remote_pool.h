@@ -35,7 +35,7 @@ struct RemotePool {
     std::atomic<std::uint64_t> resumed{0};   // bodies that broke and were gone on with
     std::atomic<std::uint64_t> corrupt{0};   // contents that were not what the catalog says
     std::atomic<std::uint64_t> missing{0};   // objects that are not there, against the catalog
-    std::atomic<std::uint64_t> mirrored{0};  // answers that a mirror's copy gave instead
+    std::atomic<std::uint64_t> mirrored{0};  // answers that another pool's copy gave
     std::atomic<std::uint64_t> bytes{0};     // of bodies
 
     // Null where the bucket is read without one. Set before the pool is shared. Last, as it uses

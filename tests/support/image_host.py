@@ -170,12 +170,12 @@ class ImageHostCase(cold.ColdCase):
                 has = {key: content for key, content in home.items() if image.uuid in key}
                 self.assertEqual(has, image.contents if name == pool else {}, f"in pool {name}")
 
-    def wait_for_jobs(self):
+    def wait_for_jobs(self, patience_s=tidepool.PATIENCE_S):
         """Until nothing is open any more but what waits for its time, and nothing of that either."""
         def ended():
             # In one look: between two a job could go from the one state to the other.
             return not {job["state"] for job in self.json("jobs", "list", "--limit", "0")} & {"queued", "running"}
-        tidepool.eventually(ended, "all jobs end", every_s=0.1)
+        tidepool.eventually(ended, "all jobs end", patience_s, every_s=0.1)
 
     def assert_balanced(self):
         self.assertTrue(self.json("stats", "--recount")["balanced"])

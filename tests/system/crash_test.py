@@ -19,11 +19,13 @@ KILLS = int(os.environ.get("TIDEPOOL_KILLS", "12" if tidepool.SANITIZED else "30
 SEED = int(os.environ.get("TIDEPOOL_SEED", "0")) or random.randrange(1, 1 << 32)
 STEPS = ("move.begun", "move.copied", "move.proved", "move.switched", "clean.removed", "delete.begun", "delete.bytes",
          "delete.row", "delete.removed", "store.written", "store.named", "store.uploaded")
-POOLS = ("hot", "warm", "cold")
 
 
 class Crashes(image_host.ImageHostCase):
     GRACE = "0s"
+    POOLS = ("hot", "warm", "cold")
+    STEPS = STEPS
+    ROUNDS = KILLS
 
     def setUp(self):
         super().setUp()
@@ -43,7 +45,7 @@ class Crashes(image_host.ImageHostCase):
 
     def make_work(self):
         for image in self.chance.sample(self.images, 3):
-            self.ask("POST", f"/api/admin/v1/images/{image.uuid}/move", {"to": self.chance.choice(POOLS)})
+            self.ask("POST", f"/api/admin/v1/images/{image.uuid}/move", {"to": self.chance.choice(self.POOLS)})
         if self.chance.random() < 0.3:
             image = self.images.pop(self.chance.randrange(len(self.images)))
             if not self.delete(image):
@@ -74,11 +76,11 @@ class Crashes(image_host.ImageHostCase):
         self.begin()
         self.tool("scan", "--hash")
         reader = self.read_all(allowed=(410,))
-        for _ in range(KILLS):
+        for _ in range(self.ROUNDS):
             self.make_work()
             fault = None
             if self.chance.random() < 0.7:
-                fault = f"{self.chance.choice(STEPS)}:{self.chance.randrange(1, 4)}"
+                fault = f"{self.chance.choice(self.STEPS)}:{self.chance.randrange(1, 4)}"
             self.server.crash()
             self.begin(fault)
             self.make_work()
@@ -89,8 +91,8 @@ class Crashes(image_host.ImageHostCase):
             self.assertTrue(self.delete(image))
         tidepool.eventually(self.all_ended, "all jobs end", patience_s=240, every_s=0.2)
         self.assertEqual(reader.stop(), [], f"seed {SEED}")
-        self.assertGreater(reader.answers, KILLS * 5)
-        self.assertGreater(self.at_a_step, KILLS // 10, f"seed {SEED}")
+        self.assertGreater(reader.answers, self.ROUNDS * 5)
+        self.assertGreater(self.at_a_step, self.ROUNDS // 10, f"seed {SEED}")
         self.check_ends()
 
     def all_ended(self):
@@ -103,6 +105,11 @@ class Crashes(image_host.ImageHostCase):
         self.run_tool("reconcile", "--repair", "--older-than", "0s", "--max-change", "100")
         out = self.tool("reconcile", "--older-than", "0s")
         self.assertIn("hot", out)
+        self.check_homes()
+        self.check_versions(cold.BUCKET)
+        self.assert_balanced()
+
+    def check_homes(self):
         homes = self.homes()
         for image in self.images:
             holders = [pool for pool, home in homes.items() if image.original in home]
@@ -111,9 +118,44 @@ class Crashes(image_host.ImageHostCase):
         wanted = {key for image in self.images for key in image.keys}
         for pool, home in homes.items():
             self.assertEqual(set(home) - wanted, set(), f"in {pool}; seed {SEED}")
-        for key in self.b2.keys(cold.BUCKET):
-            self.assertEqual(len(self.b2.versions(cold.BUCKET, key)), 1, f"{key}; seed {SEED}")
-        self.assert_balanced()
+
+    def check_versions(self, bucket):
+        for key in self.b2.keys(bucket):
+            self.assertEqual(len(self.b2.versions(bucket, key)), 1, f"{key}; seed {SEED}")
+
+
+class MirroredCrashes(Crashes):
+    """The pools "cold" and "new" mirror one another, and images move between them too."""
+
+    POOLS = ("hot", "cold", "new")
+    STEPS = (*STEPS, "backup.copied", "backup.noted", "delete.mirror")
+    ROUNDS = max(1, KILLS // 3)
+    MIRROR = "tidepool-new"
+
+    def setUp(self):
+        super().setUp()
+        self.b2.bucket(self.MIRROR)
+
+    def pools(self, **options):
+        store = cold.Store(self.b2.s3_url, self.b2.region, self.b2.key)
+        return [*super().pools(mirror="new", **options),
+                tidepool.bucket_pool(store, self.MIRROR, "new", mirror="cold")]
+
+    def check_homes(self):
+        self.tool("mirror", "run")
+        self.tool("mirror", "status")
+        homes = {**self.homes(), "new": {key: self.b2.get(self.MIRROR, key) for key in self.b2.keys(self.MIRROR)}}
+        rows = {row["key"]: row["pool"] for row in self.json("ls", "--limit", "0")}
+        self.assertEqual(set(rows), {key for image in self.images for key in image.keys}, f"seed {SEED}")
+        expected = {pool: {} for pool in homes}
+        for image in self.images:
+            [home] = {rows[key] for key in image.keys}
+            for pool in {"cold": ("cold", "new"), "new": ("cold", "new")}.get(home, (home,)):
+                expected[pool].update(image.contents)
+        for pool, home in homes.items():
+            self.assertEqual(set(home), set(expected[pool]), f"in {pool}; seed {SEED}")
+            self.assertTrue(home == expected[pool], f"contents in {pool}; seed {SEED}")
+        self.check_versions(self.MIRROR)
 
 
 if __name__ == "__main__":

@@ -184,6 +184,7 @@ class ChangeOfProvider(MirrorCase):
         image, never_read = self.new_image(), self.new_image()
         self.start_with(image, never_read, config={"origin": {"tries": 1}, "cache": {"memory": "0B"}})
         self.wait_for_copies(image, never_read)
+        self.wait_for_jobs()  # so that nothing is left where they were
         healthy = self.server.get(f"/{image.original}")
         self.b2.fault("error", status=503, code="ServiceUnavailable", count=None)
         for _ in range(3):
@@ -194,7 +195,11 @@ class ChangeOfProvider(MirrorCase):
         self.assertEqual((answer.status, answer.body), (206, image.contents[image.original][100:200]))
         self.assertEqual(answer["etag"], healthy["etag"])
         self.assertGreaterEqual(self.server.metrics().sum("tidepool_origin_mirrored_total", pool="cold"), 4)
-        # Where that is down too, it is the home's trouble that is told.
+        # Where it has lost it, or is down too, it is the home's trouble that is told, once.
+        self.other.delete(BUCKET, never_read.keys[1], self.other.versions(BUCKET, never_read.keys[1])[0].id)
+        asked = len(self.other.requests)
+        self.assertIn(self.server.get(f"/{never_read.keys[1]}").status, (502, 503, 504))
+        self.assertLess(len(self.other.requests), asked + 3)
         self.other.fault("error", status=503, code="ServiceUnavailable", count=None)
         answer = self.server.get(f"/{never_read.original}")
         self.assertIn(answer.status, (502, 503, 504))

@@ -1,13 +1,17 @@
 """Images moved between pools by jobs, while they are read: tidepool mv and tidepool jobs, with and without a server."""
 
+import os
 import pathlib
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 import cold  # noqa: E402
 import image_host  # noqa: E402
 import tidepool  # noqa: E402
+
+OUTAGE_S = float(os.environ.get("TIDEPOOL_OUTAGE_SECONDS", 3))  # by hand with some minutes
 
 
 class Moves(image_host.ImageHostCase):
@@ -141,6 +145,40 @@ class Trouble(image_host.ImageHostCase):
                 cut.release()
                 self.assert_balanced()
         self.assertEqual(reader.stop(), [])
+
+    def test_an_outage_of_the_store_is_sat_out(self):
+        """Readers of what is on a disk see nothing of it, those of the bucket only declared errors; then all goes on."""
+        there, going = [self.new_image() for _ in range(2)], [self.new_image() for _ in range(8)]
+        # As long as a bucket may be taken to be down after it is up again: what moves there is read where it was.
+        grace_s = int(max(8, OUTAGE_S))
+        self.start({"origin": {"tries": 1}, "move": {"grace": f"{grace_s}s"}})
+        self.tool("mv", *(image.uuid for image in there), "--to", "cold")
+        self.wait_for_jobs(patience_s=grace_s + 30)
+        of_the_disk = image_host.Reader(lambda: self.server.address, going)
+        of_the_bucket = image_host.Reader(lambda: self.server.address, there, allowed=(502, 503, 504))
+        for reader in (of_the_disk, of_the_bucket):
+            reader.start()
+            self.addCleanup(reader.stop)
+        fault = self.b2.fault("error", status=503, code="ServiceUnavailable", count=None)
+        begun = time.monotonic()
+        self.tool("mv", *(image.uuid for image in going), "--to", "cold", "--detach")
+        fault.wait_hits(3)
+        tidepool.eventually(lambda: time.monotonic() > begun + OUTAGE_S, "it lasts", patience_s=OUTAGE_S + 30)
+        jobs = self.json("jobs", "list", "--type", "move")
+        self.assertEqual([job["state"] for job in jobs[:2]], ["done", "done"])
+        self.assertLessEqual({job["state"] for job in jobs[2:]}, {"queued", "running"})
+        for image in going:
+            self.assertEqual({key: self.stored("hot").get(key) for key in image.keys}, image.contents)
+        self.b2.clear_faults()
+        # As an operator would who knows that it is over; by themselves they come back at growing intervals.
+        self.tool("jobs", "retry", "--state", "queued", "--type", "move")
+        self.wait_for_jobs(patience_s=grace_s + 60)
+        self.assert_at("cold", *there, *going)
+        self.assertEqual((of_the_disk.stop()[:3], of_the_bucket.stop()[:3]), ([], []))
+        self.assertGreater(of_the_disk.answers, 10)
+        for image in self.images:
+            self.assertEqual({len(self.b2.versions(cold.BUCKET, key)) for key in image.keys}, {1})
+        self.assert_balanced()
 
     def test_a_cap_is_waited_for_and_the_image_stays(self):
         image = self.new_image()

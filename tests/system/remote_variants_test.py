@@ -195,7 +195,7 @@ class InABucket(RemoteCase):
         self.assertEqual(self.server.get(path).status, 404)
 
     def test_what_waits_for_a_worker_is_bounded_in_memory(self):
-        images = [self.original(png(1500, 1000, seed=number)) for number in range(12)]
+        images = [self.original(png(300, 200, seed=number)) for number in range(12)]
         hanging = self.original(b"TEST:hang" + bytes(100))
         self.start({"fetches": 3}, environment={"TIDEPOOL_TEST_DECODER": "1"})
         wires = [self.server.connect() for _ in (hanging, *images)]
@@ -294,7 +294,7 @@ class SeveralProcesses(RemoteCase):
                           environment={"TIDEPOOL_TEST_S3_SECRET": self.b2.key.secret, **(environment or {})})
 
     def test_one_of_them_makes_it(self):
-        images = [self.original(png(1500, 1000, seed=number)) for number in range(4)]
+        images = [self.original(png(300, 200, seed=number)) for number in range(4)]
         self.start()
         servers = [self.server, self.second()]
         answers = []

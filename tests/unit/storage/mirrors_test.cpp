@@ -199,12 +199,76 @@ TEST_CASE("mirrors: what is no longer mirrored is pruned, the last copy of an ob
     const auto pruned =
         value_of(prune_mirror(*bench.catalog, bench.drivers, cold, "batch", bench.now_s));
     CHECK(pruned.stale == 1);
-    CHECK(pruned.kept == 1);
+    CHECK(pruned.lone == 1);
+    CHECK(pruned.kept == 0);
     JobRun clean = bench.take("clean " + std::to_string(cold));
     CHECK(kind_of(bench.mover.clean(clean)) == "done");
     CHECK_FALSE(bench.has_copy(kOriginal));
     CHECK(bench.has_copy("uploads/plain.jpg"));
     CHECK(bench.store("cold").content("uploads/plain.jpg") == "plain");
+}
+
+TEST_CASE("mirrors: what is replaced while it is copied is copied again", "[storage][mirrors]") {
+    Bench bench;
+    bench.place(kOriginal, "original");
+    JobRun run = bench.take_copy();
+    // After the content was read, and before the copy is noted.
+    bench.store("cold").set_fault([&](FakeDriver::Call call, auto) -> std::optional<Error> {
+        if (call == FakeDriver::Call::put) bench.place(kOriginal, "another");
+        return std::nullopt;
+    });
+    const JobEnd first = bench.backups.copy(run);
+    bench.store("cold").set_fault({});
+    if (kind_of(first) != "put off") CHECK(kind_of(first) == "corrupt");  // its source changed
+    CHECK(kind_of(bench.backups.copy(run)) == "done");
+    CHECK(bench.store("cold").content(kOriginal) == "another");
+    CHECK(value_of(bench.catalog->find_backup(bench.ids["cold"], kOriginal))->sha256 ==
+          conf::sha256("another"));
+    test::check_accounts(*bench.catalog);
+}
+
+TEST_CASE("mirrors: a copy is of the row only where both say the same digest",
+          "[storage][mirrors]") {
+    Bench bench;
+    ObjectRecord row = bench.place(kOriginal, "original");
+    CHECK(bench.copy(kOriginal) == "done");
+    // Somebody wrote another content of the same length, and a scan saw that.
+    bench.store("hot").place(kOriginal, "ORIGINAL", 1'700'000'500);
+    row.sha256.reset();
+    row.modified_s = 1'700'000'500;
+    value_of(bench.catalog->adopt({&row, 1}));
+    CHECK(bench.copy(kOriginal) == "done");
+    CHECK(bench.store("cold").content(kOriginal) == "ORIGINAL");
+    CHECK(value_of(bench.catalog->find(kOriginal))->sha256 == conf::sha256("ORIGINAL"));
+}
+
+TEST_CASE("mirrors: a copy whose object is gone goes too", "[storage][mirrors]") {
+    Bench bench;
+    bench.place(kOriginal, "original");
+    CHECK(bench.copy(kOriginal) == "done");
+    bench.place(kOriginal, "another");
+    JobRun run = bench.take_copy();
+    value_of(bench.catalog->remove_object(kOriginal, bench.ids["hot"]));
+    CHECK(kind_of(bench.backups.copy(run)) == "done");
+    CHECK_FALSE(bench.has_copy(kOriginal));
+    CHECK_FALSE(bench.store("cold").content(kOriginal));
+    test::check_accounts(*bench.catalog);
+}
+
+TEST_CASE("mirrors: copies of a pool that is gone are forgotten, and of one that is ill are not",
+          "[storage][mirrors]") {
+    Bench bench;
+    bench.place(kOriginal, "original");
+    CHECK(bench.copy(kOriginal) == "done");
+    std::vector<KnownPool> all = bench.drivers.pools();
+    all[1].problem = "its secret cannot be read";
+    bench.drivers.use_pools(all);
+    CHECK_FALSE(remove_mirror_copies(*bench.catalog, bench.drivers, kOriginal));
+    CHECK(bench.has_copy(kOriginal));
+    all.erase(all.begin() + 1);
+    bench.drivers.use_pools(all);
+    value_of(remove_mirror_copies(*bench.catalog, bench.drivers, kOriginal));
+    CHECK_FALSE(bench.has_copy(kOriginal));
 }
 
 TEST_CASE("mirrors: a full pool takes no copies", "[storage][mirrors]") {
