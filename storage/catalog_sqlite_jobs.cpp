@@ -328,6 +328,10 @@ Result<std::optional<JobRecord>> SqliteCatalog::find_open_job(std::string_view d
 }
 
 Result<bool> SqliteCatalog::cancel_queued_job(std::string_view dedup_key, std::int64_t now_s) {
+    // Mostly there is none, and to look is cheaper than to write.
+    const auto open = find_open_job(dedup_key);
+    if (!open) return std::unexpected(open.error());
+    if (!*open) return false;
     return write(
         [&](Writing& writing) { return run(writing.db, kCancelQueued, dedup_key, now_s) == 1; });
 }

@@ -64,13 +64,17 @@ Result<void> Driver::set_aside(std::string_view key, const ObjectInfo& info,
     return remove(key);
 }
 
+std::unique_ptr<ByteSource> Driver::source(std::string_view key) {
+    return std::make_unique<PulledGet>(*this, key);
+}
+
 Result<ObjectInfo> copy_object(Driver& from, std::string_view key, Driver& to,
                                std::string_view to_key, const PutOptions& options) {
     auto copied = to.copy_within_store(from, key, to_key, options);
     if (!copied) return std::unexpected(std::move(copied.error()));
     if (*copied) return std::move(**copied);
-    PulledGet source(from, key);
-    return to.put(to_key, source, options);
+    const auto source = from.source(key);
+    return to.put(to_key, *source, options);
 }
 
 }  // namespace tidepool::storage

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -109,6 +110,9 @@ class Driver {
     // breaks is resumed where it broke, if it is still the same version. A range that begins at or
     // behind the end of an object that is not empty is ErrorKind::invalid.
     virtual Result<ObjectInfo> get(std::string_view key, const GetRange& range, ByteSink& sink) = 0;
+
+    // The same to be pulled, by one thread: each error is that of a read. The driver outlives it.
+    virtual std::unique_ptr<ByteSource> source(std::string_view key);
 
     virtual Result<ObjectInfo> head(std::string_view key) = 0;
 

@@ -10,6 +10,8 @@ namespace {
 class PacedSource final : public ByteSource {
   public:
     PacedSource(ByteSource& source, Pace& pace) : source_(source), pace_(pace) {}
+    PacedSource(std::unique_ptr<ByteSource> source, Pace& pace)
+        : owned_(std::move(source)), source_(*owned_), pace_(pace) {}
     Result<std::size_t> read(std::span<char> into) override {
         auto got = source_.read(into);
         if (got) pace_.wait_for(static_cast<double>(*got));
@@ -18,6 +20,7 @@ class PacedSource final : public ByteSource {
     Result<void> rewind() override { return source_.rewind(); }
 
   private:
+    std::unique_ptr<ByteSource> owned_;  // null: somebody else's
     ByteSource& source_;
     Pace& pace_;
 };
@@ -83,6 +86,11 @@ Result<ObjectInfo> LimitedDriver::get(std::string_view key, const GetRange& rang
     requests_.wait_for(1);
     PacedSink paced(sink, bytes_);
     return driver_->get(key, range, paced);
+}
+
+std::unique_ptr<ByteSource> LimitedDriver::source(std::string_view key) {
+    requests_.wait_for(1);
+    return std::make_unique<PacedSource>(driver_->source(key), bytes_);
 }
 
 Result<ObjectInfo> LimitedDriver::head(std::string_view key) {

@@ -50,6 +50,7 @@ class LimitedDriver final : public Driver {
     Result<ObjectInfo> put(std::string_view key, ByteSource& source,
                            const PutOptions& options) override;
     Result<ObjectInfo> get(std::string_view key, const GetRange& range, ByteSink& sink) override;
+    std::unique_ptr<ByteSource> source(std::string_view key) override;
     Result<ObjectInfo> head(std::string_view key) override;
     Result<void> remove(std::string_view key) override;
     Result<ListPage> list(std::string_view prefix, const std::string& next,

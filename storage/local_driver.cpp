@@ -349,16 +349,56 @@ Result<ObjectInfo> LocalDriver::get(std::string_view key, const GetRange& range,
         const auto part = std::span(buffer).first(
             static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), end - offset)));
         if (auto done = opened.read(offset, part); !done) return failed(done.error(), key);
-        if (!opened.unchanged()) {
-            return failed({ErrorKind::busy,
-                           fmt::format("pool {}: get {}: it is being rewritten", pool(), key)},
-                          key);
-        }
+        if (!opened.unchanged()) return rewritten(key);
         if (auto done = sink.write(part); !done) return std::unexpected(done.error());
         offset += part.size();
     }
     return ObjectInfo{
         .key = std::string(key), .size = size, .modified_s = opened.identity().modified_s()};
+}
+
+// Opens it with the first read, so that its errors are those of reads.
+class LocalDriver::Source final : public ByteSource {
+  public:
+    Source(LocalDriver& driver, std::string_view key) : driver_(driver), key_(key) {}
+
+    Result<std::size_t> read(std::span<char> into) override {
+        if (!file_) {
+            if (const auto relative = driver_.relative_of(key_); !relative)
+                return std::unexpected(relative.error());
+            auto file = driver_.files_.open(key_);
+            if (!file) return driver_.failed(file.error(), key_);
+            file_ = std::move(*file);
+        }
+        const std::uint64_t rest = file_->identity().size - offset_;
+        into = into.first(static_cast<std::size_t>(std::min<std::uint64_t>(into.size(), rest)));
+        if (into.empty()) return 0;
+        if (auto done = file_->read(offset_, into); !done)
+            return driver_.failed(done.error(), key_);
+        if (!file_->unchanged()) return driver_.rewritten(key_);
+        offset_ += into.size();
+        return into.size();
+    }
+    Result<void> rewind() override {
+        offset_ = 0;
+        file_.reset();
+        return {};
+    }
+
+  private:
+    LocalDriver& driver_;
+    const std::string key_;
+    std::shared_ptr<const OpenFile> file_;
+    std::uint64_t offset_ = 0;
+};
+
+std::unique_ptr<ByteSource> LocalDriver::source(std::string_view key) {
+    return std::make_unique<Source>(*this, key);
+}
+
+std::unexpected<Error> LocalDriver::rewritten(std::string_view key) const {
+    return failed(
+        {ErrorKind::busy, fmt::format("pool {}: get {}: it is being rewritten", pool(), key)}, key);
 }
 
 Result<ObjectInfo> LocalDriver::head(std::string_view key) {

@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -30,6 +31,7 @@ class LocalDriver final : public Driver {
                            const PutOptions& options) override;
     // A file that is rewritten in place meanwhile is ErrorKind::busy.
     Result<ObjectInfo> get(std::string_view key, const GetRange& range, ByteSink& sink) override;
+    std::unique_ptr<ByteSource> source(std::string_view key) override;
     Result<ObjectInfo> head(std::string_view key) override;
     // Folders that become empty stay: removing them would race with those who write into them.
     Result<void> remove(std::string_view key) override;
@@ -56,6 +58,7 @@ class LocalDriver final : public Driver {
                            std::string_view folder) override;
 
   private:
+    class Source;
     struct Place;
     // Fills the new file and returns its SHA-256; nothing where it cannot be filled in this way.
     using Fill = std::function<Result<std::optional<conf::Sha256Digest>>(int fd)>;
@@ -68,6 +71,7 @@ class LocalDriver final : public Driver {
                                                    const Fill& fill) const;
     ObjectInfo info_of(std::string_view key, const struct stat& status) const;
     std::unexpected<Error> failed(Error error, std::string_view key) const;
+    std::unexpected<Error> rewritten(std::string_view key) const;
     std::unexpected<Error> failed(int error_number, std::string_view what,
                                   std::string_view key) const;
 

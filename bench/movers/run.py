@@ -39,8 +39,9 @@ class Cost:
 
 def run(command, environment=None):
     begun = time.monotonic()
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}  # rclone heeds them
     process = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                               env={**os.environ, **(environment or {})})
+                               env={**inherited, **(environment or {})})
     said = process.stdout.read().decode(errors="replace")
     _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)

@@ -23,7 +23,10 @@ namespace {
 
 using State = storage::JobRecord::State;
 
+using Clock = std::chrono::steady_clock;
+
 constexpr std::chrono::milliseconds kLook{100};
+constexpr std::chrono::seconds kMostPause{10};
 constexpr std::size_t kMostShown = 20;
 
 bool is_open(State state) {
@@ -127,6 +130,7 @@ Result<BatchEnd> await_batch(Workspace& workspace, const std::string& batch, con
     {
         Progress progress(what);
         while (true) {
+            const auto begun = Clock::now();
             auto counted = count(workspace, batch, others);
             if (!counted) return std::unexpected(std::move(counted.error()));
             counts = std::move(*counted);
@@ -138,8 +142,11 @@ Result<BatchEnd> await_batch(Workspace& workspace, const std::string& batch, con
             }
             progress.update(all - open, all, " jobs");
             if (open == 0) break;
+            // Counting many takes its time, of which the jobs are to have most.
+            const auto pause = std::clamp<std::chrono::nanoseconds>(50 * (Clock::now() - begun),
+                                                                    kLook, kMostPause);
             // tidy: allow sleep, other processes do some of them and tell nobody
-            std::this_thread::sleep_for(kLook);
+            std::this_thread::sleep_for(pause);
         }
     }
     work.stop();
