@@ -190,6 +190,8 @@ JobEnd Backups::copy(JobRun& run) {
     if (!is_wanted(*location->row, *target)) return JobEnd::done();
     if (has_backup_in(*backups, *to, *location->row)) return JobEnd::done();
     if (!target->known.settings.is_backup_target) {
+        // What is not copied while it is drained is found by the next look after that.
+        if (!takes_copies(target->known)) return JobEnd::done();
         const auto moves = is_moving(*location->row);
         if (!moves) return JobEnd::failed(moves.error());
         if (*moves) return JobEnd::put_off(kMoveWaitS);

@@ -264,18 +264,18 @@ void JobRunner::house_keeping() {
 
 void JobRunner::work() {
     std::unique_lock lock(mutex_);
+    auto next = active_.end();
+    const auto find_next = [&] {
+        Running running;
+        for (const Active& active : active_) {
+            if (active.is_running) ++running[active.run->job().lane];
+        }
+        next = std::ranges::find_if(active_, [&](const Active& each) {
+            return !each.is_running && room_of(each.run->job().lane, running) > 0;
+        });
+        return next != active_.end();
+    };
     while (true) {
-        auto next = active_.end();
-        const auto find_next = [&] {
-            Running running;
-            for (const Active& active : active_) {
-                if (active.is_running) ++running[active.run->job().lane];
-            }
-            next = std::ranges::find_if(active_, [&](const Active& each) {
-                return !each.is_running && room_of(each.run->job().lane, running) > 0;
-            });
-            return next != active_.end();
-        };
         workers_.wait(lock, [&] { return stopping_ || find_next(); });
         if (stopping_) return;
         next->is_running = true;
@@ -284,8 +284,9 @@ void JobRunner::work() {
         run_one(run);
         lock.lock();
         active_.erase(next);
-        // As many again are taken at a time as wait for a thread: a taking costs the same for each.
-        if (2 * active_.size() <= 3ULL * options_.threads) {
+        // A taking costs the same for one job as for several, so as long as there are some to go on
+        // with it is not done for each.
+        if (!find_next() || 2 * active_.size() <= 3ULL * options_.threads) {
             look_now_ = true;
             dispatcher_.notify_all();
         }

@@ -10,19 +10,27 @@ namespace {
 class PacedSource final : public ByteSource {
   public:
     PacedSource(ByteSource& source, Pace& pace) : source_(source), pace_(pace) {}
-    PacedSource(std::unique_ptr<ByteSource> source, Pace& pace)
-        : owned_(std::move(source)), source_(*owned_), pace_(pace) {}
+    // Each reading from the start is a request.
+    PacedSource(std::unique_ptr<ByteSource> source, Pace& pace, Pace& requests)
+        : owned_(std::move(source)), source_(*owned_), pace_(pace), requests_(&requests) {}
     Result<std::size_t> read(std::span<char> into) override {
+        if (requests_ != nullptr && is_at_start_) requests_->wait_for(1);
+        is_at_start_ = false;
         auto got = source_.read(into);
         if (got) pace_.wait_for(static_cast<double>(*got));
         return got;
     }
-    Result<void> rewind() override { return source_.rewind(); }
+    Result<void> rewind() override {
+        is_at_start_ = true;
+        return source_.rewind();
+    }
 
   private:
     std::unique_ptr<ByteSource> owned_;  // null: somebody else's
     ByteSource& source_;
     Pace& pace_;
+    Pace* requests_ = nullptr;
+    bool is_at_start_ = true;
 };
 
 class PacedSink final : public ByteSink {
@@ -89,8 +97,7 @@ Result<ObjectInfo> LimitedDriver::get(std::string_view key, const GetRange& rang
 }
 
 std::unique_ptr<ByteSource> LimitedDriver::source(std::string_view key) {
-    requests_.wait_for(1);
-    return std::make_unique<PacedSource>(driver_->source(key), bytes_);
+    return std::make_unique<PacedSource>(driver_->source(key), bytes_, requests_);
 }
 
 Result<ObjectInfo> LimitedDriver::head(std::string_view key) {

@@ -66,17 +66,19 @@ void print_failures(Workspace& workspace, const std::string& batch) {
 }
 
 // Jobs of other batches, by their ids. They end about in the order in which they were queued, so a
-// look asks for no more than some of them.
+// look ends where so many in a row are open.
 class Others {
   public:
     explicit Others(std::vector<storage::JobId> ids) : open_(std::move(ids)) {
         std::ranges::sort(open_, std::greater<>());
+        const auto repeated = std::ranges::unique(open_);
+        open_.erase(repeated.begin(), repeated.end());
     }
 
     // Those of `batch` are left out.
     Result<void> look(storage::Catalog& catalog, const std::string& batch) {
         std::vector<storage::JobId> still;
-        for (std::size_t i = 0; i < kAtOnce && !open_.empty(); ++i) {
+        while (!open_.empty() && still.size() < kAtOnce) {
             const storage::JobId id = open_.back();
             open_.pop_back();
             const auto job = catalog.find_job(id);

@@ -110,7 +110,8 @@ Result<void> Workspace::remove(const storage::ObjectRecord& object) {
     if (auto removed = (*driver)->remove(object.key); !removed) return removed;
     const auto gone = catalog().remove_object(object.key, object.pool);
     if (!gone) return std::unexpected(gone.error());
-    if (*gone) return {};
+    // A copy that was being made meanwhile.
+    if (*gone) return storage::remove_mirror_copies(catalog(), *drivers_, object.key);
     const auto row = catalog().find(object.key);
     if (!row) return std::unexpected(row.error());
     if (!*row) return {};  // somebody else did the same
