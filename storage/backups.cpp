@@ -4,6 +4,7 @@
 #include "storage/image_hold.h"
 #include "storage/job_keys.h"
 #include "storage/job_payload.h"
+#include "storage/mover.h"
 #include "storage/streams.h"
 
 #include <algorithm>
@@ -232,16 +233,6 @@ Result<bool> Backups::is_moving(const ObjectRecord& row) const {
     return *move && (*move)->state == JobRecord::State::running;
 }
 
-Result<void> Backups::require_room(const ObjectRecord& row, const KnownPool& target) {
-    const std::uint64_t most = target.settings.max_size_bytes;
-    if (most == 0) return {};
-    const auto held = bytes_held(catalog_, target.id);
-    if (!held) return std::unexpected(held.error());
-    if (*held + row.size <= most) return {};
-    return fail(ErrorKind::capped, fmt::format("pool {} has no room for {} bytes more (max_size)",
-                                               target.settings.name, row.size));
-}
-
 // False: what was copied is no longer what the object is.
 Result<bool> Backups::copy_one(ObjectRecord row, const std::string& key,
                                const DriverSet::Pool& target) {
@@ -261,7 +252,7 @@ Result<bool> Backups::copy_one(ObjectRecord row, const std::string& key,
     if (!info && info.error().kind != ErrorKind::not_found)
         return std::unexpected(std::move(info.error()));
     if (!is_there) {
-        if (auto room = require_room(row, target.known); !room)
+        if (auto room = require_room(catalog_, target.known, row.size); !room)
             return std::unexpected(std::move(room.error()));
         info = copy_object(*from->limited, row.key, *target.limited, key, options);
         if (!info) return std::unexpected(std::move(info.error()));

@@ -94,7 +94,6 @@ class Backups {
   private:
     bool is_wanted(const ObjectRecord& row, const DriverSet::Pool& target) const;
     Result<bool> is_moving(const ObjectRecord& row) const;
-    Result<void> require_room(const ObjectRecord& row, const KnownPool& target);
     Result<bool> copy_one(ObjectRecord row, const std::string& key, const DriverSet::Pool& target);
     JobEnd copy_of_nothing(const JobRun& run, const std::string& key,
                            const std::vector<BackupRecord>& copies, bool is_deleted,

@@ -53,11 +53,6 @@ NewJob clean_job(PoolId pool, const std::string& name, const std::vector<Leftove
             .lane = fmt::format("clean {}", pool)};
 }
 
-bool takes_images(const KnownPool& pool) {
-    return pool.settings.is_active && pool.state == PoolRecord::State::active &&
-           !pool.settings.is_backup_target;
-}
-
 bool is_bucket(const DriverSet::Pool& pool) {
     return pool.known.settings.storage_type == conf::PoolSettings::Type::s3;
 }
@@ -131,7 +126,23 @@ Result<std::optional<NewJob>> clean_mirror_job(Catalog& catalog, DriverSet& driv
     return std::optional(clean_job(mirror, name, leftovers, not_before_s));
 }
 
+bool takes_images(const KnownPool& pool) {
+    return pool.settings.is_active && pool.state == PoolRecord::State::active &&
+           !pool.settings.is_backup_target;
+}
+
 // ---- room
+
+Result<void> require_room(Catalog& catalog, const KnownPool& pool, std::uint64_t bytes,
+                          std::uint64_t others) {
+    const std::uint64_t most = pool.settings.max_size_bytes;
+    if (most == 0) return {};
+    const auto held = bytes_held(catalog, pool.id);
+    if (!held) return std::unexpected(held.error());
+    if (*held + others + bytes <= most) return {};
+    return fail(ErrorKind::capped, fmt::format("pool {} has no room for {} bytes more (max_size)",
+                                               pool.settings.name, bytes));
+}
 
 class Mover::Room {
   public:
@@ -161,15 +172,8 @@ Result<Mover::Room> Mover::reserve(const DriverSet::Pool& to, std::uint64_t byte
     }
     Room room(*this, pool, bytes);
     const conf::PoolSettings& settings = to.known.settings;
-    if (settings.max_size_bytes > 0) {
-        const auto held = bytes_held(catalog_, pool);
-        if (!held) return std::unexpected(held.error());
-        if (*held + reserved > settings.max_size_bytes) {
-            return fail(ErrorKind::capped,
-                        fmt::format("pool {} has no room for {} bytes more (max_size)",
-                                    settings.name, bytes));
-        }
-    }
+    if (auto fits = require_room(catalog_, to.known, bytes, reserved - bytes); !fits)
+        return std::unexpected(std::move(fits.error()));
     const auto space = to.driver->space();
     if (space && space->free_bytes && *space->free_bytes < reserved)
         return fail(ErrorKind::capped, fmt::format("the disk of pool {} is full", settings.name));

@@ -42,6 +42,13 @@ Result<std::optional<NewJob>> clean_mirror_job(Catalog& catalog, DriverSet& driv
                                                std::span<const ObjectRecord> objects,
                                                std::int64_t not_before_s);
 
+// Whether images may come to this pool.
+bool takes_images(const KnownPool& pool);
+// Capped where a pool with a max_size has no room for so many bytes, and for those that `others`
+// are about to put there.
+Result<void> require_room(Catalog& catalog, const KnownPool& pool, std::uint64_t bytes,
+                          std::uint64_t others = 0);
+
 struct MoveRules {
     std::int64_t grace_s = 600;  // copies that stay behind are kept for so long
     // What variants an original of this key can have, as keys: those on a disk need no row.

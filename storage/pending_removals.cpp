@@ -10,11 +10,6 @@ namespace tidepool::storage {
 
 namespace {
 
-bool is_open(const JobRecord& job) {
-    return job.state == JobRecord::State::queued || job.state == JobRecord::State::running ||
-           job.state == JobRecord::State::paused;
-}
-
 void add(RemovalCount& to, std::uint64_t bytes) {
     ++to.count;
     to.bytes += bytes;
@@ -46,25 +41,31 @@ void add_leftovers(const JobRecord& job, std::map<PoolId, PendingRemovals>& into
         add(into[*pool].leftovers, size_in(stamp));
 }
 
+Result<void> add_jobs(Catalog& catalog, JobFilter filter, std::map<PoolId, PendingRemovals>& into) {
+    while (true) {
+        const auto page = catalog.list_jobs(filter, Catalog::kPage);
+        if (!page) return std::unexpected(page.error());
+        for (const JobRecord& job : *page) {
+            if (job.type == "clean") {
+                add_leftovers(job, into);
+            } else if (auto added = add_deletion(catalog, job, into); !added) {
+                return added;
+            }
+        }
+        if (page->size() < Catalog::kPage) return {};
+        filter.after = page->back().id;
+    }
+}
+
 }  // namespace
 
 Result<std::map<PoolId, PendingRemovals>> pending_removals(Catalog& catalog) {
+    using State = JobRecord::State;
     std::map<PoolId, PendingRemovals> pending;
-    for (const char* type : {"delete", "clean"}) {
-        JobFilter filter{.type = type};
-        while (true) {
-            const auto page = catalog.list_jobs(filter, Catalog::kPage);
-            if (!page) return std::unexpected(page.error());
-            for (const JobRecord& job : *page) {
-                if (!is_open(job)) continue;
-                if (job.type == "clean") {
-                    add_leftovers(job, pending);
-                } else if (auto added = add_deletion(catalog, job, pending); !added) {
-                    return std::unexpected(std::move(added.error()));
-                }
-            }
-            if (page->size() < Catalog::kPage) break;
-            filter.after = page->back().id;
+    for (const State state : {State::queued, State::running, State::paused}) {
+        for (const char* type : {"delete", "clean"}) {
+            auto added = add_jobs(catalog, {.type = type, .state = state}, pending);
+            if (!added) return std::unexpected(std::move(added.error()));
         }
     }
     return pending;

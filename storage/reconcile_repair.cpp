@@ -77,6 +77,15 @@ Result<void> Repairer::adopt(const ObjectInfo& info) {
     return {};
 }
 
+// Of a variant, which can be made again.
+Result<void> Repairer::remove_row(const ObjectRecord& row) {
+    if (auto copies = remove_mirror_copies(catalog_, drivers_, row.key); !copies) return copies;
+    const auto removed = catalog_.remove_object(row.key, row.pool);
+    if (!removed) return std::unexpected(removed.error());
+    tell(row.key);
+    return {};
+}
+
 Result<void> Repairer::set_aside(const ObjectInfo& object) {
     fault_point("reconcile.set_aside");
     // What the store says of its digest is not what was found by reading, and goes with the copy.
@@ -163,11 +172,8 @@ Result<RepairEnd> Repairer::missing(const Verdict& verdict) {
     if (*elsewhere) return std::move(**elsewhere);
     if (row.role == Role::variant) {
         fault_point("reconcile.remove_row");
-        if (auto copies = remove_mirror_copies(catalog_, drivers_, row.key); !copies)
-            return std::unexpected(std::move(copies.error()));
-        const auto removed = catalog_.remove_object(row.key, row.pool);
-        if (!removed) return std::unexpected(removed.error());
-        tell(row.key);
+        if (auto removed = remove_row(row); !removed)
+            return std::unexpected(std::move(removed.error()));
         return done("its row was removed; it is made again when it is asked for");
     }
     auto restored = restore(row, nullptr);
@@ -376,11 +382,8 @@ Result<RepairEnd> Repairer::wrong(const Verdict& verdict) {
     }
     if (auto aside = set_aside(*verdict.object); !aside)
         return std::unexpected(std::move(aside.error()));
-    if (auto copies = remove_mirror_copies(catalog_, drivers_, row.key); !copies)
-        return std::unexpected(std::move(copies.error()));
-    const auto removed = catalog_.remove_object(row.key, row.pool);
-    if (!removed) return std::unexpected(removed.error());
-    tell(row.key);
+    if (auto removed = remove_row(row); !removed)
+        return std::unexpected(std::move(removed.error()));
     return done("set aside, and its row removed; it is made again when it is asked for");
 }
 

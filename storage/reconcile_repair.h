@@ -71,6 +71,7 @@ class Repairer {
     Result<std::vector<std::string>> markers_over(const ObjectRecord& row);
     Result<std::optional<RepairEnd>> unhide(const ObjectRecord& row);
     Result<RepairEnd> point_here(const ObjectRecord& row, const ObjectInfo& info, PoolId pool);
+    Result<void> remove_row(const ObjectRecord& row);
     Result<void> adopt(const ObjectInfo& info);
     Result<void> set_aside(const ObjectInfo& object);
     void tell(const std::string& key) const;

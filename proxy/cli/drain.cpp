@@ -7,6 +7,7 @@
 #include "proxy/cli/progress.h"
 #include "proxy/cli/workspace.h"
 #include "storage/move_queue.h"
+#include "storage/mover.h"
 #include "storage/scan.h"
 
 #include <algorithm>
@@ -169,9 +170,7 @@ Result<void> require_target(const KnownPool& from, const KnownPool& to) {
                     fmt::format("pool {} is for backups, which do not move", from.settings.name));
     }
     if (from.id == to.id) return fail(ErrorKind::invalid, "--to names the pool itself");
-    const bool takes_images = to.settings.is_active && to.state == PoolRecord::State::active &&
-                              !to.settings.is_backup_target;
-    if (takes_images) return {};
+    if (storage::takes_images(to)) return {};
     return fail(
         ErrorKind::invalid,
         fmt::format("pool {} takes no images: it is disabled, being drained, or for backups",

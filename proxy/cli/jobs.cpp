@@ -21,8 +21,6 @@ namespace {
 using storage::JobAction;
 using storage::JobRecord;
 
-constexpr std::size_t kJobsAtOnce = 1000;
-
 struct JobsArguments : CommonOptions {
     std::vector<storage::JobId> ids;
     std::string state;
@@ -58,13 +56,13 @@ Result<void> for_each(Workspace& workspace, const JobsArguments& arguments, std:
     if (!filter) return std::unexpected(std::move(filter.error()));
     std::uint64_t count = 0;
     while (true) {
-        const auto page = workspace.catalog().list_jobs(*filter, kJobsAtOnce);
+        const auto page = workspace.catalog().list_jobs(*filter, storage::Catalog::kPage);
         if (!page) return std::unexpected(page.error());
         for (const JobRecord& job : *page) {
             if (limit > 0 && count++ >= limit) return {};
             if (auto taken = take(job); !taken) return taken;
         }
-        if (page->size() < kJobsAtOnce) return {};
+        if (page->size() < storage::Catalog::kPage) return {};
         filter->after = page->back().id;
     }
 }

@@ -14,8 +14,6 @@ namespace tidepool::cli {
 
 namespace {
 
-constexpr std::size_t kRowsPerPage = 1000;  // rows held at once
-
 struct LsArguments : CommonOptions {
     std::string prefix;
     std::string pool;
@@ -37,8 +35,9 @@ int ls(const LsArguments& arguments) {
     std::string after;
     while (arguments.limit == 0 || printer.count() < arguments.limit) {
         const std::uint64_t wanted =
-            arguments.limit == 0 ? kRowsPerPage
-                                 : std::min(kRowsPerPage, arguments.limit - printer.count());
+            arguments.limit == 0
+                ? storage::Catalog::kPage
+                : std::min(storage::Catalog::kPage, arguments.limit - printer.count());
         const auto page = workspace->catalog().list(pool, prefix, after, wanted);
         if (!page) return failed(page.error());
         for (const storage::ObjectRecord& object : *page)

@@ -28,7 +28,6 @@ namespace {
 
 using storage::ObjectRecord;
 
-constexpr std::size_t kRowsAtOnce = 1000;
 constexpr std::size_t kMostOfAnImage = 1000;
 
 struct VariantsArguments : CommonOptions {
@@ -114,7 +113,8 @@ Result<void> for_each(Workspace& workspace, const Selection& selection, std::str
         fmt::format("{}{}/", workspace.settings().server.url_prefix.substr(1), folder);
     std::string after;
     while (true) {
-        const auto page = workspace.catalog().list(selection.pool, prefix, after, kRowsAtOnce);
+        const auto page =
+            workspace.catalog().list(selection.pool, prefix, after, storage::Catalog::kPage);
         if (!page) return std::unexpected(page.error());
         for (const ObjectRecord& row : *page) {
             if (row.modified_s < selection.since_s) continue;
@@ -122,7 +122,7 @@ Result<void> for_each(Workspace& workspace, const Selection& selection, std::str
             if (!goes_on) return std::unexpected(goes_on.error());
             if (!*goes_on) return {};
         }
-        if (page->size() < kRowsAtOnce) return {};
+        if (page->size() < storage::Catalog::kPage) return {};
         after = page->back().key;
     }
 }
