@@ -3,7 +3,7 @@
 # layer may include are among the precompiled, so the layer order holds. What is local to one file of a layer has a name
 # that no other file of it uses for something else.
 #
-# The preset dev does without: there, a file that does not include what it needs does not compile.
+# The preset dev does without, unless CI asks for it: there, a file that does not include what it needs does not compile.
 option(TIDEPOOL_PRECOMPILE "precompile the headers that most files include, compile the files of a layer as one" OFF)
 set(TIDEPOOL_COMMON_HEADERS)
 if(TIDEPOOL_PRECOMPILE)

@@ -188,7 +188,8 @@ JobEnd Backups::copy(JobRun& run) {
     if (!backups) return JobEnd::failed(backups.error());
     if (!location->row || location->is_deleted)
         return copy_of_nothing(run, *key, *backups, location->is_deleted, *target);
-    if (!is_wanted(*location->row, *target)) return JobEnd::done();
+    if (!is_wanted(*location->row, *target))
+        return copy_of_moved(run, *location->row, *key, *backups, *target);
     if (has_backup_in(*backups, *to, *location->row)) return JobEnd::done();
     if (!target->known.settings.is_backup_target) {
         // What is not copied while it is drained is found by the next look after that.
@@ -219,6 +220,29 @@ JobEnd Backups::copy_of_nothing(const JobRun& run, const std::string& key,
         return JobEnd::failed(std::move(removed.error()));
     const auto forgotten = catalog_.remove_backup(target.known.id, key);
     return forgotten ? JobEnd::done() : JobEnd::failed(forgotten.error());
+}
+
+// An attempt before this one may have copied it and not come to writing that down, and then its
+// object moved to where nobody wants it in this mirror. What is noted is the move's to remove.
+JobEnd Backups::copy_of_moved(const JobRun& run, const ObjectRecord& row, const std::string& key,
+                              const std::vector<BackupRecord>& copies,
+                              const DriverSet::Pool& target) {
+    const bool is_noted =
+        std::ranges::find(copies, target.known.id, &BackupRecord::pool) != copies.end();
+    if (is_noted || run.job().attempts == 1 || row.pool == target.known.id) return JobEnd::done();
+    const auto moves = is_moving(row);
+    if (!moves) return JobEnd::failed(moves.error());
+    if (*moves) return JobEnd::put_off(kMoveWaitS);
+    const auto there = target.limited->head(key);
+    if (!there) {
+        return there.error().kind == ErrorKind::not_found ? JobEnd::done()
+                                                          : JobEnd::failed(there.error());
+    }
+    // Another program's, as it is not what the image has at its home.
+    if (there->size != row.size || (there->sha256 && row.sha256 && there->sha256 != row.sha256))
+        return JobEnd::done();
+    const auto removed = target.limited->remove(key);
+    return removed ? JobEnd::done() : JobEnd::failed(removed.error());
 }
 
 bool Backups::is_wanted(const ObjectRecord& row, const DriverSet::Pool& target) const {

@@ -95,6 +95,8 @@ class Backups {
     bool is_wanted(const ObjectRecord& row, const DriverSet::Pool& target) const;
     Result<bool> is_moving(const ObjectRecord& row) const;
     Result<bool> copy_one(ObjectRecord row, const std::string& key, const DriverSet::Pool& target);
+    JobEnd copy_of_moved(const JobRun& run, const ObjectRecord& row, const std::string& key,
+                         const std::vector<BackupRecord>& copies, const DriverSet::Pool& target);
     JobEnd copy_of_nothing(const JobRun& run, const std::string& key,
                            const std::vector<BackupRecord>& copies, bool is_deleted,
                            const DriverSet::Pool& target);
