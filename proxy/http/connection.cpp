@@ -19,6 +19,8 @@ namespace {
 
 // What is read and dropped while the peer takes our last answer.
 constexpr std::uint64_t kLingerBytes = 1024 * 1024;
+// What is read of a streamed body at a time.
+constexpr std::size_t kStreamBytes = 128ULL * 1024;
 // Pipelined requests answered in a row before others get their turn.
 constexpr unsigned kPipelineBatch = 32;
 
@@ -185,13 +187,7 @@ loop::Task<std::optional<Refusal>> Connection::drop_body() {
 // Reads a body that the handler wants.
 loop::Task<std::optional<Refusal>> Connection::take_body(std::uint64_t limit) {
     if (head_.content_length > limit) co_return Refusal::body_too_large;
-    // The peer may be waiting for this (RFC 9110, 10.1.1). Nothing else is in the socket's way.
-    if (head_.expects_continue && head_.minor_version > 0 &&
-        buffer_.view().size() == request_bytes_) {
-        constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
-        if (send(socket_.fd(), kContinue.data(), kContinue.size(), MSG_NOSIGNAL) < 0)
-            keep_alive_ = false;  // it has gone, which reading will tell
-    }
+    if (buffer_.view().size() == request_bytes_) allow_body();
     // It may have sent more behind a chunked body; see drop_body().
     if (head_.chunked) {
         keep_alive_ = false;
@@ -212,6 +208,14 @@ loop::Task<std::optional<Refusal>> Connection::take_body(std::uint64_t limit) {
     }
     head_.body = body_;
     co_return std::nullopt;
+}
+
+// The peer may be waiting for this (RFC 9110, 10.1.1). Nothing else is in the socket's way.
+void Connection::allow_body() {
+    if (!head_.expects_continue || head_.minor_version == 0) return;
+    constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+    if (send(socket_.fd(), kContinue.data(), kContinue.size(), MSG_NOSIGNAL) < 0)
+        keep_alive_ = false;  // it has gone, which reading will tell
 }
 
 // Takes the body of the current request out of the buffer. `limit`: of its content, or, where that
@@ -260,7 +264,127 @@ std::optional<Response> Connection::answer_now(Input input) {
     return response;
 }
 
+// The body of the current request, for a handler that takes it as it comes. One that is not chunked
+// passes through without being copied.
+class Connection::IncomingBody final : public BodyStream {
+  public:
+    explicit IncomingBody(Connection& connection)
+        : connection_(connection), left_(connection.head_.content_length) {
+        if (connection.head_.chunked) reader_.emplace(BodyFraming{.chunked = true}, &content_);
+    }
+
+    // Nobody takes more of it. True: all of it was taken, and what is in the buffer is the next
+    // request.
+    bool finish() {
+        connection_.buffer_.consume(std::exchange(given_, 0));
+        return has_ended_ || (!reader_ && left_ == 0);
+    }
+
+    loop::Task<std::expected<std::string_view, Refusal>> next() override {
+        ReadBuffer& buffer = connection_.buffer_;
+        if (!has_begun_) {
+            has_begun_ = true;
+            if (buffer.empty()) connection_.allow_body();
+            buffer.widen(kStreamBytes);
+        }
+        buffer.consume(std::exchange(given_, 0));
+        while (true) {
+            if (reader_) {
+                auto piece = take_chunked();
+                if (!piece || !piece->empty() || has_ended_) co_return piece;
+            } else if (left_ == 0) {
+                has_ended_ = true;
+                co_return std::string_view();
+            } else if (!buffer.empty()) {
+                given_ =
+                    static_cast<std::size_t>(std::min<std::uint64_t>(left_, buffer.view().size()));
+                left_ -= given_;
+                co_return buffer.view().substr(0, given_);
+            }
+            if (const auto refused = co_await wait()) co_return std::unexpected(*refused);
+        }
+    }
+
+  private:
+    std::expected<std::string_view, Refusal> take_chunked() {
+        ReadBuffer& buffer = connection_.buffer_;
+        content_.clear();
+        const std::size_t bytes = buffer.view().size();
+        const BodyReader::Outcome outcome = reader_->feed(buffer.view());
+        if (outcome == BodyReader::Outcome::malformed) return std::unexpected(Refusal::bad_chunk);
+        buffer.consume(bytes - reader_->left_over());
+        if (outcome == BodyReader::Outcome::complete) has_ended_ = true;
+        // The last chunk may bring content: the end is said with the next call.
+        if (has_ended_ && !content_.empty()) reader_.reset();
+        return std::string_view(content_);
+    }
+
+    loop::Task<std::optional<Refusal>> wait() {
+        const std::size_t before = connection_.buffer_.view().size();
+        loop::Loop& loop = connection_.server_.loop_;
+        const std::uint64_t window_ms =
+            count_ms(connection_.server_.rules_.timeouts.receive_window);
+        while (true) {
+            // What time we took ourselves since it was last read is not the sender's.
+            const std::uint64_t since_ms = loop.now_ms();
+            connection_.socket_.set_deadline(since_ms + window_ms -
+                                             std::min(waited_ms_, window_ms));
+            loop::Wake wake = co_await connection_.socket_.readable();
+            waited_ms_ += loop.now_ms() - since_ms;
+            if (wake == loop::Wake::timed_out) {
+                if (is_too_slow()) co_return Refusal::body_timeout;
+                waited_ms_ = in_window_ = 0;
+                continue;
+            }
+            if (wake == loop::Wake::ready) wake = connection_.read_more();
+            if (wake != loop::Wake::ready) {
+                co_return connection_.head_.chunked ? Refusal::bad_chunk
+                                                    : Refusal::bad_content_length;
+            }
+            const std::size_t came = connection_.buffer_.view().size() - before;
+            in_window_ += came;
+            if (came > 0) co_return std::nullopt;
+        }
+    }
+
+    bool is_too_slow() const {
+        const conf::TimeoutSettings& timeouts = connection_.server_.rules_.timeouts;
+        if (timeouts.min_receive_rate == 0) return false;
+        const std::uint64_t least =
+            timeouts.min_receive_rate * count_ms(timeouts.receive_window) / 1000;
+        return in_window_ < std::max<std::uint64_t>(least, 1);
+    }
+
+    Connection& connection_;
+    std::uint64_t left_;  // of one that is not chunked
+    std::optional<BodyReader> reader_;
+    std::string content_;
+    std::size_t given_ = 0;
+    std::uint64_t in_window_ = 0;  // bytes
+    std::uint64_t waited_ms_ = 0;  // in the window
+    bool has_begun_ = false;
+    bool has_ended_ = false;
+};
+
+loop::Task<Response> Connection::answer_stream() {
+    keep_head_apart();
+    // There is nothing to win from trusting the framing of chunks, see drop_body().
+    if (head_.chunked) {
+        keep_alive_ = false;
+        unread_input_ = true;
+    }
+    IncomingBody body(*this);
+    Response response = co_await server_.handler_.respond_to_stream(head_, peer_, body);
+    if (!body.finish()) {
+        keep_alive_ = false;
+        unread_input_ = true;
+    }
+    co_return settle(std::move(response));
+}
+
 loop::Task<Response> Connection::answer() {
+    if (head_.has_body() && server_.handler_.wants_stream(head_))
+        co_return co_await answer_stream();
     if (head_.has_body()) {
         const std::uint64_t wanted = server_.handler_.wanted_body(head_);
         std::optional<Refusal> refused;

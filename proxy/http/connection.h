@@ -36,6 +36,7 @@ class Connection {
     Connection* next() const { return next_; }
 
   private:
+    class IncomingBody;
     enum class Input : std::uint8_t { incomplete, request, refused, ended };
 
     Input begin_request();
@@ -49,6 +50,8 @@ class Connection {
 
     std::optional<Response> answer_now(Input input);
     loop::Task<Response> answer();
+    loop::Task<Response> answer_stream();
+    void allow_body();
     Response refuse(Refusal refusal);
     Response settle(Response response);
 

@@ -8,8 +8,10 @@
 #include "proxy/loop/task.h"
 
 #include <cstdint>
+#include <expected>
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace tidepool::http {
 
@@ -34,6 +36,16 @@ struct Exchange {
     bool whole = true;  // false: the connection broke or was cut before the answer's end
 };
 
+// The body of a request, taken as it comes. What is not asked for is not read, so that who takes it
+// slowly holds its sender back.
+class BodyStream {
+  public:
+    virtual ~BodyStream() = default;
+    // Waits for more. Nothing is the body's end; after that, or a refusal, it is not called again.
+    // Valid until the next call.
+    virtual loop::Task<std::expected<std::string_view, Refusal>> next() = 0;
+};
+
 // One per loop; called on that loop only.
 class Handler {
   public:
@@ -41,6 +53,13 @@ class Handler {
     // How many bytes of a body this request may bring along; a longer one is refused
     // (Refusal::body_too_large). 0: it wants none, and one that comes is dropped.
     virtual std::uint64_t wanted_body(const RequestHead&) const { return 0; }
+    // True: this request's body is taken as it comes, by respond_to_stream().
+    virtual bool wants_stream(const RequestHead&) const { return false; }
+    // Answers before the body's end where it will not take the rest: then the connection ends after
+    // it. Head and body live until the task ends.
+    virtual loop::Task<Response> respond_to_stream(const RequestHead&, const Peer&, BodyStream&) {
+        co_return refuse(Refusal::body_not_allowed);
+    }
     // Answers a request that is here as a whole; nothing where that needs a wait.
     virtual std::optional<Response> respond_now(const RequestHead& head, const Peer& peer) = 0;
     // Answers what respond_now() could not. The head lives until the task ends.

@@ -54,6 +54,18 @@ class ReadBuffer {
         if (end_ == capacity_) make_room();
         return {data_.get() + end_, capacity_ - end_};
     }
+    // For what comes in bulk: room for so many bytes at a time, until the buffer is released.
+    void widen(std::size_t bytes) {
+        if (capacity_ >= bytes) return;
+        auto wider = std::make_unique_for_overwrite<char[]>(bytes);
+        const std::size_t used = end_ - begin_;
+        if (used > 0) std::memcpy(wider.get(), data_.get() + begin_, used);
+        if (data_ && capacity_ == BlockPool::kBlockBytes) pool_.give(std::move(data_));
+        data_ = std::move(wider);
+        capacity_ = bytes;
+        begin_ = 0;
+        end_ = used;
+    }
     void wrote(std::size_t bytes) { end_ += bytes; }
     void consume(std::size_t bytes) { begin_ += bytes; }
 

@@ -52,12 +52,18 @@ std::string status_line_text(int status) {
             return "416 Range Not Satisfiable";
         case 417:
             return "417 Expectation Failed";
+        case 415:
+            return "415 Unsupported Media Type";
         case 422:
             return "422 Unprocessable Content";
+        case 423:
+            return "423 Locked";
         case 429:
             return "429 Too Many Requests";
         case 431:
             return "431 Request Header Fields Too Large";
+        case 460:
+            return "460 Checksum Mismatch";  // of tus 1.0
         case 500:
             return "500 Internal Server Error";
         case 502:
@@ -68,6 +74,8 @@ std::string status_line_text(int status) {
             return "504 Gateway Timeout";
         case 505:
             return "505 HTTP Version Not Supported";
+        case 507:
+            return "507 Insufficient Storage";
         case 508:
             return "508 Loop Detected";
         default:
