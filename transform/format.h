@@ -16,5 +16,9 @@ std::optional<Format> format_of_type(std::string_view type);
 std::string_view extension_of(Format format);  // "webp", "jpg": of the files that we write
 // By a file name's extension without its point: "jpg" and "jpeg" are both jpeg.
 std::optional<Format> format_of_extension(std::string_view extension);
+// The one format whose animations we make.
+constexpr bool keeps_frames(Format format) {
+    return format == Format::webp;
+}
 
 }  // namespace tidepool::transform

@@ -1,6 +1,5 @@
 #include "transform/make.h"
 
-#include "transform/content_type.h"
 #include "transform/vips/encode.h"
 #include "transform/vips/image.h"
 #include "transform/vips/source.h"
@@ -9,7 +8,6 @@
 #include <algorithm>
 #include <cstdint>
 #include <new>
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -22,11 +20,6 @@ namespace {
 // Decoded pixels of more bytes are not kept for another variant but decoded again: a worker's
 // memory must suffice for all that a variant needs when it is made alone.
 constexpr std::uint64_t kMostKept = 192ULL * 1024 * 1024;
-
-// The one format whose animations we make.
-bool keeps_frames(Format format) {
-    return format == Format::webp;
-}
 
 // How one variant is made.
 struct Plan {
@@ -87,11 +80,8 @@ class VariantSet::Work {
 
     Result<Made> make(std::size_t index) {
         const Recipe& recipe = recipes_[index];
-        if (bytes_.size() > recipe.limits.source_bytes) {
-            return fail(ErrorKind::too_large,
-                        fmt::format("{} bytes, and at most {} are decoded", bytes_.size(),
-                                    recipe.limits.source_bytes));
-        }
+        if (auto within = check_bytes(bytes_.size(), recipe.limits); !within)
+            return std::unexpected(std::move(within.error()));
         if (!has_looked_) look();
         if (!source_) return std::unexpected(source_.error());
         const Result<Plan>& plan = plans_[index];
@@ -229,19 +219,6 @@ Result<void> prepare_to_make() {
 
 Result<Made> make(std::span<const char> bytes, const Recipe& recipe) {
     return VariantSet(bytes, {&recipe, 1}).make(0);
-}
-
-bool is_dear(std::span<const char> source, const Recipe& recipe) {
-    if (recipe.format == Format::avif || recipe.format == Format::jxl) return true;
-    const std::string_view type = content_type_of(source);
-    if (type == "image/avif" || type == "image/heic") return true;
-    if (!keeps_frames(recipe.format)) return false;
-    // Of a WebP the flag says it (RFC 9649, 2.7: "VP8X", length, flags); GIFs mostly are.
-    if (type == "image/gif") return true;
-    constexpr std::size_t kFlags = 20;
-    constexpr char kAnimation = 2;
-    return type == "image/webp" && source.size() > kFlags &&
-           std::string_view(source.data() + 12, 4) == "VP8X" && (source[kFlags] & kAnimation) != 0;
 }
 
 }  // namespace tidepool::transform

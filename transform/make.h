@@ -54,8 +54,4 @@ class VariantSet {
     std::unique_ptr<Work> work_;
 };
 
-// True where making it takes long: AVIF, JPEG XL, and what may be an animation. `source` is the
-// beginning of the original.
-bool is_dear(std::span<const char> source, const Recipe& recipe);
-
 }  // namespace tidepool::transform

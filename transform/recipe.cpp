@@ -16,13 +16,16 @@ namespace {
 using conf::VariantProfile;
 
 // What uploads are called (contracts: pixelfox.md, Keys, paths and URLs), the most frequent first.
-constexpr std::string_view kOriginalExtensions[] = {"jpg", "jpeg", "png", "webp", "gif", "avif"};
+constexpr std::string_view kOriginalExtensions[] = {"jpg", "jpeg", "png", "webp",
+                                                    "gif", "avif", "bmp"};
 
 bool has(const std::vector<std::string>& list, std::string_view item) {
     return std::ranges::find(list, item) != list.end();
 }
 
 bool is_made_of(const VariantProfile& profile, std::string_view original_extension) {
+    // Which is decoded, but no variant is made in it.
+    if (original_extension == "bmp") return true;
     const auto format = format_of_extension(original_extension);
     return format && !has(profile.not_of, name_of(*format));
 }
@@ -94,8 +97,7 @@ Recipe recipe_of(const VariantProfile& profile, const conf::VariantSettings& set
     recipe.format = format;
     recipe.background = colour_of(profile.background);
     recipe.sharpen = profile.sharpen;
-    recipe.limits = {settings.source_bytes, settings.pixels, settings.frames,
-                     settings.animation_pixels, settings.result_bytes};
+    recipe.limits = limits_of(settings);
     set_quality(profile, settings, recipe);
     return recipe;
 }
@@ -142,6 +144,11 @@ bool is_quick(const Order& order) {
 }
 
 }  // namespace
+
+Limits limits_of(const conf::VariantSettings& settings) {
+    return {settings.source_bytes, settings.pixels, settings.frames, settings.animation_pixels,
+            settings.result_bytes};
+}
 
 std::optional<Order> find_order(const conf::Settings& settings, std::string_view size,
                                 std::string_view extension) {

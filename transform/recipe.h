@@ -23,6 +23,7 @@ struct Limits {
     std::uint64_t animation_pixels = 0;
     std::uint64_t result_bytes = 0;
 };
+Limits limits_of(const conf::VariantSettings& settings);
 
 // All that must be known to make a variant from its original's bytes. Plain values, so that a
 // recipe can be handed to another process of the same program as it is in memory.
@@ -64,6 +65,7 @@ struct VariantName {
     std::string extension;
     // "_small.webp", ".webp": what follows the image's UUID.
     std::string ending() const;
+    bool operator==(const VariantName&) const = default;
 };
 
 // All variants of an original with this extension, in the order of the settings; with `at_upload`

@@ -11,8 +11,9 @@ namespace tidepool::transform {
 inline constexpr const char* kTestDecoderVariable = "TIDEPOOL_TEST_DECODER";
 
 // Where the variable is set and the source begins with "TEST:" and one of these words, does it
-// before the first variant is made; one that ends with "TEST:N:" and a word, before the variant
-// with the index N (one digit), so that an image can be the source of those before:
+// before the first variant is made or it is looked at; one that ends with "TEST:N:" and a word,
+// before the variant with the index N (one digit), so that an image can be the source of those
+// before:
 //   crash   a bad memory access        hang    computes for ever
 //   eat     takes memory for ever      keep    keeps 64 MiB and goes on
 //   open    opens a file               socket  opens a socket

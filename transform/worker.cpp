@@ -1,5 +1,6 @@
 #include "transform/worker.h"
 
+#include "transform/inspect.h"
 #include "transform/make.h"
 #include "transform/sandbox.h"
 #include "transform/test_hooks.h"
@@ -67,8 +68,15 @@ Recipe warm_up_recipe(Format format) {
     return recipe;
 }
 
-// Each format is encoded, and what came of it decoded: loads libvips' modules and the codecs'
-// plugins, and lets every library find what it looks for on the disk.
+Result<void> warm_up_inspection(std::span<const char> source) {
+    const Limits limits{1 << 20, 1 << 20, 1, 1 << 20, 1 << 20};
+    const auto seen = inspect(source, limits, InspectDepth::pixels);
+    if (!seen) return std::unexpected(seen.error());
+    return {};
+}
+
+// Each format is encoded, and what came of it decoded and looked at: loads libvips' modules and the
+// codecs' plugins, and lets every library find what it looks for on the disk.
 Result<void> warm_up() {
     if (auto ready = prepare_to_make(); !ready) return ready;
     const auto sample = sample_image();
@@ -80,8 +88,11 @@ Result<void> warm_up() {
         if (format == Format::jxl) continue;  // which is not decoded
         const auto again = make(made->bytes.view(), warm_up_recipe(Format::webp));
         if (!again) return std::unexpected(again.error());
+        if (auto seen = warm_up_inspection(made->bytes.view()); !seen) return seen;
     }
-    return {};
+    const auto photograph = sample_photograph();
+    if (!photograph) return std::unexpected(photograph.error());
+    return warm_up_inspection(photograph->view());
 }
 
 // Where sources are read to. Kept from one job to the next: new memory costs as much as copying.
@@ -110,11 +121,14 @@ class SourceMemory {
     std::size_t size_ = 0;
 };
 
+std::span<const Recipe> recipes_of(const Job& job) {
+    return std::span(job.recipes).first(job.recipe_count);
+}
+
 // Into memory: a mapped file that somebody cuts would end the process.
-Result<std::span<const char>> read_source(const Job& job, std::span<const Recipe> recipes, int fd,
-                                          SourceMemory& memory) {
-    std::uint64_t most = 0;
-    for (const Recipe& recipe : recipes)
+Result<std::span<const char>> read_source(const Job& job, int fd, SourceMemory& memory) {
+    std::uint64_t most = job.limits.source_bytes;
+    for (const Recipe& recipe : recipes_of(job))
         most = std::max(most, recipe.limits.source_bytes);
     if (job.source_bytes > most) {
         return fail(ErrorKind::too_large,
@@ -158,12 +172,33 @@ auto within_memory(const Make& make) -> decltype(make()) {
     }
 }
 
-// False where nobody listens any more.
-bool do_job(int socket, const Job& job, int source_fd, SourceMemory& sources,
-            const Memory& memory) {
-    const std::span recipes = std::span(job.recipes).first(job.recipe_count);
-    const auto source =
-        within_memory([&] { return read_source(job, recipes, source_fd, sources); });
+// What a job is done with.
+struct Desk {
+    int socket;
+    const Memory& memory;
+    SourceMemory& sources;
+};
+
+// False where nobody listens any more. `result` has a variant, or none of an inspection.
+bool send_answer(const Desk& desk, Answer& answer, const Result<conf::Descriptor>& result) {
+    if (result) {
+        answer.made = 1;
+    } else {
+        answer.kind = result.error().kind;
+        answer.set_text(result.error().text);
+    }
+    answer.resident_bytes = desk.memory.resident_bytes();
+    return send_message(desk.socket, answer, result ? result->get() : -1).has_value();
+}
+
+// Before the last answer.
+void tidy_up(const Desk& desk, const Job& job) {
+    desk.sources.tidy();
+    desk.memory.keep(job.kept_bytes);
+}
+
+bool make_variants(const Desk& desk, const Job& job, const Result<std::span<const char>>& source) {
+    const std::span recipes = recipes_of(job);
     auto variants =
         std::make_unique<VariantSet>(source ? *source : std::span<const char>(), recipes);
     for (std::size_t i = 0; i < recipes.size(); ++i) {
@@ -173,33 +208,49 @@ bool do_job(int socket, const Job& job, int source_fd, SourceMemory& sources,
         const auto result =
             source ? within_memory([&] { return make_variant(job, i, *source, *variants, answer); })
                    : std::unexpected(source.error());
-        if (result) {
-            answer.made = 1;
-        } else {
-            answer.kind = result.error().kind;
-            answer.set_text(result.error().text);
-        }
         answer.decodes = variants->decodes();
         if (i + 1 == recipes.size()) {
             variants.reset();
-            sources.tidy();
-            memory.keep(job.kept_bytes);
+            tidy_up(desk, job);
         }
-        answer.resident_bytes = memory.resident_bytes();
-        if (!send_message(socket, answer, result ? result->get() : -1)) return false;
+        if (!send_answer(desk, answer, result)) return false;
     }
     return true;
 }
 
+Result<Inspection> look_closely(const Job& job, std::span<const char> source) {
+    if (auto limited = limit_processor_time(job.cpu_seconds); !limited)
+        return std::unexpected(limited.error());
+    obey_test_source(source, 0);
+    return inspect(source, job.limits, job.depth);
+}
+
+bool inspect_source(const Desk& desk, const Job& job, const Result<std::span<const char>>& source) {
+    Answer answer;
+    answer.number = job.number;
+    const auto seen = source ? within_memory([&] { return look_closely(job, *source); })
+                             : std::unexpected(source.error());
+    if (seen) answer.inspection = *seen;
+    tidy_up(desk, job);
+    return send_answer(desk, answer,
+                       seen ? Result<conf::Descriptor>() : std::unexpected(seen.error()));
+}
+
+// False where nobody listens any more.
+bool do_job(const Desk& desk, const Job& job, int source_fd) {
+    const auto source = within_memory([&] { return read_source(job, source_fd, desk.sources); });
+    return job.kind == Job::Kind::inspect ? inspect_source(desk, job, source)
+                                          : make_variants(desk, job, source);
+}
+
 int serve_jobs(int socket, const Memory& memory) {
     SourceMemory sources;
+    const Desk desk{socket, memory, sources};
     while (true) {
         Job job;
         const auto source = receive_message(socket, job);
         if (!source) return source.error().kind == ErrorKind::closed ? 0 : 1;
-        if (job.recipe_count > Job::kMostRecipes ||
-            !do_job(socket, job, source->get(), sources, memory))
-            return 1;
+        if (job.recipe_count > Job::kMostRecipes || !do_job(desk, job, source->get())) return 1;
     }
 }
 

@@ -1,4 +1,4 @@
-// The worker process: makes variants, one after the other, in a sandbox.
+// The worker process: makes variants and looks at originals, one after the other, in a sandbox.
 #pragma once
 
 #include <cstdint>

@@ -5,6 +5,7 @@
 
 #include "conf/descriptor.h"
 #include "conf/error.h"
+#include "transform/inspection.h"
 #include "transform/recipe.h"
 
 #include <array>
@@ -17,20 +18,26 @@
 
 namespace tidepool::transform {
 
-// To the worker, with the source, open for reading: the variants to be made of it.
+// To the worker, with the source, open for reading: the variants to be made of it, or how closely
+// it is to be looked at.
 struct Job {
+    enum class Kind : std::uint8_t { make, inspect };
     static constexpr std::size_t kMostRecipes = 32;
     std::uint64_t number = 0;        // comes back with the answer
     std::uint64_t source_bytes = 0;  // that are read, from the source's beginning
-    std::uint32_t cpu_seconds = 0;   // of processor time for each; then the kernel ends the worker
+    std::uint32_t cpu_seconds = 0;   // of processor time for each answer; then the kernel ends the
+                                     // worker
     std::uint64_t kept_bytes = 0;    // memory that the worker may keep for the next job
-    std::uint32_t recipe_count = 0;
+    Kind kind = Kind::make;
+    InspectDepth depth = InspectDepth::head;  // with Kind::inspect, as are the limits
+    Limits limits;
+    std::uint32_t recipe_count = 0;  // with Kind::make
     std::array<Recipe, kMostRecipes> recipes;
 };
 
-// From the worker, one for each recipe of a job, in their order and each as soon as it is known;
-// with the result as a sealed memory file where there is one. The first one, of number 0 and
-// without a result, says that the worker is ready.
+// From the worker, one for each recipe of a job, in their order and each as soon as it is known,
+// with the result as a sealed memory file where there is one; or one for an inspection. The first
+// one, of number 0 and without a result, says that the worker is ready.
 struct Answer {
     static constexpr std::size_t kTextBytes = 400;
     std::uint64_t number = 0;
@@ -41,6 +48,7 @@ struct Answer {
     std::int32_t width = 0;
     std::int32_t height = 0;
     std::int32_t frames = 0;
+    Inspection inspection;  // with Job::Kind::inspect; see believed()
     std::uint8_t made = 0;  // 1: there is a result; 0: `kind` and `text` say why not
     ErrorKind kind = ErrorKind::io;
     std::array<char, kTextBytes> text{};

@@ -4,7 +4,7 @@
 #include "proxy/serve/memory_file.h"
 #include "proxy/serve/variant_jobs.h"
 #include "transform/content_type.h"
-#include "transform/make.h"
+#include "transform/dear.h"
 
 #include <algorithm>
 #include <ctime>
@@ -65,6 +65,7 @@ struct VariantMaker::Flight {
     std::string original_extension;  // once that is known
     std::vector<std::shared_ptr<Waiter>> waiters;
     Again again = Again::no;
+    Others others = Others::together;
 };
 
 VariantMaker::VariantMaker(Origin::Place home, FileFinder& finder, Origin& origin,
@@ -79,6 +80,7 @@ VariantMaker::VariantMaker(Origin::Place home, FileFinder& finder, Origin& origi
       store_(home.loop, finder, settings),
       claims_(home.loop, finder.stores()),
       readers_("w:unstored", 1, settings.workers.queue),
+      inspector_(home.loop, workers_, readers_, transform::limits_of(settings.variants)),
       tallies_(settings.profiles.size() + 1) {}
 
 VariantMaker::~VariantMaker() = default;
@@ -86,6 +88,7 @@ VariantMaker::~VariantMaker() = default;
 void VariantMaker::stop(bool at_once) {
     stopping_.store(true, std::memory_order_relaxed);
     source_.stop();
+    inspector_.stop();
     workers_.stop(at_once);
 }
 
@@ -169,7 +172,8 @@ void VariantMaker::keep_unstored(Unstored variant) {
 }
 
 loop::Task<VariantMaker::Outcome> VariantMaker::make(loop::Loop& loop, std::string key,
-                                                     conf::Milliseconds wait, Again again) {
+                                                     conf::Milliseconds wait, Again again,
+                                                     Others others) {
     std::shared_ptr<Flight> flight;
     bool first = false;
     {
@@ -187,6 +191,7 @@ loop::Task<VariantMaker::Outcome> VariantMaker::make(loop::Loop& loop, std::stri
     }
     if (first) {
         flight->again = again;
+        flight->others = others;
         home_.post([this, key, flight] { home_.tasks().spawn(fly(*this, key, flight)); });
     }
     const auto waiter = std::make_shared<Waiter>(loop);
@@ -203,6 +208,15 @@ loop::Task<VariantMaker::Outcome> VariantMaker::make(loop::Loop& loop, std::stri
     std::erase(flight->waiters, waiter);
     if (flight->landed || flight->has_made) co_return flight->outcome;
     co_return Outcome{Error{ErrorKind::timed_out, "the variant is not ready yet"}, nullptr, {}, {}};
+}
+
+loop::Task<Result<transform::Inspection>> VariantMaker::inspect_original(std::string key) {
+    std::vector<std::string> keys{std::move(key)};
+    auto original = co_await source_.find(std::move(keys));
+    if (!original) co_return std::unexpected(std::move(original.error()));
+    if (auto brought = co_await source_.bring(*original, VariantLane::cheap); !brought)
+        co_return std::unexpected(std::move(brought.error()));
+    co_return co_await inspector_.inspect(home_, original->file, transform::InspectDepth::pixels);
 }
 
 std::vector<VariantMaker::StandIn> VariantMaker::stand_ins(const std::string& key) {
@@ -363,22 +377,27 @@ loop::Task<std::optional<Error>> VariantMaker::make_pieces(Piece& first, Origina
 // decoding: of the same lane, where nobody waits in that, and where no pool has them.
 loop::Task<> VariantMaker::add_others(std::string_view beginning, VariantLane lane,
                                       std::vector<Piece>& pieces) {
-    if (workers_.counters(lane).waiting.load() > 0) co_return;
+    const bool is_upload = pieces.front().flight->others == Others::at_upload;
+    if (!is_upload && workers_.counters(lane).waiting.load() > 0) co_return;
     const std::string asked = pieces.front().key;
     const Home home = pieces.front().home;
     const std::string prefix = *storage::variants_prefix(asked);
     const std::string extension(extension_of(home.original));
+    const auto at_upload = transform::variants_of(settings_, extension, true);
     for (const transform::VariantName& name : transform::variants_of(settings_, extension, false)) {
         if (pieces.size() >= VariantWorkers::kMostAtOnce) co_return;
         std::string key = prefix + name.ending();
         auto order = order_of(key);
         if (!order || !order->profile || key == asked) continue;
-        if (!settings_.profiles[*order->profile].together) continue;
+        const bool is_wanted = settings_.profiles[*order->profile].together ||
+                               (is_upload && std::ranges::find(at_upload, name) != at_upload.end());
+        if (!is_wanted) continue;
         if (transform::is_dear(beginning, order->recipe) != (lane == VariantLane::dear)) continue;
         const auto is_there = co_await is_stored(key);
         if (!is_there || *is_there) continue;
         auto flight = std::make_shared<Flight>();
         flight->original_extension = extension;
+        flight->again = pieces.front().flight->again;
         {
             const std::lock_guard lock(mutex_);
             if (flights_.size() >= most_flights_) co_return;

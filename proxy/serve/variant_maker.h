@@ -7,6 +7,7 @@
 #include "proxy/loop/loop.h"
 #include "proxy/loop/task.h"
 #include "proxy/serve/file_finder.h"
+#include "proxy/serve/inspector.h"
 #include "proxy/serve/origin.h"
 #include "proxy/serve/variant_claims.h"
 #include "proxy/serve/variant_source.h"
@@ -15,6 +16,7 @@
 #include "storage/image_key.h"
 #include "storage/open_file.h"
 #include "transform/format.h"
+#include "transform/inspection.h"
 #include "transform/recipe.h"
 
 #include <array>
@@ -28,6 +30,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace tidepool::serve {
@@ -58,6 +61,9 @@ class VariantMaker {
         std::optional<Error> store_error{};  // why
     };
     enum class Again : std::uint8_t { no, yes };
+    // Which others of its image are made from the same decoding: those of profiles that say
+    // `together`, or those that are made at upload, too.
+    enum class Others : std::uint8_t { together, at_upload };
     // Makes the variant of this name, or waits for who does, for so long. On any loop. The name
     // says all of what is made, also where no profile has it: who may have that is the caller's to
     // know. With Again::yes what was made but could not be stored is made and stored anew. Errors:
@@ -67,7 +73,19 @@ class VariantMaker {
     //   timed_out   not ready within that time; the work goes on
     //   overloaded, closed and others: not now; with Error::store where a bucket is why
     loop::Task<Outcome> make(loop::Loop& loop, std::string key, conf::Milliseconds wait,
-                             Again again = Again::no);
+                             Again again = Again::no, Others others = Others::together);
+
+    // What this original is, before anybody counts on it; on any loop, which is the caller's own.
+    // See Inspector::inspect.
+    loop::Task<Result<transform::Inspection>> inspect(loop::Loop& loop,
+                                                      std::shared_ptr<const storage::OpenFile> file,
+                                                      transform::InspectDepth depth) {
+        return inspector_.inspect(loop, std::move(file), depth);
+    }
+
+    // The same of the original of this key, its pixels included, wherever it is. On the home loop.
+    // Errors are also those of VariantSource.
+    loop::Task<Result<transform::Inspection>> inspect_original(std::string original);
 
     // What may be shown in place of a variant that is being made, the nearest first; none where its
     // profile says so, or nothing is known of its original yet. Any thread.
@@ -151,6 +169,7 @@ class VariantMaker {
     VariantStore store_;
     VariantClaims claims_;
     loop::WorkerPool readers_;
+    Inspector inspector_;
     std::atomic<bool> stopping_ = false;
     std::vector<std::array<Tally, kVariantFormats>> tallies_;
     http::Counter stored_;

@@ -39,17 +39,32 @@ std::string_view name_of(VariantLane lane) {
     return lane == VariantLane::cheap ? "cheap" : "dear";
 }
 
-// What somebody waits for; lives in the frame of make_all().
+// An answer of a worker: a variant, or what it saw.
+struct VariantWorkers::Given {
+    MadeVariant variant{};
+    transform::Inspection inspection{};
+    std::uint64_t time_us = 0;
+};
+
+// How a source is to be looked at.
+struct VariantWorkers::Look {
+    transform::Limits limits;
+    transform::InspectDepth depth;
+};
+
+// What somebody waits for; lives in the frame of make_all() or inspect().
 struct VariantWorkers::Job {
     int source_fd;
     std::uint64_t source_bytes;
-    std::span<const transform::Recipe> recipes;
-    const std::function<void(std::size_t, Result<MadeVariant>)>& done;
-    std::size_t answered = 0;   // recipes whose result is known
+    std::span<const transform::Recipe> recipes{};  // of the variants to be made,
+    const Look* look = nullptr;                    // or for an inspection
+    const std::function<void(std::size_t, Result<Given>)>& done;
+    std::size_t answered = 0;   // answers that have come
     bool was_returned = false;  // its worker had ended before it could take it
     std::coroutine_handle<> waiter = nullptr;
 
-    bool is_done() const { return answered == recipes.size(); }
+    std::size_t answers() const { return look != nullptr ? 1 : recipes.size(); }
+    bool is_done() const { return answered == answers(); }
 };
 
 // A process, as its slot sees it.
@@ -176,17 +191,49 @@ loop::Task<> VariantWorkers::make_all(
     VariantLane name, int source_fd, std::uint64_t source_bytes,
     std::span<const transform::Recipe> recipes,
     std::function<void(std::size_t index, Result<MadeVariant>)> done) {
-    Lane& lane = *lanes_[static_cast<std::size_t>(name)];
-    Job job{.source_fd = source_fd, .source_bytes = source_bytes, .recipes = recipes, .done = done};
+    const std::function<void(std::size_t, Result<Given>)> give = [&done](std::size_t index,
+                                                                         Result<Given> given) {
+        if (!given) return done(index, std::unexpected(std::move(given.error())));
+        given->variant.time_us = given->time_us;
+        done(index, std::move(given->variant));
+    };
+    Job job{.source_fd = source_fd, .source_bytes = source_bytes, .recipes = recipes, .done = give};
     if (recipes.size() > kMostAtOnce) {
         fail_rest(job, {ErrorKind::invalid,
                         fmt::format("{} variants of one image, and at most {} are made at once",
                                     recipes.size(), kMostAtOnce)});
-    } else if (stopping_) {
+    }
+    co_await have_done(name, job);
+}
+
+loop::Task<Result<transform::Inspection>> VariantWorkers::inspect(VariantLane name, int source_fd,
+                                                                  std::uint64_t source_bytes,
+                                                                  transform::Limits limits,
+                                                                  transform::InspectDepth depth) {
+    Result<transform::Inspection> seen = fail(ErrorKind::closed, "not looked at");
+    const std::function<void(std::size_t, Result<Given>)> keep = [&seen](std::size_t,
+                                                                         Result<Given> given) {
+        if (given) {
+            seen = given->inspection;
+        } else {
+            seen = std::unexpected(std::move(given.error()));
+        }
+    };
+    const Look look{limits, depth};
+    Job job{.source_fd = source_fd, .source_bytes = source_bytes, .look = &look, .done = keep};
+    co_await have_done(name, job);
+    co_return seen;
+}
+
+// Waits until the job has its answers, for which it stands in the lane's queue.
+loop::Task<> VariantWorkers::have_done(VariantLane name, Job& job) {
+    Lane& lane = *lanes_[static_cast<std::size_t>(name)];
+    if (job.is_done()) co_return;
+    if (stopping_) {
         fail_rest(job, {ErrorKind::closed, "the server is stopping"});
-    } else if (!recipes.empty() && lane.waiting.size() >= lane.queue_limit) {
+    } else if (lane.waiting.size() >= lane.queue_limit) {
         lane.counters.refused.add();
-        fail_rest(job, {ErrorKind::overloaded, fmt::format("{} variants wait in the {} lane",
+        fail_rest(job, {ErrorKind::overloaded, fmt::format("{} jobs wait in the {} lane",
                                                            lane.waiting.size(), name_of(name))});
     }
     if (job.is_done()) co_return;
@@ -203,8 +250,8 @@ void VariantWorkers::take_job(Lane& lane) {
     lane.idle.pop_front();
 }
 
-// With the result of the next recipe.
-void VariantWorkers::answer(Job& job, Result<MadeVariant> result) {
+// With what comes next.
+void VariantWorkers::answer(Job& job, Result<Given> result) {
     job.done(job.answered, std::move(result));
     ++job.answered;
     // Its waiter goes on later; so it is still there for this call's caller.
@@ -329,15 +376,15 @@ loop::Task<Result<void>> VariantWorkers::wait_until_ready(Worker& worker) {
 // Its answers, each given on as it comes. The job is gone afterwards.
 loop::Task<> VariantWorkers::do_job(Lane& lane, Slot& slot, Job& job) {
     // Known before the last answer ends the job.
-    const std::size_t count_of_recipes = job.recipes.size();
-    for (std::size_t i = 0; i < count_of_recipes; ++i) {
+    const std::size_t count_of_answers = job.answers();
+    for (std::size_t i = 0; i < count_of_answers; ++i) {
         const std::uint64_t began_ns = home_.now_ns();
         auto result = co_await await_answer(lane, slot, job);
         if (result) result->time_us = (home_.now_ns() - began_ns) / 1000;
         count(lane, job, result);
         std::optional<Error> end;
         if (!slot.worker) end = result.error();
-        const bool is_last = i + 1 == count_of_recipes;
+        const bool is_last = i + 1 == count_of_answers;
         if (is_last && slot.worker) ++slot.worker->jobs;
         answer(job, std::move(result));
         if (is_last || !end) continue;
@@ -346,7 +393,7 @@ loop::Task<> VariantWorkers::do_job(Lane& lane, Slot& slot, Job& job) {
             end->kind = ErrorKind::busy;
             end->text = "not begun: of the variant before, " + end->text;
         }
-        lane.counters.failed.add(count_of_recipes - i - 1);
+        lane.counters.failed.add(count_of_answers - i - 1);
         fail_rest(job, *end);
         co_return;
     }
@@ -373,6 +420,11 @@ Result<void> VariantWorkers::send_job(Worker& worker, const Job& job) {
     // Far from what would end it; to take memory anew for each job costs a good part of a small
     // one.
     message.kept_bytes = std::min<std::uint64_t>(options_.growth_bytes / 8, kMostKeptBytes);
+    if (job.look != nullptr) {
+        message.kind = transform::Job::Kind::inspect;
+        message.limits = job.look->limits;
+        message.depth = job.look->depth;
+    }
     message.recipe_count = static_cast<std::uint32_t>(job.recipes.size());
     std::ranges::copy(job.recipes, message.recipes.begin());
     return transform::send_message(worker.socket.fd(), message, job.source_fd);
@@ -387,8 +439,8 @@ void VariantWorkers::give_back(Lane& lane, Job& job, const Error& error) {
 }
 
 // The next answer to the job that was sent. Whatever is wrong with the worker ends it.
-loop::Task<Result<MadeVariant>> VariantWorkers::await_answer(Lane& lane, Slot& slot,
-                                                             const Job& job) {
+loop::Task<Result<VariantWorkers::Given>> VariantWorkers::await_answer(Lane& lane, Slot& slot,
+                                                                       const Job& job) {
     Worker& worker = *slot.worker;
     const std::uint64_t number = worker.jobs + 1;
     worker.socket.set_deadline(home_.now_ms() +
@@ -419,15 +471,30 @@ loop::Task<Result<MadeVariant>> VariantWorkers::await_answer(Lane& lane, Slot& s
         }
         worker.resident_bytes = answer.resident_bytes;
         if (answer.made == 0) co_return std::unexpected(error_of(answer));
-        if (answer.result_bytes > job.recipes[job.answered].limits.result_bytes ||
-            !transform::is_sealed_file(received->get(), answer.result_bytes)) {
+        auto given = believe(job, answer, std::move(*received));
+        if (!given) {
             lane.counters.crashed.add();
             co_await end_worker(slot);
-            co_return fail(ErrorKind::corrupt, "the worker gave something else than a variant");
+            co_return fail(ErrorKind::corrupt, "the worker gave something else than it was asked");
         }
-        co_return MadeVariant{std::move(*received), answer.result_bytes, answer.width,
-                              answer.height,        answer.frames,       answer.decodes};
+        co_return std::move(*given);
     }
+}
+
+// Nothing where no worker of ours would give such a thing.
+std::optional<VariantWorkers::Given> VariantWorkers::believe(const Job& job,
+                                                             const transform::Answer& answer,
+                                                             conf::Descriptor file) {
+    if (job.look != nullptr) {
+        auto seen = transform::believed(answer.inspection, job.look->depth, job.look->limits);
+        if (!seen) return std::nullopt;
+        return Given{.inspection = *seen};
+    }
+    if (answer.result_bytes > job.recipes[job.answered].limits.result_bytes ||
+        !transform::is_sealed_file(file.get(), answer.result_bytes))
+        return std::nullopt;
+    return Given{.variant = {std::move(file), answer.result_bytes, answer.width, answer.height,
+                             answer.frames, answer.decodes}};
 }
 
 // Kills and reaps the slot's process, and says how it ended.
@@ -441,15 +508,23 @@ loop::Task<std::string> VariantWorkers::end_worker(Slot& slot) {
     co_return end ? end->text : end.error().text;
 }
 
-void VariantWorkers::count(Lane& lane, const Job& job, const Result<MadeVariant>& result) {
-    VariantCounters& counters = lane.counters;
+void VariantWorkers::count(Lane& lane, const Job& job, const Result<Given>& result) {
+    if (job.look != nullptr) {
+        count_inspection(lane.counters, result);
+    } else {
+        count_variant(lane.counters, job, result);
+    }
+}
+
+void VariantWorkers::count_variant(VariantCounters& counters, const Job& job,
+                                   const Result<Given>& result) {
     if (result) {
         auto& format = counters.formats[static_cast<std::size_t>(job.recipes[job.answered].format)];
         format.made.add();
         format.time_us.add(result->time_us);
         format.source_bytes.add(job.source_bytes);
-        format.result_bytes.add(result->bytes);
-        if (result->bytes > job.source_bytes) format.larger.add();
+        format.result_bytes.add(result->variant.bytes);
+        if (result->variant.bytes > job.source_bytes) format.larger.add();
         return;
     }
     switch (result.error().kind) {
@@ -464,6 +539,18 @@ void VariantWorkers::count(Lane& lane, const Job& job, const Result<MadeVariant>
         default:
             counters.failed.add();
     }
+}
+
+void VariantWorkers::count_inspection(VariantCounters& counters, const Result<Given>& result) {
+    auto& inspections = counters.inspections;
+    if (result) {
+        inspections.done.add();
+        inspections.time_us.add(result->time_us);
+        return;
+    }
+    const bool is_unfit =
+        result.error().kind == ErrorKind::corrupt || result.error().kind == ErrorKind::too_large;
+    (is_unfit ? inspections.unfit : inspections.failed).add();
 }
 
 }  // namespace tidepool::serve

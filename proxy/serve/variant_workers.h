@@ -1,4 +1,5 @@
-// The worker processes that make variants, in two lanes, and who waits for them.
+// The worker processes that make variants and look at originals, in two lanes, and who waits for
+// them.
 //
 // Each lane has a number of slots, each a coroutine that has a process, takes the next job of the
 // lane's queue, sends it over and waits for the answer. A process that crashed, was killed, has
@@ -13,6 +14,7 @@
 #include "proxy/loop/task.h"
 #include "proxy/loop/worker_pool.h"
 #include "transform/format.h"
+#include "transform/inspection.h"
 #include "transform/recipe.h"
 #include "transform/worker_channel.h"
 
@@ -24,6 +26,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -32,7 +35,7 @@
 namespace tidepool::serve {
 
 // What takes long has workers of its own, so that it holds up only its like; see
-// transform::is_dear.
+// transform/dear.h.
 enum class VariantLane : std::uint8_t { cheap, dear };
 inline constexpr std::size_t kVariantLanes = 2;
 inline constexpr std::size_t kVariantFormats = 6;  // of transform::Format
@@ -60,7 +63,15 @@ struct VariantCounters {
         http::Counter larger;  // variants of more bytes than their source
     };
     std::array<OfFormat, kVariantFormats> formats;
-    http::Counter refused;      // the queue was full
+    // Of inspections; those below are of variants, but for what says otherwise.
+    struct OfInspections {
+        http::Counter done;
+        http::Counter unfit;   // sources that are no images, broken, or beyond a limit
+        http::Counter failed;  // for a reason of ours
+        http::Counter time_us;
+    };
+    OfInspections inspections;
+    http::Counter refused;      // the queue was full; of inspections, too
     http::Counter undecodable;  // sources that are no images, or broken ones
     http::Counter too_large;    // beyond a limit: of pixels, frames, bytes, memory or time
     http::Counter failed;       // for a reason of ours
@@ -69,6 +80,7 @@ struct VariantCounters {
     http::Counter recycled;     // workers replaced because of their age or size
     http::Counter started;
     http::Counter start_failures;
+    // Jobs of both kinds.
     std::atomic<std::size_t> waiting = 0;
     std::atomic<std::size_t> running = 0;
 };
@@ -130,12 +142,23 @@ class VariantWorkers {
                           std::span<const transform::Recipe> recipes,
                           std::function<void(std::size_t index, Result<MadeVariant>)> done);
 
+    // What the first `source_bytes` of this descriptor are, which must stay open. In the same queue
+    // and as make() is not cancelled. Errors are those of transform::inspect, with a crash as
+    // `corrupt` and what takes too long as `too_large`; `busy` where the source is shorter; and the
+    // others of make().
+    loop::Task<Result<transform::Inspection>> inspect(VariantLane name, int source_fd,
+                                                      std::uint64_t source_bytes,
+                                                      transform::Limits limits,
+                                                      transform::InspectDepth depth);
+
     // Any thread.
     const VariantCounters& counters(VariantLane lane) const;
     // For tests: of the lane's processes, those that run.
     std::vector<int> process_ids(VariantLane lane) const;
 
   private:
+    struct Given;
+    struct Look;
     struct Job;
     struct Worker;
     struct Slot;
@@ -143,20 +166,26 @@ class VariantWorkers {
     class NextJob;
     class JobDone;
 
+    loop::Task<> have_done(VariantLane name, Job& job);
     static loop::Task<> run_slot(VariantWorkers& self, Lane& lane, Slot& slot);
     loop::Task<bool> start_worker(Lane& lane, Slot& slot);
     loop::Task<Result<void>> wait_until_ready(Worker& worker);
     Result<void> send_job(Worker& worker, const Job& job);
     void give_back(Lane& lane, Job& job, const Error& error);
     loop::Task<> do_job(Lane& lane, Slot& slot, Job& job);
-    loop::Task<Result<MadeVariant>> await_answer(Lane& lane, Slot& slot, const Job& job);
+    loop::Task<Result<Given>> await_answer(Lane& lane, Slot& slot, const Job& job);
     loop::Task<> replace_when_due(Lane& lane, Slot& slot);
     loop::Task<std::string> end_worker(Slot& slot);
     void take_job(Lane& lane);
-    void answer(Job& job, Result<MadeVariant> result);
+    void answer(Job& job, Result<Given> result);
     void fail_rest(Job& job, const Error& error);
     void fail_waiting(Lane& lane, const Error& error);
-    static void count(Lane& lane, const Job& job, const Result<MadeVariant>& result);
+    static std::optional<Given> believe(const Job& job, const transform::Answer& answer,
+                                        conf::Descriptor file);
+    static void count(Lane& lane, const Job& job, const Result<Given>& result);
+    static void count_variant(VariantCounters& counters, const Job& job,
+                              const Result<Given>& result);
+    static void count_inspection(VariantCounters& counters, const Result<Given>& result);
 
     loop::Loop& home_;
     Options options_;

@@ -1,5 +1,6 @@
 #include "transform/vips/colour.h"
 
+#include <span>
 #include <utility>
 
 namespace tidepool::transform {
@@ -14,14 +15,9 @@ bool is_grey(VipsInterpretation interpretation) {
 // True where lcms can use the embedded profile for this kind of image; a broken one, or one of
 // another image, is left out as browsers do.
 bool has_usable_profile(const Image& in) {
-    const void* data = nullptr;
-    std::size_t bytes = 0;
-    if (!in.has(VIPS_META_ICC_NAME)) return false;
-    if (vips_image_get_blob(in.get(), VIPS_META_ICC_NAME, &data, &bytes) != 0) {
-        vips_error_clear();
-        return false;
-    }
-    return vips_icc_is_compatible_profile(in.get(), data, bytes) != FALSE;
+    const std::span<const char> profile = in.blob(VIPS_META_ICC_NAME);
+    return !profile.empty() &&
+           vips_icc_is_compatible_profile(in.get(), profile.data(), profile.size()) != FALSE;
 }
 
 // Perceptual, which for profiles of primaries and curves (all cameras and screens) is the same as

@@ -26,6 +26,17 @@ int Image::number(const char* field, int otherwise) const {
     return value;
 }
 
+std::span<const char> Image::blob(const char* field) const {
+    const void* data = nullptr;
+    std::size_t bytes = 0;
+    if (!has(field)) return {};
+    if (vips_image_get_blob(image_, field, &data, &bytes) != 0) {
+        vips_error_clear();
+        return {};
+    }
+    return {static_cast<const char*>(data), bytes};
+}
+
 std::unexpected<Error> fail_vips(ErrorKind kind, const char* doing) {
     std::string text = doing;
     text += ": ";

@@ -6,6 +6,7 @@
 
 #include "conf/error.h"
 
+#include <span>
 #include <utility>
 
 #include <vips/vips.h>
@@ -37,6 +38,8 @@ class Image {
     bool has(const char* field) const { return vips_image_get_typeof(image_, field) != 0; }
     // A number among its fields; `otherwise` where there is none.
     int number(const char* field, int otherwise) const;
+    // Bytes among its fields, which live as long as it does; none where there are none.
+    std::span<const char> blob(const char* field) const;
 
   private:
     VipsImage* image_ = nullptr;

@@ -1,6 +1,7 @@
 #include "transform/vips/source.h"
 
 #include "transform/content_type.h"
+#include "transform/vips/bitmap_source.h"
 #include "transform/vips/jpeg_source.h"
 
 #include <algorithm>
@@ -13,7 +14,9 @@ namespace tidepool::transform {
 
 namespace {
 
-// Named, so that no other loader can be reached whatever the bytes look like.
+constexpr std::string_view kBitmap = "image/bmp";
+
+// Of libvips; named, so that no other one can be reached whatever the bytes look like.
 struct Loader {
     std::string_view type;
     const char* operation;
@@ -74,19 +77,26 @@ Result<Source> look_at_source(std::span<const char> bytes) {
     source.bytes = bytes;
     source.type = content_type_of(bytes);
     const Loader* const loader = loader_of(source.type);
-    if (loader == nullptr) {
+    if (loader == nullptr && source.type != kBitmap) {
         return fail(ErrorKind::corrupt, fmt::format("a file of {} bytes that looks like {}",
                                                     bytes.size(), source.type));
     }
-    auto head = load(*loader, bytes, {});
+    auto head = loader == nullptr ? look_at_bitmap(bytes) : load(*loader, bytes, {});
     if (!head) return std::unexpected(std::move(head.error()));
     source.width = head->width();
     source.height = head->height();
-    source.frames = loader->has_frames ? head->number(VIPS_META_N_PAGES, 1) : 1;
+    const bool has_frames = loader != nullptr && loader->has_frames;
+    source.frames = has_frames ? head->number(VIPS_META_N_PAGES, 1) : 1;
     const int orientation = head->number(VIPS_META_ORIENTATION, 1);
     source.orientation = orientation >= 1 && orientation <= 8 ? orientation : 1;
     source.head = std::move(*head);
     return source;
+}
+
+Result<void> check_bytes(std::uint64_t bytes, const Limits& limits) {
+    if (bytes <= limits.source_bytes) return {};
+    return fail(ErrorKind::too_large,
+                fmt::format("{} bytes, and at most {} are decoded", bytes, limits.source_bytes));
 }
 
 Result<void> check_limits(const Source& source, bool animated, const Limits& limits) {
@@ -122,6 +132,7 @@ LoadPlan plan_load(const Source& source, bool animated, double shrink) {
 }
 
 Result<Image> open_source(const Source& source, const LoadPlan& plan) {
+    if (source.type == kBitmap) return open_bitmap(source.bytes);
     if (source.type == "image/jpeg" && is_plain_jpeg(source.head))
         return open_jpeg(source.head, source.bytes, plan.jpeg_shrink);
     return load(*loader_of(source.type), source.bytes, plan);

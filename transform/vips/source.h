@@ -5,6 +5,7 @@
 #include "transform/recipe.h"
 #include "transform/vips/image.h"
 
+#include <cstdint>
 #include <span>
 #include <string_view>
 
@@ -37,6 +38,9 @@ struct LoadPlan {
 // Reads the head alone. `corrupt` where the bytes are no image that we decode. The bytes must
 // outlive what is opened from them.
 Result<Source> look_at_source(std::span<const char> bytes);
+
+// `too_large` where a file of so many bytes is not decoded. Pure.
+Result<void> check_bytes(std::uint64_t bytes, const Limits& limits);
 
 // `too_large` beyond the limits; those of animations hold only where `animated`, for else one frame
 // is decoded. Pure.

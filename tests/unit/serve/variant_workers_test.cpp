@@ -3,6 +3,7 @@
 
 #include "tests/unit/transform/gallery.h"
 #include "transform/content_type.h"
+#include "transform/inspect.h"
 #include "transform/test_hooks.h"
 #include "transform/worker_channel.h"
 
@@ -24,6 +25,7 @@ using namespace tidepool;
 using namespace tidepool::serve;
 using namespace tidepool::test;
 using transform::Format;
+using transform::InspectDepth;
 
 namespace {
 
@@ -81,6 +83,11 @@ class Ground {
         const conf::Descriptor source = source_of(bytes);
         co_return co_await workers.make(lane, source.get(), bytes.size(), recipe);
     }
+    loop::Task<Result<transform::Inspection>> inspect(std::string bytes, InspectDepth depth) {
+        const conf::Descriptor source = source_of(bytes);
+        co_return co_await workers.inspect(VariantLane::cheap, source.get(), bytes.size(),
+                                           transform::limits_of({}), depth);
+    }
     loop::Task<Result<MadeVariant>> make(std::string bytes) {
         const transform::Recipe webp = recipe(Format::webp, 32);
         co_return co_await make(VariantLane::cheap, std::move(bytes), webp);
@@ -114,6 +121,16 @@ struct Outcome {
     std::uint64_t recycled = 0;
     std::uint64_t started = 0;
 };
+
+// The inspection, then an image that is to be made; what the first gave.
+loop::Task<> inspect_then_make(Ground& ground, std::string bytes, std::optional<Error>& error,
+                               bool& next_is_good) {
+    const auto seen = co_await ground.inspect(std::move(bytes), InspectDepth::head);
+    if (!seen) error = seen.error();
+    const auto next = co_await ground.make(image());
+    next_is_good = next.has_value();
+    ground.workers.stop(false);
+}
 
 // What make_all gave for each recipe, in the order in which it came.
 struct Answer {
@@ -160,15 +177,22 @@ std::vector<transform::Recipe> webps(std::initializer_list<unsigned> widths) {
     return all;
 }
 
-Outcome outcome_of(const std::string& source, const VariantWorkers::Options& with = options()) {
+using Story = loop::Task<> (*)(Ground&, std::string, std::optional<Error>&, bool&);
+
+Outcome outcome_of(const std::string& source, const VariantWorkers::Options& with = options(),
+                   Story story = make_then_image) {
     Ground ground(with);
     Outcome outcome;
-    ground.run(make_then_image(ground, source, outcome.error, outcome.next_is_good));
+    ground.run(story(ground, source, outcome.error, outcome.next_is_good));
     outcome.crashed = ground.cheap().crashed.value();
     outcome.killed = ground.cheap().killed.value();
     outcome.recycled = ground.cheap().recycled.value();
     outcome.started = ground.cheap().started.value();
     return outcome;
+}
+
+Outcome inspection_of(const std::string& source, const VariantWorkers::Options& with = options()) {
+    return outcome_of(source, with, inspect_then_make);
 }
 
 }  // namespace
@@ -535,4 +559,166 @@ TEST_CASE("variant workers: stopping tells of every variant that waits", "[varia
     REQUIRE(answers.size() == 4);
     for (const Answer& answer : answers)
         CHECK(answer.error == ErrorKind::closed);
+}
+
+TEST_CASE("variant workers: the sandbox changes nothing about what is seen",
+          "[variants][inspect][sandbox]") {
+    Picture column = with_corners(300, 600);
+    column.set("page-height", 200);
+    Picture photograph = with_corners(700, 500).in_profile("p3");
+    photograph.set("orientation", 6);
+    photograph.set("exif-ifd0-Make", "Canon");
+    photograph.set("exif-ifd2-DateTimeOriginal", "2026:02:25 13:14:15");
+    const Picture with_alpha(300, 200, {9, 99, 199, 99}, 4);
+    // BITMAPFILEHEADER and BITMAPINFOHEADER: 2 x 2 pixels of 24 bits.
+    const std::string bitmap =
+        std::string("BM\x46\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\2\0\0\0\2\0\0\0\1\0\x18\0", 30) +
+        std::string(24, '\0') + std::string(16, '\x77');
+    const std::string sources[] = {
+        photograph.saved(".jpg[interlace]"),
+        photograph.saved(".webp"),
+        photograph.saved(".png"),
+        photograph.saved(".avif[effort=0]"),
+        with_corners(400, 400).in_profile("cmyk").saved(".jpg"),
+        with_corners(400, 300).in_space(VIPS_INTERPRETATION_RGB16).saved(".png[interlace]"),
+        with_corners(400, 300).saved(".png[palette]"),
+        with_corners(400, 300).saved(".heic"),
+        with_corners(400, 300).in_space(VIPS_INTERPRETATION_GREY16).saved(".png"),
+        with_alpha.saved(".png"),
+        with_alpha.saved(".webp"),
+        column.saved(".gif"),
+        column.saved(".webp"),
+        bitmap,
+    };
+    Ground ground(options());
+    const auto body = [](Ground& on, const auto& todo) -> loop::Task<> {
+        for (const std::string& source : todo) {
+            for (const InspectDepth depth : {InspectDepth::head, InspectDepth::pixels}) {
+                const auto seen = co_await on.inspect(source, depth);
+                const auto here = transform::inspect(source, transform::limits_of({}), depth);
+                INFO(transform::content_type_of(source) << (seen ? "" : ": " + seen.error().text));
+                CHECK(seen);
+                REQUIRE(here);
+                if (!seen) continue;
+                CHECK(seen->type.view() == here->type.view());
+                CHECK(seen->width == here->width);
+                CHECK(seen->height == here->height);
+                CHECK(seen->frames == here->frames);
+                CHECK(seen->orientation == here->orientation);
+                CHECK(seen->has_alpha == here->has_alpha);
+                CHECK(seen->make.view() == here->make.view());
+                CHECK(seen->taken.view() == here->taken.view());
+                CHECK(seen->blur_hash.view() == here->blur_hash.view());
+            }
+        }
+        on.workers.stop(false);
+    };
+    ground.run(body(ground, sources));
+    CHECK(ground.cheap().inspections.done.value() == 2 * std::size(sources));
+    CHECK(ground.cheap().inspections.time_us.value() > 0);
+    CHECK(ground.cheap().crashed.value() == 0);
+    CHECK(ground.cheap().started.value() == 1);
+}
+
+TEST_CASE("variant workers: an inspection that crashes, hangs or eats costs itself alone",
+          "[variants][inspect]") {
+    const Outcome crash = inspection_of("TEST:crash");
+    REQUIRE(crash.error);
+    CHECK(crash.error->kind == ErrorKind::corrupt);
+    CHECK(crash.next_is_good);
+    CHECK(crash.crashed == 1);
+    CHECK(crash.started == 2);
+
+    auto with = options();
+    with.job_timeout = std::chrono::seconds(kSanitized ? 10 : 1);
+    const Outcome hang = inspection_of("TEST:hang", with);
+    REQUIRE(hang.error);
+    CHECK(hang.error->kind == ErrorKind::too_large);
+    CHECK(hang.next_is_good);
+    CHECK(hang.killed == 1);
+
+    const Outcome keep = inspection_of("TEST:keep");
+    REQUIRE(keep.error);
+    CHECK(keep.error->kind == ErrorKind::corrupt);  // no image
+    CHECK(keep.next_is_good);
+
+    for (const char* const way : {"TEST:open", "TEST:socket"}) {
+        CAPTURE(way);
+        const Outcome outcome = inspection_of(way);
+        REQUIRE(outcome.error);
+        CHECK(outcome.error->kind == ErrorKind::corrupt);
+        CHECK(outcome.crashed == (std::string(way) == "TEST:socket" ? 1 : 0));
+        CHECK(outcome.next_is_good);
+    }
+    if (kSanitized) return;
+    with = options();
+    with.memory_bytes = 200 * kMiB;
+    const Outcome eat = inspection_of("TEST:eat", with);
+    REQUIRE(eat.error);
+    CHECK(eat.error->kind == ErrorKind::too_large);
+    CHECK(eat.next_is_good);
+}
+
+TEST_CASE("variant workers: inspections stand in the queue of variants, and are counted apart",
+          "[variants][inspect]") {
+    auto with = options();
+    with.lanes[0] = {1, 1};
+    Ground ground(with);
+    std::vector<ErrorKind> ends;
+    const auto look = [](Ground& on, std::vector<ErrorKind>& to) -> loop::Task<> {
+        const auto seen = co_await on.inspect("TEST:hang", InspectDepth::head);
+        CHECK_FALSE(seen);
+        if (!seen) to.push_back(seen.error().kind);
+    };
+    const auto body = [&look](Ground& on, std::vector<ErrorKind>& to) -> loop::Task<> {
+        on.loop.tasks().spawn(look(on, to));
+        while (on.cheap().running == 0)
+            co_await on.loop.yield();
+        on.loop.tasks().spawn(look(on, to));  // waits
+        on.loop.tasks().spawn(look(on, to));  // finds no room
+        const auto made = co_await on.make(image());
+        CHECK_FALSE(made);
+        if (!made) to.push_back(made.error().kind);
+        on.workers.stop(true);
+        const auto late = co_await on.inspect(image(), InspectDepth::head);
+        CHECK_FALSE(late);
+        if (!late) to.push_back(late.error().kind);
+    };
+    ground.run(body(ground, ends));
+    CHECK(ends == std::vector<ErrorKind>{ErrorKind::overloaded, ErrorKind::overloaded,
+                                         ErrorKind::closed, ErrorKind::closed, ErrorKind::closed});
+    CHECK(ground.cheap().refused.value() == 2);
+    CHECK(ground.cheap().failed.value() == 0);  // those are variants
+
+    Ground good(options());
+    const auto mixed = [](Ground& on) -> loop::Task<> {
+        const auto text = co_await on.inspect("no image", InspectDepth::head);
+        CHECK_FALSE(text);
+        const auto seen = co_await on.inspect(image(), InspectDepth::pixels);
+        CHECK(seen);
+        const auto made = co_await on.make(image());
+        CHECK(made);
+        // A file that is shorter than was said: somebody cut it.
+        const conf::Descriptor source = source_of(image());
+        const auto cut =
+            co_await on.workers.inspect(VariantLane::cheap, source.get(), image().size() + 1,
+                                        transform::limits_of({}), InspectDepth::head);
+        REQUIRE_FALSE(cut);
+        CHECK(cut.error().kind == ErrorKind::busy);
+        transform::Limits tight = transform::limits_of({});
+        tight.source_bytes = 10;
+        const auto large = co_await on.workers.inspect(VariantLane::cheap, source.get(),
+                                                       image().size(), tight, InspectDepth::head);
+        REQUIRE_FALSE(large);
+        CHECK(large.error().kind == ErrorKind::too_large);
+        on.workers.stop(false);
+    };
+    good.run(mixed(good));
+    CHECK(good.cheap().inspections.done.value() == 1);
+    CHECK(good.cheap().inspections.unfit.value() == 2);
+    CHECK(good.cheap().inspections.failed.value() == 1);
+    CHECK(good.cheap().undecodable.value() == 0);
+    CHECK(good.cheap().too_large.value() == 0);
+    CHECK(good.cheap().formats[static_cast<std::size_t>(Format::webp)].made.value() == 1);
+    CHECK(good.cheap().started.value() == 1);
 }

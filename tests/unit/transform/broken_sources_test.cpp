@@ -1,5 +1,6 @@
 // Originals that are broken, lie, or are made to take all memory: each is a clean error.
 #include "tests/unit/transform/gallery.h"
+#include "transform/dear.h"
 
 #include <string>
 #include <utility>

@@ -58,8 +58,8 @@ TEST_CASE("recipe: the original's own format comes from originals of that name a
     CHECK(originals(settings, "small", "jpeg") == Extensions{"jpeg"});
     CHECK(find_order(settings, "small", "jpeg")->recipe.format == Format::jpeg);
     CHECK(originals(settings, "small", "webp") ==
-          Extensions{"jpg", "jpeg", "png", "webp", "gif", "avif"});
-    CHECK(originals(settings, "", "webp") == Extensions{"jpg", "jpeg", "png", "webp"});
+          Extensions{"jpg", "jpeg", "png", "webp", "gif", "avif", "bmp"});
+    CHECK(originals(settings, "", "webp") == Extensions{"jpg", "jpeg", "png", "webp", "bmp"});
 }
 
 TEST_CASE("recipe: what is not configured does not exist", "[transform][recipe]") {
@@ -81,9 +81,10 @@ TEST_CASE("recipe: a format named in the settings is made of every original",
     settings.profiles[0].formats = {"jpeg", "jxl"};
     settings.profiles[0].at_upload = {"jpeg"};
     settings.profiles[0].not_of = {"avif"};
-    CHECK(originals(settings, "card", "jpg") == Extensions{"jpg", "jpeg", "png", "webp", "gif"});
+    CHECK(originals(settings, "card", "jpg") ==
+          Extensions{"jpg", "jpeg", "png", "webp", "gif", "bmp"});
     CHECK(originals(settings, "card", "jpeg").empty());
-    CHECK(originals(settings, "card", "jxl").size() == 5);
+    CHECK(originals(settings, "card", "jxl").size() == 6);
     CHECK(all_of(settings, "png") == Extensions{"card.jpg", "card.jxl"});
     CHECK(all_of(settings, "png", true) == Extensions{"card.jpg"});
 }

@@ -235,7 +235,7 @@ TEST_CASE("variant options: the recipe that their name stands for",
     CHECK(order->recipe.sharpen == 40);
     CHECK(order->recipe.limits.pixels == 77);
     CHECK(order->original_extensions ==
-          std::vector<std::string>{"jpg", "jpeg", "png", "webp", "gif", "avif"});
+          std::vector<std::string>{"jpg", "jpeg", "png", "webp", "gif", "avif", "bmp"});
 
     for (const char* const extension : {"webp", "avif", "jxl"}) {
         CAPTURE(extension);
