@@ -82,6 +82,53 @@ std::string base64url(std::span<const std::uint8_t> bytes) {
     return text;
 }
 
+namespace {
+
+constexpr std::uint8_t kNoSextet = 64;
+
+// What each character stands for in base64url.
+constexpr std::array<std::uint8_t, 256> sextet_table() {
+    constexpr std::string_view kAlphabet =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    std::array<std::uint8_t, 256> table{};
+    table.fill(kNoSextet);
+    for (std::size_t i = 0; i < kAlphabet.size(); ++i)
+        table[static_cast<unsigned char>(kAlphabet[i])] = static_cast<std::uint8_t>(i);
+    return table;
+}
+constexpr std::array<std::uint8_t, 256> kSextets = sextet_table();
+
+}  // namespace
+
+std::optional<std::vector<std::uint8_t>> parse_base64url(std::string_view text) {
+    if (text.size() % 4 == 1) return std::nullopt;
+    std::vector<std::uint8_t> bytes;
+    bytes.reserve(text.size() / 4 * 3 + 2);
+    std::uint32_t bits = 0;  // only the last `count` are still to be written
+    unsigned count = 0;
+    for (const char c : text) {
+        const std::uint8_t sextet = kSextets[static_cast<unsigned char>(c)];
+        if (sextet == kNoSextet) return std::nullopt;
+        bits = bits << 6 | sextet;
+        count += 6;
+        if (count < 8) continue;
+        count -= 8;
+        bytes.push_back(static_cast<std::uint8_t>(bits >> count & 0xFF));
+    }
+    if ((bits & ((1U << count) - 1)) != 0) return std::nullopt;
+    return bytes;
+}
+
+std::optional<std::vector<std::uint8_t>> parse_base64(std::string_view text) {
+    if (text.size() % 4 != 0 || text.find_first_of("-_") != text.npos) return std::nullopt;
+    for (int padding = 0; padding < 2 && text.ends_with('='); ++padding)
+        text.remove_suffix(1);
+    std::string other(text);
+    std::ranges::replace(other, '+', '-');
+    std::ranges::replace(other, '/', '_');
+    return parse_base64url(other);
+}
+
 bool equal_in_constant_time(std::string_view one, std::string_view other) {
     return one.size() == other.size() && CRYPTO_memcmp(one.data(), other.data(), one.size()) == 0;
 }
@@ -161,6 +208,24 @@ Md5Digest md5(std::string_view bytes) {
     Md5 running;
     running.update(bytes);
     return running.finish();
+}
+
+Sha1::Sha1() : context_(EVP_MD_CTX_new()) {
+    require(context_ != nullptr && EVP_DigestInit_ex2(context_, EVP_sha1(), nullptr) == 1);
+}
+
+Sha1::~Sha1() {
+    EVP_MD_CTX_free(context_);
+}
+
+void Sha1::update(std::span<const char> bytes) {
+    require(EVP_DigestUpdate(context_, bytes.data(), bytes.size()) == 1);
+}
+
+Sha1Digest Sha1::finish() {
+    Sha1Digest digest{};
+    require(EVP_DigestFinal_ex(context_, digest.data(), nullptr) == 1);
+    return digest;
 }
 
 namespace {

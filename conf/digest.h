@@ -18,6 +18,7 @@ namespace tidepool::conf {
 
 using Sha256Digest = std::array<std::uint8_t, 32>;
 using Md5Digest = std::array<std::uint8_t, 16>;
+using Sha1Digest = std::array<std::uint8_t, 20>;
 
 // Lower-case hex, two characters a byte.
 std::string hex(std::span<const std::uint8_t> bytes);
@@ -31,8 +32,16 @@ std::optional<std::vector<std::uint8_t>> parse_hex(std::string_view text);
 // The usual alphabet, padded (RFC 4648, 4), as in Content-MD5.
 std::string base64(std::span<const std::uint8_t> bytes);
 
+// The bytes that text of the usual alphabet stands for, padded to a multiple of four. Nothing for
+// any other, as with parse_base64url().
+std::optional<std::vector<std::uint8_t>> parse_base64(std::string_view text);
+
 // The alphabet of URLs, without padding (RFC 4648, 5).
 std::string base64url(std::span<const std::uint8_t> bytes);
+
+// The bytes that such text stands for. Nothing for any other: padded, of the usual alphabet, or
+// with bits set behind the last byte, which would make two texts of the same bytes (RFC 4648, 3.5).
+std::optional<std::vector<std::uint8_t>> parse_base64url(std::string_view text);
 
 // Takes as long wherever the two differ, so that the time tells nothing of a secret one; that they
 // are not of one length may show.
@@ -79,6 +88,22 @@ class Md5 {
 };
 
 Md5Digest md5(std::string_view bytes);
+
+// One running SHA-1 (RFC 3174), for those who ask for nothing better. Not shared between threads.
+class Sha1 {
+  public:
+    Sha1();
+    ~Sha1();
+    Sha1(const Sha1&) = delete;
+    Sha1& operator=(const Sha1&) = delete;
+
+    void update(std::span<const char> bytes);
+    // Ends the computation; the object may not be used afterwards.
+    Sha1Digest finish();
+
+  private:
+    evp_md_ctx_st* context_;
+};
 
 using FingerprintDigest = std::array<std::uint8_t, 16>;
 

@@ -67,6 +67,9 @@ struct TimeoutSettings {
     std::uint64_t min_send_rate =
         1024;  // bytes/s, as a size; a slower reader is cut off; 0 = off. 0..1GiB
     Milliseconds send_window{30'000};  // over which min_send_rate is judged. 1s..10min
+    std::uint64_t min_receive_rate =
+        1024;  // bytes/s of an upload, as a size; a slower one is 408; 0 = off. 0..1GiB
+    Milliseconds receive_window{30'000};  // over which min_receive_rate is judged. 1s..10min
     Milliseconds linger{
         2'000};  // after the last answer: time for the peer to take it and close. 0..60s
     bool operator==(const TimeoutSettings&) const = default;
@@ -189,6 +192,27 @@ struct BackupSettings {
     Milliseconds delay{300'000};       // not before an original is so old. 0..30d
     Milliseconds interval{3'600'000};  // how often originals without a copy are looked for. 1s..30d
     bool operator==(const BackupSettings&) const = default;
+};
+
+// [upload]: what clients may store, and how (contracts: pixelfox.md, Upload API).
+struct UploadSettings {
+    Secret token_secret;              // signs the tokens of sessions; none = there are no sessions
+    Secret token_secret_previous;     // its tokens are still accepted
+    Secret replicate_secret;          // of /api/internal/replicate; none = that is closed
+    bool replicate_checksum = false;  // what is replicated must say its SHA-256
+    std::uint64_t max_size_bytes = 100ULL * 1024 * 1024;  // "max_size"; else 413. 1KiB..1TiB
+    unsigned max_side = 65'535;                   // of an image, in pixels; else 415. 1..1000000
+    Milliseconds session_lifetime{1'800'000};     // of a session's token. 1s..24h
+    Milliseconds resumable_lifetime{86'400'000};  // of an upload by tus. 1m..30d
+    unsigned parallel = 64;                       // uploads at a time; more are 503. 1..10000
+    unsigned rate_per_key = 0;      // sessions and uploads a minute; 0 = no limit. 0..1000000
+    unsigned rate_per_address = 0;  // the same of one client address
+    bool fallback = true;           // cold pools take uploads when no hot or warm one has room
+    std::string spool_path = "/var/lib/tidepool/spool";  // where uploads to buckets are held
+    std::string public_base_url;  // "https://images.example" of the site; "" = URLs are paths
+    std::string view_url;         // of an image's page, with "{uuid}"; "" = there is none
+    std::vector<std::string> allowed_origins;  // of browsers that may call; "*" = all
+    bool operator==(const UploadSettings&) const = default;
 };
 
 // [tiering]: which images a sweep moves to another tier, and when. Percentages of watermarks are of
@@ -336,6 +360,7 @@ struct PoolSettings {
     std::string mirror;             // name of the pool that gets a copy of each object; "" = none
     std::string public_base_url;    // "https://images.example": what visitors use; "" = the site's
     std::string upload_api_url;     // of the node that takes uploads for this pool
+    bool strip_metadata = false;    // uploads lose their GPS, EXIF and the like, not their pixels
     std::string node_id;            // of the node that has the pool's disk
     std::string description;
     // s3 only.
@@ -387,6 +412,7 @@ struct Settings {
     MoveSettings move;
     DeleteSettings deletion;  // [delete]
     BackupSettings backup;
+    UploadSettings upload;
     TieringSettings tiering;
     ReconcileSettings reconcile;
     OriginSettings origin;

@@ -393,6 +393,28 @@ void find_wrong_signing(const Settings& settings, Findings& findings) {
                                     variants.signing_salts.size(), variants.signing_keys.size())});
 }
 
+void find_weak_secret(const Secret& secret, std::string_view key, Findings& findings) {
+    if (secret.empty() || secret.reveal().size() >= kLeastKeyBytes) return;
+    findings.push_back({{std::string(key)},
+                        fmt::format("has {} bytes, which can be guessed: expected at least {}",
+                                    secret.reveal().size(), kLeastKeyBytes)});
+}
+
+void find_wrong_upload(const Settings& settings, Findings& findings) {
+    const UploadSettings& upload = settings.upload;
+    find_weak_secret(upload.token_secret, "upload.token_secret", findings);
+    find_weak_secret(upload.token_secret_previous, "upload.token_secret_previous", findings);
+    find_weak_secret(upload.replicate_secret, "upload.replicate_secret", findings);
+    const bool takes_any = !upload.token_secret.empty() || !upload.replicate_secret.empty();
+    if (takes_any && settings.catalog.url.empty()) {
+        findings.push_back(
+            {{upload.token_secret.empty() ? "upload.replicate_secret" : "upload.token_secret",
+              "catalog.url"},
+             "uploads need a catalog, which says what is where: catalog.url = "
+             "\"sqlite:/var/lib/tidepool/catalog.db\""});
+    }
+}
+
 void compare_watermarks(unsigned low, unsigned high, std::string_view tier, Findings& findings) {
     if (low < high) return;
     findings.push_back(
@@ -466,10 +488,11 @@ Findings find_wrong_settings(const Settings& settings) {
     Findings findings;
     for (const SectionSchema& section : settings_schema())
         section.check(settings, findings);
-    for (const auto find : {find_no_pool, find_double_names, find_wrong_pools, find_shared_folders,
-                            find_shared_buckets, find_wrong_mirrors, find_double_addresses,
-                            find_wrong_order, find_wrong_profiles, find_wrong_signing,
-                            find_wrong_tiering, find_served_quarantine, find_cached_errors}) {
+    for (const auto find :
+         {find_no_pool, find_double_names, find_wrong_pools, find_shared_folders,
+          find_shared_buckets, find_wrong_mirrors, find_double_addresses, find_wrong_order,
+          find_wrong_profiles, find_wrong_signing, find_wrong_upload, find_wrong_tiering,
+          find_served_quarantine, find_cached_errors}) {
         find(settings, findings);
     }
     return findings;

@@ -106,6 +106,8 @@ std::vector<Field<TimeoutSettings>> timeout_fields() {
         field("idle_edge", &S::idle_edge, Duration{100ms, 1h}),
         field("min_send_rate", &S::min_send_rate, Size{0, kGiB}),
         field("send_window", &S::send_window, Duration{1s, 10min}),
+        field("min_receive_rate", &S::min_receive_rate, Size{0, kGiB}),
+        field("receive_window", &S::receive_window, Duration{1s, 10min}),
         field("linger", &S::linger, Duration{0s, 60s}),
     };
 }
@@ -261,6 +263,7 @@ std::vector<Field<PoolSettings>> pool_fields() {
         field("mirror", &S::mirror, Text{wrong_in_mirror}),
         field("public_base_url", &S::public_base_url, Text{wrong_in_base_url}),
         field("upload_api_url", &S::upload_api_url, Text{wrong_in_url}),
+        field("strip_metadata", &S::strip_metadata, Flag{}),
         field("node_id", &S::node_id, Text{wrong_in_line}),
         field("description", &S::description, Text{wrong_in_line}),
         field("access_key_id", &S::access_key_id, SecretSource{.may_be_literal = true}),
@@ -286,6 +289,28 @@ std::vector<Field<PoolSettings>> pool_fields() {
         field("job_bandwidth", &S::job_bandwidth_bytes, Size{0, kTiB}),
         field("job_requests", &S::job_requests, Count{0, 100'000}),
         field("debug_disk_delay", &S::debug_disk_delay, Duration{0s, 60s}),
+    };
+}
+
+std::vector<Field<UploadSettings>> upload_fields() {
+    using S = UploadSettings;
+    return {
+        field("token_secret", &S::token_secret, SecretSource{}),
+        field("token_secret_previous", &S::token_secret_previous, SecretSource{}),
+        field("replicate_secret", &S::replicate_secret, SecretSource{}),
+        field("replicate_checksum", &S::replicate_checksum, Flag{}),
+        field("max_size", &S::max_size_bytes, Size{kKiB, kTiB}),
+        field("max_side", &S::max_side, Count{1, 1'000'000}),
+        field("session_lifetime", &S::session_lifetime, Duration{1s, 24h}),
+        field("resumable_lifetime", &S::resumable_lifetime, Duration{1min, 720h}),
+        field("parallel", &S::parallel, Count{1, 10'000}),
+        field("rate_per_key", &S::rate_per_key, Count{0, 1'000'000}),
+        field("rate_per_address", &S::rate_per_address, Count{0, 1'000'000}),
+        field("fallback", &S::fallback, Flag{}),
+        field("spool_path", &S::spool_path, Text{wrong_in_base_path}),
+        field("public_base_url", &S::public_base_url, Text{wrong_in_base_url}),
+        field("view_url", &S::view_url, Text{wrong_in_view_url}),
+        field("allowed_origins", &S::allowed_origins, TextList{wrong_in_origin, 0}),
     };
 }
 
@@ -349,6 +374,7 @@ std::vector<SectionSchema> make_schema() {
         section("backup", &S::backup,
                 {field("delay", &BackupSettings::delay, Duration{0s, 30 * 24h}),
                  field("interval", &BackupSettings::interval, Duration{1s, 30 * 24h})}),
+        section("upload", &S::upload, upload_fields()),
         section("tiering", &S::tiering, tiering_fields()),
         section("reconcile", &S::reconcile,
                 {field("grace", &ReconcileSettings::grace, Duration{0s, 30 * 24h}),

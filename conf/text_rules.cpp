@@ -171,6 +171,32 @@ std::string wrong_in_base_url(std::string_view text) {
     return {};
 }
 
+std::string wrong_in_view_url(std::string_view text) {
+    if (text.empty()) return {};
+    if (text.find("{uuid}") == text.npos)
+        return quote(text) + " does not say where the image's UUID goes: write {uuid} there";
+    // A path of the site, or a URL of another one; with or without a query.
+    std::string url(text.substr(0, text.find('?')));
+    if (url.size() < text.size()) url += "/" + std::string(text.substr(url.size() + 1));
+    return wrong_in_url(url.starts_with('/') ? "https://site" + url : url);
+}
+
+std::string wrong_in_origin(std::string_view text) {
+    if (text == "*") return {};
+    if (text.empty()) return R"(expected an origin such as "https://site.example", or "*")";
+    // Browsers' extensions have schemes of their own.
+    const std::size_t scheme = text.find("://");
+    if (scheme == text.npos || scheme == 0 || scheme + 3 == text.size())
+        return R"(expected an origin such as "https://site.example", or "*", not )" + quote(text);
+    const std::string_view host = text.substr(scheme + 3);
+    if (host.find_first_of("/?#@ ") != host.npos)
+        return quote(text) + " is more than an origin: write scheme, host and port alone";
+    const auto is_plain = [](char c) { return c > ' ' && c < 0x7f && c != '"'; };
+    if (!std::ranges::all_of(text, is_plain))
+        return quote(text) + " holds a character that no origin has";
+    return {};
+}
+
 // What both B2 and S3 take (contracts: b2-s3.md 4.6), so that a bucket can move.
 std::string wrong_in_bucket(std::string_view text) {
     if (text.empty()) return {};

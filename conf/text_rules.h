@@ -28,6 +28,8 @@ std::string wrong_in_cdn_cache_control(std::string_view text);  // "" or directi
 std::string wrong_in_base_path(std::string_view text);          // "" or a folder
 std::string wrong_in_base_url(std::string_view text);           // "" or "https://host"
 std::string wrong_in_url(std::string_view text);                // "" or "https://host/path"
+std::string wrong_in_view_url(std::string_view text);           // "" or "https://host/i/{uuid}"
+std::string wrong_in_origin(std::string_view text);             // "*" or "https://host:port"
 std::string wrong_in_bucket(std::string_view text);             // "" or the name of an S3 bucket
 std::string wrong_in_region(std::string_view text);             // "" or "us-west-001"
 std::string wrong_in_path_prefix(std::string_view text);        // "" or "images/"

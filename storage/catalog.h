@@ -22,6 +22,7 @@ enum class Adoption : std::uint8_t {
     unchanged,  // the row of the same pool says the same
     foreign,    // the row names another pool, which keeps it
     deleted,    // it belongs to an image that was deleted: there is no row, and none was made
+    uploading,  // it is being uploaded: its row comes with the end of that
 };
 
 // Safe from any thread. Calls block on a disk or a server: never made on an event loop.
@@ -92,6 +93,8 @@ class Catalog {
 
     virtual Result<std::optional<ImageRecord>> find_image(const Uuid& image) = 0;
     virtual Result<void> put_image(const ImageRecord& image) = 0;
+    // At most `limit` images in the order of their UUIDs.
+    virtual Result<ImagePage> list_images(const ImageFilter& filter, std::size_t limit) = 0;
 
     // From now on the image's keys are located as deleted, and nothing of it is adopted; the job,
     // queued with it, is to remove what there is. Doing it again gives the open job, or queues it
@@ -207,6 +210,100 @@ class Catalog {
 
     // By batch, the last one by name first, then state; of the batches whose names begin so.
     virtual Result<std::vector<BatchCount>> count_batches(std::string_view prefix) = 0;
+
+    // --- uploads --------------------------------------------------------------------------------
+
+    // Keeps bytes free in the first of these pools that has room for them beside what it holds and
+    // what others have reserved, unless the owner had more than `quota` then. Of `upload` its id
+    // and pool are not looked at; it may name the image already that is uploaded.
+    virtual Result<Reservation> reserve_upload(const UploadRecord& upload,
+                                               std::span<const PoolRoom> pools,
+                                               std::optional<std::uint64_t> quota,
+                                               std::int64_t now_s) = 0;
+    // The reservation of this id, or where that is 0 the session's of its token, which nobody has
+    // used yet, becomes this upload's, which gives image, key and process; its id and details are
+    // given back. Nothing where there is none, or another pool's.
+    virtual Result<std::optional<UploadRecord>> begin_upload(const UploadRecord& upload) = 0;
+    // Whether there is a session of this token that is not used.
+    virtual Result<bool> has_session(const conf::Sha256Digest& token) = 0;
+    // Bytes that are kept free in a pool.
+    virtual Result<std::uint64_t> reserved_bytes(PoolId pool, std::int64_t now_s) = 0;
+    // These go on: they are not abandoned before then.
+    virtual Result<void> renew_uploads(std::span<const UploadId> uploads, std::int64_t until_s) = 0;
+    // All rows of an image whose bytes are stored, in one transaction; the reservation ends. Where
+    // its owner has the same content already that image is given and nothing else happens: the
+    // bytes are the caller's to remove, and then the reservation. Conflict where the upload was
+    // given up by others meanwhile. `sent` is what the owner sent, of which less may be stored.
+    // `process` is queued, unless it has no type.
+    virtual Result<StoredUpload> finish_upload(UploadId upload, const ImageRecord& image,
+                                               const ObjectRecord& original,
+                                               const conf::Sha256Digest& sent,
+                                               const NewJob& process) = 0;
+    // The image of this owner that was sent with this content.
+    virtual Result<std::optional<Uuid>> find_owned(std::string_view owner,
+                                                   const conf::Sha256Digest& sha256) = 0;
+    virtual Result<void> drop_upload(UploadId upload) = 0;
+    // Of one that came to nothing: what was a session's is that again, until then; else it goes.
+    virtual Result<void> give_back_upload(UploadId upload, std::int64_t session_until_s) = 0;
+    // Nobody goes on with it: it is to be cleaned, but not before then. It does not end any more.
+    virtual Result<void> abandon_upload(UploadId upload, std::int64_t not_before_s) = 0;
+    // False where it is not as it was when it was read: it has ended, or somebody goes on with it.
+    virtual Result<bool> claim_abandoned(const UploadRecord& upload, std::int64_t now_s) = 0;
+    virtual Result<bool> is_being_uploaded(const Uuid& image) = 0;
+    // Uploads that have begun.
+    virtual Result<std::vector<UploadRecord>> open_uploads() = 0;
+    // Forgets sessions that ended before this without an upload; gives how many.
+    virtual Result<std::size_t> forget_sessions(std::int64_t before_s) = 0;
+    virtual Result<OwnerUse> owner_use(std::string_view owner, std::int64_t now_s) = 0;
+    // Its content does not count as its owner's any more, and may be uploaded again.
+    virtual Result<void> disown_image(const Uuid& image) = 0;
+
+    // Begins an upload that comes in pieces. The reservation of its token's session becomes the
+    // upload's, and shrinks to its length; where there is none its bytes are reserved anew, if this
+    // pool has room for them. Of `upload` its field `upload`, and where there is a session its
+    // details, are not looked at.
+    virtual Result<Reservation> begin_resumable(const ResumableUpload& upload,
+                                                const PoolRoom& pool) = 0;
+    // So many of one token that have not ended.
+    static constexpr std::size_t kMostResumable = 16;
+    virtual Result<std::optional<ResumableUpload>> find_resumable(std::string_view id) = 0;
+    // It has become this image; what of its reservation is still there ends.
+    virtual Result<void> end_resumable(std::string_view id, const Uuid& image) = 0;
+    // Forgets it, with its reservation, unless that is of an upload to a pool that has begun.
+    virtual Result<void> drop_resumable(std::string_view id) = 0;
+    // At most kPage that ended by then, whether they have become an image or not.
+    virtual Result<std::vector<std::string>> expired_resumables(std::int64_t now_s) = 0;
+
+    // What is known of an image, where it is still there and not deleted; false where it is not.
+    virtual Result<bool> describe_image(const Uuid& image, ImageRecord::State state,
+                                        std::string_view metadata) = 0;
+
+    // --- keys of the API ------------------------------------------------------------------------
+
+    // Conflict where there is one of this hash.
+    virtual Result<void> add_key(const KeyRecord& key) = 0;
+    virtual Result<std::optional<KeyRecord>> find_key(const conf::Sha256Digest& hash) = 0;
+    // Of one owner, or of all (""), the oldest first; those that are revoked, too.
+    virtual Result<std::vector<KeyRecord>> list_keys(std::string_view owner) = 0;
+    // False where there is no such key that is good.
+    virtual Result<bool> revoke_key(const conf::Sha256Digest& hash, std::int64_t now_s) = 0;
+
+    // --- calls of the API that are not to be done twice -----------------------------------------
+
+    // Notes that it has begun, unless there is one of its name: then that is given and stays, but
+    // for one that was being done by a process of which `has_ended` says so, or that began before
+    // `expired_s`, which this one replaces. Of more than kMostSavedCalls the oldest are forgotten.
+    virtual Result<std::optional<SavedCall>> begin_call(
+        const SavedCall& call, const std::function<bool(std::string_view process)>& has_ended,
+        std::int64_t expired_s) = 0;
+    static constexpr std::size_t kMostSavedCalls = 10'000;
+    static constexpr std::int64_t kSavedCallS = 86'400;  // for so long they are kept
+    // Keeps what it was answered, where it is still this process's.
+    virtual Result<void> end_call(const SavedCall& call) = 0;
+    // As if it had not begun.
+    virtual Result<void> drop_call(const SavedCall& call) = 0;
+    // Forgets those that began before this; gives how many.
+    virtual Result<std::size_t> forget_calls(std::int64_t before_s) = 0;
 
     // --- tiering --------------------------------------------------------------------------------
     //

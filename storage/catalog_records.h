@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace tidepool::storage {
 
@@ -71,15 +72,32 @@ struct BackupRecord {
 ObjectRecord record_of_copy(const BackupRecord& copy);
 
 struct ImageRecord {
-    enum class State : std::uint8_t { incomplete = 0, complete = 1, deleting = 2 };
+    // incomplete: what is made at its upload is not there yet; failed: it will not be.
+    enum class State : std::uint8_t { incomplete = 0, complete = 1, deleting = 2, failed = 3 };
     Uuid uuid{};
     PoolId pool = 0;       // the home that new variants join
     std::string original;  // key
     State state = State::complete;
     std::int64_t uploaded_s = 0;
     std::int64_t moved_s = 0;  // when it came to `pool`: the dwell time's beginning
-    std::string metadata;      // JSON that belongs to the host's app; "" = none
+    std::string metadata;      // JSON: what is known of it beside its bytes; "" = nothing
+    std::string owner{};       // who uploaded it; "" = nobody known
     bool operator==(const ImageRecord&) const = default;
+};
+
+struct ImageFilter {
+    std::optional<PoolId> pool{};
+    std::optional<ImageRecord::State> state{};
+    std::string owner{};          // "" = any
+    std::string prefix{};         // of the original's key
+    std::optional<Uuid> after{};  // only higher ones
+    std::size_t looks = 100'000;  // images that are looked at, at most
+};
+struct ImagePage {
+    std::vector<ImageRecord> images;
+    // Where the next page begins, `after` it; nothing: there are no more. A page that is not full
+    // may have one, as few of what was looked at were wanted.
+    std::optional<Uuid> next{};
 };
 
 // What a key is found to be.
@@ -190,6 +208,94 @@ struct Relocation {
     std::vector<NewJob> then{};
     // The job that does it, which is finished with it. 0: none.
     JobLease by{};
+};
+
+using UploadId = std::int64_t;
+
+// Bytes that are kept free for an upload: of a session, and then of the upload itself, which says
+// here where its bytes go before it puts them there.
+struct UploadRecord {
+    UploadId id = 0;
+    PoolId pool = 0;
+    std::string owner;        // whose image it will be
+    std::uint64_t bytes = 0;  // at most
+    std::optional<conf::Sha256Digest>
+        token{};            // digest of the session's token; nothing: no session
+    std::string details{};  // JSON that the session was asked for with
+    std::int64_t expires_s = 0;
+    // Of an upload that has begun.
+    std::optional<Uuid> image{};
+    std::string key{};
+    std::string process{};  // see storage/job_owner.h
+    bool operator==(const UploadRecord&) const = default;
+};
+
+// What a pool can still take, as its store says.
+struct PoolRoom {
+    PoolId pool = 0;
+    std::optional<std::uint64_t> max_bytes{};   // of all its objects; nothing: no limit
+    std::optional<std::uint64_t> free_bytes{};  // of its disk
+};
+
+// An upload that comes in pieces (tus 1.0), and may go on after a restart. Its bytes are in the
+// spool, see storage/resumable_spool.h.
+struct ResumableUpload {
+    std::string id;              // as its URL says it
+    conf::Sha256Digest token{};  // digest of the token that it was begun with, and goes on with
+    std::string owner;
+    PoolId pool = 0;
+    UploadId upload = 0;       // keeps its bytes free; given by the catalog
+    std::uint64_t length = 0;  // of all of it
+    std::string metadata{};    // Upload-Metadata, as it came
+    std::string details{};     // of its session; see UploadRecord
+    std::int64_t expires_s = 0;
+    std::optional<Uuid> image{};  // that it has become
+    bool operator==(const ResumableUpload&) const = default;
+};
+
+// What became of a wish for bytes. Where they are reserved `upload` says where.
+struct Reservation {
+    // too_many: its token has as many uploads already that have not ended.
+    enum class Outcome : std::uint8_t { reserved, no_room, over_quota, too_many };
+    Outcome outcome = Outcome::no_room;
+    UploadRecord upload{};
+    std::uint64_t quota_left = 0;  // of over_quota
+};
+
+// An image that an owner has, by its original's content.
+struct StoredUpload {
+    Uuid image{};
+    bool is_duplicate = false;  // it was there before
+};
+
+// What an owner has, and has reserved.
+struct OwnerUse {
+    std::uint64_t images = 0;
+    std::uint64_t bytes = 0;
+    std::uint64_t reserved_bytes = 0;
+};
+
+// Who may use the API. The key itself is known to its holder alone.
+struct KeyRecord {
+    conf::Sha256Digest hash{};  // of the key
+    std::string owner;
+    std::string name;
+    std::string limits;  // JSON
+    std::int64_t created_s = 0;
+    std::int64_t expires_s = 0;  // 0 = never
+    std::int64_t revoked_s = 0;  // 0 = it is good
+    bool operator==(const KeyRecord&) const = default;
+};
+
+// A call of the API that is not to be done twice, and what it was answered.
+struct SavedCall {
+    conf::Sha256Digest name{};     // of the caller's key
+    conf::Sha256Digest request{};  // of what was asked for
+    int status = 0;                // of the answer; 0 = it is being done
+    std::string answer{};          // encrypted, opaque here
+    std::string process{};         // that does it, see storage/job_owner.h
+    std::int64_t begun_s = 0;
+    bool operator==(const SavedCall&) const = default;
 };
 
 // How often an image was asked for, at the origin.

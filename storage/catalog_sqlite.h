@@ -58,6 +58,7 @@ class SqliteCatalog final : public Catalog {
     Result<std::vector<ObjectRecord>> objects_of(const Uuid& image) override;
     Result<std::optional<ImageRecord>> find_image(const Uuid& image) override;
     Result<void> put_image(const ImageRecord& image) override;
+    Result<ImagePage> list_images(const ImageFilter& filter, std::size_t limit) override;
     Result<JobId> begin_deletion(const Uuid& image, const NewJob& job, std::int64_t now_s) override;
     Result<bool> is_deleted(const Uuid& image) override;
     Result<void> end_deletion(const Uuid& image) override;
@@ -103,6 +104,47 @@ class SqliteCatalog final : public Catalog {
     Result<bool> cancel_queued_job(std::string_view dedup_key, std::int64_t now_s) override;
     Result<std::size_t> forget_jobs(std::int64_t finished_before_s) override;
     Result<std::vector<BatchCount>> count_batches(std::string_view prefix) override;
+
+    Result<Reservation> reserve_upload(const UploadRecord& upload, std::span<const PoolRoom> pools,
+                                       std::optional<std::uint64_t> quota,
+                                       std::int64_t now_s) override;
+    Result<std::optional<UploadRecord>> begin_upload(const UploadRecord& upload) override;
+    Result<bool> has_session(const conf::Sha256Digest& token) override;
+    Result<std::uint64_t> reserved_bytes(PoolId pool, std::int64_t now_s) override;
+    Result<void> renew_uploads(std::span<const UploadId> uploads, std::int64_t until_s) override;
+    Result<StoredUpload> finish_upload(UploadId upload, const ImageRecord& image,
+                                       const ObjectRecord& original, const conf::Sha256Digest& sent,
+                                       const NewJob& process) override;
+    Result<std::optional<Uuid>> find_owned(std::string_view owner,
+                                           const conf::Sha256Digest& sha256) override;
+    Result<void> drop_upload(UploadId upload) override;
+    Result<void> give_back_upload(UploadId upload, std::int64_t session_until_s) override;
+    Result<void> abandon_upload(UploadId upload, std::int64_t not_before_s) override;
+    Result<bool> claim_abandoned(const UploadRecord& upload, std::int64_t now_s) override;
+    Result<void> disown_image(const Uuid& image) override;
+    Result<bool> is_being_uploaded(const Uuid& image) override;
+    Result<std::vector<UploadRecord>> open_uploads() override;
+    Result<std::size_t> forget_sessions(std::int64_t before_s) override;
+    Result<OwnerUse> owner_use(std::string_view owner, std::int64_t now_s) override;
+    Result<Reservation> begin_resumable(const ResumableUpload& upload,
+                                        const PoolRoom& pool) override;
+    Result<std::optional<ResumableUpload>> find_resumable(std::string_view id) override;
+    Result<void> end_resumable(std::string_view id, const Uuid& image) override;
+    Result<void> drop_resumable(std::string_view id) override;
+    Result<std::vector<std::string>> expired_resumables(std::int64_t now_s) override;
+    Result<bool> describe_image(const Uuid& image, ImageRecord::State state,
+                                std::string_view metadata) override;
+    Result<void> add_key(const KeyRecord& key) override;
+    Result<std::optional<KeyRecord>> find_key(const conf::Sha256Digest& hash) override;
+    Result<std::vector<KeyRecord>> list_keys(std::string_view owner) override;
+    Result<bool> revoke_key(const conf::Sha256Digest& hash, std::int64_t now_s) override;
+
+    Result<std::optional<SavedCall>> begin_call(
+        const SavedCall& call, const std::function<bool(std::string_view process)>& has_ended,
+        std::int64_t expired_s) override;
+    Result<void> end_call(const SavedCall& call) override;
+    Result<void> drop_call(const SavedCall& call) override;
+    Result<std::size_t> forget_calls(std::int64_t before_s) override;
 
     Result<std::vector<TierImage>> coldest_images(const TierFilter& filter) override;
     Result<std::vector<TierImage>> hottest_images(const TierFilter& filter, double least,
@@ -201,6 +243,10 @@ class SqliteCatalog final : public Catalog {
     static bool remove_copy(Writing& writing, PoolId pool, std::string_view key);
     static JobId queue_one(Writing& writing, const NewJob& job, std::int64_t now_s);
     static bool finish_one(Writing& writing, JobId job, std::string_view owner, std::int64_t now_s);
+    static bool is_upload(sqlite::Connection& db, const std::optional<Uuid>& image);
+    static void disown(Writing& writing, const Uuid& image);
+    static void disown_replaced(Writing& writing, const ObjectRecord& row,
+                                const ObjectRecord& object);
     Adoption adopt_one(Writing& writing, const ObjectRecord& object);
     static void save_scan(Writing& writing, const ScanRecord& scan);
 

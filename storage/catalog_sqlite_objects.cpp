@@ -37,12 +37,20 @@ constexpr const char* kLearnDigest =
     "AND version_id = ?6 AND sha256 IS NULL";
 constexpr const char* kRemove = "DELETE FROM objects WHERE key = ?1";
 
-#define IMAGE_COLUMNS "uuid, pool, original, state, uploaded_s, moved_s, metadata"
+#define IMAGE_COLUMNS "uuid, pool, original, state, uploaded_s, moved_s, metadata, owner"
 constexpr const char* kFindImage = "SELECT " IMAGE_COLUMNS " FROM images WHERE uuid = ?1";
-constexpr const char* kAddImage = "INSERT INTO images (" IMAGE_COLUMNS
-                                  ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING";
+constexpr const char* kListImages =
+    "SELECT " IMAGE_COLUMNS " FROM images WHERE uuid > ?1 ORDER BY uuid LIMIT ?2";
+constexpr const char* kListImagesOfPool =
+    "SELECT " IMAGE_COLUMNS " FROM images WHERE pool = ?3 AND uuid > ?1 ORDER BY uuid LIMIT ?2";
+constexpr const char* kListImagesOfOwner =
+    "SELECT " IMAGE_COLUMNS
+    " FROM images WHERE owner = ?3 AND owner <> '' AND uuid > ?1 ORDER BY uuid LIMIT ?2";
+constexpr const char* kAddImage =
+    "INSERT INTO images (" IMAGE_COLUMNS
+    ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING";
 constexpr const char* kPutImage =
-    "INSERT OR REPLACE INTO images (" IMAGE_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    "INSERT OR REPLACE INTO images (" IMAGE_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
 constexpr const char* kRemoveImage = "DELETE FROM images WHERE uuid = ?1 AND original = ?2";
 constexpr const char* kMoveImage =
     "UPDATE images SET pool = ?3, moved_s = ?4 WHERE uuid = ?1 AND original = ?2";
@@ -104,6 +112,7 @@ ImageRecord image_of(const Query& query) {
     image.uploaded_s = query.number(4);
     image.moved_s = query.number(5);
     image.metadata = query.text(6);
+    image.owner = query.text(7);
     return image;
 }
 
@@ -134,7 +143,7 @@ std::size_t write_row(sqlite::Connection& db, const char* sql, const ObjectRecor
 
 void write_image(sqlite::Connection& db, const char* sql, const ImageRecord& image) {
     run(db, sql, image.uuid, image.pool, image.original, image.state, image.uploaded_s,
-        image.moved_s, image.metadata);
+        image.moved_s, image.metadata, image.owner);
 }
 
 // An original with a UUID is an image's beginning.
@@ -226,6 +235,30 @@ std::vector<ObjectRecord> list_rows(sqlite::Connection& db, std::optional<PoolId
     return objects;
 }
 
+bool is_wanted_image(const ImageRecord& image, const ImageFilter& filter) {
+    return (!filter.pool || image.pool == *filter.pool) &&
+           (!filter.state || image.state == *filter.state) &&
+           (filter.owner.empty() || image.owner == filter.owner) &&
+           image.original.starts_with(filter.prefix);
+}
+
+// Those that are wanted of the rows that the query gives. One more than `looks` was asked for, to
+// know whether there are more.
+ImagePage page_of(Query& query, const ImageFilter& filter, std::size_t limit) {
+    ImagePage page;
+    std::optional<Uuid> last;
+    for (std::size_t looked = 0; query.next(); ++looked) {
+        if (looked == filter.looks || page.images.size() == limit) {
+            page.next = last;
+            return page;
+        }
+        ImageRecord image = image_of(query);
+        last = image.uuid;
+        if (is_wanted_image(image, filter)) page.images.push_back(std::move(image));
+    }
+    return page;
+}
+
 bool has_deletion(sqlite::Connection& db, const std::optional<Uuid>& image) {
     if (!image) return false;
     Query query(db, kIsDeleted, *image);
@@ -271,8 +304,16 @@ Result<Location> SqliteCatalog::locate(std::string_view key) {
     });
 }
 
+// An original with other content than its owner sent: that may be sent again.
+void SqliteCatalog::disown_replaced(Writing& writing, const ObjectRecord& row,
+                                    const ObjectRecord& object) {
+    if (row.image && row.role == Role::original && !same_content(row, object))
+        disown(writing, *row.image);
+}
+
 Adoption SqliteCatalog::adopt_one(Writing& writing, const ObjectRecord& object) {
     if (has_deletion(writing.db, object.image)) return Adoption::deleted;
+    if (is_upload(writing.db, object.image)) return Adoption::uploading;
     // Most are new where many are adopted, so that is tried first: one descent instead of two.
     if (write_row(writing.db, kInsertNew, object) == 1) {
         add_image(writing.db, object);
@@ -288,6 +329,7 @@ Adoption SqliteCatalog::adopt_one(Writing& writing, const ObjectRecord& object) 
     if (result != Adoption::changed) return result;
     const ObjectRecord changed = merged(*row, object);
     write_row(writing.db, kReplace, changed);
+    disown_replaced(writing, *row, object);
     writing.account(*row, -1);
     writing.account(changed, 1);
     writing.note_change();
@@ -313,8 +355,9 @@ Result<std::vector<Adoption>> SqliteCatalog::would_adopt(std::span<const ObjectR
         std::vector<Adoption> results;
         results.reserve(objects.size());
         for (const ObjectRecord& object : objects) {
-            results.push_back(has_deletion(db, object.image)
-                                  ? Adoption::deleted
+            results.push_back(has_deletion(db, object.image) ? Adoption::deleted
+                              : is_upload(db, object.image)
+                                  ? Adoption::uploading
                                   : judge(find_row(db, object.key), object));
         }
         return results;
@@ -326,6 +369,7 @@ std::optional<ObjectRecord> SqliteCatalog::put_row(Writing& writing, const Objec
     write_row(writing.db, row ? kReplace : kInsert, object);
     if (row) {
         writing.account(*row, -1);
+        disown_replaced(writing, *row, object);
         if (row->pool != object.pool) move_image(writing.db, object, object.pool, object.added_s);
     }
     add_image(writing.db, object);
@@ -380,7 +424,8 @@ Result<bool> SqliteCatalog::remove_object(std::string_view key, PoolId pool) {
         const auto row = find_row(writing.db, key);
         if (!row || row->pool != pool) return false;
         run(writing.db, kRemove, key);
-        if (row->image) run(writing.db, kRemoveImage, *row->image, key);
+        if (row->image && run(writing.db, kRemoveImage, *row->image, key) > 0)
+            disown(writing, *row->image);
         writing.account(*row, -1);
         writing.note_change();
         return true;
@@ -458,11 +503,31 @@ Result<void> SqliteCatalog::put_image(const ImageRecord& image) {
     return write([&](Writing& writing) { write_image(writing.db, kPutImage, image); });
 }
 
+Result<ImagePage> SqliteCatalog::list_images(const ImageFilter& filter, std::size_t limit) {
+    return read([&](sqlite::Connection& db) {
+        // The empty blob is below all others.
+        const std::span<const std::byte> after =
+            filter.after ? std::as_bytes(std::span(*filter.after)) : std::span<const std::byte>();
+        const std::size_t rows = filter.looks + 1;
+        if (!filter.owner.empty()) {
+            Query query(db, kListImagesOfOwner, after, rows, filter.owner);
+            return page_of(query, filter, limit);
+        }
+        if (filter.pool) {
+            Query query(db, kListImagesOfPool, after, rows, *filter.pool);
+            return page_of(query, filter, limit);
+        }
+        Query query(db, kListImages, after, rows);
+        return page_of(query, filter, limit);
+    });
+}
+
 Result<JobId> SqliteCatalog::begin_deletion(const Uuid& image, const NewJob& job,
                                             std::int64_t now_s) {
     return write([&](Writing& writing) {
         run(writing.db, kDelete, image, now_s);
         run(writing.db, kDeleting, image);
+        disown(writing, image);
         writing.note_change();
         return queue_one(writing, job, now_s);
     });

@@ -24,10 +24,12 @@ constexpr const char* kChangePool =
     "?1";
 constexpr const char* kPoolInUse =
     "SELECT EXISTS (SELECT 1 FROM objects WHERE pool = ?1), "
-    "EXISTS (SELECT 1 FROM backups WHERE pool = ?1)";
+    "EXISTS (SELECT 1 FROM backups WHERE pool = ?1), "
+    "EXISTS (SELECT 1 FROM uploads WHERE pool = ?1 AND image IS NOT NULL)";
 constexpr const char* kForgetAccounts = "DELETE FROM accounts WHERE pool = ?1";
 constexpr const char* kForgetBudgets = "DELETE FROM budgets WHERE pool = ?1";
 constexpr const char* kForgetImages = "DELETE FROM images WHERE pool = ?1";
+constexpr const char* kForgetSessionsOfPool = "DELETE FROM uploads WHERE pool = ?1";
 constexpr const char* kRemovePool = "DELETE FROM pools WHERE id = ?1";
 
 constexpr const char* kAddUse =
@@ -93,10 +95,12 @@ void update_pool(sqlite::Connection& db, const PoolRecord& pool) {
 void check_unused(sqlite::Connection& db, PoolId pool) {
     Query query(db, kPoolInUse, pool);
     query.next();
-    if (query.number(0) == 0 && query.number(1) == 0) return;
-    throw Failure{
-        Error{ErrorKind::conflict, fmt::format("catalog: pool number {} still holds {}", pool,
-                                               query.number(0) != 0 ? "objects" : "backups")}};
+    if (query.number(0) == 0 && query.number(1) == 0 && query.number(2) == 0) return;
+    const char* const what = query.number(0) != 0   ? "objects"
+                             : query.number(1) != 0 ? "backups"
+                                                    : "uploads that have begun";
+    throw Failure{Error{ErrorKind::conflict,
+                        fmt::format("catalog: pool number {} still holds {}", pool, what)}};
 }
 
 std::optional<ViewRecord> find_view_row(sqlite::Connection& db, const Uuid& image) {
@@ -162,7 +166,8 @@ Result<void> SqliteCatalog::change_pool(const PoolRecord& pool) {
 Result<void> SqliteCatalog::remove_pool(PoolId pool) {
     return write([&](Writing& writing) {
         check_unused(writing.db, pool);
-        for (const char* sql : {kForgetAccounts, kForgetBudgets, kForgetImages, kEndScan})
+        for (const char* sql :
+             {kForgetAccounts, kForgetBudgets, kForgetImages, kForgetSessionsOfPool, kEndScan})
             run(writing.db, sql, pool);
         if (run(writing.db, kRemovePool, pool) == 0) {
             throw Failure{

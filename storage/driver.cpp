@@ -64,6 +64,10 @@ Result<void> Driver::set_aside(std::string_view key, const ObjectInfo& info,
     return remove(key);
 }
 
+Result<std::unique_ptr<StagedFile>> Driver::stage(std::string_view) {
+    return nullptr;
+}
+
 std::unique_ptr<ByteSource> Driver::source(std::string_view key) {
     return std::make_unique<PulledGet>(*this, key);
 }

@@ -84,6 +84,17 @@ struct Strays {
     std::uint64_t temporaries = 0;
 };
 
+// A file that is being written, without a name: nothing is left of it when it is not kept, whatever
+// becomes of the process. Used by one thread at a time.
+class StagedFile {
+  public:
+    virtual ~StagedFile() = default;
+    // To write to and to read from.
+    virtual int fd() const = 0;
+    // It becomes the object it was staged for, as by Driver::put. Once.
+    virtual Result<ObjectInfo> keep(const PutOptions& options) = 0;
+};
+
 struct Space {
     std::optional<std::uint64_t> free_bytes{};  // nothing: the store does not say, or has no end
     std::optional<std::uint64_t> total_bytes{};
@@ -105,6 +116,10 @@ class Driver {
     // on return. Replaces what was there. The result has size, SHA-256 and version.
     virtual Result<ObjectInfo> put(std::string_view key, ByteSource& source,
                                    const PutOptions& options) = 0;
+
+    // A new file that becomes this object without being copied: what there is of that name by then
+    // is a conflict. Null where the store has no files.
+    virtual Result<std::unique_ptr<StagedFile>> stage(std::string_view key);
 
     // Pushes the content, in order, and returns what the store said of the object. A body that
     // breaks is resumed where it broke, if it is still the same version. A range that begins at or

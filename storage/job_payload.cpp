@@ -31,6 +31,16 @@ PayloadWriter& PayloadWriter::add(const char* name, const std::vector<std::strin
     return *this;
 }
 
+PayloadWriter& PayloadWriter::add(const char* name, const PayloadWriter& object) {
+    json_->value[name] = object.json_->value;
+    return *this;
+}
+
+PayloadWriter& PayloadWriter::add_flag(const char* name, bool flag) {
+    json_->value[name] = flag;
+    return *this;
+}
+
 std::string PayloadWriter::text() const {
     return json_->value.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }
@@ -64,6 +74,13 @@ std::vector<std::string> PayloadReader::texts(const char* name) const {
         if (each.is_string()) texts.push_back(each.get<std::string>());
     }
     return texts;
+}
+
+std::optional<bool> PayloadReader::flag(const char* name) const {
+    if (!json_->value.is_object()) return std::nullopt;
+    const auto found = json_->value.find(name);
+    if (found == json_->value.end() || !found->is_boolean()) return std::nullopt;
+    return found->get<bool>();
 }
 
 }  // namespace tidepool::storage

@@ -23,6 +23,8 @@ class PayloadWriter {
     PayloadWriter& add(const char* name, std::string_view text);
     PayloadWriter& add(const char* name, std::int64_t number);
     PayloadWriter& add(const char* name, const std::vector<std::string>& texts);
+    PayloadWriter& add(const char* name, const PayloadWriter& object);
+    PayloadWriter& add_flag(const char* name, bool flag);
     std::string text() const;
 
   private:
@@ -41,6 +43,7 @@ class PayloadReader {
     std::optional<std::string> text(const char* name) const;
     std::optional<std::int64_t> number(const char* name) const;
     std::vector<std::string> texts(const char* name) const;
+    std::optional<bool> flag(const char* name) const;
 
   private:
     struct Json;

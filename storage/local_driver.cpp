@@ -74,6 +74,24 @@ Error error_of(int error_number, const std::string& what) {
     }
 }
 
+// As rename, of a regular file to a name that nothing has; else errno is EEXIST. NFS cannot promise
+// that, so there the name is looked for first.
+bool rename_to_new(int from, const std::string& name, int to, const std::string& to_name) {
+    struct stat status{};
+    if (fstatat(from, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) return false;
+    if (!S_ISREG(status.st_mode)) {
+        errno = EISDIR;
+        return false;
+    }
+    if (renameat2(from, name.c_str(), to, to_name.c_str(), RENAME_NOREPLACE) == 0) return true;
+    if (errno != EINVAL && errno != ENOSYS) return false;
+    if (fstatat(to, to_name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0) {
+        errno = EEXIST;
+        return false;
+    }
+    return errno == ENOENT && renameat(from, name.c_str(), to, to_name.c_str()) == 0;
+}
+
 // A file with a temporary name that goes away unless it is kept.
 class Temporary {
   public:
@@ -99,30 +117,18 @@ class Temporary {
         return fsync(folder_) == 0;
     }
 
+    // To a name that nothing has; else errno is EEXIST.
+    bool rename_to(const std::string& name) {
+        renamed_ = rename_to_new(folder_, name_, folder_, name);
+        return renamed_;
+    }
+
   private:
     int folder_;
     std::string name_;
     conf::Descriptor file_;
     bool renamed_ = false;
 };
-
-// As rename, of a regular file to a name that nothing has; else errno is EEXIST. NFS cannot promise
-// that, so there the name is looked for first.
-bool rename_to_new(int from, const std::string& name, int to, const std::string& to_name) {
-    struct stat status{};
-    if (fstatat(from, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) return false;
-    if (!S_ISREG(status.st_mode)) {
-        errno = EISDIR;
-        return false;
-    }
-    if (renameat2(from, name.c_str(), to, to_name.c_str(), RENAME_NOREPLACE) == 0) return true;
-    if (errno != EINVAL && errno != ENOSYS) return false;
-    if (fstatat(to, to_name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0) {
-        errno = EEXIST;
-        return false;
-    }
-    return errno == ENOENT && renameat(from, name.c_str(), to, to_name.c_str()) == 0;
-}
 
 Result<void> write_all(int fd, std::span<const char> bytes) {
     if (const int failed = conf::write_all(fd, bytes); failed != 0)
@@ -329,6 +335,69 @@ Result<ObjectInfo> LocalDriver::put(std::string_view key, ByteSource& source,
         });
     if (!info) return std::unexpected(info.error());
     return std::move(**info);
+}
+
+// A file without a name where the file system has such; else, as on NFS, one with a temporary name.
+class LocalDriver::Staged final : public StagedFile {
+  public:
+    Staged(LocalDriver& driver, std::string_view key, Place place)
+        : driver_(driver), key_(key), place_(std::move(place)) {
+        const int folder = place_.folder.get();
+        file_ = open_beneath(folder, ".", O_RDWR | O_TMPFILE, kFileMode);
+        if (file_ || errno == ENOSPC || errno == EDQUOT || errno == EMFILE) return;
+        named_.emplace(folder);
+    }
+
+    explicit operator bool() const { return file_ || (named_ && *named_); }
+    int fd() const override { return file_ ? file_.get() : named_->fd(); }
+
+    Result<ObjectInfo> keep(const PutOptions& options) override {
+        if (options.modified_s > 0) {
+            const timespec time{.tv_sec = options.modified_s, .tv_nsec = 0};
+            const std::array times{time, time};
+            if (futimens(fd(), times.data()) != 0)
+                return driver_.failed(errno, "set the time of", key_);
+        }
+        if (fchmod(fd(), kFileMode) != 0 || fsync(fd()) != 0)
+            return driver_.failed(errno, "sync", key_);
+        fault_point("store.written");
+        struct stat status{};
+        if (fstat(fd(), &status) != 0) return driver_.failed(errno, "stat", key_);
+        if (static_cast<std::uint64_t>(status.st_size) != options.size)
+            return driver_.failed({ErrorKind::corrupt, "the file has another size than was said"},
+                                  key_);
+        if (!give_name()) return driver_.failed(errno, "name", key_);
+        if (fsync(place_.folder.get()) != 0)
+            return driver_.failed(errno, "sync the folder of", key_);
+        fault_point("store.named");
+        ObjectInfo info = driver_.info_of(key_, status);
+        info.sha256 = options.sha256;
+        return info;
+    }
+
+  private:
+    bool give_name() {
+        const int folder = place_.folder.get();
+        if (named_) return named_->rename_to(place_.name);
+        const std::string opened = fmt::format("/proc/self/fd/{}", file_.get());
+        return linkat(AT_FDCWD, opened.c_str(), folder, place_.name.c_str(), AT_SYMLINK_FOLLOW) ==
+               0;
+    }
+
+    LocalDriver& driver_;
+    const std::string key_;
+    Place place_;
+    conf::Descriptor file_;
+    std::optional<Temporary> named_;
+};
+
+Result<std::unique_ptr<StagedFile>> LocalDriver::stage(std::string_view key) {
+    if (auto good = require_servable(key); !good) return std::unexpected(good.error());
+    auto place = place_of(key, true);
+    if (!place) return std::unexpected(place.error());
+    auto staged = std::make_unique<Staged>(*this, key, std::move(*place));
+    if (!*staged) return failed(errno, "create a file for", key);
+    return staged;
 }
 
 Result<ObjectInfo> LocalDriver::get(std::string_view key, const GetRange& range, ByteSink& sink) {

@@ -29,6 +29,8 @@ class LocalDriver final : public Driver {
     // is capped; a folder in the file's place, or a file in a folder's, is conflict.
     Result<ObjectInfo> put(std::string_view key, ByteSource& source,
                            const PutOptions& options) override;
+    // The SHA-256 of what is kept is not computed here: who wrote it has it.
+    Result<std::unique_ptr<StagedFile>> stage(std::string_view key) override;
     // A file that is rewritten in place meanwhile is ErrorKind::busy.
     Result<ObjectInfo> get(std::string_view key, const GetRange& range, ByteSink& sink) override;
     std::unique_ptr<ByteSource> source(std::string_view key) override;
@@ -59,6 +61,7 @@ class LocalDriver final : public Driver {
 
   private:
     class Source;
+    class Staged;
     struct Place;
     // Fills the new file and returns its SHA-256; nothing where it cannot be filled in this way.
     using Fill = std::function<Result<std::optional<conf::Sha256Digest>>(int fd)>;

@@ -139,7 +139,9 @@ Result<void> require_room(Catalog& catalog, const KnownPool& pool, std::uint64_t
     if (most == 0) return {};
     const auto held = bytes_held(catalog, pool.id);
     if (!held) return std::unexpected(held.error());
-    if (*held + others + bytes <= most) return {};
+    const auto reserved = catalog.reserved_bytes(pool.id, std::time(nullptr));
+    if (!reserved) return std::unexpected(reserved.error());
+    if (*held + *reserved + others + bytes <= most) return {};
     return fail(ErrorKind::capped, fmt::format("pool {} has no room for {} bytes more (max_size)",
                                                pool.settings.name, bytes));
 }

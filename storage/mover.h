@@ -44,8 +44,8 @@ Result<std::optional<NewJob>> clean_mirror_job(Catalog& catalog, DriverSet& driv
 
 // Whether images may come to this pool.
 bool takes_images(const KnownPool& pool);
-// Capped where a pool with a max_size has no room for so many bytes, and for those that `others`
-// are about to put there.
+// Capped where a pool with a max_size has no room for so many bytes beside those that are kept free
+// for uploads, and those that `others` are about to put there.
 Result<void> require_room(Catalog& catalog, const KnownPool& pool, std::uint64_t bytes,
                           std::uint64_t others = 0);
 

@@ -173,6 +173,10 @@ Result<bool> ReconcileJudge::is_busy(const Verdict& verdict) {
     const auto image = verdict.row ? verdict.row->image : parse_image_key(verdict.key).image;
     const std::string name = image ? to_text(*image) : verdict.key;
     if (verdict.is_deleted && verdict.row) return true;
+    if (image) {
+        const auto uploads = catalog_.is_being_uploaded(*image);
+        if (!uploads || *uploads) return uploads;
+    }
     for (const std::string& key :
          {move_key(name), clean_key(pool_.known.id, name), delete_key(name),
           copy_key(pool_.known.id, verdict.copy_of.empty() ? verdict.key : verdict.copy_of)}) {

@@ -182,6 +182,7 @@ void Scan::count(Adoption adoption) {
             ++counts.unchanged;
             break;
         case Adoption::foreign:
+        case Adoption::uploading:  // which is another's to write down, too
             ++counts.foreign;
             break;
         case Adoption::deleted:

@@ -104,6 +104,43 @@ TEST_CASE("digest: base64 for URLs", "[conf][digest]") {
     CHECK(base64url(bytes("\xFB\xEF\xBE\xFF\xFF\xFF")) == "----____");
 }
 
+TEST_CASE("digest: base64 for URLs is read back", "[conf][digest]") {
+    CHECK(parse_base64url("") == std::vector<std::uint8_t>{});
+    CHECK(parse_base64url("Zg") == std::vector<std::uint8_t>{'f'});
+    CHECK(parse_base64url("Zm8") == std::vector<std::uint8_t>{'f', 'o'});
+    CHECK(parse_base64url("Zm9v") == std::vector<std::uint8_t>{'f', 'o', 'o'});
+    CHECK(parse_base64url("----____") ==
+          std::vector<std::uint8_t>{0xFB, 0xEF, 0xBE, 0xFF, 0xFF, 0xFF});
+    std::vector<std::uint8_t> written;
+    for (int i = 0; i < 300; ++i) {
+        CHECK(parse_base64url(base64url(written)) == written);
+        written.push_back(static_cast<std::uint8_t>(i * 37 + i / 256));
+    }
+}
+
+TEST_CASE("digest: what is no base64 for URLs", "[conf][digest]") {
+    for (const char* const text : {"A", "AAAAA", "Zg==", "Zm8=", "Zg=", "=", "Zm9v=", "+A", "/A",
+                                   "Zm9 v", " Zm9v", "Zm9v\n", "Zm9\xC3", "Zm.v", "Z,", "Zm9v!"}) {
+        CAPTURE(text);
+        CHECK_FALSE(parse_base64url(text));
+    }
+    CHECK_FALSE(parse_base64url(std::string_view("Zm9\0", 4)));
+}
+
+TEST_CASE("digest: of all texts of some bytes only one is read", "[conf][digest]") {
+    const std::string alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    int read = 0;
+    for (const char last : alphabet) {
+        for (const std::string& text : {std::string("Z") + last, std::string("Zm") + last}) {
+            const auto parsed = parse_base64url(text);
+            if (!parsed) continue;
+            ++read;
+            CHECK(base64url(*parsed) == text);
+        }
+    }
+    CHECK(read == 4 + 16);
+}
+
 TEST_CASE("digest: comparing in constant time", "[conf][digest]") {
     CHECK(equal_in_constant_time("", ""));
     CHECK(equal_in_constant_time("abc", "abc"));

@@ -468,7 +468,7 @@ TEST_CASE("settings: all problems are told at once, by line", "[conf][settings]"
               "write \"10s\"",
               "t.toml:7:2: nonsense: unknown key; known here: server, admin, limits, timeouts, "
               "workers, cache, types, "
-              "edge, access_log, log, catalog, shelf, jobs, move, delete, backup, tiering, "
+              "edge, access_log, log, catalog, shelf, jobs, move, delete, backup, upload, tiering, "
               "reconcile, origin, "
               "variants, profile, "
               "cache_control, pool",

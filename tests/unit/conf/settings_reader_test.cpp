@@ -56,6 +56,8 @@ idle = "2s"
 idle_edge = "3s"
 min_send_rate = "0B"
 send_window = "4s"
+min_receive_rate = "7B"
+receive_window = "6s"
 linger = "0s"
 [workers]
 threads_per_pool = 9
@@ -101,7 +103,7 @@ debug_disk_delay = "50ms"
     CHECK(settings.server.drain_idle == 1s);
     CHECK(settings.admin.listen.empty());
     CHECK(settings.limits == LimitSettings{8192, 32768, 50, 0, 5, 10, 11, 12});
-    CHECK(settings.timeouts == TimeoutSettings{1s, 2s, 3s, 0, 4s, 0s});
+    CHECK(settings.timeouts == TimeoutSettings{1s, 2s, 3s, 0, 4s, 7, 6s, 0s});
     CHECK(settings.workers == WorkerSettings{9, 8});
     CHECK(settings.cache == CacheSettings{1 << 20, 1024, 1, 3, 4, 5s});
     CHECK(settings.types.allowed == std::vector<std::string>{"image/*", "video/mp4"});

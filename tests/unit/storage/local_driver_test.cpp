@@ -323,3 +323,40 @@ TEST_CASE("local driver: checks say what was found and clean up", "[storage][dri
     REQUIRE(space);
     CHECK(*space->free_bytes <= *space->total_bytes);
 }
+
+TEST_CASE("local driver: a staged file gets its name when it is kept, and leaves nothing else",
+          "[local_driver]") {
+    World world;
+    const std::string key = "uploads/original/2026/02/25/a.jpg";
+    const std::string folder = "pool/original/2026/02/25";
+    const auto write_content = [](StagedFile& file, std::string_view content) {
+        REQUIRE(write(file.fd(), content.data(), content.size()) ==
+                static_cast<ssize_t>(content.size()));
+    };
+    {
+        auto staged = world.driver.stage(key);
+        REQUIRE(staged);
+        REQUIRE(*staged);
+        write_content(**staged, "content");
+        CHECK(world.driver.head(key).error().kind == ErrorKind::not_found);
+        CHECK(world.keys("uploads/", 10).empty());
+        const auto kept = (*staged)->keep({.size = 7, .modified_s = 1'000'000'000});
+        REQUIRE(kept);
+        CHECK(kept->size == 7);
+    }
+    CHECK(world.get(key) == "content");
+    CHECK(world.driver.head(key)->modified_s == 1'000'000'000);
+    CHECK(world.names_in(folder) == std::vector<std::string>{"a.jpg"});
+    {
+        auto dropped = world.driver.stage("uploads/original/2026/02/25/b.jpg");
+        write_content(**dropped, "never kept");
+    }
+    CHECK(world.names_in(folder) == std::vector<std::string>{"a.jpg"});
+    auto second = world.driver.stage(key);
+    write_content(**second, "other");
+    CHECK((*second)->keep({.size = 4}).error().kind == ErrorKind::corrupt);
+    CHECK((*second)->keep({.size = 5}).error().kind == ErrorKind::conflict);
+    CHECK(world.get(key) == "content");
+    CHECK(world.driver.stage("uploads/.hidden/a.jpg").error().kind == ErrorKind::invalid);
+    CHECK(world.driver.stage("uploads/../a.jpg").error().kind == ErrorKind::invalid);
+}

@@ -4,6 +4,7 @@
 #include "storage/job_keys.h"
 #include "storage/mover.h"
 #include "storage/reconcile_job.h"
+#include "storage/reconcile_pool_job.h"
 #include "tests/support/catalog_backends.h"
 #include "tests/support/fake_driver.h"
 #include "tests/support/shared_driver.h"
@@ -693,4 +694,69 @@ TEST_CASE("reconcile: while a leftover is looked at no move can bring the image 
     CHECK(end->kind == JobEnd::Kind::put_off);
     CHECK(bench.home(kOriginal) == bench.ids["cold"]);
     CHECK(bench.store("cold").content(kOriginal) == "original");
+}
+
+namespace {
+
+// Queues it, and does it as the runner would; the job as it is after that.
+JobRecord do_pool_job(Bench& bench, const PoolReconcileWish& wish, JobEnd& end,
+                      bool is_cancelled = false) {
+    const NewJob job = pool_reconcile_job(wish, "hot", "");
+    const JobId id = value_of(bench.catalog->queue_job(job, kNow));
+    const Catalog::LaneWant want{.lane = job.lane};
+    const auto taken = value_of(bench.catalog->take_jobs({&want, 1}, "me", kNow, 1000));
+    REQUIRE(taken.size() == 1);
+    CHECK(value_of(pool_reconcile_wish(taken.front())) == wish);
+    JobRun run(taken.front(), is_cancelled ? 0 : std::time(nullptr) + 1000);
+    PoolReconcileJobs jobs(*bench.catalog, bench.drivers, {});
+    end = jobs.reconcile(run);
+    const JobRecord after = value_of(bench.catalog->find_job(id)).value();
+    value_of(bench.catalog->finish_job(id, "me", kNow));
+    return after;
+}
+
+}  // namespace
+
+TEST_CASE("reconcile: a pool's job says in its progress what was found", "[storage][reconcile]") {
+    Bench bench;
+    bench.fill(3);
+    bench.row(kVariant, "variant");
+    JobEnd end;
+    const PoolReconcileWish look{.pool = bench.ids["hot"]};
+    std::string progress = do_pool_job(bench, look, end).progress;
+    CHECK(end.kind == JobEnd::Kind::done);
+    CHECK(progress.find(R"("missing_object":{"found":1,)") != std::string::npos);
+    CHECK(progress.find(R"("compared":4,)") != std::string::npos);
+    CHECK(progress.find(R"("all_well":false)") != std::string::npos);
+    CHECK(bench.home(kVariant));
+    progress =
+        do_pool_job(bench, {.pool = bench.ids["hot"], .repair = true, .deep = true}, end).progress;
+    CHECK(progress.find(R"("repaired":1)") != std::string::npos);
+    CHECK(progress.find(R"("all_well":true)") != std::string::npos);
+    CHECK_FALSE(bench.home(kVariant));
+}
+
+TEST_CASE("reconcile: a pool's job fails where too much would change", "[storage][reconcile]") {
+    Bench bench;
+    for (int i = 0; i < 30; ++i)
+        bench.row("uploads/variants/lost/" + std::to_string(i) + "_small.jpg", "content");
+    JobEnd end;
+    const PoolReconcileWish wish{
+        .pool = bench.ids["hot"], .repair = true, .max_change_percent = 10};
+    const JobRecord job = do_pool_job(bench, wish, end);
+    CHECK(end.kind == JobEnd::Kind::failed);
+    CHECK(end.error.value().kind == ErrorKind::conflict);
+    CHECK(job.progress.find(R"("too_much":true)") != std::string::npos);
+    do_pool_job(bench, {.pool = bench.ids["hot"], .repair = true, .max_change_percent = 100}, end);
+    CHECK(end.kind == JobEnd::Kind::done);
+}
+
+TEST_CASE("reconcile: a pool's job whose lease is over begins anew", "[storage][reconcile]") {
+    Bench bench;
+    bench.fill(3);
+    JobEnd end;
+    do_pool_job(bench, {.pool = bench.ids["hot"]}, end, true);
+    CHECK(end.kind == JobEnd::Kind::interrupted);
+    do_pool_job(bench, {.pool = 99}, end);
+    CHECK(end.kind == JobEnd::Kind::failed);
 }

@@ -1,0 +1,30 @@
+// Where uploads are held until their pool has them.
+#pragma once
+
+#include "storage/driver.h"
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace tidepool::storage {
+
+// Any thread; blocks.
+class Spool {
+  public:
+    // `folder` is made when it is first needed.
+    explicit Spool(std::string folder) : folder_(std::move(folder)) {}
+
+    // A file that becomes the object `key` of the pool: on the pool's own disk where it has one, so
+    // that nothing is copied; else a file without a name in the spool's folder, which is put into
+    // the bucket when it is kept. Errors are those of the disk.
+    Result<std::unique_ptr<StagedFile>> stage(std::shared_ptr<Driver> driver, std::string_view key);
+
+    // Always in the spool's folder: it replaces what the pool has under that name by then.
+    Result<std::unique_ptr<StagedFile>> hold(std::shared_ptr<Driver> driver, std::string_view key);
+
+  private:
+    const std::string folder_;
+};
+
+}  // namespace tidepool::storage

@@ -1,0 +1,141 @@
+#include "storage/abandoned_uploads.h"
+
+#include "storage/job_owner.h"
+#include "tests/support/move_bench.h"
+
+#include <string>
+
+#include <catch2/catch.hpp>
+
+using namespace tidepool;
+using namespace tidepool::storage;
+using test::kOriginal;
+using test::kUuid;
+using test::value_of;
+
+namespace {
+
+// An upload to "hot" that has put its bytes there.
+struct Upload : test::MoveBench {
+    explicit Upload(const std::string& process) {
+        UploadRecord wanted{.owner = "7", .bytes = 7, .expires_s = now_s + 600};
+        wanted.image = parse_uuid(kUuid);
+        wanted.key = kOriginal;
+        wanted.process = process;
+        const PoolRoom room{.pool = ids["hot"]};
+        reserved = value_of(catalog->reserve_upload(wanted, {&room, 1}, std::nullopt, now_s));
+        store("hot").place(kOriginal, "content", now_s);
+    }
+
+    std::size_t clean(std::int64_t at_s) {
+        return value_of(clean_abandoned_uploads(*catalog, drivers, at_s));
+    }
+    bool is_there() { return store("hot").content(kOriginal).has_value(); }
+    bool is_open() { return value_of(catalog->is_being_uploaded(*parse_uuid(kUuid))); }
+    Result<StoredUpload> finish() {
+        ObjectRecord original = object_record(kOriginal, ids["hot"]);
+        original.size = 7;
+        original.sha256 = conf::sha256("content");
+        const ImageRecord image{.uuid = *parse_uuid(kUuid),
+                                .pool = ids["hot"],
+                                .original = kOriginal,
+                                .uploaded_s = now_s,
+                                .moved_s = now_s,
+                                .metadata = {},
+                                .owner = "7"};
+        return catalog->finish_upload(reserved.upload.id, image, original, *original.sha256, {});
+    }
+
+    Reservation reserved;
+};
+
+}  // namespace
+
+TEST_CASE("abandoned uploads: one that goes on is left alone", "[abandoned_uploads]") {
+    Upload upload(new_job_owner());
+    CHECK(upload.clean(upload.now_s) == 0);
+    CHECK(upload.is_there());
+    REQUIRE(upload.finish());
+    CHECK(upload.clean(upload.now_s + 10'000) == 0);
+    CHECK(upload.is_there());
+}
+
+TEST_CASE("abandoned uploads: what is not renewed is removed, and does not end any more",
+          "[abandoned_uploads]") {
+    // The process lives, but nobody renews it: so it is with one of another machine that died.
+    Upload upload(new_job_owner());
+    const UploadId id = upload.reserved.upload.id;
+    value_of(upload.catalog->renew_uploads({&id, 1}, upload.now_s + 1000));
+    CHECK(upload.clean(upload.now_s + 999) == 0);
+    CHECK(upload.clean(upload.now_s + 1000) == 1);
+    CHECK_FALSE(upload.is_there());
+    CHECK_FALSE(upload.is_open());
+    CHECK(upload.finish().error().kind == ErrorKind::conflict);
+}
+
+TEST_CASE("abandoned uploads: one that was claimed does not end", "[abandoned_uploads]") {
+    Upload upload(new_job_owner());
+    const auto open = value_of(upload.catalog->open_uploads());
+    REQUIRE(open.size() == 1);
+    CHECK(value_of(upload.catalog->claim_abandoned(open[0], upload.now_s)));
+    CHECK_FALSE(value_of(upload.catalog->claim_abandoned(open[0], upload.now_s)));
+    CHECK(upload.finish().error().kind == ErrorKind::conflict);
+    const UploadId id = upload.reserved.upload.id;
+    value_of(upload.catalog->renew_uploads({&id, 1}, upload.now_s + 1000));
+    CHECK(upload.clean(upload.now_s) == 1);
+    CHECK_FALSE(upload.is_there());
+}
+
+TEST_CASE("abandoned uploads: one that ended meanwhile cannot be claimed", "[abandoned_uploads]") {
+    Upload upload(new_job_owner());
+    const auto open = value_of(upload.catalog->open_uploads());
+    REQUIRE(upload.finish());
+    CHECK_FALSE(value_of(upload.catalog->claim_abandoned(open[0], upload.now_s + 10'000)));
+    CHECK(upload.is_there());
+}
+
+TEST_CASE("abandoned uploads: given up ones wait for a late answer", "[abandoned_uploads]") {
+    Upload upload(new_job_owner());
+    value_of(upload.catalog->abandon_upload(upload.reserved.upload.id, upload.now_s + 120));
+    CHECK(upload.finish().error().kind == ErrorKind::conflict);
+    CHECK(upload.clean(upload.now_s + 119) == 0);
+    CHECK(upload.clean(upload.now_s + 120) == 1);
+    CHECK_FALSE(upload.is_there());
+}
+
+TEST_CASE("abandoned uploads: a pool that does not answer is asked again", "[abandoned_uploads]") {
+    Upload upload("");
+    std::vector<KnownPool> pools = upload.drivers.pools();
+    const std::vector<KnownPool> all = pools;
+    pools.erase(pools.begin());
+    upload.drivers.use_pools(pools);
+    CHECK(upload.clean(upload.now_s + 600) == 0);
+    CHECK(upload.is_open());
+    upload.drivers.use_pools(all);
+    CHECK(upload.clean(upload.now_s + 601) == 1);
+    CHECK_FALSE(upload.is_there());
+}
+
+TEST_CASE("abandoned uploads: what was a session's becomes that again", "[abandoned_uploads]") {
+    test::MoveBench bench;
+    const PoolRoom room{.pool = bench.ids["hot"]};
+    const UploadRecord session{.owner = "7",
+                               .bytes = 7,
+                               .token = conf::sha256("token"),
+                               .details = "{\"app\":1}",
+                               .expires_s = bench.now_s + 60};
+    value_of(bench.catalog->reserve_upload(session, {&room, 1}, std::nullopt, bench.now_s));
+    UploadRecord upload = session;
+    upload.pool = bench.ids["hot"];
+    upload.image = parse_uuid(kUuid);
+    upload.key = kOriginal;
+    upload.process = "p";
+    const auto begun = value_of(bench.catalog->begin_upload(upload));
+    REQUIRE(begun);
+    value_of(bench.catalog->give_back_upload(begun->id, bench.now_s + 60));
+    CHECK(value_of(bench.catalog->has_session(*session.token)));
+    const auto again = value_of(bench.catalog->begin_upload(upload));
+    REQUIRE(again);
+    CHECK(again->details == session.details);
+    CHECK(value_of(bench.catalog->owner_use("7", bench.now_s)).reserved_bytes == 7);
+}
