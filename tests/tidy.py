@@ -34,7 +34,9 @@ OWNERS = [
 ]
 
 # Inside proxy a folder includes only those before it; the linker sees to the order of the top-level folders.
-PROXY_ORDER = {"proxy/loop": 0, "proxy/http": 1, "proxy/serve": 2, "proxy/api": 3, "proxy/cli": 4}
+PROXY_ORDER = {
+    "proxy/loop": 0, "proxy/http": 1, "proxy/serve": 2, "proxy/api": 3, "proxy/upload": 4, "proxy/cli": 5
+}
 
 SLEEP = re.compile(r"\b(?:sleep_for|sleep_until|usleep|nanosleep|time\.sleep)\b\s*\(|(?<![\w.>])(?:::)?sleep\s*\(")
 PRINT = re.compile(

@@ -1,0 +1,55 @@
+#include "proxy/upload/intake.h"
+
+#include "conf/log.h"
+#include "storage/job_owner.h"
+
+#include <ctime>
+
+namespace tidepool::upload {
+
+namespace {
+
+// Enough for several uploads to wait for the disk at once, which then writes them together.
+constexpr unsigned kWriters = 16;
+
+}  // namespace
+
+Intake::Intake(const UploadMeans& means)
+    : means_(means),
+      spool_(means.settings.upload.spool_path),
+      process_(storage::new_job_owner()),
+      workers_("w:upload", kWriters, 4 * std::size_t{means.settings.upload.parallel}) {}
+
+std::optional<Intake::Running> Intake::begin() {
+    const std::size_t before = counters_.running.fetch_add(1, std::memory_order_relaxed);
+    Running running(counters_.running);
+    if (before >= means_.settings.upload.parallel) return std::nullopt;
+    return running;
+}
+
+Intake::Held::Held(Intake& intake, storage::UploadId id) : intake_(intake), id_(id) {
+    const std::lock_guard lock(intake_.held_mutex_);
+    intake_.held_.push_back(id_);
+}
+
+Intake::Held::~Held() {
+    const std::lock_guard lock(intake_.held_mutex_);
+    std::erase(intake_.held_, id_);
+}
+
+void Intake::renew() {
+    std::vector<storage::UploadId> held;
+    {
+        const std::lock_guard lock(held_mutex_);
+        held = held_;
+    }
+    const auto renewed = means_.catalog->renew_uploads(held, std::time(nullptr) + kLeaseS);
+    if (!renewed) conf::log_warn("uploads not renewed reason=\"{}\"", renewed.error().text);
+}
+
+void Intake::count_end(int status) {
+    if (status < 400) return;
+    (status >= 500 ? counters_.failed : counters_.refused).fetch_add(1, std::memory_order_relaxed);
+}
+
+}  // namespace tidepool::upload

@@ -1,0 +1,81 @@
+// What all uploads share, forms and those that come in pieces: who writes them, where they are held
+// meanwhile, how many there may be at once, and what became of them.
+#pragma once
+
+#include "proxy/api/upload_counters.h"
+#include "proxy/loop/worker_pool.h"
+#include "proxy/upload/upload_means.h"
+#include "storage/spool.h"
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace tidepool::upload {
+
+// Any thread.
+class Intake {
+  public:
+    // `means` outlives it.
+    explicit Intake(const UploadMeans& means);
+
+    // An upload that runs, until this goes. The intake outlives it.
+    class Running {
+      public:
+        explicit Running(std::atomic<std::size_t>& count) : count_(&count) {}
+        ~Running() {
+            if (count_ != nullptr) count_->fetch_sub(1, std::memory_order_relaxed);
+        }
+        Running(Running&& other) noexcept : count_(std::exchange(other.count_, nullptr)) {}
+        Running& operator=(Running&&) = delete;
+
+      private:
+        std::atomic<std::size_t>* count_;
+    };
+    // Nothing where upload.parallel run already.
+    std::optional<Running> begin();
+
+    // The reservation of an upload that runs, until this goes: it is renewed meanwhile.
+    class Held {
+      public:
+        Held(Intake& intake, storage::UploadId id);
+        ~Held();
+        Held(const Held&) = delete;
+        Held& operator=(const Held&) = delete;
+
+      private:
+        Intake& intake_;
+        const storage::UploadId id_;
+    };
+    // For how long a reservation is kept without being renewed.
+    static constexpr std::int64_t kLeaseS = 600;
+    // Renews those that are held; to be called often within that time. Blocks.
+    void renew();
+
+    const UploadMeans& means() const { return means_; }
+    // One that ended with this status.
+    void count_end(int status);
+    api::UploadCounters& counters() { return counters_; }
+    const api::UploadCounters& counters() const { return counters_; }
+    storage::Spool& spool() { return spool_; }
+    // Where what is received is hashed and written.
+    loop::WorkerPool& workers() { return workers_; }
+    // See storage/job_owner.h.
+    const std::string& process() const { return process_; }
+
+  private:
+    const UploadMeans& means_;
+    storage::Spool spool_;
+    api::UploadCounters counters_;
+    const std::string process_;
+    std::mutex held_mutex_;
+    std::vector<storage::UploadId> held_;
+    loop::WorkerPool workers_;  // last: it ends first
+};
+
+}  // namespace tidepool::upload

@@ -1,0 +1,187 @@
+#include "proxy/upload/receiver.h"
+
+#include "conf/digest.h"
+#include "proxy/upload/accepted_type.h"
+#include "proxy/upload/bearer.h"
+#include "proxy/upload/form_stream.h"
+#include "proxy/upload/new_image.h"
+#include "proxy/upload/upload_answers.h"
+#include "proxy/upload/upload_token.h"
+#include "transform/content_type.h"
+
+#include <algorithm>
+#include <array>
+#include <ctime>
+#include <optional>
+#include <utility>
+#include <vector>
+
+namespace tidepool::upload {
+
+namespace {
+
+using api::api_error;
+using api::ApiAnswer;
+
+// What is collected before it is hashed and written: the memory of an upload.
+constexpr std::size_t kChunkBytes = 256ULL * 1024;
+
+}  // namespace
+
+// One request, on its loop.
+class Receiver::Upload {
+  public:
+    Upload(Receiver& receiver, loop::Loop& loop, std::string client)
+        : receiver_(receiver), loop_(loop), client_(std::move(client)) {}
+
+    loop::Task<ApiAnswer> run(const http::RequestHead& head, http::BodyStream& body) {
+        ApiAnswer answer = co_await take_form(head, body);
+        if (image_) co_await image_->drop();
+        co_return answer;
+    }
+
+  private:
+    loop::Task<ApiAnswer> take_form(const http::RequestHead& head, http::BodyStream& body) {
+        auto form = FormStream::of(head, body);
+        if (!form)
+            co_return api_error(400, "bad_request", "expected multipart/form-data with a boundary");
+        if (const std::string_view bearer = bearer_of(head); !bearer.empty()) {
+            if (auto problem = read_token(bearer)) co_return std::move(*problem);
+        }
+        while (true) {
+            const auto item = co_await form->next();
+            if (!item)
+                co_return api_error(item.error().status, item.error().code, item.error().message);
+            Problem problem;
+            switch (item->kind) {
+                case FormStream::Kind::field:
+                    if (form->head().name == "token" && !token_)
+                        problem = read_token(item->content);
+                    break;
+                case FormStream::Kind::file:
+                    problem = co_await begin_file(form->head());
+                    break;
+                case FormStream::Kind::content:
+                    problem = co_await take(item->content);
+                    break;
+                case FormStream::Kind::file_end:
+                    break;
+                case FormStream::Kind::end:
+                    co_return co_await finish();
+            }
+            if (problem) co_return std::move(*problem);
+        }
+    }
+
+    Problem read_token(std::string_view text) {
+        const conf::UploadSettings& settings = receiver_.intake_.means().settings.upload;
+        const std::array secrets{settings.token_secret, settings.token_secret_previous};
+        auto token = verify(text, secrets, std::time(nullptr));
+        if (!token) return api_error(401, "unauthorized", token.error().text);
+        token_ = std::move(*token);
+        token_digest_ = conf::sha256(text);
+        return std::nullopt;
+    }
+
+    loop::Task<Problem> begin_file(const PartHead& part) {
+        if (part.name != "file")
+            co_return api_error(400, "bad_request", "a file stands in a field other than \"file\"");
+        if (image_) co_return api_error(400, "bad_request", "there are two files");
+        if (!token_) {
+            co_return api_error(401, "unauthorized",
+                                "send a token: Authorization: Bearer, or the field \"token\" "
+                                "before the file");
+        }
+        const conf::UploadSettings& settings = receiver_.intake_.means().settings.upload;
+        if (auto problem = refuse_too_many(receiver_.limiter_, settings, token_->user, client_,
+                                           loop_.now_ms()))
+            co_return problem;
+        // Not before: who has no token keeps nobody else out.
+        if (auto running = receiver_.intake_.begin()) {
+            running_.emplace(std::move(*running));
+        } else {
+            co_return try_again("too many uploads run");
+        }
+        accepted_ = accepted_type(*part.file_name);
+        if (accepted_ == nullptr) co_return unsupported_name();
+        most_bytes_ = std::min(token_->max_bytes, settings.max_size_bytes);
+        chunk_.reserve(kChunkBytes);
+        image_.emplace(receiver_.intake_, loop_,
+                       FileOffer{.owner = token_->user,
+                                 .pool = token_->pool,
+                                 .most_bytes = most_bytes_,
+                                 .accepted = accepted_,
+                                 .file_name = *part.file_name,
+                                 .token = token_digest_,
+                                 .session_until_s = token_->expires_s});
+        auto begun = co_await loop::offload(loop_, receiver_.intake_.workers(), loop::Lane::bulk,
+                                            [this]() -> Result<Problem> { return image_->open(); });
+        if (!begun) co_return failure_of(begun.error(), image_->key());
+        co_return std::move(*begun);
+    }
+
+    loop::Task<Problem> take(std::string_view content) {
+        size_ += content.size();
+        if (size_ > most_bytes_) co_return too_large(most_bytes_);
+        while (!content.empty()) {
+            const std::string_view piece = content.substr(0, kChunkBytes - chunk_.size());
+            chunk_.insert(chunk_.end(), piece.begin(), piece.end());
+            content.remove_prefix(piece.size());
+            // What it is shows before more of it is taken.
+            if (!is_looked_at_ && size_ >= transform::kSniffBytes) {
+                if (auto problem = look_at_beginning()) co_return problem;
+            }
+            if (chunk_.size() < kChunkBytes) continue;
+            if (auto problem = co_await write_chunk()) co_return problem;
+        }
+        co_return std::nullopt;
+    }
+
+    Problem look_at_beginning() {
+        is_looked_at_ = true;
+        const std::size_t bytes = std::min(chunk_.size(), transform::kSniffBytes);
+        return NewImage::look_at_beginning(std::span(chunk_).first(bytes), *accepted_);
+    }
+
+    loop::Task<Problem> write_chunk() {
+        const auto written =
+            co_await loop::offload(loop_, receiver_.intake_.workers(), loop::Lane::bulk,
+                                   [this] { return image_->write(chunk_); });
+        chunk_.clear();
+        if (!written) co_return failure_of(written.error(), image_->key());
+        co_return std::nullopt;
+    }
+
+    loop::Task<ApiAnswer> finish() {
+        if (!image_) co_return api_error(400, "bad_request", "the form has no file");
+        if (size_ == 0) co_return api_error(400, "bad_request", "the file is empty");
+        if (!is_looked_at_) {
+            if (auto problem = look_at_beginning()) co_return std::move(*problem);
+        }
+        if (auto problem = co_await write_chunk()) co_return std::move(*problem);
+        co_return co_await image_->finish();
+    }
+
+    Receiver& receiver_;
+    loop::Loop& loop_;
+    const std::string client_;
+    std::optional<UploadToken> token_;
+    std::optional<conf::Sha256Digest> token_digest_;
+    const AcceptedType* accepted_ = nullptr;
+    std::uint64_t most_bytes_ = 0;
+    std::optional<Intake::Running> running_;
+    std::optional<NewImage> image_;
+    std::uint64_t size_ = 0;
+    std::vector<char> chunk_;
+    bool is_looked_at_ = false;
+};
+
+loop::Task<ApiAnswer> Receiver::receive(loop::Loop& loop, const http::RequestHead& head,
+                                        std::string client, http::BodyStream& body) {
+    Upload upload(*this, loop, std::move(client));
+    ApiAnswer answer = co_await upload.run(head, body);
+    intake_.count_end(answer.status);
+    co_return answer;
+}
+
+}  // namespace tidepool::upload

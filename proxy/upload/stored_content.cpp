@@ -1,0 +1,72 @@
+#include "proxy/upload/stored_content.h"
+
+#include "transform/strip_metadata.h"
+#include "transform/whole_image.h"
+
+#include <cerrno>
+#include <span>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace tidepool::upload {
+
+namespace {
+
+// A file that nobody else can cut, as it has no name.
+class MappedFile {
+  public:
+    MappedFile(int fd, std::size_t size)
+        : data_(mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0)), size_(size) {}
+    ~MappedFile() {
+        if (*this) munmap(data_, size_);
+    }
+    MappedFile(const MappedFile&) = delete;
+    MappedFile& operator=(const MappedFile&) = delete;
+    explicit operator bool() const { return data_ != MAP_FAILED; }
+    std::span<const char> bytes() const { return {static_cast<const char*>(data_), size_}; }
+
+  private:
+    void* data_;
+    std::size_t size_;
+};
+
+}  // namespace
+
+Result<void> check_stored(int fd, std::uint64_t size, std::string_view type) {
+    const MappedFile file(fd, static_cast<std::size_t>(size));
+    if (!file) return fail_errno(errno, "map the upload");
+    if (const auto other = transform::other_format_within(file.bytes()))
+        return fail(ErrorKind::corrupt, fmt::format("the file is {} as well as an image", *other));
+    return transform::check_whole(file.bytes(), type);
+}
+
+Result<std::optional<std::vector<char>>> without_metadata(int fd, std::uint64_t size,
+                                                          std::string_view type) {
+    const MappedFile file(fd, static_cast<std::size_t>(size));
+    if (!file) return fail_errno(errno, "map the upload");
+    return transform::without_personal_metadata(file.bytes(), type);
+}
+
+Result<std::shared_ptr<const storage::OpenFile>> read_only_file(int fd) {
+    struct stat status{};
+    if (fstat(fd, &status) != 0) return fail_errno(errno, "stat the upload");
+    // Not a copy of the descriptor, which would let its reader write.
+    const int other = open(fmt::format("/proc/self/fd/{}", fd).c_str(), O_RDONLY | O_CLOEXEC);
+    if (other < 0) return fail_errno(errno, "open the upload again");
+    return std::make_shared<const storage::OpenFile>(other, storage::FileIdentity::of(status), 0);
+}
+
+Result<storage::PoolRoom> room_of(const storage::KnownPool& pool, storage::Driver& driver) {
+    storage::PoolRoom room{.pool = pool.id};
+    if (pool.settings.max_size_bytes > 0) room.max_bytes = pool.settings.max_size_bytes;
+    const auto space = driver.space();
+    if (!space) return std::unexpected(space.error());
+    room.free_bytes = space->free_bytes;
+    return room;
+}
+
+}  // namespace tidepool::upload

@@ -1,0 +1,33 @@
+// Looking at a file that was received, before it counts. Blocking calls.
+#pragma once
+
+#include "conf/error.h"
+#include "storage/catalog_records.h"
+#include "storage/driver.h"
+#include "storage/known_pool.h"
+#include "storage/open_file.h"
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+namespace tidepool::upload {
+
+// That it is a whole file of this type, and nothing else beside. `corrupt` says what it is instead,
+// for the client.
+Result<void> check_stored(int fd, std::uint64_t size, std::string_view type);
+
+// The content of such a file without its personal metadata, see
+// transform::without_personal_metadata; nothing where it has none.
+Result<std::optional<std::vector<char>>> without_metadata(int fd, std::uint64_t size,
+                                                          std::string_view type);
+
+// The same file, opened once more, for who reads it.
+Result<std::shared_ptr<const storage::OpenFile>> read_only_file(int fd);
+
+// What a pool can take by its own limit and its disk.
+Result<storage::PoolRoom> room_of(const storage::KnownPool& pool, storage::Driver& driver);
+
+}  // namespace tidepool::upload

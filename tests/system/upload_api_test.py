@@ -1,0 +1,559 @@
+"""What the API says of images that were uploaded, and what else there is of it: replicas, browsers, keys."""
+
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+import pictures  # noqa: E402
+import tidepool  # noqa: E402
+import uploads  # noqa: E402
+from pictures import picture, png  # noqa: E402
+from uploads import (  # noqa: E402
+    IMAGES, INTERNAL_UPLOAD, NO_UUID, ONE_PROFILE, OTHER_OWNER, OWNER, PING, PROFILE, REPLICATE, SECRET, SESSIONS,
+    UPLOAD)
+
+import re  # noqa: E402
+import shutil  # noqa: E402
+
+MIB = 1024 * 1024
+
+
+class Processing(uploads.UploadCase):
+    """The variants that are made behind an upload, and what is said of them."""
+
+    def uploaded(self, content, name, **session):
+        """(GET images/UUID when it is processed, what is stored of it), which must agree."""
+        key = self.key()
+        token = self.session(len(content), key, **session)["token"]
+        uuid = self.accepted(self.upload(content, name, token))["image_uuid"]
+        self.wait_processed(uuid, key)
+        image = self.image(uuid, key)
+        self.assertNotIn("duplicate", image)
+        held = {key: content for key, content in self.stored("hot").items() if uuid in key}
+        served = self.assert_all_served(image)
+        self.assertEqual(set(held), set(served))
+        for key, stored in held.items():
+            self.assertTrue(stored == served[key], key)
+        rows = {row["key"]: row["pool"] for row in self.json("ls", "--limit", "0") if uuid in row["key"]}
+        self.assertEqual(rows, {key: "hot" for key in held})
+        return image, held
+
+    def names(self, image, held):
+        return {re.sub(r".*/" + image["image_uuid"], "", key) if "/variants/" in key else "original" for key in held}
+
+    def test_all_that_is_made_at_upload(self):
+        self.start()
+        image, held = self.uploaded(picture("png"), "a.png")
+        self.assertEqual(self.names(image, held), {"original", ".webp", ".avif"} | {
+            f"_{size}.{extension}" for size in ("small", "medium") for extension in ("webp", "avif", "png")})
+        self.assertEqual({(family, size) for family, size, _ in uploads.leaves(image)},
+                         {(family, size) for family in ("original", "webp", "avif") for size in uploads.SIZES})
+        self.assertLessEqual({"webp", "avif"}, set(image["available_variants"]))
+        small = image["variants"]["original"]["small"]
+        self.assertEqual(pictures.png_size(held[uploads.path_of(small["url"])[1:]]), (200, 133))
+        for family, kind in (("original", "image/png"), ("webp", "image/webp"), ("avif", "image/avif")):
+            for size, width, height in (("original", 600, 400), ("medium", 500, 333), ("small", 200, 133)):
+                leaf = image["variants"][family][size]
+                self.assertEqual((leaf.get("width", width), leaf.get("height", height)), (width, height), leaf)
+                self.assertEqual(leaf.get("mime_type", kind), kind)
+                self.assertEqual(leaf.get("bytes"), len(held[uploads.path_of(leaf["url"])[1:]]), leaf)
+
+    def test_each_kind_ends(self):
+        self.start(extra='[[profile]]\nname = "small"\nwidth = 50\n\n[[profile]]\nname = "medium"\nwidth = 80\n\n')
+        for extension in ("jpg", "jpeg", "gif", "webp"):
+            with self.subTest(extension):
+                image, held = self.uploaded(picture(extension, 120, 100), f"a.{extension}")
+                self.assertLessEqual({"original", "_small.webp", "_small.avif", f"_small.{extension}", "_medium.webp",
+                                      "_medium.avif", f"_medium.{extension}"}, self.names(image, held))
+
+    def test_of_a_gif_only_thumbnails(self):
+        self.start()
+        image, held = self.uploaded(picture("gif"), "a.gif")
+        self.assertEqual(self.names(image, held), {"original"} | {
+            f"_{size}.{extension}" for size in ("small", "medium") for extension in ("webp", "avif", "gif")})
+        for family in ("webp", "avif"):
+            self.assertEqual(set(image["variants"][family]), {"medium", "small"})
+
+    def test_of_an_avif_only_thumbnails(self):
+        self.start()
+        image, held = self.uploaded(picture("avif"), "a.avif")
+        self.assertEqual(self.names(image, held), {"original"} | {
+            f"_{size}.{extension}" for size in ("small", "medium") for extension in ("webp", "avif")})
+        for family in ("webp", "avif"):
+            self.assertNotIn("original", image["variants"].get(family, {}))
+
+    def test_of_tiny_images_no_avif(self):
+        self.start()
+        for side, has_avif in ((64, False), (65, True)):
+            with self.subTest(side=side):
+                image, held = self.uploaded(png(side, side), "a.png")
+                self.assertEqual(any(key.endswith(".avif") for key in held), has_avif)
+                self.assertEqual(bool(image["variants"].get("avif")), has_avif)
+                self.assertEqual("avif" in image["available_variants"], has_avif)
+                self.assertTrue(image["variants"]["webp"])
+
+    def test_it_is_said_at_once_what_there_will_be(self):
+        self.start(extra=ONE_PROFILE)
+        stored = self.accepted(self.upload(picture("png", 70, 70), "a.png"))
+        self.assertLessEqual(set(stored["available_variants"]), {"original", "webp", "avif"})
+        for _, _, leaf in uploads.leaves(stored):
+            self.assertEqual(self.server.get(leaf["url"]).status, 200)
+
+    def test_it_goes_on_after_a_restart(self):
+        self.start(config={"jobs": {"threads": 0}}, extra=ONE_PROFILE)
+        key = self.key()
+        uuid = self.accepted(self.upload(picture("png", 70, 70), "a.png"))["image_uuid"]
+        self.assertEqual(self.api("GET", f"{IMAGES}/{uuid}/status", key).json,
+                         {"complete": False, "failed": False, "view_url": None})
+        self.server.crash()
+        self.start(extra=ONE_PROFILE)
+        self.wait_processed(uuid, key)
+        self.assertEqual(len(self.stored("hot")), 2)
+
+    def test_an_original_alone_is_complete_at_once(self):
+        self.start()
+        key = self.key()
+        content = picture("png")
+        token = self.session(len(content), key, processing={"profile": "original_only"})["token"]
+        stored = self.accepted(self.upload(content, "a.png", token))
+        uuid = stored["image_uuid"]
+        self.assertEqual(self.api("GET", f"{IMAGES}/{uuid}/status", key).json,
+                         {"complete": True, "failed": False, "view_url": None})
+        self.wait_for_jobs()
+        self.assertEqual(self.stored("hot"), {stored["url"][1:]: content})
+        # But the first who asks gets one.
+        small = stored["url"].replace("/original/", "/variants/").replace(".png", "_small.webp")
+        answer = self.server.get(small)
+        self.assertEqual((answer.status, answer["content-type"]), (200, "image/webp"))
+        self.assertEqual(self.api("GET", f"{IMAGES}/{uuid}/status", key).json["complete"], True)
+
+    def test_a_duplicate_says_what_there_is(self):
+        self.start(extra=ONE_PROFILE)
+        key = self.key()
+        content = picture("png", 70, 70)
+        uuid = self.accepted(self.upload(content, "a.png"))["image_uuid"]
+        self.wait_processed(uuid, key)
+        again = self.accepted(self.upload(content, "a.png"))
+        again.pop("duplicate")
+        self.assertEqual(again, self.image(uuid, key))
+
+    def test_the_page_of_the_app(self):
+        self.start({"view_url": "https://app.example/i/{uuid}?from=upload"}, extra=ONE_PROFILE)
+        key = self.key()
+        stored = self.accepted(self.upload(picture("png", 70, 70), "a.png"))
+        uuid = stored["image_uuid"]
+        page = f"https://app.example/i/{uuid}?from=upload"
+        self.assertEqual(stored["view_url"], page)
+        self.assertEqual(self.image(uuid, key)["view_url"], page)
+        self.assertEqual(self.wait_processed(uuid, key)["view_url"], page)
+
+
+class Images(uploads.UploadCase):
+    def setUp(self):
+        super().setUp()
+        self.start(extra=ONE_PROFILE)
+        self.mine = self.key()
+        self.stored_image = self.accepted(self.upload(picture("png", 70, 70), "a.png"))
+        self.uuid = self.stored_image["image_uuid"]
+
+    def test_its_owner_sees_what_the_upload_said(self):
+        seen = self.image(self.uuid, self.mine)
+        self.assertEqual((seen["image_uuid"], seen["url"]), (self.uuid, self.stored_image["url"]))
+        self.assertNotIn("duplicate", seen)
+        self.assertNotIn("view_url", seen)
+
+    def test_nobody_else_does(self):
+        other = self.key(OTHER_OWNER)
+        for path in (f"{IMAGES}/{self.uuid}", f"{IMAGES}/{self.uuid}/status"):
+            with self.subTest(path):
+                self.assert_error(self.api("GET", path, other), 404, "not_found")
+                for key in (None, "", "tp_nonsense"):
+                    self.assert_error(self.api("GET", path, key), 401, "unauthorized")
+                bearer = {"Authorization": f"Bearer {self.token(1000)}"}
+                self.assert_error(self.api("GET", path, fields=bearer), 401, "unauthorized")
+
+    def test_what_is_not_there(self):
+        for name in (NO_UUID, "nonsense", self.uuid[:-1], self.uuid + "0", self.uuid.upper(), "..", "%00",
+                     self.uuid + ".png"):
+            for path in (f"{IMAGES}/{name}", f"{IMAGES}/{name}/status"):
+                with self.subTest(path):
+                    answer = self.api("GET", path, self.mine)
+                    if name in ("..", "%00"):
+                        self.assertIn(answer.status, (400, 404))
+                    else:
+                        self.assert_error(answer, 404, "not_found")
+        self.assert_error(self.api("GET", f"{IMAGES}/{self.uuid}/more", self.mine), 404, "not_found")
+
+    def test_one_that_is_deleted(self):
+        self.tool("rm", self.uuid, "--yes")
+        for path in (f"{IMAGES}/{self.uuid}", f"{IMAGES}/{self.uuid}/status"):
+            self.assert_error(self.api("GET", path, self.mine), 404, "not_found")
+
+
+class BaseUrls(uploads.UploadCase):
+    def urls_below(self, base, pools=None, **upload):
+        self.start(upload, pools=pools, extra=ONE_PROFILE)
+        key = self.key()
+        stored = self.accepted(self.upload(picture("png", 70, 70), "a.png"))
+        self.wait_processed(stored["image_uuid"], key)
+        for image in (stored, self.image(stored["image_uuid"], key)):
+            self.assertEqual({uploads.base_of(leaf["url"]) for _, _, leaf in uploads.leaves(image)}, {base})
+        self.assert_all_served(image)
+
+    def test_of_the_pool(self):
+        self.urls_below("https://images.example", self.pools(public_base_url="https://images.example"),
+                        public_base_url="https://site.example")
+
+    def test_of_the_site(self):
+        self.urls_below("https://site.example", public_base_url="https://site.example")
+
+    def test_of_neither(self):
+        self.urls_below("")
+
+
+class Replicas(uploads.UploadCase):
+    """PUT of single files by other nodes."""
+
+    PATH = f"original/2026/02/25/{NO_UUID}.jpg"
+
+    def setUp(self):
+        super().setUp()
+        self.content = tidepool.make_image("image/jpeg", 20_000, "replica")
+
+    def begin(self, pools=None, **upload):
+        self.start({"replicate_secret": "env:TIDEPOOL_TEST_REPLICATE", **upload}, pools=pools)
+
+    def replicate(self, content=None, authorization=..., fields=None, **values):
+        """`values` are the form's fields; None leaves one out."""
+        content = self.content if content is None else content
+        values = {"pool_id": self.pool_id(), "stored_path": self.PATH, **values}
+        parts = [uploads.field(name, value) for name, value in values.items() if value is not None]
+        if authorization is ...:
+            authorization = f"Bearer {uploads.REPLICATE_SECRET}"
+        sent = {**({"Authorization": authorization} if authorization else {}), **(fields or {})}
+        body = uploads.form(*parts, uploads.file(content, "a.jpg"))
+        return self.send_form(body, path=REPLICATE, fields=sent, method="PUT")
+
+    def assert_stored(self, answer, path=PATH, content=None):
+        self.assertEqual((answer.status, answer.json), (200, {"status": "ok"}), answer)
+        self.assertEqual(self.stored("hot")[f"uploads/{path}"], content or self.content)
+        served = tidepool.eventually(lambda: (got := self.server.get(f"/uploads/{path}")).status == 200 and got,
+                                     "it is served")
+        self.assertEqual(served.body, content or self.content)
+
+    def test_a_file_is_put_where_it_belongs(self):
+        self.begin()
+        self.assert_stored(self.replicate())
+        tidepool.eventually(lambda: [row["key"] for row in self.json("ls", "--limit", "0")] == [f"uploads/{self.PATH}"],
+                            "the catalog knows it")
+        self.assert_balanced()
+
+    def test_with_all_that_may_be_said_of_it(self):
+        self.begin()
+        self.assert_stored(self.replicate(size=len(self.content), sha256=uploads.sha256(self.content)))
+
+    def test_a_variant(self):
+        self.begin()
+        path = f"variants/2026/02/25/{NO_UUID}_small.webp"
+        content = tidepool.make_image("image/webp", 3_000)
+        self.assert_stored(self.replicate(content, stored_path=path), path, content)
+
+    def test_by_folder_and_name(self):
+        self.begin()
+        folder, _, name = self.PATH.rpartition("/")
+        self.assert_stored(self.replicate(stored_path=None, relative_path=folder, file_name=name))
+
+    def test_by_the_other_header(self):
+        self.begin()
+        self.assert_stored(self.replicate(authorization=None, fields={"X-Replicate-Secret": uploads.REPLICATE_SECRET}))
+
+    def test_what_is_there_is_skipped(self):
+        self.begin()
+        self.assert_stored(self.replicate())
+        answer = self.replicate(bytes(len(self.content)))  # of that size, and nobody said which bytes
+        self.assertEqual((answer.status, answer.json), (200, {"status": "ok", "skipped": True, "reason": "exists"}))
+        self.assertEqual(self.stored("hot"), {f"uploads/{self.PATH}": self.content})
+
+    def test_who_says_a_checksum_is_not_skipped_on_trust(self):
+        self.begin()
+        self.assert_stored(self.replicate())
+        answer = self.replicate(sha256=uploads.sha256(self.content))
+        self.assertEqual((answer.status, answer.json["status"]), (200, "ok"))
+        self.assertEqual(self.stored("hot"), {f"uploads/{self.PATH}": self.content})
+
+    def test_only_who_has_the_secret(self):
+        self.begin()
+        secret = uploads.REPLICATE_SECRET
+        for authorization, fields in ((None, {}), ("Bearer wrong", {}), ("Bearer ", {}), (f"Basic {secret}", {}),
+                                      (f"Bearer {secret}x", {}), (f"Bearer {secret[:-1]}", {}),
+                                      (None, {"X-Replicate-Secret": "wrong"}), (None, {"X-Replicate-Secret": ""}),
+                                      (f"Bearer {SECRET}", {}), (f"Bearer {self.token(100_000)}", {}),
+                                      (None, {"X-API-Key": self.key()})):
+            with self.subTest(authorization=authorization, fields=fields):
+                self.assert_error(self.replicate(authorization=authorization, fields=fields), 401, "unauthorized")
+        self.assert_nothing_left()
+
+    def test_without_a_secret_nobody(self):
+        self.begin(replicate_secret="")
+        for authorization in (None, "Bearer ", f"Bearer {uploads.REPLICATE_SECRET}"):
+            self.assert_error(self.replicate(authorization=authorization), 401, "unauthorized")
+        self.assert_error(self.replicate(authorization=None, fields={"X-Replicate-Secret": ""}), 401, "unauthorized")
+
+    def test_paths_that_lead_elsewhere(self):
+        self.begin()
+        for path in ("", "/", "a.jpg", "/etc/passwd", "../a.jpg", "original/../../a.jpg", "original/../a.jpg", "original",
+                     "original/", "variants/", "/original/a.jpg", "originals/a.jpg", "uploads/original/a.jpg", "images/a.jpg",
+                     "original//a.jpg", "original/./a.jpg", "original/a\0.jpg", "original\\a.jpg",
+                     "original/%2e%2e/a.jpg", "original/" + "x" * 5000):
+            with self.subTest(path=path[:60]):
+                answer = self.replicate(stored_path=path)
+                if path == "original/%2e%2e/a.jpg" and answer.status == 200:
+                    continue  # as a name it is an odd one, but it leads nowhere
+                self.assert_error(answer, 400, "bad_request")
+        for folder, name in (("original/../..", "a.jpg"), ("..", "a.jpg"), ("original", "../../a.jpg"),
+                             ("original", ""), ("", "a.jpg"), ("original", "b/../../../a.jpg")):
+            with self.subTest(folder=folder, name=name):
+                answer = self.replicate(stored_path=None, relative_path=folder, file_name=name)
+                self.assert_error(answer, 400, "bad_request")
+        self.assertEqual([path for path in self.stored("hot") if "%2e" not in path], [])
+        self.assertFalse((self.folder / "a.jpg").exists())
+
+    def test_fields_that_are_missing_or_nonsense(self):
+        self.begin()
+        for values in ({"stored_path": None}, {"pool_id": None}, {"pool_id": "hot"}, {"pool_id": ""}, {"size": "many"},
+                       {"sha256": "nonsense"}, {"sha256": "ab" * 31}):
+            with self.subTest(values=values):
+                self.assert_error(self.replicate(**values), 400, "bad_request")
+        self.assertIn(self.replicate(pool_id=999_999).status, (400, 404))
+        self.assertIn(self.replicate(size=len(self.content) + 1).status, (400, 422))
+        body = uploads.form(uploads.field("pool_id", self.pool_id()), uploads.field("stored_path", self.PATH))
+        answer = self.send_form(body, uploads.REPLICATE_SECRET, REPLICATE, method="PUT")
+        self.assert_error(answer, 400, "bad_request")
+        self.assert_nothing_left()
+
+    def test_a_checksum_that_is_not_its_own(self):
+        self.begin()
+        answer = self.replicate(sha256=uploads.sha256(b"another"))
+        self.assertEqual(answer.status, 422, answer)
+        self.assertIn("error", answer.json)
+        self.assert_nothing_left()
+        self.assert_stored(self.replicate())
+        answer = self.replicate(bytes(len(self.content)), sha256=uploads.sha256(b"another"))
+        self.assertEqual(answer.status, 422, answer)
+        self.assertEqual(self.stored("hot"), {f"uploads/{self.PATH}": self.content}, "what was there stays")
+
+    def test_a_checksum_may_be_required(self):
+        self.begin(replicate_checksum=True)
+        self.assert_error(self.replicate(), 400, "bad_request")
+        self.assert_nothing_left()
+        self.assert_stored(self.replicate(sha256=uploads.sha256(self.content)))
+
+    def test_a_pool_without_room(self):
+        self.begin(self.pools(max_size="16KiB"))
+        self.assert_error(self.replicate(), 507, "insufficient_storage")
+        self.assert_nothing_left()
+
+    def test_a_pool_whose_disk_is_gone(self):
+        self.begin()
+        shutil.rmtree(self.trees["uploads"].path)
+        answer = self.replicate()
+        self.assertEqual((answer.status, answer["cache-control"]), (503, "no-store"), answer)
+        self.assertIn("error", answer.json)
+        self.assertFalse(self.trees["uploads"].path.exists(), "no folder is made where a disk should be")
+
+
+class CrossOrigin(uploads.UploadCase):
+    APP, OTHER = "https://app.example", "https://evil.example"
+    PATHS = (UPLOAD, INTERNAL_UPLOAD, SESSIONS, f"{IMAGES}/{NO_UUID}", f"{IMAGES}/{NO_UUID}/status", PROFILE, PING)
+
+    def preflight(self, path, origin, method="POST"):
+        return self.api("OPTIONS", path, fields={"Origin": origin, "Access-Control-Request-Method": method,
+                                                 "Access-Control-Request-Headers": "authorization,content-type"})
+
+    def assert_allowed(self, answer, origins):
+        self.assertEqual(answer.status, 204, answer)
+        self.assertIn(answer["access-control-allow-origin"], origins)
+        for name, wanted in (("methods", {"POST"}), ("headers", {"authorization", "content-type", "x-api-key"})):
+            listed = {each.strip().lower() for each in answer[f"access-control-allow-{name}"].split(",")}
+            self.assertLessEqual({each.lower() for each in wanted}, listed, name)
+        self.assertGreater(int(answer["access-control-max-age"]), 0)
+
+    def assert_not_allowed(self, answer):
+        self.assertEqual([name for name, _ in answer.response.fields if name.startswith("access-control-")], [])
+
+    def test_browsers_may_ask_from_these(self):
+        self.start({"allowed_origins": [self.APP, "https://www.app.example"]})
+        for path in (UPLOAD, INTERNAL_UPLOAD, SESSIONS):
+            for origin in (self.APP, "https://www.app.example"):
+                with self.subTest(path=path, origin=origin):
+                    self.assert_allowed(self.preflight(path, origin), {origin})
+        for path in self.PATHS[3:]:
+            with self.subTest(path=path):
+                answer = self.preflight(path, self.APP, "GET")
+                self.assertEqual((answer.status, answer["access-control-allow-origin"]), (204, self.APP))
+
+    def test_and_from_no_others(self):
+        self.start({"allowed_origins": [self.APP]})
+        for origin in (self.OTHER, "http://app.example", self.APP + ".evil.example", self.APP + ":8443", "null", "",
+                       "https://APP.example.evil", "https://xapp.example"):
+            with self.subTest(origin=origin):
+                self.assert_not_allowed(self.preflight(UPLOAD, origin))
+                self.assert_not_allowed(self.api("GET", PING, fields={"Origin": origin}))
+
+    def test_from_anywhere(self):
+        self.start({"allowed_origins": ["*"]})
+        for origin in (self.APP, self.OTHER, "null"):
+            self.assert_allowed(self.preflight(UPLOAD, origin), {origin, "*"})
+
+    def test_from_nowhere_unless_it_is_said(self):
+        self.start()
+        self.assert_not_allowed(self.preflight(UPLOAD, self.APP))
+        self.assert_not_allowed(self.api("GET", PING, fields={"Origin": self.APP}))
+
+    def test_answers_say_so_too(self):
+        self.start({"allowed_origins": [self.APP]}, extra=ONE_PROFILE)
+        fields = {"Origin": self.APP}
+        content = picture("png", 70, 70)
+        for status, answer in ((200, self.api("GET", PING, fields=fields)),
+                               (200, self.ask_session(1000, self.key(), fields)),
+                               (401, self.ask_session(1000, None, fields)),
+                               (200, self.upload(content, "a.png", fields=fields)),
+                               (415, self.upload(content, "a.jpg", fields=fields)),
+                               (413, self.upload(content, "a.png", self.token(10), fields=fields)),
+                               (401, self.upload(content, "a.png", "nonsense", fields=fields)),
+                               (404, self.api("GET", f"{IMAGES}/{NO_UUID}", self.key(), fields=fields)),
+                               (204, self.api("HEAD", UPLOAD, fields=fields))):
+            with self.subTest(status=status):
+                self.assertEqual((answer.status, answer["access-control-allow-origin"]), (status, self.APP), answer)
+        self.assert_not_allowed(self.upload(content, "a.png", fields={"Origin": self.OTHER}))
+        self.assert_not_allowed(self.api("GET", PING))
+
+
+class Surface(uploads.UploadCase):
+    """The paths of the API, and what is none of them."""
+
+    def test_ping(self):
+        self.start()
+        answer = self.api("GET", PING)
+        self.assertEqual((answer.status, answer.json, answer["cache-control"]), (200, {"ping": "pong"}, "no-store"))
+        self.assertEqual(answer["content-type"].partition(";")[0], "application/json")
+
+    def test_clients_check_their_key(self):
+        self.start()
+        answer = self.api("GET", PROFILE, self.key())
+        self.assertEqual((answer.status, answer["cache-control"]), (200, "no-store"))
+        limits = answer.json["limits"]
+        self.assertEqual(limits["max_upload_bytes"], 100 * MIB)
+        self.assertEqual((limits["image_upload_enabled"], limits["direct_upload_enabled"]), (True, True))
+        limits = self.api("GET", PROFILE, self.key(OWNER, "--max-size", "1MiB")).json["limits"]
+        self.assertEqual(limits["max_upload_bytes"], MIB)
+        for key in (None, "", "tp_nonsense"):
+            self.assert_error(self.api("GET", PROFILE, key), 401, "unauthorized")
+
+    def test_whether_it_can_be_reached(self):
+        self.start()
+        for path in (UPLOAD, INTERNAL_UPLOAD):
+            answer = self.api("HEAD", path)
+            self.assertEqual((answer.status, answer.body), (204, b""))
+
+    def test_paths_that_are_none(self):
+        self.start()
+        key = self.key()
+        for path in ("/api", "/api/", "/api/v1", "/api/v1/", "/api/v1/none", "/api/v1/upload/", "/api/v1/upload/more",
+                     "/api/v1/uploads", "/api/v1/images", "/api/v1/images/", "/api/v1/user", "/api/v1/user/profile/more",
+                     "/api/v1/pingpong", "/api/v2/ping", "/api/internal", "/api/internal/none", "/api/admin/v1/pools", "/API/v1/ping"):
+            with self.subTest(path):
+                answer = self.api("GET", path, key)
+                self.assertIn(self.api("POST", path, key, {}).status, (404, 405))
+                if path.startswith("/api/"):
+                    self.assert_error(answer, 404, "not_found")
+                else:
+                    self.assertEqual(answer.status, 404)
+
+    def test_methods_that_are_none(self):
+        self.start()
+        key = self.key()
+        for path, allowed in ((UPLOAD, "POST"), (INTERNAL_UPLOAD, "POST"), (SESSIONS, "POST"), (PING, "GET"),
+                              (PROFILE, "GET"), (f"{IMAGES}/{NO_UUID}", "GET"), (f"{IMAGES}/{NO_UUID}/status", "GET"),
+                              (REPLICATE, "PUT")):
+            for method in ("GET", "POST", "PUT", "DELETE", "PATCH"):
+                if method == allowed:
+                    continue
+                with self.subTest(method=method, path=path):
+                    answer = self.assert_error(self.api(method, path, key), 405, "method_not_allowed")
+                    self.assertIn(allowed, [each.strip() for each in answer["allow"].split(",")])
+
+    def test_queries_are_ignored(self):
+        self.start(extra=ONE_PROFILE)
+        self.assertEqual(self.api("GET", PING + "?a=b").status, 200)
+        self.accepted(self.upload(picture("png", 70, 70), "a.png", path=UPLOAD + "?a=b"))
+
+    def test_images_are_served_as_ever(self):
+        self.start()
+        self.trees["uploads"].put("api/v1/ping.jpg", content := tidepool.make_image())
+        self.assertEqual(self.server.get("/uploads/api/v1/ping.jpg").body, content)
+
+
+class Keys(uploads.UploadCase):
+    """tidepool key: what opens the API."""
+
+    def listed(self, *arguments):
+        rows = self.json("key", "list", *arguments)
+        return rows["keys"] if isinstance(rows, dict) else rows
+
+    def test_one_is_shown_once(self):
+        self.start()
+        made = self.json("key", "add", "--owner", OWNER, "--name", "the desktop plugin")
+        self.assertRegex(made["key"], r"\Atp_[0-9A-Za-z_-]{20,}\Z")
+        self.assertEqual(made["id"], uploads.sha256(made["key"].encode())[:12])
+        self.assertEqual(str(made["owner"]), str(OWNER))
+        text = self.tool("key", "add", "--owner", OWNER)
+        self.assertRegex(text, r"\btp_[0-9A-Za-z_-]{20,}")
+        shown = self.tool("key", "list") + self.tool("key", "list", "--json")
+        self.assertNotIn("tp_", shown)
+        self.assertIn(made["id"], shown)
+        self.assertIn("the desktop plugin", shown)
+
+    def test_they_are_listed_by_owner(self):
+        self.start()
+        made = [self.json("key", "add", "--owner", owner)["id"] for owner in (OWNER, OWNER, OTHER_OWNER)]
+        self.assertEqual({row["id"] for row in self.listed()}, set(made))
+        self.assertEqual({row["id"] for row in self.listed("--owner", OWNER)}, set(made[:2]))
+        self.assertEqual({row["id"] for row in self.listed("--owner", OTHER_OWNER)}, set(made[2:]))
+
+    def test_what_is_revoked_stays_so(self):
+        self.start()
+        made = self.json("key", "add", "--owner", OWNER)
+        self.assertEqual(self.api("GET", PROFILE, made["key"]).status, 200)
+        self.tool("key", "revoke", made["id"])
+        tidepool.eventually(lambda: self.api("GET", PROFILE, made["key"]).status == 401, "it is revoked")
+        self.server.stop_process()
+        self.start()
+        self.assert_error(self.api("GET", PROFILE, made["key"]), 401, "unauthorized")
+        self.assertEqual(self.run_tool("key", "revoke", "0123456789ab")[0], 1)
+
+    def test_wrong_use_is_told_apart(self):
+        self.start()
+        add = ("add", "--owner", OWNER)
+        for arguments in (("add",), (*add, "--quota", "much"), (*add, "--max-size", "large"), (*add, "--rate", "fast"),
+                          (*add, "--expires", "soon"), ("revoke",), ("change",), ()):
+            with self.subTest(arguments=arguments):
+                self.assertEqual(self.run_tool("key", *arguments)[0], 2)
+
+    def test_secrets_stay_in(self):
+        self.start({"replicate_secret": "env:TIDEPOOL_TEST_REPLICATE",
+                    "token_secret_previous": "env:TIDEPOOL_TEST_PREVIOUS"}, config={"log": {"level": "debug"}}, extra=ONE_PROFILE)
+        key = self.key()
+        token = self.session(50_000, key)["token"]
+        answers = [self.upload(picture("png", 70, 70), "a.png", token), self.upload(b"no image", "a.png", token),
+                   self.upload(b"no image", "a.png", token + "x"), self.ask_session(-1, key)]
+        said = b"\n".join(answer.body for answer in answers).decode()
+        said += "\n".join(self.server.log()) + self.server.admin_get("/metrics").body.decode()
+        held = b"".join(path.read_bytes() for path in self.folder.glob("catalog.db*"))
+        for secret in (key, SECRET, uploads.PREVIOUS_SECRET, uploads.REPLICATE_SECRET, token):
+            self.assertNotIn(secret, said)
+            self.assertNotIn(secret.encode(), held)
+
+
+if __name__ == "__main__":
+    tidepool.main()

@@ -1,0 +1,119 @@
+#include "proxy/upload/image_resource.h"
+
+#include <string>
+#include <vector>
+
+#include <catch2/catch.hpp>
+
+using namespace tidepool;
+using namespace tidepool::upload;
+using api::Json;
+
+namespace {
+
+constexpr std::string_view kUuid = "0f8fad5b-d9cb-469f-a165-70867728950e";
+
+storage::ImageRecord image_of(std::string_view extension, const ImageFacts& facts = {}) {
+    storage::ImageRecord image;
+    image.uuid = storage::parse_uuid(kUuid).value();
+    image.pool = 3;
+    image.original =
+        "uploads/original/2026/02/25/" + std::string(kUuid) + "." + std::string(extension);
+    image.metadata = text_of(facts);
+    return image;
+}
+
+std::vector<storage::KnownPool> pools_with(std::string base) {
+    storage::KnownPool pool;
+    pool.id = 3;
+    pool.settings.public_base_url = std::move(base);
+    return {pool};
+}
+
+// "original: medium original small; webp: ..." of a resource.
+std::string shown(const Json& resource) {
+    std::string text;
+    for (const auto& family : resource["variants"].items()) {
+        text += family.key() + ":";
+        for (const auto& leaf : family.value().items())
+            text += " " + leaf.key();
+        text += "; ";
+    }
+    return text;
+}
+
+std::string families(std::string_view extension, const ImageFacts& facts = {}) {
+    return shown(image_resource({}, {}, image_of(extension, facts), {}));
+}
+
+}  // namespace
+
+TEST_CASE("image resource: each kind of original has its families", "[image_resource]") {
+    CHECK(families("jpg") ==
+          "original: original small medium; webp: original small medium; avif: original small "
+          "medium; ");
+    CHECK(families("gif") ==
+          "original: original small medium; webp: small medium; avif: small medium; ");
+    CHECK(families("webp") ==
+          "original: original small medium; webp: original small medium; avif: original small "
+          "medium; ");
+    CHECK(families("avif") ==
+          "original: original small medium; webp: small medium; avif: small medium; ");
+    ImageFacts tiny;
+    tiny.width = tiny.height = 64;
+    CHECK(families("png", tiny) ==
+          "original: original small medium; webp: original small medium; ");
+    tiny.width = 65;
+    CHECK(families("png", tiny).find("avif") != std::string::npos);
+}
+
+TEST_CASE("image resource: URLs are the pool's, the site's, or paths", "[image_resource]") {
+    conf::Settings settings;
+    const auto image = image_of("jpg");
+    const std::string path = "/" + image.original;
+    CHECK(image_resource(settings, pools_with(""), image, {})["url"] == path);
+    settings.upload.public_base_url = "https://site.example";
+    CHECK(image_resource(settings, pools_with(""), image, {})["url"] ==
+          "https://site.example" + path);
+    const Json resource = image_resource(settings, pools_with("https://b2.example"), image, {});
+    CHECK(resource["url"] == "https://b2.example" + path);
+    CHECK(resource["variants"]["webp"]["small"]["url"] ==
+          "https://b2.example/uploads/variants/2026/02/25/" + std::string(kUuid) + "_small.webp");
+    CHECK_FALSE(resource.contains("view_url"));
+    settings.upload.view_url = "https://site.example/i/{uuid}";
+    CHECK(image_resource(settings, {}, image, {})["view_url"] ==
+          "https://site.example/i/" + std::string(kUuid));
+}
+
+TEST_CASE("image resource: what is known is shown", "[image_resource]") {
+    ImageFacts facts;
+    facts.width = 800;
+    facts.height = 600;
+    facts.frames = 3;
+    facts.file_name = "Grüße.gif";
+    facts.blurhash = "L00000";
+    facts.app = {{"is_nsfw", true}};
+    facts.exif = {{"model", "C"}};
+    CHECK(read_facts(text_of(facts)) == facts);
+    auto image = image_of("gif", facts);
+    storage::ObjectRecord row = storage::object_record(image.original, 3);
+    row.size = 1234;
+    row.content_type = "image/gif";
+    const Json resource = image_resource({}, {}, image, {&row, 1});
+    const Json& original = resource["variants"]["original"]["original"];
+    CHECK(original["width"] == 800);
+    CHECK(original["height"] == 600);
+    CHECK(original["animated"] == true);
+    CHECK(original["bytes"] == 1234);
+    CHECK(original["mime_type"] == "image/gif");
+    CHECK_FALSE(resource["variants"]["webp"]["small"].contains("bytes"));
+    CHECK(resource["available_variants"] == Json({"original", "webp", "avif"}));
+    CHECK(resource["file_name"] == "Grüße.gif");
+    CHECK(resource["app"] == Json{{"is_nsfw", true}});
+    CHECK(resource["blurhash"] == "L00000");
+}
+
+TEST_CASE("image resource: metadata of another form is nothing known", "[image_resource]") {
+    for (const char* text : {"", "[]", "{", "null", R"({"width":-1,"height":"7","file_name":3})"})
+        CHECK(read_facts(text) == ImageFacts{});
+}
