@@ -1,15 +1,24 @@
 #include "proxy/api/admin.h"
 
+#include "conf/ascii.h"
 #include "conf/digest.h"
 #include "proxy/api/jobs_api.h"
+#include "proxy/api/keys_api.h"
+#include "proxy/api/openapi.h"
+#include "proxy/api/pool_stats.h"
 #include "proxy/api/pools_api.h"
+#include "proxy/api/reconcile_api.h"
+#include "proxy/api/routes.h"
+#include "proxy/api/settings_api.h"
+#include "proxy/api/tiering_api.h"
+#include "storage/job_owner.h"
 
 #include <algorithm>
-#include <array>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 namespace tidepool::api {
 
@@ -26,31 +35,35 @@ http::Response answer(int status, std::string_view text, std::string_view type =
 }
 
 http::Response answer(const ApiAnswer& made) {
-    const std::string fields = fmt::format("{}{}", kNoStore, made.fields);
-    http::Response response;
-    if (made.status == 204) {
-        response.status = 204;
-        response.has_body = false;
-        response.head = fmt::format("HTTP/1.1 {}\r\n{}", http::status_line_text(204), fields);
-    } else {
-        response = http::text_response(made.status, "application/json", made.body, fields);
-    }
-    response.source = http::Source::internal;
-    return response;
+    return response_of(made, kNoStore);
 }
 
 bool is_path_below(std::string_view path, std::string_view folder) {
     return path.starts_with(folder) && (path.size() == folder.size() || path[folder.size()] == '/');
 }
 
-constexpr std::array kCollections{kPoolsPath, kImagesPath, kJobsPath};
+constexpr std::string_view kIdempotencyKey = "Idempotency-Key";
 
-bool is_api(std::string_view path) {
-    return std::ranges::any_of(
-        kCollections, [path](std::string_view folder) { return is_path_below(path, folder); });
+bool is_write(const http::RequestHead& head) {
+    return head.method != http::Method::get && head.method != http::Method::head;
+}
+
+// The field as it was sent; nothing where it was not. Of one that came twice nobody knows what is
+// meant, and it is none that may be.
+std::optional<std::string_view> idempotency_key_of(const http::RequestHead& head) {
+    const auto count = std::ranges::count_if(head.fields, [](const http::Field& field) {
+        return conf::lower_case(field.name) == conf::lower_case(kIdempotencyKey);
+    });
+    if (count == 0) return std::nullopt;
+    return head.single(kIdempotencyKey);
 }
 
 }  // namespace
+
+AdminHandler::AdminHandler(MetricSources sources, ApiMeans api)
+    : sources_(std::move(sources)), api_(std::move(api)), process_(storage::new_job_owner()) {
+    if (api_.images.catalog != nullptr) saved_.emplace(*api_.images.catalog, api_.token);
+}
 
 // The digests are compared, so that the time it takes tells nothing of the token.
 bool AdminHandler::is_authorized(const http::RequestHead& head) const {
@@ -65,7 +78,7 @@ bool AdminHandler::is_authorized(const http::RequestHead& head) const {
 }
 
 std::uint64_t AdminHandler::wanted_body(const http::RequestHead& head) const {
-    const bool is_known = is_api(head.path) && is_authorized(head);
+    const bool is_known = find_route(head.path) != nullptr && is_authorized(head);
     return is_known ? api_.request_body_bytes : 0;
 }
 
@@ -81,9 +94,22 @@ std::optional<http::Response> AdminHandler::respond_now(const http::RequestHead&
                                     "send Authorization: Bearer and the value of admin.token",
                                     "WWW-Authenticate: Bearer\r\n"));
         }
-        if (is_api(head.path)) return std::nullopt;
-        return answer(api_error(404, "not_found",
-                                fmt::format("there are {}", fmt::join(kCollections, ", "))));
+        const Route* const route = find_route(head.path);
+        if (route == nullptr)
+            return answer(api_error(404, "not_found", fmt::format("there are {}", route_names())));
+        if (!has_method(*route, head.method_text))
+            return answer(method_not_allowed(route->methods));
+        const auto key = idempotency_key_of(head);
+        if (is_write(head) && key && !is_idempotency_key(*key)) {
+            return answer(api_error(400, "bad_request",
+                                    fmt::format("Idempotency-Key: expected it once, of 1 to {} "
+                                                "visible ASCII characters",
+                                                kMostIdempotencyKeyBytes)));
+        }
+        if (head.path == kOpenApiPath)
+            return answer(
+                ApiAnswer{.status = 200, .body = std::string(openapi_document()), .fields = {}});
+        return std::nullopt;
     }
     if (head.method != http::Method::get && head.method != http::Method::head) {
         return http::text_response(405, kText, "method not allowed\n",
@@ -98,7 +124,7 @@ std::optional<http::Response> AdminHandler::respond_now(const http::RequestHead&
         return answer(200, gather_metrics(sources_), "text/plain; version=0.0.4; charset=utf-8");
     }
     return answer(404, fmt::format("not found; there are /metrics, /healthz, /readyz and {}\n",
-                                   fmt::join(kCollections, ", ")));
+                                   kOpenApiPath));
 }
 
 loop::Task<http::Response> AdminHandler::respond(const http::RequestHead& head, const http::Peer&) {
@@ -121,16 +147,47 @@ loop::Task<http::Response> AdminHandler::respond_ready() {
 }
 
 ApiAnswer AdminHandler::answer_api(const ApiCall& call) const {
+    if (call.path == kSettingsPath) return answer_settings(api_.settings(), call);
     if (is_path_below(call.path, kPoolsPath)) return answer_pools(*api_.pools, call);
     if (api_.images.catalog == nullptr)
         return api_error(409, "conflict", "there is no catalog: set catalog.url and restart");
+    storage::Catalog& catalog = *api_.images.catalog;
     if (is_path_below(call.path, kImagesPath)) return answer_images(api_.images, call);
-    return answer_jobs(*api_.images.catalog, call);
+    if (is_path_below(call.path, kKeysPath)) return answer_keys(catalog, call);
+    if (is_path_below(call.path, kStatsPath))
+        return answer_stats(catalog, api_.drivers->pools(), call);
+    if (is_path_below(call.path, kTieringPath)) {
+        return answer_tiering({.catalog = &catalog,
+                               .drivers = api_.drivers,
+                               .settings = [this] { return api_.settings().tiering; },
+                               .process = process_,
+                               .queued = api_.images.queued},
+                              call);
+    }
+    if (is_path_below(call.path, kReconcilePath)) {
+        return answer_reconcile(
+            {.catalog = &catalog, .drivers = api_.drivers, .queued = api_.images.queued}, call);
+    }
+    return answer_jobs(catalog, call);
+}
+
+ApiAnswer AdminHandler::answer_once(std::string_view key, const ApiCall& call) {
+    if (!saved_) return answer_api(call);
+    bool changed = false;
+    ApiAnswer made = saved_->once(key, call, [&] {
+        ApiAnswer first = answer_api(call);
+        changed = first.changed;
+        return first;
+    });
+    made.changed = changed;
+    return made;
 }
 
 loop::Task<http::Response> AdminHandler::respond_api(const http::RequestHead& head) {
     const auto call = [&]() -> Result<ApiAnswer> {
-        ApiAnswer made = answer_api({head.method_text, head.path, head.query, head.body});
+        const ApiCall asked{head.method_text, head.path, head.query, head.body};
+        const auto key = is_write(head) ? idempotency_key_of(head) : std::nullopt;
+        ApiAnswer made = key ? answer_once(*key, asked) : answer_api(asked);
         if (made.changed) api_.pools_changed();
         return made;
     };

@@ -57,6 +57,20 @@ ApiAnswer method_not_allowed(std::string_view allowed) {
                      fmt::format("Allow: {}\r\n", allowed));
 }
 
+http::Response response_of(const ApiAnswer& answer, std::string_view fields) {
+    const std::string lines = fmt::format("{}{}", fields, answer.fields);
+    http::Response response;
+    if (answer.status == 204) {
+        response.status = 204;
+        response.has_body = false;
+        response.head = fmt::format("HTTP/1.1 {}\r\n{}", http::status_line_text(204), lines);
+    } else {
+        response = http::text_response(answer.status, "application/json", answer.body, lines);
+    }
+    response.source = http::Source::internal;
+    return response;
+}
+
 std::string query_value(std::string_view query, std::string_view name) {
     while (!query.empty()) {
         const std::string_view field = query.substr(0, query.find('&'));

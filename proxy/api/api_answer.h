@@ -1,6 +1,8 @@
 // What the parts of the admin API have in common.
 #pragma once
 
+#include "proxy/http/response.h"
+
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -33,6 +35,9 @@ ApiAnswer api_error(int status, std::string_view code, std::string_view message,
 ApiAnswer api_error(const Error& error);
 // 405 with Allow.
 ApiAnswer method_not_allowed(std::string_view allowed);
+
+// As HTTP; `fields` are lines with CRLF that stand before the answer's own.
+http::Response response_of(const ApiAnswer& answer, std::string_view fields);
 
 // The value of a field of a query, decoded; "" where there is none.
 std::string query_value(std::string_view query, std::string_view name);

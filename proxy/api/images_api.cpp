@@ -1,13 +1,17 @@
 #include "proxy/api/images_api.h"
 
 #include "conf/digest.h"
-#include "proxy/api/pool_json.h"
+#include "conf/quote.h"
+#include "proxy/api/job_json.h"
+#include "proxy/api/query_fields.h"
 #include "storage/image_remover.h"
 #include "storage/mover.h"
 
 #include <algorithm>
 #include <ctime>
+#include <expected>
 #include <map>
+#include <optional>
 #include <utility>
 
 #include <fmt/format.h>
@@ -20,6 +24,7 @@ using storage::Uuid;
 
 constexpr int kMovePriority = 100;
 constexpr int kBodyDepth = 4;
+constexpr std::string_view kImagesCursor = "images";
 
 std::string_view name_of(storage::ImageRecord::State state) {
     switch (state) {
@@ -29,14 +34,26 @@ std::string_view name_of(storage::ImageRecord::State state) {
             return "complete";
         case storage::ImageRecord::State::deleting:
             return "deleting";
+        case storage::ImageRecord::State::failed:
+            return "failed";
     }
     return "unknown";
 }
 
-Result<std::map<storage::PoolId, std::string>> pool_names(storage::Catalog& catalog) {
+std::optional<storage::ImageRecord::State> parse_image_state(std::string_view name) {
+    using State = storage::ImageRecord::State;
+    for (const State state : {State::incomplete, State::complete, State::deleting, State::failed}) {
+        if (name_of(state) == name) return state;
+    }
+    return std::nullopt;
+}
+
+using PoolNames = std::map<storage::PoolId, std::string>;
+
+Result<PoolNames> pool_names(storage::Catalog& catalog) {
     const auto pools = catalog.pools();
     if (!pools) return std::unexpected(pools.error());
-    std::map<storage::PoolId, std::string> names;
+    PoolNames names;
     for (const storage::PoolRecord& pool : *pools)
         names[pool.id] = pool.name;
     return names;
@@ -53,6 +70,71 @@ ApiAnswer queued_answer(storage::JobId job) {
             .fields = fmt::format("Location: /api/admin/v1/jobs/{}\r\n", job)};
 }
 
+Json name_or_null(const PoolNames& names, storage::PoolId pool) {
+    const auto found = names.find(pool);
+    return found == names.end() ? Json(nullptr) : Json(found->second);
+}
+
+Json image_json(const storage::ImageRecord& image, const PoolNames& names) {
+    return {{"uuid", storage::to_text(image.uuid)},
+            {"state", name_of(image.state)},
+            {"pool", name_or_null(names, image.pool)},
+            {"original", image.original},
+            {"owner", image.owner.empty() ? Json(nullptr) : Json(image.owner)},
+            {"uploaded", image.uploaded_s},
+            {"moved", image.moved_s}};
+}
+
+std::expected<storage::ImageFilter, ApiAnswer> read_image_filter(std::string_view query,
+                                                                 const PoolNames& names) {
+    storage::ImageFilter filter{.owner = query_value(query, "owner"),
+                                .prefix = query_value(query, "prefix")};
+    if (const std::string name = query_value(query, "pool"); !name.empty()) {
+        const auto pool =
+            std::ranges::find(names, name, [](const auto& each) { return each.second; });
+        if (pool == names.end()) {
+            return std::unexpected(
+                bad_field("pool", fmt::format("there is no pool {}", conf::quote(name))));
+        }
+        filter.pool = pool->first;
+    }
+    if (const std::string name = query_value(query, "state"); !name.empty()) {
+        filter.state = parse_image_state(name);
+        if (!filter.state) {
+            return std::unexpected(
+                bad_field("state", "there are incomplete, complete, deleting, failed"));
+        }
+    }
+    const auto cursor = read_cursor(query, kImagesCursor);
+    if (!cursor) return std::unexpected(cursor.error());
+    if (*cursor) {
+        filter.after = storage::parse_uuid(**cursor);
+        if (!filter.after) return std::unexpected(bad_field("cursor", "it is none of images"));
+    }
+    return filter;
+}
+
+ApiAnswer list_of_images(storage::Catalog& catalog, std::string_view query) {
+    if (auto wrong = check_fields(query, {"limit", "cursor", "pool", "state", "owner", "prefix"}))
+        return std::move(*wrong);
+    const auto limit = read_page_limit(query);
+    if (!limit) return limit.error();
+    const auto names = pool_names(catalog);
+    if (!names) return api_error(names.error());
+    const auto filter = read_image_filter(query, *names);
+    if (!filter) return filter.error();
+    const auto page = catalog.list_images(*filter, *limit);
+    if (!page) return api_error(page.error());
+    Json images = Json::array();
+    for (const storage::ImageRecord& image : page->images)
+        images.push_back(image_json(image, *names));
+    const Json next =
+        page->next ? Json(cursor_of(kImagesCursor, storage::to_text(*page->next))) : Json(nullptr);
+    return {.status = 200,
+            .body = text_of({{"images", std::move(images)}, {"next", next}}),
+            .fields = {}};
+}
+
 ApiAnswer show(storage::Catalog& catalog, const Uuid& uuid) {
     const auto image = catalog.find_image(uuid);
     if (!image) return api_error(image.error());
@@ -63,29 +145,20 @@ ApiAnswer show(storage::Catalog& catalog, const Uuid& uuid) {
     if (!rows) return api_error(rows.error());
     const auto views = catalog.find_views(uuid);
     if (!views) return api_error(views.error());
-    const auto name = [&](storage::PoolId pool) {
-        const auto found = names->find(pool);
-        return found == names->end() ? Json(nullptr) : Json(found->second);
-    };
     Json objects = Json::array();
     for (const storage::ObjectRecord& row : *rows) {
         objects.push_back({{"key", row.key},
-                           {"pool", name(row.pool)},
+                           {"pool", name_or_null(*names, row.pool)},
                            {"role", storage::name_of(row.role)},
                            {"size", row.size},
                            {"sha256", row.sha256 ? Json(conf::hex(*row.sha256)) : Json(nullptr)},
                            {"content_type", row.content_type}});
     }
-    return {.status = 200,
-            .body = text_of({{"uuid", storage::to_text(uuid)},
-                             {"state", name_of((*image)->state)},
-                             {"pool", name((*image)->pool)},
-                             {"original", (*image)->original},
-                             {"uploaded", (*image)->uploaded_s},
-                             {"moved", (*image)->moved_s},
-                             {"last_view", *views ? Json((*views)->last_s) : Json(nullptr)},
-                             {"objects", std::move(objects)}}),
-            .fields = {}};
+    Json json = image_json(**image, *names);
+    json["last_view"] = *views ? Json((*views)->last_s) : Json(nullptr);
+    json["metadata"] = json_or_text((*image)->metadata);
+    json["objects"] = std::move(objects);
+    return {.status = 200, .body = text_of(json), .fields = {}};
 }
 
 ApiAnswer remove(const ImageMeans& means, const Uuid& uuid) {
@@ -136,7 +209,11 @@ ApiAnswer move(const ImageMeans& means, const Uuid& uuid, std::string_view body)
 
 ApiAnswer answer_images(const ImageMeans& means, const ApiCall& call) {
     std::string_view rest = call.path.substr(kImagesPath.size());
-    if (!rest.empty()) rest.remove_prefix(1);
+    if (rest.empty()) {
+        if (call.method != "GET" && call.method != "HEAD") return method_not_allowed("GET, HEAD");
+        return list_of_images(*means.catalog, call.query);
+    }
+    rest.remove_prefix(1);
     const std::string_view name = rest.substr(0, rest.find('/'));
     const auto uuid = storage::parse_uuid(name);
     const std::string_view action = rest.substr(std::min(name.size() + 1, rest.size()));
@@ -150,7 +227,7 @@ ApiAnswer answer_images(const ImageMeans& means, const ApiCall& call) {
         return move(means, *uuid, call.body);
     }
     return api_error(404, "not_found",
-                     fmt::format("there are {0}/UUID and {0}/UUID/move", kImagesPath));
+                     fmt::format("there are {0}, {0}/UUID and {0}/UUID/move", kImagesPath));
 }
 
 }  // namespace tidepool::api

@@ -1,4 +1,4 @@
-// /api/admin/v1/images: images as a whole.
+// /api/admin/v1/images: which images there are, and images as a whole.
 #pragma once
 
 #include "proxy/api/api_answer.h"
@@ -21,9 +21,10 @@ struct ImageMeans {
     std::function<void()> queued{};
 };
 
-// Below an image's UUID GET shows it with its objects and DELETE deletes all of it; POST to its
-// move, with {"to": POOL}, moves it. What is done by a job is answered with 202 and the job's id.
-// Blocks on the catalog; any thread.
+// GET lists, by pool, state, owner and the beginning of the original's key, a page at a time
+// (`cursor` is the `next` of the page before). Below an image's UUID GET shows it with its objects
+// and DELETE deletes all of it; POST to its move, with {"to": POOL}, moves it. What is done by a
+// job is answered with 202 and the job's id. Blocks on the catalog; any thread.
 ApiAnswer answer_images(const ImageMeans& means, const ApiCall& call);
 
 }  // namespace tidepool::api

@@ -2,17 +2,9 @@
 
 #include "storage/job_control.h"
 
-#include <string>
-
 namespace tidepool::api {
 
 namespace {
-
-Json json_or_text(const std::string& text) {
-    if (text.empty()) return nullptr;
-    Json parsed = Json::parse(text, nullptr, false);
-    return parsed.is_discarded() ? Json(text) : parsed;
-}
 
 Json time_or_null(std::int64_t time_s) {
     return time_s == 0 ? Json(nullptr) : Json(time_s);
@@ -23,6 +15,12 @@ Json text_or_null(const std::string& text) {
 }
 
 }  // namespace
+
+Json json_or_text(const std::string& text) {
+    if (text.empty()) return nullptr;
+    Json parsed = Json::parse(text, nullptr, false);
+    return parsed.is_discarded() ? Json(text) : parsed;
+}
 
 Json job_json(const storage::JobRecord& job) {
     const bool waits = job.state == storage::JobRecord::State::queued;

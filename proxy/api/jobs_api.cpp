@@ -1,13 +1,13 @@
 #include "proxy/api/jobs_api.h"
 
 #include "proxy/api/job_json.h"
+#include "proxy/api/query_fields.h"
 #include "storage/job_control.h"
 
-#include <algorithm>
-#include <charconv>
 #include <ctime>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -17,48 +17,36 @@ namespace {
 
 using storage::JobAction;
 
-constexpr std::int64_t kPage = 100;
-constexpr std::int64_t kMostOnPage = 1000;
-
-std::optional<std::int64_t> read_number(std::string_view text) {
-    std::int64_t number = 0;
-    const auto read = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (text.empty() || read.ec != std::errc() || read.ptr != text.data() + text.size() ||
-        number < 0)
-        return std::nullopt;
-    return number;
-}
+constexpr std::string_view kJobsCursor = "jobs";
 
 ApiAnswer list(storage::Catalog& catalog, const ApiCall& call) {
     if (call.method != "GET" && call.method != "HEAD") return method_not_allowed("GET, HEAD");
+    if (auto wrong = check_fields(call.query, {"state", "type", "batch", "cursor", "limit"}))
+        return std::move(*wrong);
     storage::JobFilter filter{.type = query_value(call.query, "type"),
                               .batch = query_value(call.query, "batch")};
     if (const std::string state = query_value(call.query, "state"); !state.empty()) {
         filter.state = storage::parse_job_state(state);
         if (!filter.state)
-            return api_error(400, "bad_request",
-                             "state: there are queued, running, done, failed, cancelled, paused");
+            return bad_field("state", "there are queued, running, done, failed, cancelled, paused");
     }
-    std::int64_t limit = kPage;
-    for (auto [name, into] : {std::pair{"after", &filter.after}, std::pair{"limit", &limit}}) {
-        const std::string text = query_value(call.query, name);
-        if (text.empty()) continue;
-        const auto number = read_number(text);
-        if (!number)
-            return api_error(400, "bad_request", fmt::format("{}: expected a whole number", name));
-        *into = *number;
-    }
-    limit = std::clamp<std::int64_t>(limit, 1, kMostOnPage);
-    const auto jobs = catalog.list_jobs(filter, static_cast<std::size_t>(limit));
+    const auto limit = read_page_limit(call.query);
+    if (!limit) return limit.error();
+    const auto cursor = read_cursor(call.query, kJobsCursor);
+    if (!cursor) return cursor.error();
+    if (*cursor) filter.after = read_number(**cursor).value_or(0);
+    // One more than asked for says whether there is another page.
+    auto jobs = catalog.list_jobs(filter, *limit + 1);
     if (!jobs) return api_error(jobs.error());
+    const bool is_last = jobs->size() <= *limit;
+    if (!is_last) jobs->pop_back();
     Json all = Json::array();
     for (const storage::JobRecord& job : *jobs)
         all.push_back(job_json(job));
-    const bool is_last = jobs->size() < static_cast<std::size_t>(limit);
-    return {.status = 200,
-            .body = text_of({{"jobs", std::move(all)},
-                             {"next", is_last ? Json(nullptr) : Json(jobs->back().id)}}),
-            .fields = {}};
+    const Json next =
+        is_last ? Json(nullptr) : Json(cursor_of(kJobsCursor, std::to_string(jobs->back().id)));
+    return {
+        .status = 200, .body = text_of({{"jobs", std::move(all)}, {"next", next}}), .fields = {}};
 }
 
 std::optional<JobAction> parse_action(std::string_view name) {

@@ -311,6 +311,21 @@ void add_tiering(Gatherer& out, const MetricSources& sources) {
               counters.is_stopped ? 1 : 0);
 }
 
+void add_uploads(Gatherer& out, const MetricSources& sources) {
+    if (sources.uploads == nullptr) return;
+    const UploadCounters& counters = *sources.uploads;
+    out.family("tidepool_uploads_total", "Uploads that ended, by what became of them.",
+               MetricType::Counter);
+    out.value(static_cast<double>(counters.stored), {{"result", "stored"}});
+    out.value(static_cast<double>(counters.duplicates), {{"result", "duplicate"}});
+    out.value(static_cast<double>(counters.refused), {{"result", "refused"}});
+    out.value(static_cast<double>(counters.failed), {{"result", "failed"}});
+    out.counter("tidepool_upload_bytes_total", "Bytes of the originals that were stored.",
+                static_cast<double>(counters.bytes));
+    out.gauge("tidepool_uploads_running", "Uploads that are being received or stored.",
+              static_cast<double>(counters.running));
+}
+
 void add_background(Gatherer& out, const MetricSources& sources) {
     const std::vector<const loop::WorkerPool*> pools = worker_pools(sources);
     out.family("tidepool_worker_queue", "Blocking calls that wait for a worker, by pool.",
@@ -413,6 +428,24 @@ void add_variants(Gatherer& out, const MetricSources& sources) {
                          Reason{"killed", &VariantCounters::killed},
                          Reason{"recycled", &VariantCounters::recycled},
                          Reason{"not_started", &VariantCounters::start_failures}});
+    using OfInspections = VariantCounters::OfInspections;
+    using Outcome = std::pair<const char*, http::Counter OfInspections::*>;
+    out.family("tidepool_inspections_total",
+               "Originals looked at in worker processes, by what came of it.", MetricType::Counter);
+    each_lane([&](const std::string& lane, const VariantCounters& counters) {
+        for (const auto& [result, member] : std::array{Outcome{"done", &OfInspections::done},
+                                                       Outcome{"unfit", &OfInspections::unfit},
+                                                       Outcome{"failed", &OfInspections::failed}}) {
+            out.value(static_cast<double>((counters.inspections.*member).value()),
+                      {{"lane", lane}, {"result", result}});
+        }
+    });
+    out.family("tidepool_inspections_seconds_total", "Time that workers took for them.",
+               MetricType::Counter);
+    each_lane([&](const std::string& lane, const VariantCounters& counters) {
+        out.value(static_cast<double>(counters.inspections.time_us.value()) * 1e-6,
+                  {{"lane", lane}});
+    });
     out.family("tidepool_variants_waiting", "Jobs that wait for a worker.", MetricType::Gauge);
     each_lane([&](const std::string& lane, const VariantCounters& counters) {
         out.value(static_cast<double>(counters.waiting.load()), {{"lane", lane}});
@@ -444,6 +477,7 @@ std::string gather_metrics(const MetricSources& sources) {
     add_variants(out, sources);
     add_jobs(out, sources);
     add_tiering(out, sources);
+    add_uploads(out, sources);
     add_background(out, sources);
     return out.text();
 }

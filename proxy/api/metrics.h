@@ -1,6 +1,7 @@
 // The server's numbers in Prometheus' text form.
 #pragma once
 
+#include "proxy/api/upload_counters.h"
 #include "proxy/http/counters.h"
 #include "proxy/loop/loop.h"
 #include "proxy/serve/access_log.h"
@@ -26,6 +27,7 @@ struct MetricSources {
     const serve::ViewCounter* views = nullptr;      // may be null
     const serve::JobWork* jobs = nullptr;           // may be null
     const serve::TierWork* tiering = nullptr;       // may be null
+    const UploadCounters* uploads = nullptr;        // may be null
     std::string version;
 };
 

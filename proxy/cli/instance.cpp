@@ -1,6 +1,7 @@
 #include "proxy/cli/instance.h"
 
 #include "conf/log.h"
+#include "proxy/api/settings_api.h"
 #include "proxy/loop/short_turns.h"
 
 #include <cstdint>
@@ -42,18 +43,21 @@ struct Instance::LoopThread {
     loop::Loop loop;
     http::Fetcher fetcher;
     serve::FileHandler handler;
+    upload::PublicHandler listener;
     http::Server server;
     std::thread thread;
 
     LoopThread(Instance& instance, const conf::Settings& settings, serve::AccessLogWriter* log)
         : fetcher(loop, settings.origin.connections),
           handler(loop, instance.finder_, instance.origin_, fetcher, instance.handler_rules(), log),
-          server(loop, handler, instance.counts_, server_rules(settings)) {}
+          listener(loop, handler),
+          server(loop, listener, instance.counts_, server_rules(settings)) {}
 };
 
 Instance::Instance(const conf::Settings& settings, OpenedStores stores,
                    std::unique_ptr<serve::AccessLog> log, unsigned loops, int done_fd)
-    : url_prefix_(settings.server.url_prefix),
+    : settings_(settings),
+      url_prefix_(settings.server.url_prefix),
       loop_id_(settings.origin.loop_id),
       stores_(std::move(stores.stores)),
       registry_(std::move(stores.registry)),
@@ -81,25 +85,32 @@ Instance::Instance(const conf::Settings& settings, OpenedStores stores,
         sources.counters.push_back(&loops_.back()->server.counters());
         sources.loops.push_back(&loops_.back()->loop);
     }
-    if (settings.variants.on_demand) {
+    // Uploads need it to look at what comes.
+    if (settings.variants.on_demand || !settings.upload.token_secret.empty() ||
+        !settings.upload.token_secret_previous.empty()) {
         LoopThread& first = *loops_.front();
         variants_ = std::make_unique<serve::VariantMaker>(
             serve::Origin::Place{first.loop, first.fetcher}, finder_, origin_, settings);
         if (stores_->catalog() != nullptr) {
             variant_jobs_ = std::make_unique<serve::VariantJobs>(first.loop, *stores_, *variants_);
         }
-        for (const auto& loop : loops_)
-            loop->handler.use_variants(*variants_);
+        for (const auto& loop : loops_) {
+            if (settings.variants.on_demand) loop->handler.use_variants(*variants_);
+        }
         sources.variants = variants_.get();
     }
     make_jobs(settings);
+    make_uploads(settings);
     make_tiering(settings);
     sources.jobs = jobs_.get();
     sources.views = views_.get();
     sources.tiering = tiering_.get();
+    if (uploads_) sources.uploads = &uploads_->counters();
     admin_handler_ = std::make_unique<api::AdminHandler>(
         std::move(sources), api::ApiMeans{.pools = registry_.get(),
                                           .images = image_means(),
+                                          .drivers = drivers_.get(),
+                                          .settings = [this] { return settings_in_force(); },
                                           .token = settings.admin.token,
                                           .request_body_bytes = settings.admin.request_body_bytes,
                                           .pools_changed = [this] { refresh_pools(); }});
@@ -118,6 +129,38 @@ void Instance::make_jobs(const conf::Settings& settings) {
     jobs_ = std::make_unique<serve::JobWork>(
         settings, *catalog, *drivers_, stores_->shelf(),
         [this](const std::vector<std::string>& keys) { on_changed(keys); });
+}
+
+void Instance::make_uploads(const conf::Settings& settings) {
+    storage::Catalog* const catalog = stores_->catalog();
+    if (catalog == nullptr) return;
+    const auto look = [this] {
+        if (jobs_) jobs_->look();
+    };
+    uploads_ = std::make_unique<upload::UploadApi>(upload::UploadMeans{
+        .settings = settings,
+        .catalog = catalog,
+        .drivers = drivers_.get(),
+        .variants = variants_.get(),
+        .catalog_workers = &stores_->catalog_workers(),
+        .changed = [this](const std::vector<std::string>& keys) { on_changed(keys); },
+        .queued = look,
+        .cache_control = serve::cache_control_of(settings)});
+    for (const auto& loop : loops_)
+        loop->listener.use_uploads(*uploads_);
+    if (jobs_) jobs_->also([this] { uploads_->renew(); });
+    if (!jobs_ || !variants_) return;
+    processing_ =
+        std::make_unique<upload::Processing>(settings, *catalog, loops_.front()->loop, *variants_);
+    const std::size_t most = settings.variants.cheap_workers + settings.variants.dear_workers;
+    jobs_->handle(
+        std::string(upload::kProcessType),
+        [this](storage::JobRun& run) { return processing_->process(run); }, most);
+}
+
+conf::Settings Instance::settings_in_force() {
+    const std::lock_guard lock(rules_mutex_);
+    return settings_;
 }
 
 // Objects are somewhere else, or gone.
@@ -156,10 +199,11 @@ Instance::~Instance() {
         if (loop->thread.joinable()) loop->thread.join();
     }
     admin_.reset();  // before the loop it lives on
-    variant_jobs_.reset();
-    variants_.reset();
     tiering_.reset();
     jobs_.reset();
+    uploads_.reset();
+    variant_jobs_.reset();
+    variants_.reset();
 }
 
 serve::HandlerRules Instance::handler_rules() const {
@@ -250,6 +294,7 @@ void Instance::start(const std::vector<ListenSocket>& open,
 void Instance::reload(const conf::Settings& settings) {
     {
         const std::lock_guard lock(rules_mutex_);
+        settings_ = api::after_reload(settings_, settings);
         rules_ = serve::serve_rules(settings);
         signed_variants_ = serve::SignedVariants::of(settings.variants, url_prefix_);
         range_limit_ = settings.limits.ranges;

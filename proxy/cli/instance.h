@@ -16,6 +16,9 @@
 #include "proxy/serve/variant_jobs.h"
 #include "proxy/serve/variant_maker.h"
 #include "proxy/serve/view_counter.h"
+#include "proxy/upload/processing.h"
+#include "proxy/upload/public_handler.h"
+#include "proxy/upload/upload_api.h"
 
 #include <atomic>
 #include <chrono>
@@ -62,6 +65,9 @@ class Instance {
     void make_jobs(const conf::Settings& settings);
     void on_changed(const std::vector<std::string>& keys);
     api::ImageMeans image_means();
+    // Any thread.
+    conf::Settings settings_in_force();
+    void make_uploads(const conf::Settings& settings);
     void make_tiering(const conf::Settings& settings);
     void listen_on(const std::vector<ListenSocket>& sockets);
     void refresh_pools();
@@ -72,6 +78,8 @@ class Instance {
     static loop::Task<> finish_variants(Instance& instance, LoopThread& first);
     static loop::Task<> finish_admin(Instance& instance, LoopThread& first, bool at_once);
 
+    // Under the lock below. What a reload does not take over stays as it was at the start.
+    conf::Settings settings_;
     std::string url_prefix_;  // keys and pools hang on it, so a reload leaves it
     std::string loop_id_;
     std::unique_ptr<serve::Stores> stores_;
@@ -94,7 +102,9 @@ class Instance {
     std::unique_ptr<serve::VariantJobs> variant_jobs_;  // null: there is no catalog
     std::unique_ptr<storage::DriverSet> drivers_;       // the same
     std::unique_ptr<serve::JobWork> jobs_;              // the same, or jobs.threads = 0
-    std::unique_ptr<serve::TierWork> tiering_;          // null: there is no catalog
+    std::unique_ptr<upload::Processing> processing_;  // null: no variants are made, or no jobs done
+    std::unique_ptr<upload::UploadApi> uploads_;      // null: there is no catalog
+    std::unique_ptr<serve::TierWork> tiering_;        // null: there is no catalog
     std::unique_ptr<api::AdminHandler> admin_handler_;
     std::unique_ptr<http::Server> admin_;  // on the first loop
     std::atomic<unsigned> running_ = 0;

@@ -49,6 +49,7 @@ void place_state(const ServeOptions& options, conf::Settings& settings) {
         if (!settings.catalog.url.empty())
             settings.catalog.url = "sqlite:" + folder + "/catalog.db";
         if (!settings.shelf.path.empty()) settings.shelf.path = folder + "/shelf";
+        settings.upload.spool_path = folder + "/spool";
     } else if (!options.root.empty()) {
         settings.catalog.url.clear();
         settings.shelf.path.clear();

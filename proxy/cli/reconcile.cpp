@@ -7,6 +7,7 @@
 #include "proxy/cli/progress.h"
 #include "proxy/cli/workspace.h"
 #include "proxy/serve/job_work.h"
+#include "storage/abandoned_uploads.h"
 
 #include <algorithm>
 #include <array>
@@ -242,6 +243,12 @@ int reconcile(const ReconcileArguments& arguments) {
     if (!options) return wrong_usage(options.error(), arguments);
     const auto pools = read_pools(*workspace, arguments);
     if (!pools) return wrong_usage(pools.error(), arguments);
+    if (arguments.repair) {
+        // Else what they left would count as pending.
+        const auto cleaned =
+            storage::clean_abandoned_uploads(workspace->catalog(), workspace->drivers(), now_s());
+        if (!cleaned) return failed(cleaned.error(), arguments.json);
+    }
     int status = 0;
     Json all = Json::array();
     for (const KnownPool* pool : *pools) {

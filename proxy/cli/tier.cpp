@@ -1,5 +1,5 @@
 // tidepool tier: what the next sweep of the tiering policy would do, and one at once.
-#include "conf/day_window.h"
+#include "proxy/api/tiering_api.h"
 #include "proxy/cli/command.h"
 #include "proxy/cli/job_wait.h"
 #include "proxy/cli/output.h"
@@ -10,8 +10,6 @@
 #include <cmath>
 #include <memory>
 #include <string>
-#include <utility>
-#include <vector>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -30,57 +28,6 @@ struct TierArguments : CommonOptions {
 
 storage::TierContext context_of(Workspace& workspace) {
     return {workspace.catalog(), workspace.pools(), workspace.settings().tiering};
-}
-
-// What keeps a server from doing what the plan says.
-void add_notes(const conf::TieringSettings& settings, std::vector<std::string>& notes) {
-    if (!settings.enabled)
-        notes.emplace_back("tiering.enabled is false: no server makes a sweep by itself");
-    const auto window = conf::parse_day_window(settings.window);
-    if (window && !window->contains(now_s()))
-        notes.push_back(
-            fmt::format("it is not the time of the day for sweeps ({} UTC)", settings.window));
-}
-
-Json json_of(const storage::TierCalls& calls) {
-    return {{"class_a", calls.class_a},
-            {"class_b", calls.class_b},
-            {"class_c", calls.class_c},
-            {"egress_bytes", calls.egress_bytes}};
-}
-
-Json json_of(const TierMove& move, const Workspace& workspace) {
-    const storage::TierImage& image = move.what.image;
-    return {{"image", storage::to_text(image.image)},
-            {"original", image.original},
-            {"from", workspace.pool_name(move.from)},
-            {"to", workspace.pool_name(move.to)},
-            {"reason", storage::name_of(move.reason)},
-            {"why", move.why},
-            {"objects", move.what.size.objects},
-            {"bytes", move.what.size.bytes},
-            {"uploaded", image.uploaded_s},
-            {"last_view", image.views ? Json(image.views->last_s) : Json(nullptr)},
-            {"calls", json_of(move.calls)}};
-}
-
-Json json_of(const storage::SweepPlan& sweep, const Workspace& workspace, std::uint64_t limit) {
-    Json moves = Json::array();
-    for (const TierMove& move : sweep.plan.moves) {
-        if (limit > 0 && moves.size() == limit) break;
-        moves.push_back(json_of(move, workspace));
-    }
-    return {{"moves", std::move(moves)},
-            {"images", sweep.plan.moves.size()},
-            {"bytes", sweep.plan.bytes},
-            {"calls", json_of(sweep.plan.calls)},
-            {"cost_dollars",
-             {{"calls", sweep.plan.bill.calls_dollars},
-              {"egress_at_most", sweep.plan.bill.egress_dollars},
-              {"storage_a_month", sweep.plan.bill.storage_dollars_a_month}}},
-            {"open", sweep.open},
-            {"stopped", sweep.stopped.empty() ? Json(nullptr) : Json(sweep.stopped)},
-            {"notes", sweep.plan.notes}};
 }
 
 void print_plan(const storage::SweepPlan& sweep, const Workspace& workspace, std::uint64_t limit) {
@@ -116,11 +63,11 @@ int failed_with(const Error& error, bool json) {
 }
 
 int plan(Workspace& workspace, const TierArguments& arguments) {
-    auto sweep = storage::plan_sweep(context_of(workspace), now_s());
+    const auto sweep = api::plan_with_notes(context_of(workspace), now_s());
     if (!sweep) return failed_with(sweep.error(), arguments.json);
-    add_notes(workspace.settings().tiering, sweep->plan.notes);
     if (arguments.json) {
-        print_json(json_of(*sweep, workspace, arguments.limit));
+        const auto name = [&](storage::PoolId pool) { return workspace.pool_name(pool); };
+        print_json(api::plan_json(*sweep, name, arguments.limit));
     } else {
         print_plan(*sweep, workspace, arguments.limit);
     }
@@ -135,10 +82,7 @@ int run(Workspace& workspace, const TierArguments& arguments) {
     if (sweep->queued > 0 && !arguments.detach)
         return wait_for_batch(workspace, sweep->batch, "tier", arguments.json);
     if (arguments.json) {
-        print_json({{"images", sweep->queued},
-                    {"bytes", sweep->plan.plan.bytes},
-                    {"batch", sweep->batch.empty() ? Json(nullptr) : Json(sweep->batch)},
-                    {"notes", sweep->plan.plan.notes}});
+        print_json(api::sweep_json(*sweep));
     } else if (sweep->queued == 0) {
         fmt::print("nothing is to be moved\n");
         for (const std::string& note : sweep->plan.plan.notes)

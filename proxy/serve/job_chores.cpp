@@ -1,7 +1,9 @@
 #include "proxy/serve/job_chores.h"
 
 #include "conf/log.h"
+#include "storage/abandoned_uploads.h"
 #include "storage/backups.h"
+#include "storage/resumable_uploads.h"
 
 #include <ctime>
 #include <map>
@@ -17,6 +19,7 @@ constexpr std::chrono::seconds kLookEvery{10};
 constexpr std::chrono::minutes kCountEvery{1};
 // It reads every row.
 constexpr std::chrono::hours kRecountEvery{6};
+constexpr std::chrono::hours kLookForStraysEvery{1};
 
 // Bytes that are in one of them and not in the other.
 std::uint64_t difference(const storage::Catalog::Recount& counted) {
@@ -43,8 +46,10 @@ JobChores::JobChores(const conf::Settings& settings, storage::Catalog& catalog,
                      storage::DriverSet& drivers)
     : catalog_(catalog),
       drivers_(drivers),
+      resumables_(settings.upload.spool_path),
       remember_s_(
           std::chrono::duration_cast<std::chrono::seconds>(settings.deletion.remember).count()),
+      strays_{kLookForStraysEvery},
       backups_{settings.backup.interval},
       counting_{kCountEvery},
       recounting_{kRecountEvery} {}
@@ -80,7 +85,11 @@ void JobChores::run() {
 void JobChores::do_what_is_due() {
     const Clock::time_point now = Clock::now();
     drivers_.exchange_budgets();
+    if (also_) also_();
     forget_deletions();
+    forget_calls();
+    clean_uploads();
+    clean_resumables(strays_.is_now(now));
     const bool has_copies = storage::has_backup_pool(drivers_) || storage::has_mirror(drivers_);
     if (has_copies && backups_.is_now(now)) look_for_backups();
     if (counting_.is_now(now)) count_jobs();
@@ -95,6 +104,32 @@ JobChores::State JobChores::state() const {
 void JobChores::forget_deletions() {
     if (const auto done = catalog_.forget_deletions(std::time(nullptr) - remember_s_); !done)
         conf::log_warn("deletions not forgotten reason=\"{}\"", done.error().text);
+}
+
+void JobChores::forget_calls() {
+    const auto done = catalog_.forget_calls(std::time(nullptr) - storage::Catalog::kSavedCallS);
+    if (!done) conf::log_warn("saved calls not forgotten reason=\"{}\"", done.error().text);
+}
+
+void JobChores::clean_uploads() {
+    const auto cleaned = storage::clean_abandoned_uploads(catalog_, drivers_, std::time(nullptr));
+    if (!cleaned)
+        return conf::log_warn("abandoned uploads not cleaned reason=\"{}\"", cleaned.error().text);
+    if (*cleaned > 0) conf::log_info("abandoned uploads cleaned count={}", *cleaned);
+}
+
+void JobChores::clean_resumables(bool with_strays) {
+    const std::int64_t now_s = std::time(nullptr);
+    const auto expired = storage::clean_expired_resumables(catalog_, resumables_, now_s);
+    if (!expired)
+        return conf::log_warn("expired uploads not cleaned reason=\"{}\"", expired.error().text);
+    if (*expired > 0) conf::log_info("expired uploads cleaned count={}", *expired);
+    if (!with_strays) return;
+    const auto strays = storage::clean_stray_resumables(catalog_, resumables_, now_s);
+    if (!strays)
+        return conf::log_warn("stray pieces of uploads not cleaned reason=\"{}\"",
+                              strays.error().text);
+    if (*strays > 0) conf::log_info("stray pieces of uploads cleaned count={}", *strays);
 }
 
 void JobChores::look_for_backups() {

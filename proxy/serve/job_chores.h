@@ -4,10 +4,12 @@
 #include "conf/settings.h"
 #include "storage/catalog.h"
 #include "storage/driver_set.h"
+#include "storage/resumable_spool.h"
 
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -26,6 +28,8 @@ class JobChores {
     JobChores(const JobChores&) = delete;
     JobChores& operator=(const JobChores&) = delete;
 
+    // Called with the chores, every few seconds, on their thread. Before start().
+    void also(std::function<void()> chore) { also_ = std::move(chore); }
     void start();
     // Waits for what is being done.
     void stop();
@@ -49,13 +53,19 @@ class JobChores {
     void run();
     void do_what_is_due();
     void forget_deletions();
+    void forget_calls();
+    void clean_uploads();
+    void clean_resumables(bool with_strays);
     void look_for_backups();
     void count_jobs();
     void recount();
 
     storage::Catalog& catalog_;
     storage::DriverSet& drivers_;
+    storage::ResumableSpool resumables_;
     const std::int64_t remember_s_;
+    std::function<void()> also_;
+    Due strays_;
     Due backups_;
     Due counting_;
     Due recounting_;

@@ -79,12 +79,30 @@ storage::RepairRules repair_rules(const conf::Settings& settings, const JobWork:
     return rules;
 }
 
+storage::ReconcileOptions reconcile_options(const conf::Settings& settings,
+                                            const JobWork::Changed& changed) {
+    storage::ReconcileOptions options;
+    options.grace_s = seconds(settings.reconcile.grace);
+    options.max_change_percent = settings.reconcile.max_change_percent;
+    options.quarantine_prefix = settings.reconcile.quarantine_prefix;
+    options.cache_control = cache_control_of(settings);
+    options.changed = changed;
+    return options;
+}
+
 storage::JobRunner::Options runner_options(const conf::Settings& settings,
-                                           storage::DriverSet& drivers) {
+                                           storage::DriverSet& drivers,
+                                           const std::map<std::string, std::size_t>& most) {
     storage::JobRunner::Options options;
     options.threads = settings.jobs.threads;
     options.keep_s = seconds(settings.jobs.keep);
-    options.room = [&drivers](const std::string& lane, const storage::JobRunner::Running& running) {
+    options.room = [&drivers, &most](const std::string& lane,
+                                     const storage::JobRunner::Running& running) {
+        if (const auto limit = most.find(lane); limit != most.end()) {
+            const auto at_work = running.find(lane);
+            const std::size_t count = at_work == running.end() ? 0 : at_work->second;
+            return limit->second - std::min(limit->second, count);
+        }
         return storage::room_in_lane(drivers, lane, running);
     };
     return options;
@@ -108,16 +126,25 @@ JobWork::JobWork(const conf::Settings& settings, storage::Catalog& catalog,
       backups_(catalog, drivers, seconds(settings.backup.delay), cache_control_of(settings)),
       reconcile_(catalog, drivers, repair_rules(settings, changed),
                  seconds(settings.reconcile.grace)),
+      pool_reconcile_(catalog, drivers, reconcile_options(settings, changed)),
       chores_(settings, catalog, drivers),
-      runner_(catalog, runner_options(settings, drivers)) {
+      runner_(catalog, runner_options(settings, drivers, most_)) {
     runner_.handle("move", [this](storage::JobRun& run) { return mover_.move(run); });
     runner_.handle("clean", [this](storage::JobRun& run) { return mover_.clean(run); });
     runner_.handle("delete", [this](storage::JobRun& run) { return remover_.remove(run); });
     runner_.handle("backup", [this](storage::JobRun& run) { return backups_.copy(run); });
     runner_.handle("backup-scan", [this](storage::JobRun& run) { return backups_.scan(run); });
     runner_.handle("reconcile", [this](storage::JobRun& run) { return reconcile_.reconcile(run); });
+    runner_.handle("reconcile-pool",
+                   [this](storage::JobRun& run) { return pool_reconcile_.reconcile(run); });
     // Nobody has told us of an edge that could be asked to forget it.
     runner_.handle("purge", [](storage::JobRun&) { return storage::JobEnd::done(); });
+}
+
+void JobWork::handle(const std::string& type, storage::JobRunner::Handler handler,
+                     std::size_t most) {
+    most_[type] = most;
+    runner_.handle(type, std::move(handler));
 }
 
 void JobWork::start_all() {

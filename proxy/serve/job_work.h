@@ -10,9 +10,12 @@
 #include "storage/job_runner.h"
 #include "storage/mover.h"
 #include "storage/reconcile_job.h"
+#include "storage/reconcile_pool_job.h"
 #include "storage/shelf.h"
 
+#include <cstddef>
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -32,6 +35,10 @@ class JobWork {
     JobWork(const conf::Settings& settings, storage::Catalog& catalog, storage::DriverSet& drivers,
             storage::Shelf* shelf, const Changed& changed);
 
+    // Jobs of one more type, of which at most so many are done at a time here. Before start().
+    void handle(const std::string& type, storage::JobRunner::Handler handler, std::size_t most);
+    // See JobChores::also.
+    void also(std::function<void()> chore) { chores_.also(std::move(chore)); }
     // The jobs alone, as a command does.
     void start() { runner_.start(); }
     // With the chores that a server sees to.
@@ -49,10 +56,12 @@ class JobWork {
 
   private:
     storage::DriverSet& drivers_;
+    std::map<std::string, std::size_t> most_;  // by lane, of those that handle() added
     storage::Mover mover_;
     storage::ImageRemover remover_;
     storage::Backups backups_;
     storage::ReconcileJobs reconcile_;
+    storage::PoolReconcileJobs pool_reconcile_;
     JobChores chores_;
     storage::JobRunner runner_;
 };

@@ -1,0 +1,125 @@
+#include "proxy/api/settings_api.h"
+
+#include "conf/bytes.h"
+#include "proxy/api/query_fields.h"
+
+#include <utility>
+
+namespace tidepool::api {
+
+namespace {
+
+Json size_json(std::uint64_t bytes) {
+    return conf::format_size(bytes);
+}
+
+Json time_json(std::chrono::milliseconds time) {
+    return conf::format_duration(time);
+}
+
+Json source_json(const conf::Secret& secret) {
+    return secret.empty() ? Json(nullptr) : Json(secret.source());
+}
+
+Json limits_json(const conf::LimitSettings& limits) {
+    return {{"request_line", size_json(limits.request_line_bytes)},
+            {"headers", size_json(limits.header_bytes)},
+            {"header_fields", limits.header_fields},
+            {"discard_body", size_json(limits.discard_body_bytes)},
+            {"ranges", limits.ranges},
+            {"connections", limits.connections},
+            {"connections_per_peer", limits.connections_per_peer},
+            {"connections_per_edge_peer", limits.connections_per_edge_peer}};
+}
+
+Json timeouts_json(const conf::TimeoutSettings& timeouts) {
+    return {{"header", time_json(timeouts.header)},
+            {"idle", time_json(timeouts.idle)},
+            {"idle_edge", time_json(timeouts.idle_edge)},
+            {"min_send_rate", size_json(timeouts.min_send_rate)},
+            {"send_window", time_json(timeouts.send_window)},
+            {"min_receive_rate", size_json(timeouts.min_receive_rate)},
+            {"receive_window", time_json(timeouts.receive_window)},
+            {"linger", time_json(timeouts.linger)}};
+}
+
+Json tiering_json(const conf::TieringSettings& tiering) {
+    return {{"enabled", tiering.enabled},
+            {"hot_keep_days_after_upload", tiering.hot_keep_days_after_upload},
+            {"demote_if_no_views_days", tiering.demote_if_no_views_days},
+            {"min_dwell_days_per_tier", tiering.min_dwell_days_per_tier},
+            {"hot_watermark_high", tiering.hot_watermark_high},
+            {"hot_watermark_low", tiering.hot_watermark_low},
+            {"warm_keep_days", tiering.warm_keep_days},
+            {"warm_no_views_days", tiering.warm_no_views_days},
+            {"warm_watermark_high", tiering.warm_watermark_high},
+            {"warm_watermark_low", tiering.warm_watermark_low},
+            {"max_candidates_per_sweep", tiering.max_candidates_per_sweep},
+            {"max_bytes_per_sweep", size_json(tiering.sweep_bytes)},
+            {"sweep_interval", time_json(tiering.sweep_interval)},
+            {"window", tiering.window},
+            {"cohort_percent", tiering.cohort_percent},
+            {"cohort_file", tiering.cohort_file},
+            {"promote_hits", tiering.promote_hits},
+            {"promote_window", time_json(tiering.promote_window)},
+            {"max_error_percent", tiering.max_error_percent},
+            {"views_flush", time_json(tiering.views_flush)}};
+}
+
+Json upload_json(const conf::UploadSettings& upload) {
+    return {{"token_secret", source_json(upload.token_secret)},
+            {"token_secret_previous", source_json(upload.token_secret_previous)},
+            {"replicate_secret", source_json(upload.replicate_secret)},
+            {"replicate_checksum", upload.replicate_checksum},
+            {"max_size", size_json(upload.max_size_bytes)},
+            {"session_lifetime", time_json(upload.session_lifetime)},
+            {"parallel", upload.parallel},
+            {"rate_per_key", upload.rate_per_key},
+            {"rate_per_address", upload.rate_per_address},
+            {"fallback", upload.fallback},
+            {"public_base_url", upload.public_base_url},
+            {"view_url", upload.view_url},
+            {"allowed_origins", upload.allowed_origins}};
+}
+
+}  // namespace
+
+Json settings_json(const conf::Settings& settings) {
+    return {
+        {"reload",
+         {{"limits", limits_json(settings.limits)},
+          {"timeouts", timeouts_json(settings.timeouts)},
+          {"tiering", tiering_json(settings.tiering)}}},
+        {"restart",
+         {{"admin",
+           {{"token", source_json(settings.admin.token)},
+            {"request_body", size_json(settings.admin.request_body_bytes)}}},
+          {"jobs", {{"threads", settings.jobs.threads}, {"keep", time_json(settings.jobs.keep)}}},
+          {"move", {{"grace", time_json(settings.move.grace)}}},
+          {"delete",
+           {{"backups", settings.deletion.backups},
+            {"remember", time_json(settings.deletion.remember)}}},
+          {"backup",
+           {{"delay", time_json(settings.backup.delay)},
+            {"interval", time_json(settings.backup.interval)}}},
+          {"reconcile",
+           {{"grace", time_json(settings.reconcile.grace)},
+            {"max_change_percent", settings.reconcile.max_change_percent},
+            {"quarantine_prefix", settings.reconcile.quarantine_prefix}}},
+          {"upload", upload_json(settings.upload)}}}};
+}
+
+conf::Settings after_reload(const conf::Settings& old, const conf::Settings& file) {
+    conf::Settings settings = old;
+    settings.limits = file.limits;
+    settings.timeouts = file.timeouts;
+    settings.tiering = file.tiering;
+    return settings;
+}
+
+ApiAnswer answer_settings(const conf::Settings& settings, const ApiCall& call) {
+    if (auto wrong = check_fields(call.query, {})) return std::move(*wrong);
+    return {.status = 200, .body = text_of(settings_json(settings)), .fields = {}};
+}
+
+}  // namespace tidepool::api
