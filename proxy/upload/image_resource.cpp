@@ -54,7 +54,7 @@ std::vector<std::string> families_of(const transform::VariantName& name,
 
 }  // namespace
 
-ImageFacts facts_of(const transform::Inspection& inspection) {
+ImageFacts facts_of(const transform::Inspection& inspection, bool keeps_position) {
     ImageFacts facts;
     facts.width = static_cast<std::uint32_t>(inspection.width);
     facts.height = static_cast<std::uint32_t>(inspection.height);
@@ -67,6 +67,10 @@ ImageFacts facts_of(const transform::Inspection& inspection) {
     add("model", inspection.model.view());
     add("lens", inspection.lens.view());
     add("taken", inspection.taken.view());
+    if (keeps_position && inspection.has_position != 0) {
+        facts.exif["latitude"] = inspection.latitude;
+        facts.exif["longitude"] = inspection.longitude;
+    }
     return facts;
 }
 

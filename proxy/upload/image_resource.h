@@ -27,7 +27,8 @@ struct ImageFacts {
     api::Json exif;         // camera and time; null = none
     bool operator==(const ImageFacts&) const = default;
 };
-ImageFacts facts_of(const transform::Inspection& inspection);
+// With where it was taken only where that is to be kept.
+ImageFacts facts_of(const transform::Inspection& inspection, bool keeps_position);
 std::string text_of(const ImageFacts& facts);
 // What text_of() gave; anything else is nothing known.
 ImageFacts read_facts(std::string_view text);

@@ -133,8 +133,11 @@ loop::Task<ApiAnswer> NewImage::finish() {
         file_.reset();
         return answer;
     });
-    if (!stored) co_return failure_of(stored.error(), key_);
-    co_return std::move(*stored);
+    if (stored) co_return std::move(*stored);
+    // What its metadata is cannot be told, so it cannot be taken out.
+    const bool is_odd = stored.error().kind == ErrorKind::corrupt && !stored.error().store;
+    if (is_odd) co_return unsupported(stored.error().text);
+    co_return failure_of(stored.error(), key_);
 }
 
 loop::Task<> NewImage::drop() {
@@ -157,7 +160,7 @@ loop::Task<Problem> NewImage::inspect(std::shared_ptr<const storage::OpenFile> f
     const auto inspection = co_await intake_.means().variants->inspect(
         loop_, std::move(file), transform::InspectDepth::head);
     if (inspection) {
-        facts_ = facts_of(*inspection);
+        facts_ = facts_of(*inspection, !strips_metadata_);
         const unsigned most = intake_.means().settings.upload.max_side;
         if (facts_.width <= most && facts_.height <= most) co_return std::nullopt;
         co_return unsupported(fmt::format("the image has {} x {} pixels, and a side may have {}",

@@ -70,6 +70,18 @@ int jpeg_shrink_of(double shrink) {
     return shrink >= 4 ? 2 : 1;
 }
 
+// libvips' loader of HEIF and AVIF frees the profile with its own image (8.14), although images
+// that were made of that still name it, such as one in memory.
+Result<Image> with_own_profile(Image in) {
+    const std::span<const char> profile = in.blob(VIPS_META_ICC_NAME);
+    if (profile.empty()) return in;
+    Image out;
+    if (vips_copy(in.get(), out.slot(), nullptr) != 0)
+        return fail_vips(ErrorKind::corrupt, "copy the head");
+    vips_image_set_blob_copy(out.get(), VIPS_META_ICC_NAME, profile.data(), profile.size());
+    return out;
+}
+
 }  // namespace
 
 Result<Source> look_at_source(std::span<const char> bytes) {
@@ -135,7 +147,9 @@ Result<Image> open_source(const Source& source, const LoadPlan& plan) {
     if (source.type == kBitmap) return open_bitmap(source.bytes);
     if (source.type == "image/jpeg" && is_plain_jpeg(source.head))
         return open_jpeg(source.head, source.bytes, plan.jpeg_shrink);
-    return load(*loader_of(source.type), source.bytes, plan);
+    auto image = load(*loader_of(source.type), source.bytes, plan);
+    if (image) image = with_own_profile(std::move(*image));
+    return image;
 }
 
 }  // namespace tidepool::transform

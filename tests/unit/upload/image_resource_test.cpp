@@ -113,6 +113,23 @@ TEST_CASE("image resource: what is known is shown", "[image_resource]") {
     CHECK(resource["blurhash"] == "L00000");
 }
 
+TEST_CASE("image resource: where it was taken is kept only where that is wanted",
+          "[image_resource]") {
+    transform::Inspection inspection;
+    inspection.width = 30;
+    inspection.height = 20;
+    inspection.make.set("Maker");
+    inspection.has_position = 1;
+    inspection.latitude = 52.5;
+    inspection.longitude = -13.25;
+    const ImageFacts kept = facts_of(inspection, true);
+    CHECK(kept.width == 30);
+    CHECK(kept.exif == Json{{"make", "Maker"}, {"latitude", 52.5}, {"longitude", -13.25}});
+    CHECK(facts_of(inspection, false).exif == Json{{"make", "Maker"}});
+    inspection.has_position = 0;
+    CHECK(facts_of(inspection, true).exif == Json{{"make", "Maker"}});
+}
+
 TEST_CASE("image resource: metadata of another form is nothing known", "[image_resource]") {
     for (const char* text : {"", "[]", "{", "null", R"({"width":-1,"height":"7","file_name":3})"})
         CHECK(read_facts(text) == ImageFacts{});
