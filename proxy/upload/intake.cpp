@@ -3,7 +3,12 @@
 #include "conf/log.h"
 #include "storage/job_owner.h"
 
+#include <algorithm>
+#include <cerrno>
 #include <ctime>
+#include <utility>
+
+#include <sys/resource.h>
 
 namespace tidepool::upload {
 
@@ -11,6 +16,8 @@ namespace {
 
 // Enough for several uploads to wait for the disk at once, which then writes them together.
 constexpr unsigned kWriters = 16;
+// As of the processes that make variants.
+constexpr int kWriterNice = 10;
 
 }  // namespace
 
@@ -45,6 +52,14 @@ void Intake::renew() {
     }
     const auto renewed = means_.catalog->renew_uploads(held, std::time(nullptr) + kLeaseS);
     if (!renewed) conf::log_warn("uploads not renewed reason=\"{}\"", renewed.error().text);
+}
+
+void Intake::stand_back() {
+    thread_local bool stands_back = false;
+    if (std::exchange(stands_back, true)) return;
+    // Of this thread alone (setpriority(2), Bugs). Where it is not allowed all are equal.
+    if (setpriority(PRIO_PROCESS, 0, std::max(kWriterNice, getpriority(PRIO_PROCESS, 0))) != 0)
+        conf::log_warn("a thread does not stand back errno={}", errno);
 }
 
 void Intake::count_end(int status) {

@@ -65,6 +65,9 @@ class Intake {
     storage::Spool& spool() { return spool_; }
     // Where what is received is hashed and written.
     loop::WorkerPool& workers() { return workers_; }
+    // Has the calling thread, one of those, come after the loops: hashing many uploads must not
+    // hold up who only looks at images.
+    static void stand_back();
     // See storage/job_owner.h.
     const std::string& process() const { return process_; }
 

@@ -98,6 +98,7 @@ Result<Problem> NewImage::reserve(storage::UploadRecord upload, const storage::K
 }
 
 Result<void> NewImage::write(std::span<const char> bytes) {
+    Intake::stand_back();
     hash_.update(bytes);
     if (const int failed = conf::write_all(file_->fd(), bytes); failed != 0) {
         auto error = fail_errno(failed, "write the upload");
