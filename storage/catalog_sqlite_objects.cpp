@@ -78,23 +78,14 @@ constexpr const char* kRemoveBackup = "DELETE FROM backups WHERE pool = ?1 AND k
 // A page of a listing; more rows than that are never held at once.
 constexpr std::size_t kMaxPage = 10'000;
 
-template <std::size_t Size>
-std::optional<std::array<std::uint8_t, Size>> bytes_of(const Query& query, int column) {
-    const auto blob = query.blob(column);
-    if (blob.size() != Size) return std::nullopt;
-    std::array<std::uint8_t, Size> bytes{};
-    std::ranges::copy(blob, bytes.begin());
-    return bytes;
-}
-
 ObjectRecord object_of(const Query& query) {
     ObjectRecord object;
     object.key = query.text(0);
     object.pool = query.number(1);
-    object.image = bytes_of<16>(query, 2);
+    object.image = query.bytes<16>(2);
     object.role = static_cast<Role>(query.number(3));
     object.size = static_cast<std::uint64_t>(query.number(4));
-    object.sha256 = bytes_of<32>(query, 5);
+    object.sha256 = query.bytes<32>(5);
     object.content_type = query.text(6);
     object.modified_s = query.number(7);
     object.store_etag = query.text(8);
@@ -105,7 +96,7 @@ ObjectRecord object_of(const Query& query) {
 
 ImageRecord image_of(const Query& query) {
     ImageRecord image;
-    image.uuid = bytes_of<16>(query, 0).value_or(Uuid{});
+    image.uuid = query.bytes<16>(0).value_or(Uuid{});
     image.pool = query.number(1);
     image.original = query.text(2);
     image.state = static_cast<ImageRecord::State>(query.number(3));
@@ -122,7 +113,7 @@ BackupRecord backup_of(const Query& query) {
     backup.key = query.text(1);
     backup.original = query.text(2);
     backup.size = static_cast<std::uint64_t>(query.number(3));
-    backup.sha256 = bytes_of<32>(query, 4);
+    backup.sha256 = query.bytes<32>(4);
     backup.store_etag = query.text(5);
     backup.version_id = query.text(6);
     backup.added_s = query.number(7);

@@ -92,25 +92,16 @@ constexpr const char* kListKeys =
 constexpr const char* kRevokeKey =
     "UPDATE api_keys SET revoked_s = ?2 WHERE hash = ?1 AND revoked_s = 0";
 
-template <std::size_t Size>
-std::optional<std::array<std::uint8_t, Size>> blob_of(const Query& query, int column) {
-    const auto blob = query.blob(column);
-    if (blob.size() != Size) return std::nullopt;
-    std::array<std::uint8_t, Size> bytes{};
-    std::ranges::copy(blob, bytes.begin());
-    return bytes;
-}
-
 UploadRecord upload_of(const Query& query) {
     UploadRecord upload;
     upload.id = query.number(0);
     upload.pool = query.number(1);
     upload.owner = query.text(2);
     upload.bytes = static_cast<std::uint64_t>(query.number(3));
-    upload.token = blob_of<32>(query, 4);
+    upload.token = query.bytes<32>(4);
     upload.details = query.text(5);
     upload.expires_s = query.number(6);
-    upload.image = blob_of<16>(query, 7);
+    upload.image = query.bytes<16>(7);
     upload.key = query.text(8);
     upload.process = query.text(9);
     return upload;
@@ -119,7 +110,7 @@ UploadRecord upload_of(const Query& query) {
 ResumableUpload resumable_of(const Query& query) {
     ResumableUpload upload;
     upload.id = query.text(0);
-    upload.token = blob_of<32>(query, 1).value_or(conf::Sha256Digest{});
+    upload.token = query.bytes<32>(1).value_or(conf::Sha256Digest{});
     upload.owner = query.text(2);
     upload.pool = query.number(3);
     upload.upload = query.number(4);
@@ -127,7 +118,7 @@ ResumableUpload resumable_of(const Query& query) {
     upload.metadata = query.text(6);
     upload.details = query.text(7);
     upload.expires_s = query.number(8);
-    upload.image = blob_of<16>(query, 9);
+    upload.image = query.bytes<16>(9);
     return upload;
 }
 
@@ -141,7 +132,7 @@ std::optional<UploadRecord> unused_session(sqlite::Connection& db, const conf::S
 
 KeyRecord key_of(const Query& query) {
     KeyRecord key;
-    key.hash = blob_of<32>(query, 0).value_or(conf::Sha256Digest{});
+    key.hash = query.bytes<32>(0).value_or(conf::Sha256Digest{});
     key.owner = query.text(1);
     key.name = query.text(2);
     key.limits = query.text(3);
@@ -173,7 +164,7 @@ std::optional<Uuid> owned_image(sqlite::Connection& db, std::string_view owner,
                                 const conf::Sha256Digest& sha256) {
     Query query(db, kFindOwned, owner, sha256);
     if (!query.next()) return std::nullopt;
-    return blob_of<16>(query, 0);
+    return query.bytes<16>(0);
 }
 
 [[noreturn]] void fail_upload(ErrorKind kind, const char* why) {

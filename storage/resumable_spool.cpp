@@ -1,6 +1,7 @@
 #include "storage/resumable_spool.h"
 
 #include "conf/random_name.h"
+#include "storage/spool.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -85,21 +86,9 @@ std::string ResumableSpool::path_of(std::string_view id) const {
 }
 
 Result<conf::Descriptor> ResumableSpool::make(const std::string& path, int flags) {
-    const auto try_it = [&] {
+    return create_in_spool(folder_, [&] {
         return conf::Descriptor(::open(path.c_str(), flags | O_CLOEXEC, kPieceMode));
-    };
-    conf::Descriptor file = try_it();
-    if (!file && errno == ENOENT) {
-        std::error_code error;
-        std::filesystem::create_directories(folder_, error);
-        if (error)
-            return fail_errno(error.value(),
-                              fmt::format("make the folder {} (upload.spool_path)", folder_));
-        file = try_it();
-    }
-    if (!file)
-        return fail_errno(errno, fmt::format("create a file in {} (upload.spool_path)", folder_));
-    return file;
+    });
 }
 
 Result<void> ResumableSpool::create(std::string_view id) {

@@ -59,6 +59,22 @@ class Spooled final : public StagedFile {
 
 }  // namespace
 
+Result<conf::Descriptor> create_in_spool(const std::string& folder,
+                                         const std::function<conf::Descriptor()>& create) {
+    conf::Descriptor file = create();
+    if (!file && errno == ENOENT) {
+        std::error_code error;
+        std::filesystem::create_directories(folder, error);
+        if (error)
+            return fail_errno(error.value(),
+                              fmt::format("make the folder {} (upload.spool_path)", folder));
+        file = create();
+    }
+    if (!file)
+        return fail_errno(errno, fmt::format("create a file in {} (upload.spool_path)", folder));
+    return file;
+}
+
 Result<std::unique_ptr<StagedFile>> Spool::stage(std::shared_ptr<Driver> driver,
                                                  std::string_view key) {
     auto staged = driver->stage(key);
@@ -68,21 +84,11 @@ Result<std::unique_ptr<StagedFile>> Spool::stage(std::shared_ptr<Driver> driver,
 
 Result<std::unique_ptr<StagedFile>> Spool::hold(std::shared_ptr<Driver> driver,
                                                 std::string_view key) {
-    const auto open_unnamed = [this] {
+    auto file = create_in_spool(folder_, [this] {
         return conf::Descriptor(open(folder_.c_str(), O_RDWR | O_TMPFILE | O_CLOEXEC, kSpoolMode));
-    };
-    conf::Descriptor file = open_unnamed();
-    if (!file && errno == ENOENT) {
-        std::error_code error;
-        std::filesystem::create_directories(folder_, error);
-        if (error)
-            return fail_errno(error.value(),
-                              fmt::format("make the folder {} (upload.spool_path)", folder_));
-        file = open_unnamed();
-    }
-    if (!file)
-        return fail_errno(errno, fmt::format("create a file in {} (upload.spool_path)", folder_));
-    return std::make_unique<Spooled>(std::move(driver), key, std::move(file));
+    });
+    if (!file) return std::unexpected(std::move(file.error()));
+    return std::make_unique<Spooled>(std::move(driver), key, std::move(*file));
 }
 
 }  // namespace tidepool::storage

@@ -1,13 +1,20 @@
 // Where uploads are held until their pool has them.
 #pragma once
 
+#include "conf/descriptor.h"
 #include "storage/driver.h"
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
 
 namespace tidepool::storage {
+
+// A new file in a folder of the spool, which is made where there is none; `create` opens it there,
+// and errno says why it could not. Errors are those of the disk.
+Result<conf::Descriptor> create_in_spool(const std::string& folder,
+                                         const std::function<conf::Descriptor()>& create);
 
 // Any thread; blocks.
 class Spool {

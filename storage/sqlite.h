@@ -6,6 +6,7 @@
 
 #include "conf/error.h"
 
+#include <algorithm>
 #include <array>
 #include <concepts>
 #include <cstddef>
@@ -99,6 +100,15 @@ class Query {
     double real(int column) const;
     std::string_view text(int column) const;
     std::span<const std::uint8_t> blob(int column) const;
+    // Nothing where it has another size.
+    template <std::size_t Size>
+    std::optional<std::array<std::uint8_t, Size>> bytes(int column) const {
+        const auto all = blob(column);
+        if (all.size() != Size) return std::nullopt;
+        std::array<std::uint8_t, Size> found{};
+        std::ranges::copy(all, found.begin());
+        return found;
+    }
     bool is_null(int column) const;
 
   private:

@@ -95,6 +95,11 @@ std::expected<storage::KeyRecord, FieldProblem> read_key_wish(const KeyWish& wis
     return key;
 }
 
+std::uint64_t most_bytes(const conf::UploadSettings& settings, const KeyLimits& limits) {
+    return std::min(settings.max_size_bytes,
+                    limits.max_size_bytes.value_or(settings.max_size_bytes));
+}
+
 Result<std::optional<std::uint64_t>> quota_of(storage::Catalog& catalog, std::string_view owner,
                                               std::int64_t now_s) {
     const auto keys = catalog.list_keys(owner);

@@ -26,6 +26,9 @@ std::string text_of(const KeyLimits& limits);
 // What text_of() gave; what cannot be read allows nothing more than the settings do.
 KeyLimits read_limits(std::string_view text);
 
+// Of one file of the key's holder: what the key says, as far as the settings allow it.
+std::uint64_t most_bytes(const conf::UploadSettings& settings, const KeyLimits& limits);
+
 // What somebody wants a key for, as it was written.
 struct KeyWish {
     std::string owner{};

@@ -1,6 +1,7 @@
 // A form with files as its request brings it, one thing after the other.
 #pragma once
 
+#include "proxy/api/api_answer.h"
 #include "proxy/http/handler.h"
 #include "proxy/loop/task.h"
 #include "proxy/upload/multipart.h"
@@ -13,13 +14,6 @@
 
 namespace tidepool::upload {
 
-// Why a form cannot be taken, as it is answered.
-struct FormProblem {
-    int status = 400;
-    std::string code = "bad_request";
-    std::string message;
-};
-
 // Belongs to one request and its loop.
 class FormStream {
   public:
@@ -27,8 +21,7 @@ class FormStream {
         field,    // name, and all of its value in `content`
         file,     // name and head: its content follows
         content,  // of the file: the next of it
-        file_end,
-        end,  // the form is whole, and so is the request's body
+        end,      // the form is whole, and so is the request's body
     };
     struct Item {
         Kind kind = Kind::end;
@@ -38,15 +31,15 @@ class FormStream {
     // Nothing where the request has no form. `body` outlives it.
     static std::optional<FormStream> of(const http::RequestHead& head, http::BodyStream& body);
 
-    // After `end` or a problem it is not called again.
-    loop::Task<std::expected<Item, FormProblem>> next();
+    // Or why it cannot be taken, as it is answered. After `end` or that it is not called again.
+    loop::Task<std::expected<Item, api::ApiAnswer>> next();
     // Of the field or file that came last.
     const PartHead& head() const { return reader_.head(); }
 
   private:
     FormStream(http::BodyStream& body, const std::string& boundary)
         : body_(body), reader_(boundary) {}
-    loop::Task<std::optional<FormProblem>> skip_rest();
+    loop::Task<std::optional<api::ApiAnswer>> skip_rest();
 
     http::BodyStream& body_;
     MultipartReader reader_;

@@ -78,8 +78,7 @@ ApiAnswer show_profile(const UploadMeans& means, const storage::KeyRecord& key) 
         remaining =
             *limits.quota_bytes - std::min(*limits.quota_bytes, use->bytes + use->reserved_bytes);
     }
-    const std::uint64_t most =
-        std::min(settings.max_size_bytes, limits.max_size_bytes.value_or(settings.max_size_bytes));
+    const std::uint64_t most = api::most_bytes(settings, limits);
     return {.status = 200,
             .body = api::text_of({{"id", key.owner},
                                   {"limits",

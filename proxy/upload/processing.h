@@ -28,9 +28,6 @@ bool has_variants_at_upload(const conf::Settings& settings, std::string_view ori
 
 inline constexpr std::string_view kProcessType = "process";
 storage::NewJob process_job(const std::string& original, const storage::Uuid& image);
-inline storage::NewJob no_job() {
-    return {};
-}
 
 // Does them. Any thread but a loop's.
 class Processing {

@@ -49,9 +49,8 @@ class Receiver::Upload {
             if (auto problem = read_token(bearer)) co_return std::move(*problem);
         }
         while (true) {
-            const auto item = co_await form->next();
-            if (!item)
-                co_return api_error(item.error().status, item.error().code, item.error().message);
+            auto item = co_await form->next();
+            if (!item) co_return std::move(item.error());
             Problem problem;
             switch (item->kind) {
                 case FormStream::Kind::field:
@@ -63,8 +62,6 @@ class Receiver::Upload {
                     break;
                 case FormStream::Kind::content:
                     problem = co_await take(item->content);
-                    break;
-                case FormStream::Kind::file_end:
                     break;
                 case FormStream::Kind::end:
                     co_return co_await finish();

@@ -192,9 +192,8 @@ loop::Task<ApiAnswer> replicate(const UploadMeans& means, storage::Spool& spool,
         co_return api_error(400, "bad_request", "expected multipart/form-data with a boundary");
     Replica replica;
     while (true) {
-        const auto item = co_await form->next();
-        if (!item)
-            co_return api_error(item.error().status, item.error().code, item.error().message);
+        auto item = co_await form->next();
+        if (!item) co_return std::move(item.error());
         switch (item->kind) {
             case FormStream::Kind::field:
                 replica.fields.try_emplace(form->head().name, item->content);
@@ -227,8 +226,6 @@ loop::Task<ApiAnswer> replicate(const UploadMeans& means, storage::Spool& spool,
                 if (!written) co_return replica_failed(written.error(), replica.key);
                 break;
             }
-            case FormStream::Kind::file_end:
-                break;
             case FormStream::Kind::end: {
                 if (!replica.file) co_return api_error(400, "bad_request", "the form has no file");
                 auto ended = co_await loop::offload(

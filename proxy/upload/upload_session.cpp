@@ -126,8 +126,7 @@ ApiAnswer open_session(const UploadMeans& means, const storage::KeyRecord& key,
     if (!wish)
         return api_error(400, "bad_request", R"(expected JSON {"file_size": BYTES}, above 0)");
     const api::KeyLimits limits = api::read_limits(key.limits);
-    const std::uint64_t most =
-        std::min(settings.max_size_bytes, limits.max_size_bytes.value_or(settings.max_size_bytes));
+    const std::uint64_t most = api::most_bytes(settings, limits);
     if (wish->bytes > most) {
         return api_error(413, "payload_too_large",
                          fmt::format("a file may have at most {} bytes", most));
