@@ -6,6 +6,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <semaphore>
 #include <string_view>
 #include <vector>
 
@@ -30,6 +31,13 @@ char* take_memory() {
 [[noreturn]] void hang() {
     for (volatile unsigned turns = 0;; turns = turns + 1) {
     }
+}
+
+// Hangs as well, and costs nothing.
+[[noreturn]] void doze() {
+    std::binary_semaphore never(0);
+    while (true)
+        never.acquire();
 }
 
 void eat() {
@@ -77,6 +85,7 @@ void obey_test_source(std::span<const char> source, std::size_t index) {
         return;
     if (words.starts_with("crash")) crash();
     if (words.starts_with("hang")) hang();
+    if (words.starts_with("doze")) doze();
     if (words.starts_with("eat")) eat();
     if (words.starts_with("keep")) keep();
     if (words.starts_with("open")) crash_if(open("/etc/passwd", O_RDONLY | O_CLOEXEC) >= 0);

@@ -81,9 +81,12 @@ Result<void> warm_up() {
     if (auto ready = prepare_to_make(); !ready) return ready;
     const auto sample = sample_image();
     if (!sample) return std::unexpected(sample.error());
+    // Its colours are converted here and not for every format: that takes milliseconds each time.
+    const auto plain = make(sample->view(), warm_up_recipe(Format::png));
+    if (!plain) return std::unexpected(plain.error());
     for (const Format format :
          {Format::webp, Format::avif, Format::jpeg, Format::png, Format::gif, Format::jxl}) {
-        const auto made = make(sample->view(), warm_up_recipe(format));
+        const auto made = make(plain->bytes.view(), warm_up_recipe(format));
         if (!made) return std::unexpected(made.error());
         if (format == Format::jxl) continue;  // which is not decoded
         const auto again = make(made->bytes.view(), warm_up_recipe(Format::webp));

@@ -196,7 +196,7 @@ class InABucket(RemoteCase):
 
     def test_what_waits_for_a_worker_is_bounded_in_memory(self):
         images = [self.original(png(300, 200, seed=number)) for number in range(12)]
-        hanging = self.original(b"TEST:hang" + bytes(100))
+        hanging = self.original(b"TEST:doze" + bytes(100))
         self.start({"fetches": 3}, environment={"TIDEPOOL_TEST_DECODER": "1"})
         wires = [self.server.connect() for _ in (hanging, *images)]
         for wire, image in zip(wires, (hanging, *images)):
@@ -257,6 +257,7 @@ class WhereItCannotBeStored(RemoteCase):
             self.assertEqual((answer.status, answer["cache-control"]), (200, "no-store"), answer)
             self.assertEqual(png_size(answer.body), (200, 133))
         self.assertEqual((self.metric("made_total"), self.metric("store_failures_total")), (1, 1))
+        tidepool.eventually(lambda: self.jobs("variant"), "a job is queued")
         self.assertEqual([json.loads(payload) for _, payload in self.jobs("variant")], [{"key": path[1:]}])
         self.b2.clear_faults()
         tidepool.eventually(lambda: self.b2.versions(cold.BUCKET, path[1:]), "the job stores it", patience_s=60)
@@ -312,7 +313,7 @@ class SeveralProcesses(RemoteCase):
         self.assertEqual(len(self.puts()), len(images))
 
     def test_who_died_with_one_holds_it_up_for_some_seconds(self):
-        image = self.original(b"TEST:hang")
+        image = self.original(b"TEST:doze")
         self.start()
         dying = self.second(environment={"TIDEPOOL_TEST_DECODER": "1"})
         wire = dying.connect()

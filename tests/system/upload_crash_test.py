@@ -19,8 +19,8 @@ import tidepool  # noqa: E402
 import uploads  # noqa: E402
 from uploads import IMAGES, INTERNAL_UPLOAD, NODE, OWNER  # noqa: E402
 
-UPLOADS = int(os.environ.get("UPLOADS", "16" if tidepool.SANITIZED else "40"))
-KILLS = int(os.environ.get("UPLOAD_KILLS", "2" if tidepool.SANITIZED else "5"))
+UPLOADS = int(os.environ.get("UPLOADS", "40"))
+KILLS = int(os.environ.get("UPLOAD_KILLS", "5"))
 SEED = int(os.environ.get("TIDEPOOL_SEED", "0")) or random.randrange(1, 1 << 32)
 SMALL = '[[profile]]\nname = "small"\nwidth = 40\nformats = ["webp"]\nat_upload = ["webp"]\n\n'
 # The steps, and whether the image is there when the server dies at it.

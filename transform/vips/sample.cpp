@@ -11,14 +11,11 @@ Result<Image> sample_pixels() {
     constexpr int kSide = 16;
     Image black;
     Image rgb;
-    Image wide_gamut;
     if (vips_black(black.slot(), kSide, kSide, "bands", 4, nullptr) != 0 ||
         vips_copy(black.get(), rgb.slot(), "interpretation", VIPS_INTERPRETATION_sRGB, nullptr) !=
-            0 ||
-        vips_icc_transform(rgb.get(), wide_gamut.slot(), "p3", "input-profile", "srgb", nullptr) !=
             0)
         return fail_vips(ErrorKind::misconfigured, "make a sample");
-    return wide_gamut;
+    return rgb;
 }
 
 }  // namespace
@@ -26,9 +23,12 @@ Result<Image> sample_pixels() {
 Result<Bytes> sample_image() {
     const auto pixels = sample_pixels();
     if (!pixels) return std::unexpected(pixels.error());
+    Image wide_gamut;
     void* data = nullptr;
     std::size_t size = 0;
-    if (vips_pngsave_buffer(pixels->get(), &data, &size, nullptr) != 0)
+    if (vips_icc_transform(pixels->get(), wide_gamut.slot(), "p3", "input-profile", "srgb",
+                           nullptr) != 0 ||
+        vips_pngsave_buffer(wide_gamut.get(), &data, &size, nullptr) != 0)
         return fail_vips(ErrorKind::misconfigured, "make a sample");
     return Bytes(data, size, g_free);
 }
