@@ -377,6 +377,7 @@ class Killed(ReconcileCase):
         self.client().start_upload(BUCKET, "uploads/half.jpg")
         return contents
 
+    @unittest.skipIf(tidepool.SANITIZED, "what a kill leaves is the same with any build")
     def test_at_each_step(self):
         met = 0
         for point in self.POINTS:
