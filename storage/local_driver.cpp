@@ -92,42 +92,62 @@ bool rename_to_new(int from, const std::string& name, int to, const std::string&
     return errno == ENOENT && renameat(from, name.c_str(), to, to_name.c_str()) == 0;
 }
 
-// A file with a temporary name that goes away unless it is kept.
-class Temporary {
+// A file that goes away unless it gets its name: one without any where the file system has such;
+// else, as on NFS, one with a temporary name, which a crash leaves behind.
+class NewFile {
   public:
-    explicit Temporary(int folder) : folder_(folder), name_(new_temporary_name()) {
-        file_ = open_beneath(folder, name_, O_RDWR | O_CREAT | O_EXCL, kFileMode);
+    explicit NewFile(int folder)
+        : folder_(folder), file_(open_beneath(folder, ".", O_RDWR | O_TMPFILE, kFileMode)) {
+        if (file_ || errno == ENOSPC || errno == EDQUOT || errno == EMFILE) return;
+        std::string name = new_temporary_name();
+        file_ = open_beneath(folder, name, O_RDWR | O_CREAT | O_EXCL, kFileMode);
+        if (file_) name_ = std::move(name);
     }
-    ~Temporary() {
+    ~NewFile() {
         const int kept = errno;
-        if (file_ && !renamed_) unlinkat(folder_, name_.c_str(), 0);
+        if (!name_.empty()) unlinkat(folder_, name_.c_str(), 0);
         errno = kept;
     }
-    Temporary(const Temporary&) = delete;
-    Temporary& operator=(const Temporary&) = delete;
+    NewFile(const NewFile&) = delete;
+    NewFile& operator=(const NewFile&) = delete;
 
     explicit operator bool() const { return static_cast<bool>(file_); }
     int fd() const { return file_.get(); }
-    // The file's bytes are on the disk before its name is, the name before this returns.
-    bool keep_as(const std::string& name) {
-        if (fchmod(fd(), kFileMode) != 0) return false;  // whatever the umask is
-        if (fsync(fd()) != 0) return false;
-        if (renameat(folder_, name_.c_str(), folder_, name.c_str()) != 0) return false;
-        renamed_ = true;
-        return fsync(folder_) == 0;
-    }
 
-    // To a name that nothing has; else errno is EEXIST.
-    bool rename_to(const std::string& name) {
-        renamed_ = rename_to_new(folder_, name_, folder_, name);
-        return renamed_;
+    // Whatever the umask is. To be called before it gets its name, so that this never stands for
+    // less than all of it.
+    bool sync() const { return fchmod(fd(), kFileMode) == 0 && fsync(fd()) == 0; }
+
+    // A name that nothing has; else errno is EEXIST.
+    bool take(const std::string& name) {
+        if (name_.empty()) return link_to(name);
+        if (!rename_to_new(folder_, name_, folder_, name)) return false;
+        name_.clear();
+        return true;
+    }
+    // A name that something may have, which is gone then.
+    bool take_over(const std::string& name) {
+        if (name_.empty()) {
+            if (link_to(name)) return true;
+            if (errno != EEXIST) return false;
+            std::string passing = new_temporary_name();  // a link replaces nothing
+            if (!link_to(passing)) return false;
+            name_ = std::move(passing);
+        }
+        if (renameat(folder_, name_.c_str(), folder_, name.c_str()) != 0) return false;
+        name_.clear();
+        return true;
     }
 
   private:
+    bool link_to(const std::string& name) const {
+        const std::string opened = fmt::format("/proc/self/fd/{}", fd());
+        return linkat(AT_FDCWD, opened.c_str(), folder_, name.c_str(), AT_SYMLINK_FOLLOW) == 0;
+    }
+
     int folder_;
-    std::string name_;
     conf::Descriptor file_;
-    bool renamed_ = false;
+    std::string name_;  // a temporary one
 };
 
 Result<void> write_all(int fd, std::span<const char> bytes) {
@@ -296,8 +316,8 @@ Result<std::optional<ObjectInfo>> LocalDriver::write_beside(std::string_view key
     if (auto good = require_servable(key); !good) return std::unexpected(good.error());
     const auto place = place_of(key, true);
     if (!place) return std::unexpected(place.error());
-    Temporary file(place->folder.get());
-    if (!file) return failed(errno, "create a temporary file for", key);
+    NewFile file(place->folder.get());
+    if (!file) return failed(errno, "create a file for", key);
     const auto sha256 = fill(file.fd());
     if (!sha256) {
         Error error = sha256.error();
@@ -316,7 +336,8 @@ Result<std::optional<ObjectInfo>> LocalDriver::write_beside(std::string_view key
         if (futimens(file.fd(), times.data()) != 0) return failed(errno, "set the time of", key);
     }
     fault_point("store.written");
-    if (!file.keep_as(place->name)) return failed(errno, "put", key);
+    if (!file.sync() || !file.take_over(place->name) || fsync(place->folder.get()) != 0)
+        return failed(errno, "put", key);
     struct stat status{};
     if (fstat(file.fd(), &status) != 0) return failed(errno, "stat", key);
     fault_point("store.named");
@@ -337,19 +358,13 @@ Result<ObjectInfo> LocalDriver::put(std::string_view key, ByteSource& source,
     return std::move(**info);
 }
 
-// A file without a name where the file system has such; else, as on NFS, one with a temporary name.
 class LocalDriver::Staged final : public StagedFile {
   public:
     Staged(LocalDriver& driver, std::string_view key, Place place)
-        : driver_(driver), key_(key), place_(std::move(place)) {
-        const int folder = place_.folder.get();
-        file_ = open_beneath(folder, ".", O_RDWR | O_TMPFILE, kFileMode);
-        if (file_ || errno == ENOSPC || errno == EDQUOT || errno == EMFILE) return;
-        named_.emplace(folder);
-    }
+        : driver_(driver), key_(key), place_(std::move(place)), file_(place_.folder.get()) {}
 
-    explicit operator bool() const { return file_ || (named_ && *named_); }
-    int fd() const override { return file_ ? file_.get() : named_->fd(); }
+    explicit operator bool() const { return static_cast<bool>(file_); }
+    int fd() const override { return file_.fd(); }
 
     Result<ObjectInfo> keep(const PutOptions& options) override {
         if (options.modified_s > 0) {
@@ -358,15 +373,14 @@ class LocalDriver::Staged final : public StagedFile {
             if (futimens(fd(), times.data()) != 0)
                 return driver_.failed(errno, "set the time of", key_);
         }
-        if (fchmod(fd(), kFileMode) != 0 || fsync(fd()) != 0)
-            return driver_.failed(errno, "sync", key_);
+        if (!file_.sync()) return driver_.failed(errno, "sync", key_);
         fault_point("store.written");
         struct stat status{};
         if (fstat(fd(), &status) != 0) return driver_.failed(errno, "stat", key_);
         if (static_cast<std::uint64_t>(status.st_size) != options.size)
             return driver_.failed({ErrorKind::corrupt, "the file has another size than was said"},
                                   key_);
-        if (!give_name()) return driver_.failed(errno, "name", key_);
+        if (!file_.take(place_.name)) return driver_.failed(errno, "name", key_);
         if (fsync(place_.folder.get()) != 0)
             return driver_.failed(errno, "sync the folder of", key_);
         fault_point("store.named");
@@ -376,19 +390,10 @@ class LocalDriver::Staged final : public StagedFile {
     }
 
   private:
-    bool give_name() {
-        const int folder = place_.folder.get();
-        if (named_) return named_->rename_to(place_.name);
-        const std::string opened = fmt::format("/proc/self/fd/{}", file_.get());
-        return linkat(AT_FDCWD, opened.c_str(), folder, place_.name.c_str(), AT_SYMLINK_FOLLOW) ==
-               0;
-    }
-
     LocalDriver& driver_;
     const std::string key_;
     Place place_;
-    conf::Descriptor file_;
-    std::optional<Temporary> named_;
+    NewFile file_;
 };
 
 Result<std::unique_ptr<StagedFile>> LocalDriver::stage(std::string_view key) {
@@ -580,7 +585,7 @@ Result<std::vector<std::string>> LocalDriver::check(bool for_writing) {
     const conf::Descriptor base(
         ::open(files_.base_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!base) return failed(errno, "open", files_.base_path());
-    const Temporary probe(base.get());
+    const NewFile probe(base.get());
     if (!probe) return failed(errno, "create a file in", files_.base_path());
     if (auto written = write_all(probe.fd(), std::string_view("probe")); !written)
         return failed(written.error(), "");
