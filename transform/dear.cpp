@@ -34,7 +34,7 @@ bool is_dear(std::span<const char> beginning, const Recipe& recipe) {
 }
 
 bool is_dear(std::span<const char> beginning, InspectDepth depth) {
-    if (depth == InspectDepth::head) return false;
+    if (depth == InspectDepth::structure) return false;
     const std::string_view type = content_type_of(beginning);
     return is_slow_to_decode(type) || may_be_animation(type, beginning);
 }

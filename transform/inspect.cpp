@@ -6,11 +6,14 @@
 #include "transform/vips/image.h"
 #include "transform/vips/source.h"
 #include "transform/vips/treatment.h"
+#include "transform/whole_image.h"
 
 #include <algorithm>
 #include <cstddef>
 #include <string>
 #include <utility>
+
+#include <fmt/format.h>
 
 namespace tidepool::transform {
 
@@ -56,6 +59,15 @@ Result<std::string> blur_hash_of(const Source& source) {
                      is_portrait ? BlurHashDetail{3, 4} : BlurHashDetail{4, 3});
 }
 
+Result<void> check_structure(std::span<const char> bytes, std::string_view type) {
+    if (const auto other = other_format_within(bytes))
+        return fail(ErrorKind::corrupt, fmt::format("it is {} as well as an image", *other));
+    auto whole = check_whole(bytes, type);
+    // Of a type that is never uploaded: what its decoder says has to do.
+    if (!whole && whole.error().kind == ErrorKind::invalid) return {};
+    return whole;
+}
+
 }  // namespace
 
 Result<Inspection> inspect(std::span<const char> bytes, const Limits& limits, InspectDepth depth) {
@@ -66,6 +78,10 @@ Result<Inspection> inspect(std::span<const char> bytes, const Limits& limits, In
     if (!source) return std::unexpected(source.error());
     if (auto within = check_limits(*source, true, limits); !within)
         return std::unexpected(std::move(within.error()));
+    if (depth == InspectDepth::structure) {
+        if (auto whole = check_structure(bytes, source->type); !whole)
+            return std::unexpected(std::move(whole.error()));
+    }
     Inspection seen;
     seen.type.set(source->type);
     seen.width = source->upright_width();
@@ -75,7 +91,7 @@ Result<Inspection> inspect(std::span<const char> bytes, const Limits& limits, In
     seen.has_alpha = vips_image_hasalpha(source->head.get()) != FALSE ? 1 : 0;
     put_exif(*source, seen);
     seen.depth = depth;
-    if (depth == InspectDepth::head) return seen;
+    if (depth == InspectDepth::structure) return seen;
     const auto hash = blur_hash_of(*source);
     if (!hash) return std::unexpected(hash.error());
     seen.blur_hash.set(*hash);

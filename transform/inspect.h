@@ -10,9 +10,10 @@
 
 namespace tidepool::transform {
 
-// What its bytes say. With InspectDepth::head it takes next to no time, whatever the image's size;
-// with InspectDepth::pixels the first frame is decoded, smaller where its format can do that, so
-// that a file which breaks off or is broken inside is found out. Any thread.
+// What its bytes say. With InspectDepth::structure the file is walked to its image's end (see
+// check_whole, other_format_within), which takes less time than to copy it; with
+// InspectDepth::pixels the first frame is decoded, smaller where its format can do that, so that a
+// file which breaks off or is broken inside is found out. Any thread.
 //   corrupt    no image that we decode, or a broken one
 //   too_large  it is beyond a limit: of bytes, pixels, frames or an animation's pixels
 Result<Inspection> inspect(std::span<const char> bytes, const Limits& limits, InspectDepth depth);

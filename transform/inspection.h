@@ -17,8 +17,8 @@ namespace tidepool::transform {
 
 // How closely an original is looked at.
 enum class InspectDepth : std::uint8_t {
-    head,    // no pixels
-    pixels,  // its first frame is decoded, too
+    structure,  // what an upload is asked: is all of it there, and nothing else; no pixels
+    pixels,     // its first frame is decoded
 };
 
 // Printable UTF-8 of at most kBytes bytes, as it is in memory.
@@ -59,7 +59,7 @@ struct Inspection {
     double latitude = 0;            // in degrees; north and east are positive
     double longitude = 0;
 
-    InspectDepth depth = InspectDepth::head;
+    InspectDepth depth = InspectDepth::structure;
     ShortText<28> blur_hash;  // with InspectDepth::pixels
 
     bool is_animated() const { return frames > 1; }

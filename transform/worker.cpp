@@ -20,7 +20,9 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <malloc.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace tidepool::transform {
@@ -150,6 +152,34 @@ Result<std::span<const char>> read_source(const Job& job, int fd, SourceMemory& 
     return bytes;
 }
 
+// A source for a look that reads it once: copying it would cost more than the look. Where somebody
+// cuts it meanwhile, that ends this process and no other.
+class MappedSource {
+  public:
+    MappedSource() = default;
+    ~MappedSource() {
+        if (!bytes_.empty()) munmap(bytes_.data(), bytes_.size());
+    }
+    MappedSource(const MappedSource&) = delete;
+    MappedSource& operator=(const MappedSource&) = delete;
+
+    // Once.
+    Result<std::span<const char>> map(int fd, std::uint64_t size) {
+        struct stat status{};
+        if (fstat(fd, &status) != 0) return fail_errno(errno, "stat the source");
+        if (static_cast<std::uint64_t>(status.st_size) < size)
+            return fail(ErrorKind::busy, "the source was cut while it was read");
+        if (size == 0) return bytes_;
+        void* const data = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
+        if (data == MAP_FAILED) return fail_errno(errno, "map the source");
+        bytes_ = {static_cast<char*>(data), static_cast<std::size_t>(size)};
+        return bytes_;
+    }
+
+  private:
+    std::span<char> bytes_;
+};
+
 Result<conf::Descriptor> make_variant(const Job& job, std::size_t index,
                                       std::span<const char> source, VariantSet& variants,
                                       Answer& answer) {
@@ -241,6 +271,11 @@ bool inspect_source(const Desk& desk, const Job& job, const Result<std::span<con
 
 // False where nobody listens any more.
 bool do_job(const Desk& desk, const Job& job, int source_fd) {
+    if (job.kind == Job::Kind::inspect && job.depth == InspectDepth::structure &&
+        job.source_bytes <= job.limits.source_bytes) {
+        MappedSource source;
+        return inspect_source(desk, job, source.map(source_fd, job.source_bytes));
+    }
     const auto source = within_memory([&] { return read_source(job, source_fd, desk.sources); });
     return job.kind == Job::Kind::inspect ? inspect_source(desk, job, source)
                                           : make_variants(desk, job, source);

@@ -29,7 +29,7 @@ struct Job {
                                      // worker
     std::uint64_t kept_bytes = 0;    // memory that the worker may keep for the next job
     Kind kind = Kind::make;
-    InspectDepth depth = InspectDepth::head;  // with Kind::inspect, as are the limits
+    InspectDepth depth = InspectDepth::structure;  // with Kind::inspect, as are the limits
     Limits limits;
     std::uint32_t recipe_count = 0;  // with Kind::make
     std::array<Recipe, kMostRecipes> recipes;

@@ -79,7 +79,7 @@ loop::Task<> Inspector::lead(Inspector& self, Request& request) {
 }
 
 loop::Task<Result<VariantLane>> Inspector::lane_of(const Request& request) {
-    if (request.depth == transform::InspectDepth::head) co_return VariantLane::cheap;
+    if (request.depth == transform::InspectDepth::structure) co_return VariantLane::cheap;
     std::string beginning(static_cast<std::size_t>(std::min<std::uint64_t>(
                               transform::kSniffBytes, request.file->identity().size)),
                           '\0');

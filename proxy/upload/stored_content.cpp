@@ -1,7 +1,6 @@
 #include "proxy/upload/stored_content.h"
 
 #include "transform/strip_metadata.h"
-#include "transform/whole_image.h"
 
 #include <cerrno>
 #include <span>
@@ -35,14 +34,6 @@ class MappedFile {
 };
 
 }  // namespace
-
-Result<void> check_stored(int fd, std::uint64_t size, std::string_view type) {
-    const MappedFile file(fd, static_cast<std::size_t>(size));
-    if (!file) return fail_errno(errno, "map the upload");
-    if (const auto other = transform::other_format_within(file.bytes()))
-        return fail(ErrorKind::corrupt, fmt::format("the file is {} as well as an image", *other));
-    return transform::check_whole(file.bytes(), type);
-}
 
 Result<std::optional<std::vector<char>>> without_metadata(int fd, std::uint64_t size,
                                                           std::string_view type) {

@@ -1,4 +1,4 @@
-// Looking at a file that was received, before it counts. Blocking calls.
+// What is done with a file that was received, before it counts. Blocking calls.
 #pragma once
 
 #include "conf/error.h"
@@ -15,11 +15,7 @@
 
 namespace tidepool::upload {
 
-// That it is a whole file of this type, and nothing else beside. `corrupt` says what it is instead,
-// for the client.
-Result<void> check_stored(int fd, std::uint64_t size, std::string_view type);
-
-// The content of such a file without its personal metadata, see
+// The content of a whole file of this type without its personal metadata, see
 // transform::without_personal_metadata; nothing where it has none.
 Result<std::optional<std::vector<char>>> without_metadata(int fd, std::uint64_t size,
                                                           std::string_view type);

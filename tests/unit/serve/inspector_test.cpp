@@ -104,7 +104,7 @@ TEST_CASE("inspector: whoever asks is answered on their own loop", "[inspect][va
         column.set("page-height", 40);
         for (const std::string& source :
              {picture(), column.saved(".gif"), std::string("no image")}) {
-            for (const InspectDepth depth : {InspectDepth::head, InspectDepth::pixels}) {
+            for (const InspectDepth depth : {InspectDepth::structure, InspectDepth::pixels}) {
                 const auto file = file_of(source);
                 const auto seen = co_await on.inspector.inspect(on.other, file, depth);
                 CHECK(std::this_thread::get_id() == here);
@@ -145,7 +145,7 @@ TEST_CASE("inspector: many at once from another loop all come back", "[inspect][
     unsigned overloaded = 0;
     const auto one = [](House& on, unsigned& well, unsigned& full) -> loop::Task<> {
         const auto file = file_of(picture());
-        const auto seen = co_await on.inspector.inspect(on.other, file, InspectDepth::head);
+        const auto seen = co_await on.inspector.inspect(on.other, file, InspectDepth::structure);
         if (seen) ++well;
         if (!seen && seen.error().kind == ErrorKind::overloaded) ++full;
     };
@@ -166,7 +166,7 @@ TEST_CASE("inspector: stopping ends what runs, waits and comes later", "[inspect
     std::vector<ErrorKind> ends;
     const auto hang = [](House& on, std::vector<ErrorKind>& to) -> loop::Task<> {
         const auto file = file_of("TEST:hang");
-        const auto seen = co_await on.inspector.inspect(on.other, file, InspectDepth::head);
+        const auto seen = co_await on.inspector.inspect(on.other, file, InspectDepth::structure);
         CHECK_FALSE(seen);
         if (!seen) to.push_back(seen.error().kind);
     };
@@ -193,7 +193,7 @@ TEST_CASE("inspector: what the home loop never came to is ended by its stop", "[
     std::optional<ErrorKind> end;
     const auto body = [](House& on, std::optional<ErrorKind>& to) -> loop::Task<> {
         const auto file = file_of(picture());
-        const auto seen = co_await on.inspector.inspect(on.other, file, InspectDepth::head);
+        const auto seen = co_await on.inspector.inspect(on.other, file, InspectDepth::structure);
         if (!seen) to = seen.error().kind;
     };
     house.other.tasks().spawn(body(house, end));

@@ -125,7 +125,7 @@ struct Outcome {
 // The inspection, then an image that is to be made; what the first gave.
 loop::Task<> inspect_then_make(Ground& ground, std::string bytes, std::optional<Error>& error,
                                bool& next_is_good) {
-    const auto seen = co_await ground.inspect(std::move(bytes), InspectDepth::head);
+    const auto seen = co_await ground.inspect(std::move(bytes), InspectDepth::structure);
     if (!seen) error = seen.error();
     const auto next = co_await ground.make(image());
     next_is_good = next.has_value();
@@ -593,7 +593,7 @@ TEST_CASE("variant workers: the sandbox changes nothing about what is seen",
     Ground ground(options());
     const auto body = [](Ground& on, const auto& todo) -> loop::Task<> {
         for (const std::string& source : todo) {
-            for (const InspectDepth depth : {InspectDepth::head, InspectDepth::pixels}) {
+            for (const InspectDepth depth : {InspectDepth::structure, InspectDepth::pixels}) {
                 const auto seen = co_await on.inspect(source, depth);
                 const auto here = transform::inspect(source, transform::limits_of({}), depth);
                 INFO(transform::content_type_of(source) << (seen ? "" : ": " + seen.error().text));
@@ -666,7 +666,7 @@ TEST_CASE("variant workers: inspections stand in the queue of variants, and are 
     Ground ground(with);
     std::vector<ErrorKind> ends;
     const auto look = [](Ground& on, std::vector<ErrorKind>& to) -> loop::Task<> {
-        const auto seen = co_await on.inspect("TEST:hang", InspectDepth::head);
+        const auto seen = co_await on.inspect("TEST:hang", InspectDepth::structure);
         CHECK_FALSE(seen);
         if (!seen) to.push_back(seen.error().kind);
     };
@@ -680,7 +680,7 @@ TEST_CASE("variant workers: inspections stand in the queue of variants, and are 
         CHECK_FALSE(made);
         if (!made) to.push_back(made.error().kind);
         on.workers.stop(true);
-        const auto late = co_await on.inspect(image(), InspectDepth::head);
+        const auto late = co_await on.inspect(image(), InspectDepth::structure);
         CHECK_FALSE(late);
         if (!late) to.push_back(late.error().kind);
     };
@@ -692,7 +692,7 @@ TEST_CASE("variant workers: inspections stand in the queue of variants, and are 
 
     Ground good(options());
     const auto mixed = [](Ground& on) -> loop::Task<> {
-        const auto text = co_await on.inspect("no image", InspectDepth::head);
+        const auto text = co_await on.inspect("no image", InspectDepth::structure);
         CHECK_FALSE(text);
         const auto seen = co_await on.inspect(image(), InspectDepth::pixels);
         CHECK(seen);
@@ -702,13 +702,13 @@ TEST_CASE("variant workers: inspections stand in the queue of variants, and are 
         const conf::Descriptor source = source_of(image());
         const auto cut =
             co_await on.workers.inspect(VariantLane::cheap, source.get(), image().size() + 1,
-                                        transform::limits_of({}), InspectDepth::head);
+                                        transform::limits_of({}), InspectDepth::structure);
         REQUIRE_FALSE(cut);
         CHECK(cut.error().kind == ErrorKind::busy);
         transform::Limits tight = transform::limits_of({});
         tight.source_bytes = 10;
-        const auto large = co_await on.workers.inspect(VariantLane::cheap, source.get(),
-                                                       image().size(), tight, InspectDepth::head);
+        const auto large = co_await on.workers.inspect(
+            VariantLane::cheap, source.get(), image().size(), tight, InspectDepth::structure);
         REQUIRE_FALSE(large);
         CHECK(large.error().kind == ErrorKind::too_large);
         on.workers.stop(false);

@@ -21,7 +21,7 @@ using namespace tidepool::transform;
 
 namespace {
 
-constexpr InspectDepth kDepths[] = {InspectDepth::head, InspectDepth::pixels};
+constexpr InspectDepth kDepths[] = {InspectDepth::structure, InspectDepth::pixels};
 
 Limits usual() {
     return limits_of(conf::VariantSettings{});
@@ -147,13 +147,13 @@ TEST_CASE("inspect: animations have frames, and the size of one", "[inspect]") {
         }
         Limits limits = usual();
         limits.frames = 4;
-        CHECK(error_of(source, InspectDepth::head, limits).kind == ErrorKind::too_large);
-        CHECK_THAT(error_of(source, InspectDepth::head, limits).text,
+        CHECK(error_of(source, InspectDepth::structure, limits).kind == ErrorKind::too_large);
+        CHECK_THAT(error_of(source, InspectDepth::structure, limits).text,
                    Catch::Contains("5 frames") && Catch::Contains("at most 4"));
         limits = usual();
         limits.animation_pixels = 60 * 40 * 5 - 1;
-        CHECK(error_of(source, InspectDepth::head, limits).kind == ErrorKind::too_large);
-        CHECK_THAT(error_of(source, InspectDepth::head, limits).text,
+        CHECK(error_of(source, InspectDepth::structure, limits).kind == ErrorKind::too_large);
+        CHECK_THAT(error_of(source, InspectDepth::structure, limits).text,
                    Catch::Contains("5 frames of 60 x 40") && Catch::Contains("11999"));
     }
 }
@@ -241,13 +241,13 @@ TEST_CASE("inspect: hostile EXIF is cut and cleaned, or left out", "[inspect]") 
     const std::string whole = holiday().tiff();
     for (std::size_t length = 0; length < whole.size(); length += 7) {
         CAPTURE(length);
-        CHECK(seen_of(with_exif(jpeg, whole.substr(0, length)), InspectDepth::head).width > 0);
+        CHECK(seen_of(with_exif(jpeg, whole.substr(0, length)), InspectDepth::structure).width > 0);
     }
     // Directories that lead to themselves.
     ExifFile loop = holiday();
     loop.first.push_back({0x8769, 4, 1, loop.number(8, 4)});
     loop.first.push_back({0x8825, 4, 1, loop.number(8, 4)});
-    const Inspection looped = seen_of(with_exif(jpeg, loop.tiff()), InspectDepth::head);
+    const Inspection looped = seen_of(with_exif(jpeg, loop.tiff()), InspectDepth::structure);
     CHECK(looped.make.view() == "Canon");
     CHECK(looped.taken.view().empty());
     CHECK(looped.has_position == 0);
@@ -275,7 +275,7 @@ TEST_CASE("inspect: what is no image is told by the head", "[inspect]") {
     }
 }
 
-TEST_CASE("inspect: half a file and garbage inside are told by the pixels", "[inspect]") {
+TEST_CASE("inspect: half a file and garbage inside are told", "[inspect]") {
     Picture busy(200, 200, kGrey);
     for (int i = 0; i < 3000; ++i) {
         const int at = i * 7919;
@@ -284,18 +284,19 @@ TEST_CASE("inspect: half a file and garbage inside are told by the pixels", "[in
     for (const char* const suffix : {".jpg", ".png", ".webp", ".gif", ".avif[effort=0]"}) {
         CAPTURE(suffix);
         const std::string whole = busy.saved(suffix);
-        CHECK(error_of(whole.substr(0, whole.size() / 2), InspectDepth::pixels).kind ==
-              ErrorKind::corrupt);
-        CHECK(error_of(whole.substr(0, 20), InspectDepth::head).kind == ErrorKind::corrupt);
+        for (const InspectDepth depth : kDepths)
+            CHECK(error_of(whole.substr(0, whole.size() / 2), depth).kind == ErrorKind::corrupt);
+        CHECK(error_of(whole.substr(0, 20), InspectDepth::structure).kind == ErrorKind::corrupt);
+        CHECK(seen_of(whole, InspectDepth::structure).width == 200);
     }
     std::string png = busy.saved(".png");
     for (std::size_t at = png.size() / 3; at < png.size(); at += 7)
         png[at] = static_cast<char>(png[at] ^ 0x55);
-    CHECK(seen_of(png, InspectDepth::head).width == 200);
-    CHECK(error_of(png, InspectDepth::pixels).kind == ErrorKind::corrupt);
+    for (const InspectDepth depth : kDepths)
+        CHECK(error_of(png, depth).kind == ErrorKind::corrupt);
     const std::string bitmap = bmp({90, 60}, std::string(std::size_t{272} * 60 - 1, 'x'));
-    CHECK(seen_of(bitmap, InspectDepth::head).width == 90);
-    CHECK(error_of(bitmap, InspectDepth::pixels).kind == ErrorKind::corrupt);
+    for (const InspectDepth depth : kDepths)
+        CHECK(error_of(bitmap, depth).kind == ErrorKind::corrupt);
 }
 
 TEST_CASE("inspect: too large an image is told by the head alone", "[inspect]") {
@@ -308,20 +309,21 @@ TEST_CASE("inspect: too large an image is told by the head alone", "[inspect]") 
                        Catch::Contains(std::to_string(width)) && Catch::Contains("100000000"));
         }
     }
-    CHECK(error_of(png_of_size(0x7FFFFFFF, 0x7FFFFFFF), InspectDepth::head).kind ==
+    CHECK(error_of(png_of_size(0x7FFFFFFF, 0x7FFFFFFF), InspectDepth::structure).kind ==
           ErrorKind::corrupt);
-    CHECK(error_of(bmp({100'001, 100'001}, ""), InspectDepth::head).kind == ErrorKind::too_large);
+    CHECK(error_of(bmp({100'001, 100'001}, ""), InspectDepth::structure).kind ==
+          ErrorKind::too_large);
 
     const std::string source = with_corners(40, 40).saved(".png");
     Limits tight = usual();
     tight.pixels = 1600;
     tight.source_bytes = source.size();
-    CHECK(inspect(source, tight, InspectDepth::head));
+    CHECK(inspect(source, tight, InspectDepth::structure));
     tight.pixels = 1599;
-    CHECK(error_of(source, InspectDepth::head, tight).kind == ErrorKind::too_large);
+    CHECK(error_of(source, InspectDepth::structure, tight).kind == ErrorKind::too_large);
     tight.pixels = 1600;
     tight.source_bytes = source.size() - 1;
-    CHECK(error_of(source, InspectDepth::head, tight).kind == ErrorKind::too_large);
+    CHECK(error_of(source, InspectDepth::structure, tight).kind == ErrorKind::too_large);
 }
 
 TEST_CASE("inspect: only what a worker can say is believed", "[inspect]") {
@@ -344,8 +346,8 @@ TEST_CASE("inspect: only what a worker can say is believed", "[inspect]") {
     CHECK_FALSE(is_believed([](Inspection& told) { told.taken.set("yesterday"); }));
     CHECK_FALSE(is_believed([](Inspection& told) { told.blur_hash.set(""); }));
     CHECK_FALSE(is_believed([](Inspection& told) { told.blur_hash.set("<script>"); }));
-    CHECK_FALSE(is_believed([](Inspection& told) { told.depth = InspectDepth::head; }));
-    CHECK_FALSE(believed(good, InspectDepth::head, usual()));
+    CHECK_FALSE(is_believed([](Inspection& told) { told.depth = InspectDepth::structure; }));
+    CHECK_FALSE(believed(good, InspectDepth::structure, usual()));
 
     // Memory of a worker that was taken over: every byte may be anything.
     Inspection wild = good;
@@ -372,7 +374,7 @@ TEST_CASE("inspect: which are dear is told by the beginning", "[inspect]") {
     for (const std::string& source :
          {column_of(2).saved(".webp"), column_of(2).saved(".gif"), avif}) {
         CHECK(is_dear(source, InspectDepth::pixels));
-        CHECK_FALSE(is_dear(source, InspectDepth::head));
+        CHECK_FALSE(is_dear(source, InspectDepth::structure));
     }
     CHECK_FALSE(is_dear(still, InspectDepth::pixels));
     CHECK_FALSE(is_dear(with_corners(60, 40).saved(".jpg"), InspectDepth::pixels));
