@@ -12,4 +12,16 @@ int write_all(int fd, std::span<const char> bytes) {
     return 0;
 }
 
+int read_all(int fd, std::span<char> bytes, std::uint64_t offset) {
+    while (!bytes.empty()) {
+        const ssize_t count = pread(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+        if (count < 0 && errno == EINTR) continue;
+        if (count < 0) return errno;
+        if (count == 0) return EIO;
+        bytes = bytes.subspan(static_cast<std::size_t>(count));
+        offset += static_cast<std::uint64_t>(count);
+    }
+    return 0;
+}
+
 }  // namespace tidepool::conf

@@ -1,7 +1,8 @@
-// An owned file descriptor, and writing to one.
+// An owned file descriptor, and reading and writing all of something.
 #pragma once
 
 #include <cerrno>
+#include <cstdint>
 #include <span>
 #include <utility>
 
@@ -40,5 +41,9 @@ class Descriptor {
 // Blocks. Writes all of it, to files and pipes alike, however often the kernel takes less; 0, or
 // the errno of what failed.
 int write_all(int fd, std::span<const char> bytes);
+
+// Blocks. Fills all of `bytes` from there on in the file; 0, or the errno of what failed, EIO where
+// the file ends before.
+int read_all(int fd, std::span<char> bytes, std::uint64_t offset);
 
 }  // namespace tidepool::conf

@@ -205,9 +205,12 @@ struct UploadSettings {
     Milliseconds session_lifetime{1'800'000};     // of a session's token. 1s..24h
     Milliseconds resumable_lifetime{86'400'000};  // of an upload by tus. 1m..30d
     unsigned parallel = 64;                       // uploads at a time; more are 503. 1..10000
-    unsigned rate_per_key = 0;      // sessions and uploads a minute; 0 = no limit. 0..1000000
-    unsigned rate_per_address = 0;  // the same of one client address
-    bool fallback = true;           // cold pools take uploads when no hot or warm one has room
+    // Of these, whose token stands in the form behind the file: nobody knows yet who sends it.
+    unsigned parallel_tokenless = 8;     // 0..10000; 0 = they are 401
+    unsigned sessions_per_owner = 1000;  // open at a time; more are 429; 0 = no limit. 0..1000000
+    unsigned rate_per_key = 0;           // sessions and uploads a minute; 0 = no limit. 0..1000000
+    unsigned rate_per_address = 0;       // the same of one client address
+    bool fallback = true;                // cold pools take uploads when no hot or warm one has room
     std::string spool_path = "/var/lib/tidepool/spool";  // where uploads to buckets are held
     std::string public_base_url;  // "https://images.example" of the site; "" = URLs are paths
     std::string view_url;         // of an image's page, with "{uuid}"; "" = there is none

@@ -63,6 +63,10 @@ class Catalog {
     // of another pool, the bytes there are the caller's to remove.
     virtual Result<std::optional<ObjectRecord>> put_object(const ObjectRecord& object) = 0;
 
+    // Like put_object, of what is meant for where the image is. Conflict, and nothing changes,
+    // where the row or the image is in another pool by now.
+    virtual Result<void> put_in_place(const ObjectRecord& object) = 0;
+
     // Makes or replaces the row of a variant that was stored beside its original. Conflict, and
     // nothing changes, where the original is in another pool by now; not_found where the image was
     // deleted, or where the original has no row, unless it `may_lack_row`.
@@ -214,12 +218,11 @@ class Catalog {
     // --- uploads --------------------------------------------------------------------------------
 
     // Keeps bytes free in the first of these pools that has room for them beside what it holds and
-    // what others have reserved, unless the owner had more than `quota` then. Of `upload` its id
+    // what others have reserved, unless its owner had more than `limits` then. Of `upload` its id
     // and pool are not looked at; it may name the image already that is uploaded.
     virtual Result<Reservation> reserve_upload(const UploadRecord& upload,
                                                std::span<const PoolRoom> pools,
-                                               std::optional<std::uint64_t> quota,
-                                               std::int64_t now_s) = 0;
+                                               const OwnerLimits& limits, std::int64_t now_s) = 0;
     // The reservation of this id, or where that is 0 the session's of its token, which nobody has
     // used yet, becomes this upload's, which gives image, key and process; its id and details are
     // given back. Nothing where there is none, or another pool's.

@@ -254,8 +254,15 @@ struct ResumableUpload {
 };
 
 // What became of a wish for bytes. Where they are reserved `upload` says where.
+// What an owner may have. 0 and nothing: no limit.
+struct OwnerLimits {
+    std::optional<std::uint64_t> quota_bytes{};  // stored and reserved
+    unsigned sessions = 0;                       // reserved at a time, without an upload yet
+};
+
 struct Reservation {
-    // too_many: its token has as many uploads already that have not ended.
+    // too_many: its token has as many uploads already that have not ended, its owner as many
+    // sessions.
     enum class Outcome : std::uint8_t { reserved, no_room, over_quota, too_many };
     Outcome outcome = Outcome::no_room;
     UploadRecord upload{};

@@ -5,7 +5,9 @@
 #include "storage/driver.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <exception>
 
 #include <fmt/format.h>
 
@@ -28,6 +30,8 @@ constexpr const char* kRecount =
     "UNION ALL SELECT pool, 2, count(*), sum(size) FROM backups GROUP BY pool ORDER BY 1, 2";
 
 constexpr std::string_view kUrlScheme = "sqlite:";
+// Writers that are committed at once. Each of the others waits for all of their work.
+constexpr std::size_t kMostTogether = 64;
 
 std::vector<Account> read_accounts(sqlite::Connection& db, const char* sql) {
     std::vector<Account> accounts;
@@ -150,25 +154,92 @@ void SqliteCatalog::Writing::settle() {
     if (changed_) sqlite::run(db, kCountChange);
 }
 
-std::unique_lock<std::timed_mutex> SqliteCatalog::lock_writer() {
-    std::unique_lock lock(writer_mutex_, options_.busy_wait);
-    if (!lock) {
-        throw Failure{Error{ErrorKind::timed_out,
-                            fmt::format("catalog {}: other writers took longer than {} ms", path_,
-                                        options_.busy_wait.count())}};
+// The first that waits, while nobody writes, does the work of all that wait by then; the others
+// sleep until that is committed.
+void SqliteCatalog::take_turn(Turn& turn) {
+    std::unique_lock lock(turns_mutex_);
+    waiting_.push_back(&turn);
+    const auto is_due = [&] {
+        return turn.is_ended || (!is_writing_ && waiting_.front() == &turn);
+    };
+    if (!turn.changed.wait_for(lock, options_.busy_wait, is_due)) {
+        if (!turn.is_taken) {
+            std::erase(waiting_, &turn);
+            throw Failure{Error{ErrorKind::timed_out,
+                                fmt::format("catalog {}: other writers took longer than {} ms",
+                                            path_, options_.busy_wait.count())}};
+        }
+        turn.changed.wait(lock, [&] { return turn.is_ended; });
     }
-    return lock;
+    if (!turn.is_ended) take_turns(lock);
+    if (turn.failure) throw Failure{std::move(*turn.failure)};
 }
 
-void SqliteCatalog::commit(sqlite::Transaction& transaction, Writing& writing) {
-    writing.settle();
-    if (!writing.changed()) {
-        transaction.commit();
-        return;
+void SqliteCatalog::take_turns(std::unique_lock<std::mutex>& lock) {
+    std::array<Turn*, kMostTogether> taken{};
+    const std::size_t count = std::min(waiting_.size(), taken.size());
+    std::copy_n(waiting_.begin(), count, taken.begin());
+    waiting_.erase(waiting_.begin(), waiting_.begin() + static_cast<std::ptrdiff_t>(count));
+    const std::span turns = std::span(taken).first(count);
+    for (Turn* const turn : turns)
+        turn->is_taken = true;
+    is_writing_ = true;
+    lock.unlock();
+    write_together(turns);
+    lock.lock();
+    is_writing_ = false;
+    for (Turn* const turn : turns) {
+        turn->is_ended = true;
+        turn->changed.notify_one();
     }
-    const std::lock_guard lock(changes_mutex_);
-    transaction.commit();
-    ++own_changes_;
+    if (!waiting_.empty()) waiting_.front()->changed.notify_one();
+}
+
+void SqliteCatalog::write_together(std::span<Turn* const> turns) {
+    const bool must_last = std::ranges::any_of(
+        turns, [](const Turn* turn) { return turn->durability == sqlite::Durability::on_return; });
+    const std::lock_guard writer_lock(writer_mutex_);
+    try {
+        writer_->set_durability(must_last ? sqlite::Durability::on_return
+                                          : sqlite::Durability::soon);
+        sqlite::Transaction transaction(*writer_);
+        std::uint64_t changes = 0;
+        for (Turn* const turn : turns) {
+            // One alone needs none: a savepoint copies each page before it is changed.
+            if (turns.size() > 1) writer_->execute("SAVEPOINT turn");
+            changes += write_one(*turn, *writer_) ? 1 : 0;
+            if (turn->failure) {
+                if (turns.size() == 1 || !writer_->is_in_transaction())
+                    throw Failure{*turn->failure};
+                writer_->execute("ROLLBACK TO turn");
+            }
+            if (turns.size() > 1) writer_->execute("RELEASE turn");
+        }
+        std::unique_lock lock(changes_mutex_, std::defer_lock);
+        if (changes > 0) lock.lock();
+        transaction.commit();
+        own_changes_ += changes;
+    } catch (const Failure& failure) {
+        // Nothing of any of them is kept.
+        for (Turn* const turn : turns) {
+            if (!turn->failure) turn->failure = failure.error;
+        }
+    }
+}
+
+// Whether other processes are to notice. What it throws is the turn's failure.
+bool SqliteCatalog::write_one(Turn& turn, sqlite::Connection& writer) {
+    try {
+        Writing writing(writer);
+        turn.work(writing);
+        writing.settle();
+        return writing.changed();
+    } catch (const Failure& failure) {
+        turn.failure = failure.error;
+    } catch (const std::exception& other) {
+        turn.failure = Error{ErrorKind::overloaded, fmt::format("catalog: {}", other.what())};
+    }
+    return false;
 }
 
 std::unique_ptr<sqlite::Connection> SqliteCatalog::take_reader() {

@@ -10,10 +10,14 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <functional>
 #include <map>
 #include <mutex>
+#include <optional>
+#include <span>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 namespace tidepool::storage {
 
@@ -47,6 +51,7 @@ class SqliteCatalog final : public Catalog {
                                         const SaveScan& scan) override;
     Result<std::vector<Adoption>> would_adopt(std::span<const ObjectRecord> objects) override;
     Result<std::optional<ObjectRecord>> put_object(const ObjectRecord& object) override;
+    Result<void> put_in_place(const ObjectRecord& object) override;
     Result<std::optional<ObjectRecord>> put_variant(const ObjectRecord& variant,
                                                     std::string_view original,
                                                     bool may_lack_row) override;
@@ -106,8 +111,7 @@ class SqliteCatalog final : public Catalog {
     Result<std::vector<BatchCount>> count_batches(std::string_view prefix) override;
 
     Result<Reservation> reserve_upload(const UploadRecord& upload, std::span<const PoolRoom> pools,
-                                       std::optional<std::uint64_t> quota,
-                                       std::int64_t now_s) override;
+                                       const OwnerLimits& limits, std::int64_t now_s) override;
     Result<std::optional<UploadRecord>> begin_upload(const UploadRecord& upload) override;
     Result<bool> has_session(const conf::Sha256Digest& token) override;
     Result<std::uint64_t> reserved_bytes(PoolId pool, std::int64_t now_s) override;
@@ -208,31 +212,47 @@ class SqliteCatalog final : public Catalog {
         }
     }
 
-    // Runs `work(writing)` in a transaction and commits it, unless it throws.
+    // A call that writes, from when it waits until it is committed or has failed.
+    struct Turn {
+        std::function<void(Writing&)> work;
+        sqlite::Durability durability;
+        // Under turns_mutex_:
+        bool is_taken = false;  // its work is being done
+        bool is_ended = false;
+        std::condition_variable changed{};
+        // Of who does its work, until it is ended.
+        std::optional<Error> failure{};
+    };
+
+    // Runs `work(writing)` in a transaction and commits it, unless it throws. Those that wait
+    // meanwhile are committed together, so that they wait for the disk once and not one after the
+    // other; what one of them throws undoes only what it did itself. `work` may be run by another
+    // thread.
     template <class Work>
     auto write(Work work, sqlite::Durability durability = sqlite::Durability::on_return)
         -> Result<std::invoke_result_t<Work, Writing&>> {
+        using Value = std::invoke_result_t<Work, Writing&>;
         try {
-            const std::unique_lock lock = lock_writer();
-            writer_->set_durability(durability);
-            sqlite::Transaction transaction(*writer_);
-            Writing writing(*writer_);
-            if constexpr (std::is_void_v<std::invoke_result_t<Work, Writing&>>) {
-                work(writing);
-                commit(transaction, writing);
+            if constexpr (std::is_void_v<Value>) {
+                Turn turn{.work = std::ref(work), .durability = durability};
+                take_turn(turn);
                 return {};
             } else {
-                auto result = work(writing);
-                commit(transaction, writing);
-                return result;
+                std::optional<Value> value;
+                Turn turn{.work = [&](Writing& writing) { value.emplace(work(writing)); },
+                          .durability = durability};
+                take_turn(turn);
+                return std::move(*value);
             }
         } catch (const sqlite::Failure& failure) {
             return std::unexpected(failure.error);
         }
     }
 
-    std::unique_lock<std::timed_mutex> lock_writer();
-    void commit(sqlite::Transaction& transaction, Writing& writing);
+    void take_turn(Turn& turn);
+    void take_turns(std::unique_lock<std::mutex>& lock);
+    void write_together(std::span<Turn* const> turns);
+    static bool write_one(Turn& turn, sqlite::Connection& writer);
     std::unique_ptr<sqlite::Connection> take_reader();
     void give_back(std::unique_ptr<sqlite::Connection> connection);
 
@@ -254,7 +274,11 @@ class SqliteCatalog final : public Catalog {
     std::string path_;
     SqliteOptions options_;
 
-    std::timed_mutex writer_mutex_;
+    std::mutex turns_mutex_;
+    std::vector<Turn*> waiting_;  // the first first
+    bool is_writing_ = false;
+
+    std::mutex writer_mutex_;
     std::unique_ptr<sqlite::Connection> writer_;
     Follow follow_;
 

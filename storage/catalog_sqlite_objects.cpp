@@ -256,17 +256,19 @@ bool has_deletion(sqlite::Connection& db, const std::optional<Uuid>& image) {
     return query.next();
 }
 
+std::optional<ImageRecord> find_image_row(sqlite::Connection& db, const Uuid& image) {
+    Query query(db, kFindImage, image);
+    if (!query.next()) return std::nullopt;
+    return image_of(query);
+}
+
 // The original and the variants, wherever they are; nothing of an image that is not known.
 std::vector<ObjectRecord> rows_of(sqlite::Connection& db, const Uuid& image) {
     std::vector<ObjectRecord> objects;
-    std::string original;
-    {
-        Query query(db, kFindImage, image);
-        if (!query.next()) return objects;
-        original = image_of(query).original;
-    }
-    if (auto row = find_row(db, original)) objects.push_back(std::move(*row));
-    if (const auto prefix = variants_prefix(original)) {
+    const auto found = find_image_row(db, image);
+    if (!found) return objects;
+    if (auto row = find_row(db, found->original)) objects.push_back(std::move(*row));
+    if (const auto prefix = variants_prefix(found->original)) {
         std::ranges::move(list_rows(db, std::nullopt, *prefix, {}, kMaxPage),
                           std::back_inserter(objects));
     }
@@ -281,6 +283,12 @@ std::optional<BackupRecord> find_copy(sqlite::Connection& db, PoolId pool, std::
 
 [[noreturn]] void refuse(ErrorKind kind, const std::string& why) {
     throw sqlite::Failure{Error{kind, "catalog: " + why}};
+}
+
+void refuse_deleted(sqlite::Connection& db, const ObjectRecord& object) {
+    if (has_deletion(db, object.image))
+        refuse(ErrorKind::conflict,
+               object.key + " belongs to an image that was deleted, and is not put again");
 }
 
 }  // namespace
@@ -373,10 +381,19 @@ std::optional<ObjectRecord> SqliteCatalog::put_row(Writing& writing, const Objec
 
 Result<std::optional<ObjectRecord>> SqliteCatalog::put_object(const ObjectRecord& object) {
     return write([&](Writing& writing) {
-        if (has_deletion(writing.db, object.image))
-            refuse(ErrorKind::conflict,
-                   object.key + " belongs to an image that was deleted, and is not put again");
+        refuse_deleted(writing.db, object);
         return put_row(writing, object);
+    });
+}
+
+Result<void> SqliteCatalog::put_in_place(const ObjectRecord& object) {
+    return write([&](Writing& writing) {
+        refuse_deleted(writing.db, object);
+        const auto row = find_row(writing.db, object.key);
+        const auto image = object.image ? find_image_row(writing.db, *object.image) : std::nullopt;
+        if ((row && row->pool != object.pool) || (image && image->pool != object.pool))
+            refuse(ErrorKind::conflict, object.key + " has its place in another pool");
+        put_row(writing, object);
     });
 }
 
@@ -483,11 +500,7 @@ Result<std::vector<ObjectRecord>> SqliteCatalog::objects_of(const Uuid& image) {
 }
 
 Result<std::optional<ImageRecord>> SqliteCatalog::find_image(const Uuid& image) {
-    return read([&](sqlite::Connection& db) -> std::optional<ImageRecord> {
-        Query query(db, kFindImage, image);
-        if (!query.next()) return std::nullopt;
-        return image_of(query);
-    });
+    return read([&](sqlite::Connection& db) { return find_image_row(db, image); });
 }
 
 Result<void> SqliteCatalog::put_image(const ImageRecord& image) {

@@ -24,6 +24,8 @@ constexpr const char* kOwnerUse =
     "SELECT (SELECT count FROM owners WHERE owner = ?1), "
     "(SELECT bytes FROM owners WHERE owner = ?1), "
     "(SELECT sum(bytes) FROM uploads WHERE owner = ?1 AND " LIVE_UPLOAD ")";
+constexpr const char* kOpenSessions =
+    "SELECT count(*) FROM uploads WHERE owner = ?1 AND image IS NULL AND expires_s >= ?2";
 constexpr const char* kFindSession =
     "SELECT " UPLOAD_COLUMNS
     " FROM uploads WHERE token = ?1 AND pool = ?2 AND image IS NULL ORDER BY id LIMIT 1";
@@ -160,6 +162,12 @@ OwnerUse use_of(sqlite::Connection& db, std::string_view owner, std::int64_t now
             .reserved_bytes = static_cast<std::uint64_t>(query.number(2))};
 }
 
+std::uint64_t open_sessions(sqlite::Connection& db, std::string_view owner, std::int64_t now_s) {
+    Query query(db, kOpenSessions, owner, now_s);
+    query.next();
+    return static_cast<std::uint64_t>(query.number(0));
+}
+
 std::optional<Uuid> owned_image(sqlite::Connection& db, std::string_view owner,
                                 const conf::Sha256Digest& sha256) {
     Query query(db, kFindOwned, owner, sha256);
@@ -195,11 +203,16 @@ void SqliteCatalog::disown(Writing& writing, const Uuid& image) {
 
 Result<Reservation> SqliteCatalog::reserve_upload(const UploadRecord& upload,
                                                   std::span<const PoolRoom> pools,
-                                                  std::optional<std::uint64_t> quota,
-                                                  std::int64_t now_s) {
+                                                  const OwnerLimits& limits, std::int64_t now_s) {
     const auto work = [&](Writing& writing) {
         Reservation made;
-        if (quota) {
+        const bool is_session = !upload.image;
+        if (is_session && limits.sessions > 0 &&
+            open_sessions(writing.db, upload.owner, now_s) >= limits.sessions) {
+            made.outcome = Reservation::Outcome::too_many;
+            return made;
+        }
+        if (const auto& quota = limits.quota_bytes) {
             const OwnerUse use = use_of(writing.db, upload.owner, now_s);
             const std::uint64_t used = use.bytes + use.reserved_bytes;
             made.quota_left = *quota - std::min(*quota, used);

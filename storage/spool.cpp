@@ -82,11 +82,15 @@ Result<std::unique_ptr<StagedFile>> Spool::stage(std::shared_ptr<Driver> driver,
     return hold(std::move(driver), key);
 }
 
-Result<std::unique_ptr<StagedFile>> Spool::hold(std::shared_ptr<Driver> driver,
-                                                std::string_view key) {
-    auto file = create_in_spool(folder_, [this] {
+Result<conf::Descriptor> Spool::create() {
+    return create_in_spool(folder_, [this] {
         return conf::Descriptor(open(folder_.c_str(), O_RDWR | O_TMPFILE | O_CLOEXEC, kSpoolMode));
     });
+}
+
+Result<std::unique_ptr<StagedFile>> Spool::hold(std::shared_ptr<Driver> driver,
+                                                std::string_view key) {
+    auto file = create();
     if (!file) return std::unexpected(std::move(file.error()));
     return std::make_unique<Spooled>(std::move(driver), key, std::move(*file));
 }

@@ -27,6 +27,9 @@ class Spool {
     // the bucket when it is kept. Errors are those of the disk.
     Result<std::unique_ptr<StagedFile>> stage(std::shared_ptr<Driver> driver, std::string_view key);
 
+    // One without a name in the spool's folder, that is nobody's object yet.
+    Result<conf::Descriptor> create();
+
     // Always in the spool's folder: it replaces what the pool has under that name by then.
     Result<std::unique_ptr<StagedFile>> hold(std::shared_ptr<Driver> driver, std::string_view key);
 

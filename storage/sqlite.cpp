@@ -168,8 +168,11 @@ std::int64_t Connection::last_id() const {
 }
 
 void Connection::roll_back() noexcept {
-    if (sqlite3_get_autocommit(handle_) != 0) return;  // SQLite did so itself, as for a full disk
-    sqlite3_exec(handle_, "ROLLBACK", nullptr, nullptr, nullptr);
+    if (is_in_transaction()) sqlite3_exec(handle_, "ROLLBACK", nullptr, nullptr, nullptr);
+}
+
+bool Connection::is_in_transaction() const {
+    return sqlite3_get_autocommit(handle_) == 0;
 }
 
 sqlite3_stmt* Connection::prepared(const char* sql) {

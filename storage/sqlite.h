@@ -59,6 +59,8 @@ class Connection {
     std::int64_t last_id() const;
     // Ends a transaction that is open, if one is, without what it changed.
     void roll_back() noexcept;
+    // False, too, where SQLite has ended one itself because of an error, as for a full disk.
+    bool is_in_transaction() const;
 
     const std::string& path() const { return path_; }
 

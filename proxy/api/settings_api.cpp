@@ -74,6 +74,8 @@ Json upload_json(const conf::UploadSettings& upload) {
             {"max_size", size_json(upload.max_size_bytes)},
             {"session_lifetime", time_json(upload.session_lifetime)},
             {"parallel", upload.parallel},
+            {"parallel_tokenless", upload.parallel_tokenless},
+            {"sessions_per_owner", upload.sessions_per_owner},
             {"rate_per_key", upload.rate_per_key},
             {"rate_per_address", upload.rate_per_address},
             {"fallback", upload.fallback},

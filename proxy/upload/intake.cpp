@@ -19,6 +19,13 @@ constexpr unsigned kWriters = 16;
 // As of the processes that make variants.
 constexpr int kWriterNice = 10;
 
+std::optional<Intake::Running> begin_one(std::atomic<std::size_t>& count, std::size_t most) {
+    const std::size_t before = count.fetch_add(1, std::memory_order_relaxed);
+    Intake::Running running(count);
+    if (before >= most) return std::nullopt;
+    return running;
+}
+
 }  // namespace
 
 Intake::Intake(const UploadMeans& means)
@@ -28,10 +35,11 @@ Intake::Intake(const UploadMeans& means)
       workers_("w:upload", kWriters, 4 * std::size_t{means.settings.upload.parallel}) {}
 
 std::optional<Intake::Running> Intake::begin() {
-    const std::size_t before = counters_.running.fetch_add(1, std::memory_order_relaxed);
-    Running running(counters_.running);
-    if (before >= means_.settings.upload.parallel) return std::nullopt;
-    return running;
+    return begin_one(counters_.running, means_.settings.upload.parallel);
+}
+
+std::optional<Intake::Running> Intake::begin_tokenless() {
+    return begin_one(tokenless_, means_.settings.upload.parallel_tokenless);
 }
 
 Intake::Held::Held(Intake& intake, storage::UploadId id) : intake_(intake), id_(id) {

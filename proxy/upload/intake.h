@@ -39,6 +39,8 @@ class Intake {
     };
     // Nothing where upload.parallel run already.
     std::optional<Running> begin();
+    // The same of those of which nobody knows yet whose they are: upload.parallel_tokenless.
+    std::optional<Running> begin_tokenless();
 
     // The reservation of an upload that runs, until this goes: it is renewed meanwhile.
     class Held {
@@ -75,6 +77,7 @@ class Intake {
     const UploadMeans& means_;
     storage::Spool spool_;
     api::UploadCounters counters_;
+    std::atomic<std::size_t> tokenless_ = 0;
     const std::string process_;
     std::mutex held_mutex_;
     std::vector<storage::UploadId> held_;

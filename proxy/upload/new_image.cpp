@@ -87,7 +87,8 @@ Result<Problem> NewImage::reserve(storage::UploadRecord upload, const storage::K
     storage::Catalog& catalog = *intake_.means().catalog;
     const auto quota = api::quota_of(catalog, offer_.owner, std::time(nullptr));
     if (!quota) return std::unexpected(quota.error());
-    auto reserved = catalog.reserve_upload(upload, {&*room, 1}, *quota, std::time(nullptr));
+    auto reserved =
+        catalog.reserve_upload(upload, {&*room, 1}, {.quota_bytes = *quota}, std::time(nullptr));
     if (!reserved) return std::unexpected(std::move(reserved.error()));
     if (reserved->outcome == storage::Reservation::Outcome::over_quota)
         return Problem(quota_exceeded(reserved->quota_left, offer_.most_bytes));
@@ -117,19 +118,12 @@ Problem NewImage::look_at_beginning(std::span<const char> bytes, const AcceptedT
 
 loop::Task<ApiAnswer> NewImage::finish() {
     using File = std::shared_ptr<const storage::OpenFile>;
-    auto good = co_await loop::offload(
-        loop_, intake_.workers(), loop::Lane::bulk, [this]() -> Result<File> {
-            if (auto whole = check_stored(file_->fd(), size_, offer_.accepted->type); !whole)
-                return std::unexpected(std::move(whole.error()));
-            return read_only_file(file_->fd());
-        });
-    if (!good) {
-        if (good.error().kind == ErrorKind::corrupt) co_return unsupported(good.error().text);
-        co_return failure_of(good.error(), key_);
-    }
-    if (auto problem = co_await inspect(*good)) co_return std::move(*problem);
-    auto stored = co_await loop::offload(loop_, intake_.workers(), loop::Lane::bulk, [this, &good] {
-        good->reset();
+    auto opened =
+        co_await loop::offload(loop_, intake_.workers(), loop::Lane::bulk,
+                               [this]() -> Result<File> { return read_only_file(file_->fd()); });
+    if (!opened) co_return failure_of(opened.error(), key_);
+    if (auto problem = co_await inspect(std::move(*opened))) co_return std::move(*problem);
+    auto stored = co_await loop::offload(loop_, intake_.workers(), loop::Lane::bulk, [this] {
         auto answer = store();
         file_.reset();
         return answer;
@@ -156,10 +150,11 @@ loop::Task<> NewImage::drop() {
         conf::log_warn("upload not dropped key={} reason=\"{}\"", key_, dropped.error().text);
 }
 
-// In the sandbox: the image's size, and whether it is one that we could ever decode.
+// In the sandbox: whether it is a whole image and nothing else, its size, and whether it is one
+// that we could ever decode.
 loop::Task<Problem> NewImage::inspect(std::shared_ptr<const storage::OpenFile> file) {
     const auto inspection = co_await intake_.means().variants->inspect(
-        loop_, std::move(file), transform::InspectDepth::head);
+        loop_, std::move(file), transform::InspectDepth::structure);
     if (inspection) {
         facts_ = facts_of(*inspection, !strips_metadata_);
         const unsigned most = intake_.means().settings.upload.max_side;

@@ -1,10 +1,12 @@
 #include "proxy/upload/receiver.h"
 
+#include "conf/descriptor.h"
 #include "conf/digest.h"
 #include "proxy/upload/accepted_type.h"
 #include "proxy/upload/bearer.h"
 #include "proxy/upload/form_stream.h"
 #include "proxy/upload/new_image.h"
+#include "proxy/upload/rates.h"
 #include "proxy/upload/upload_answers.h"
 #include "proxy/upload/upload_token.h"
 #include "transform/content_type.h"
@@ -13,6 +15,7 @@
 #include <array>
 #include <ctime>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -71,8 +74,7 @@ class Receiver::Upload {
     }
 
     Problem read_token(std::string_view text) {
-        const conf::UploadSettings& settings = receiver_.intake_.means().settings.upload;
-        const std::array secrets{settings.token_secret, settings.token_secret_previous};
+        const std::array secrets{settings().token_secret, settings().token_secret_previous};
         auto token = verify(text, secrets, std::time(nullptr));
         if (!token) return api_error(401, "unauthorized", token.error().text);
         token_ = std::move(*token);
@@ -83,38 +85,85 @@ class Receiver::Upload {
     loop::Task<Problem> begin_file(const PartHead& part) {
         if (part.name != "file")
             co_return api_error(400, "bad_request", "a file stands in a field other than \"file\"");
-        if (image_) co_return api_error(400, "bad_request", "there are two files");
-        if (!token_) {
-            co_return api_error(401, "unauthorized",
-                                "send a token: Authorization: Bearer, or the field \"token\" "
-                                "before the file");
+        if (accepted_ != nullptr) co_return api_error(400, "bad_request", "there are two files");
+        if (!token_ && settings().parallel_tokenless == 0) co_return token_wanted();
+        if (token_) {
+            if (auto problem = refuse_owner()) co_return problem;
         }
-        const conf::UploadSettings& settings = receiver_.intake_.means().settings.upload;
-        if (auto problem = refuse_too_many(receiver_.limiter_, settings, token_->user, client_,
-                                           loop_.now_ms()))
+        const Rate of_address{"uploads", settings().rate_per_address, loop_.now_ms()};
+        if (auto problem = refuse_address(receiver_.limiter_, of_address, client_))
             co_return problem;
-        // Not before: who has no token keeps nobody else out.
-        if (auto running = receiver_.intake_.begin()) {
-            running_.emplace(std::move(*running));
-        } else {
-            co_return try_again("too many uploads run");
-        }
+        if (auto problem = take_place()) co_return problem;
         accepted_ = accepted_type(*part.file_name);
         if (accepted_ == nullptr) co_return unsupported_name();
-        most_bytes_ = std::min(token_->max_bytes, settings.max_size_bytes);
+        file_name_ = *part.file_name;
         chunk_.reserve(kChunkBytes);
+        if (token_) co_return co_await begin_image();
+        most_bytes_ = settings().max_size_bytes;
+        auto created =
+            co_await loop::offload(loop_, receiver_.intake_.workers(), loop::Lane::bulk,
+                                   [this] { return receiver_.intake_.spool().create(); });
+        if (!created) co_return failure_of(created.error(), "");
+        waiting_ = std::move(*created);
+        co_return std::nullopt;
+    }
+
+    Problem refuse_owner() {
+        return refuse_holder(receiver_.limiter_,
+                             {"uploads", settings().rate_per_key, loop_.now_ms()}, token_->user);
+    }
+
+    // Who has no token takes only of the places that are kept for those.
+    Problem take_place() {
+        Intake& intake = receiver_.intake_;
+        auto running = intake.begin();
+        if (!running) return try_again("too many uploads run");
+        running_.emplace(std::move(*running));
+        if (token_) return std::nullopt;
+        auto tokenless = intake.begin_tokenless();
+        if (!tokenless) return try_again("too many uploads run whose token has not come yet");
+        tokenless_.emplace(std::move(*tokenless));
+        return std::nullopt;
+    }
+
+    loop::Task<Problem> begin_image() {
+        most_bytes_ = std::min(token_->max_bytes, settings().max_size_bytes);
+        if (size_ > most_bytes_) co_return too_large(most_bytes_);
         image_.emplace(receiver_.intake_, loop_,
                        FileOffer{.owner = token_->user,
                                  .pool = token_->pool,
                                  .most_bytes = most_bytes_,
                                  .accepted = accepted_,
-                                 .file_name = *part.file_name,
+                                 .file_name = file_name_,
                                  .token = token_digest_,
                                  .session_until_s = token_->expires_s});
         auto begun = co_await loop::offload(loop_, receiver_.intake_.workers(), loop::Lane::bulk,
                                             [this]() -> Result<Problem> { return image_->open(); });
         if (!begun) co_return failure_of(begun.error(), image_->key());
         co_return std::move(*begun);
+    }
+
+    // The file has come before its token: now it goes where that says.
+    loop::Task<Problem> begin_waiting_image() {
+        if (!token_) co_return token_wanted();
+        if (auto problem = refuse_owner()) co_return problem;
+        if (auto problem = co_await begin_image()) co_return problem;
+        tokenless_.reset();
+        std::uint64_t done = 0;
+        while (done < size_) {
+            const auto copied = co_await loop::offload(
+                loop_, receiver_.intake_.workers(), loop::Lane::bulk, [&]() -> Result<void> {
+                    chunk_.resize(std::min<std::uint64_t>(kChunkBytes, size_ - done));
+                    if (const int failed = conf::read_all(waiting_.get(), chunk_, done);
+                        failed != 0)
+                        return fail_errno(failed, "read the spooled upload");
+                    return image_->write(chunk_);
+                });
+            if (!copied) co_return failure_of(copied.error(), image_->key());
+            done += chunk_.size();
+        }
+        waiting_ = {};
+        co_return std::nullopt;
     }
 
     loop::Task<Problem> take(std::string_view content) {
@@ -141,22 +190,40 @@ class Receiver::Upload {
     }
 
     loop::Task<Problem> write_chunk() {
-        const auto written =
-            co_await loop::offload(loop_, receiver_.intake_.workers(), loop::Lane::bulk,
-                                   [this] { return image_->write(chunk_); });
+        const auto written = co_await loop::offload(
+            loop_, receiver_.intake_.workers(), loop::Lane::bulk, [this]() -> Result<void> {
+                if (image_) return image_->write(chunk_);
+                const int failed = conf::write_all(waiting_.get(), chunk_);
+                if (failed != 0) return fail_errno(failed, "write the upload");
+                return {};
+            });
         chunk_.clear();
-        if (!written) co_return failure_of(written.error(), image_->key());
+        if (!written) co_return failure_of(written.error(), image_ ? image_->key() : "");
         co_return std::nullopt;
     }
 
     loop::Task<ApiAnswer> finish() {
-        if (!image_) co_return api_error(400, "bad_request", "the form has no file");
+        if (accepted_ == nullptr) co_return api_error(400, "bad_request", "the form has no file");
         if (size_ == 0) co_return api_error(400, "bad_request", "the file is empty");
         if (!is_looked_at_) {
             if (auto problem = look_at_beginning()) co_return std::move(*problem);
         }
         if (auto problem = co_await write_chunk()) co_return std::move(*problem);
+        if (!image_) {
+            if (auto problem = co_await begin_waiting_image()) co_return std::move(*problem);
+        }
         co_return co_await image_->finish();
+    }
+
+    const conf::UploadSettings& settings() const {
+        return receiver_.intake_.means().settings.upload;
+    }
+
+    static ApiAnswer token_wanted() {
+        return api_error(
+            401, "unauthorized",
+            "send a token: Authorization: Bearer, or the field \"token\", which is best "
+            "put before the file");
     }
 
     Receiver& receiver_;
@@ -164,9 +231,12 @@ class Receiver::Upload {
     const std::string client_;
     std::optional<UploadToken> token_;
     std::optional<conf::Sha256Digest> token_digest_;
-    const AcceptedType* accepted_ = nullptr;
+    const AcceptedType* accepted_ = nullptr;  // once there is a file
+    std::string file_name_;
     std::uint64_t most_bytes_ = 0;
     std::optional<Intake::Running> running_;
+    std::optional<Intake::Running> tokenless_;
+    conf::Descriptor waiting_;  // a file whose token has not come yet
     std::optional<NewImage> image_;
     std::uint64_t size_ = 0;
     std::vector<char> chunk_;

@@ -149,7 +149,7 @@ Result<ApiAnswer> end_replica(const UploadMeans& means, Replica& replica) {
     storage::ObjectRecord row = storage::object_record(replica.key, replica.pool.known.id, *info,
                                                        options.content_type, std::time(nullptr));
     row.sha256 = sha256;
-    const auto noted = means.catalog->put_object(row);
+    const auto noted = means.catalog->put_in_place(row);
     if (!noted) {
         if (!there) {
             if (auto removed = driver.remove(replica.key); !removed)

@@ -8,6 +8,7 @@
 #include "proxy/upload/accepted_type.h"
 #include "proxy/upload/bearer.h"
 #include "proxy/upload/new_image.h"
+#include "proxy/upload/rates.h"
 #include "proxy/upload/running_checksum.h"
 #include "proxy/upload/stored_content.h"
 #include "proxy/upload/tus_headers.h"
@@ -186,8 +187,12 @@ class TusUploads::Request {
         const std::array secrets{settings.token_secret, settings.token_secret_previous};
         const auto token = verify(bearer, secrets, now_s);
         if (!token) return api_error(401, "unauthorized", token.error().text);
-        if (auto problem =
-                refuse_too_many(all_.limiter_, settings, token->user, client_, loop_.now_ms()))
+        const std::uint64_t now_ms = loop_.now_ms();
+        if (auto problem = refuse_holder(all_.limiter_, {"uploads", settings.rate_per_key, now_ms},
+                                         token->user))
+            return problem;
+        if (auto problem = refuse_address(all_.limiter_,
+                                          {"uploads", settings.rate_per_address, now_ms}, client_))
             return problem;
         if (!head_.single("Upload-Concat").empty())
             return bad_tus("uploads are not put together from others: send one");

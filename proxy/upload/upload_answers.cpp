@@ -52,17 +52,4 @@ ApiAnswer failure_of(const Error& error, std::string_view what) {
     return api_error(500, "internal_server_error", "the file could not be stored");
 }
 
-std::optional<ApiAnswer> refuse_too_many(RateLimiter& limiter, const conf::UploadSettings& settings,
-                                         std::string_view user, std::string_view client,
-                                         std::uint64_t now_ms) {
-    auto wait_s =
-        limiter.refuse_for(fmt::format("upload of {}", user), settings.rate_per_key, now_ms);
-    if (!wait_s)
-        wait_s = limiter.refuse_for(fmt::format("upload from {}", client),
-                                    settings.rate_per_address, now_ms);
-    if (!wait_s) return std::nullopt;
-    return api_error(429, "too_many_requests", "too many uploads in a minute",
-                     fmt::format("Retry-After: {}\r\n", *wait_s));
-}
-
 }  // namespace tidepool::upload

@@ -5,7 +5,6 @@
 #include "conf/settings.h"
 #include "proxy/api/api_answer.h"
 #include "proxy/http/refusal.h"
-#include "proxy/upload/rate_limiter.h"
 
 #include <cstdint>
 #include <optional>
@@ -23,12 +22,5 @@ api::ApiAnswer broken_off(http::Refusal refusal);
 
 // What the client can do nothing about; the log has the rest, with `what`.
 api::ApiAnswer failure_of(const Error& error, std::string_view what);
-
-// 429 where this user or this client begins more uploads in a minute than the settings allow. Any
-// thread.
-std::optional<api::ApiAnswer> refuse_too_many(RateLimiter& limiter,
-                                              const conf::UploadSettings& settings,
-                                              std::string_view user, std::string_view client,
-                                              std::uint64_t now_ms);
 
 }  // namespace tidepool::upload

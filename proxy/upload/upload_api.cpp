@@ -4,6 +4,7 @@
 #include "proxy/api/api_key.h"
 #include "proxy/serve/edge.h"
 #include "proxy/upload/image_queries.h"
+#include "proxy/upload/rates.h"
 #include "proxy/upload/replication.h"
 #include "proxy/upload/upload_session.h"
 
@@ -167,14 +168,11 @@ ApiAnswer UploadApi::answer_holder(const http::RequestHead& head, std::string_vi
         const conf::UploadSettings& settings = means_.settings.upload;
         const unsigned of_key =
             api::read_limits((*key)->limits).per_minute.value_or(settings.rate_per_key);
-        auto wait_s = limiter_.refuse_for("sessions of " + api::key_id(**key), of_key, now_ms);
-        if (!wait_s)
-            wait_s = limiter_.refuse_for(fmt::format("sessions from {}", client),
-                                         settings.rate_per_address, now_ms);
-        if (wait_s) {
-            return api_error(429, "too_many_requests", "too many sessions in a minute",
-                             fmt::format("Retry-After: {}\r\n", *wait_s));
-        }
+        if (auto refused =
+                refuse_holder(limiter_, {"sessions", of_key, now_ms}, api::key_id(**key)))
+            return std::move(*refused);
+        const Rate of_address{"sessions", settings.rate_per_address, now_ms};
+        if (auto refused = refuse_address(limiter_, of_address, client)) return std::move(*refused);
         return open_session(means_, **key, head.body, now_s);
     }
     const std::string_view rest = head.path.substr(kImages.size());

@@ -145,12 +145,19 @@ ApiAnswer open_session(const UploadMeans& means, const storage::KeyRecord& key,
         const auto text = sign_unused(*means.catalog, token, settings.token_secret.reveal());
         if (!text) return api_error(text.error());
         wanted.token = conf::sha256(*text);
-        const auto reserved =
-            means.catalog->reserve_upload(wanted, {&room, 1}, limits.quota_bytes, now_s);
+        const auto reserved = means.catalog->reserve_upload(
+            wanted, {&room, 1},
+            {.quota_bytes = limits.quota_bytes, .sessions = settings.sessions_per_owner}, now_s);
         if (!reserved) return api_error(reserved.error());
         using Outcome = storage::Reservation::Outcome;
         if (reserved->outcome == Outcome::over_quota) {
             return quota_exceeded(reserved->quota_left, wish->bytes);
+        }
+        if (reserved->outcome == Outcome::too_many) {
+            return api_error(429, "too_many_requests",
+                             fmt::format("{} sessions are open: use them, or wait for their end",
+                                         settings.sessions_per_owner),
+                             "Retry-After: 60\r\n");
         }
         if (reserved->outcome == Outcome::no_room) continue;
         const auto pool = means.drivers->find(room.pool);

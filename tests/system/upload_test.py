@@ -12,6 +12,7 @@ from uploads import (  # noqa: E402
     IMAGES, INTERNAL_UPLOAD, NODE, ONE_PROFILE, OTHER_OWNER, OWNER, SECRET, SESSIONS, UPLOAD)
 
 import io  # noqa: E402
+import itertools  # noqa: E402
 import json  # noqa: E402
 import struct  # noqa: E402
 import time  # noqa: E402
@@ -55,6 +56,19 @@ class Sessions(uploads.UploadCase):
         session = self.session(1000)
         self.assertLessEqual(abs(session["expires_at"] - time.time() - 300), 5)
         self.assertEqual(uploads.read_token(session["token"])["exp"], session["expires_at"])
+
+    def test_an_owner_has_only_so_many_open(self):
+        self.start({"sessions_per_owner": 2}, extra=ONE_PROFILE)
+        key = self.key()
+        content = picture("png")
+        first = self.session(len(content), key)
+        self.session(1000, key)
+        refused = self.ask_session(1000, key)
+        self.assert_error(refused, 429, "too_many_requests")
+        self.assertGreater(int(refused["retry-after"]), 0)
+        self.session(1000, self.key(owner=OWNER + 1))
+        self.accepted(self.upload(content, "a.png", first["token"]))
+        self.session(1000, key)
 
     def test_an_upload_goes_through_it(self):
         self.start(extra=ONE_PROFILE)
@@ -263,11 +277,47 @@ class Tokens(uploads.UploadCase):
                                 uploads.file(stamped(self.content, path), "a.png"))
             self.accepted(self.send_form(body, path=path))
 
-    def test_a_field_behind_the_file_comes_too_late(self):
+    def late(self, content, token, name="a.png"):
+        return self.send_form(uploads.form(uploads.file(content, name), uploads.field("token", token)))
+
+    def test_it_may_stand_behind_the_file(self):
         self.begin()
+        keys = set()
+        for content in (self.content, picture("png", 900, 700)):
+            payload = self.payload(max_bytes=len(content))
+            stored = self.accepted(self.late(content, uploads.sign(payload)))
+            keys.add(stored["url"][1:])
+            self.assertEqual(self.originals()[stored["url"][1:]], content)
+            self.assertIs(self.accepted(self.late(content, uploads.sign(payload)))["duplicate"], True)
+            for status, token in ((413, uploads.sign({**payload, "max_bytes": len(content) - 1})),
+                                  (401, uploads.sign({**payload, "exp": 1})), (401, "nonsense")):
+                with self.subTest(status=status):
+                    self.assertEqual(self.late(content[:-1] + b"x", token).status, status)
+        self.assertEqual(self.late(self.content, uploads.sign(self.payload()), "a.txt").status, 415)
+        self.assertEqual(self.late(b"no image" * 20_000, uploads.sign(self.payload())).status, 415)
+        self.assertEqual(self.send_form(uploads.form(uploads.file(self.content, "a.png"))).status, 401)
+        self.assertEqual(set(self.originals()), keys)
+        self.assertFalse(uploads.spooled(self.spool))
+
+    def test_but_there_only_so_many_wait_for_it(self):
+        self.begin(upload={"parallel_tokenless": 1})
         body = uploads.form(uploads.file(self.content, "a.png"), uploads.field("token", uploads.sign(self.payload())))
-        answer = self.send_form(body)
-        self.assertIn(answer.status, (400, 401), answer)
+        wire = self.wire()
+        wire.send(self.head_of(None, len(body)) + body[:1000])
+        numbers = itertools.count()
+
+        def fresh():
+            return stamped(self.content, f"{next(numbers)}")
+        tidepool.eventually(lambda: self.late(fresh(), uploads.sign(self.payload())).status == 503,
+                            "the one place is taken")
+        self.accepted(self.upload(self.content, "a.png", uploads.sign(self.payload())))
+        wire.send(body[1000:])
+        self.assertIs(self.accepted(wire.answer())["duplicate"], True)
+        self.accepted(self.late(fresh(), uploads.sign(self.payload())))
+
+    def test_behind_the_file_it_can_be_refused(self):
+        self.begin(upload={"parallel_tokenless": 0})
+        self.assertEqual(self.late(self.content, uploads.sign(self.payload())).status, 401)
         self.assert_nothing_left()
 
     def test_one_of_the_previous_secret_is_accepted_and_none_made(self):

@@ -23,7 +23,7 @@ struct Upload : test::MoveBench {
         wanted.key = kOriginal;
         wanted.process = process;
         const PoolRoom room{.pool = ids["hot"]};
-        reserved = value_of(catalog->reserve_upload(wanted, {&room, 1}, std::nullopt, now_s));
+        reserved = value_of(catalog->reserve_upload(wanted, {&room, 1}, {}, now_s));
         store("hot").place(kOriginal, "content", now_s);
     }
 
@@ -124,7 +124,7 @@ TEST_CASE("abandoned uploads: what was a session's becomes that again", "[abando
                                .token = conf::sha256("token"),
                                .details = "{\"app\":1}",
                                .expires_s = bench.now_s + 60};
-    value_of(bench.catalog->reserve_upload(session, {&room, 1}, std::nullopt, bench.now_s));
+    value_of(bench.catalog->reserve_upload(session, {&room, 1}, {}, bench.now_s));
     UploadRecord upload = session;
     upload.pool = bench.ids["hot"];
     upload.image = parse_uuid(kUuid);

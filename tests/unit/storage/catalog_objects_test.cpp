@@ -89,6 +89,26 @@ CATALOG_TEST("catalog: one home: a key has one row, and putting it elsewhere giv
     check_accounts(*catalog);
 }
 
+CATALOG_TEST("catalog: what is meant for where its image is goes nowhere else", "") {
+    TestType backend;
+    const auto catalog = backend.open();
+    const PoolId hot = make_pool(*catalog, "hot");
+    const PoolId cold = make_pool(*catalog, "cold");
+    value_of(catalog->put_in_place(make_object(kOriginal, hot, 10)));
+    value_of(catalog->put_in_place(make_object(variant(".webp"), hot, 1)));
+    value_of(catalog->put_in_place(make_object(variant(".webp"), hot, 2)));
+    for (const std::string& key : {std::string(kOriginal), variant(".webp"), variant(".avif")}) {
+        INFO(key);
+        const auto refused = catalog->put_in_place(make_object(key, cold, 3));
+        REQUIRE_FALSE(refused);
+        CHECK(refused.error().kind == ErrorKind::conflict);
+    }
+    CHECK(value_of(catalog->list(cold, "", "", 10)).empty());
+    CHECK(value_of(catalog->find(variant(".webp")))->size == 2);
+    value_of(catalog->put_in_place(make_object("uploads/original/loose.jpg", cold, 3)));
+    check_accounts(*catalog);
+}
+
 CATALOG_TEST("catalog: invariant 5: accounts follow every kind of change, by role", "") {
     TestType backend;
     const auto catalog = backend.open();

@@ -4,13 +4,16 @@
 #include "storage/catalog_schema.h"
 #include "tests/support/catalog_backends.h"
 
+#include <atomic>
 #include <csignal>
 #include <filesystem>
 #include <random>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <catch2/catch.hpp>
+#include <fmt/format.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -120,6 +123,67 @@ TEST_CASE(
         CHECK_FALSE(value_of(catalog->find("uploads/a.jpg")));  // readers do not wait
     }
     value_of(catalog->put_object(make_object("uploads/a.jpg", pool)));
+}
+
+TEST_CASE("catalog sqlite: writers that wait are committed together, each with its own outcome",
+          "[storage][catalog]") {
+    constexpr int kWriters = 12;
+    constexpr int kRounds = 40;
+    const test::SqliteBackend backend;
+    const auto catalog = backend.open();
+    const PoolId hot = make_pool(*catalog, "hot");
+    const PoolId cold = make_pool(*catalog, "cold");
+    std::atomic<int> wrong = 0;
+    const auto work = [&](int writer) {
+        for (int round = 0; round < kRounds; ++round) {
+            const auto object = make_object(fmt::format("uploads/{}-{}.jpg", writer, round), hot);
+            const auto absent = make_object(object.key + ".absent", hot);
+            wrong += catalog->put_object(object) ? 0 : 1;
+            // Its first object is moved before it is refused for the second.
+            const auto refused = catalog->relocate({.objects = {object, absent}, .to = cold});
+            wrong += !refused && refused.error().kind == ErrorKind::conflict ? 0 : 1;
+            const auto found = catalog->find(object.key);
+            wrong += found && *found && (*found)->pool == hot ? 0 : 1;
+            if (round % 2 == 0)
+                wrong += catalog->relocate({.objects = {object}, .to = cold}) ? 0 : 1;
+        }
+    };
+    {
+        std::vector<std::jthread> writers;
+        for (int writer = 0; writer < kWriters; ++writer)
+            writers.emplace_back(work, writer);
+    }
+    CHECK(wrong == 0);
+    CHECK(value_of(catalog->list(hot, "", "", 1000)).size() == kWriters * kRounds / 2);
+    CHECK(value_of(catalog->list(cold, "", "", 1000)).size() == kWriters * kRounds / 2);
+    test::check_accounts(*catalog);
+    CHECK(value_of(catalog->foreign_changes()) == 0);
+}
+
+TEST_CASE("catalog sqlite: who waits with others for a lock of another process is told with them",
+          "[storage][catalog]") {
+    constexpr int kWriters = 12;
+    const test::SqliteBackend backend;
+    const auto catalog = value_of(
+        open_sqlite_catalog(backend.path(), {.busy_wait = std::chrono::milliseconds(200)}));
+    const PoolId hot = make_pool(*catalog, "hot");
+    sqlite::Connection other = raw(backend.path());
+    std::atomic<int> refused = 0;
+    {
+        const sqlite::Transaction transaction(other);
+        std::vector<std::jthread> writers;
+        for (int writer = 0; writer < kWriters; ++writer) {
+            writers.emplace_back([&, writer] {
+                const auto put =
+                    catalog->put_object(make_object(fmt::format("uploads/{}.jpg", writer), hot));
+                refused += !put && put.error().kind == ErrorKind::timed_out ? 1 : 0;
+            });
+        }
+    }
+    CHECK(refused == kWriters);
+    CHECK(value_of(catalog->list(hot, "", "", 100)).empty());
+    value_of(catalog->put_object(make_object("uploads/0.jpg", hot)));
+    test::check_accounts(*catalog);
 }
 
 TEST_CASE("catalog sqlite: the tables are made once, however many open it at first",

@@ -41,7 +41,7 @@ UploadRecord begun(unsigned number, std::uint64_t bytes, std::string owner = "7"
 
 Reservation reserve(Catalog& catalog, const UploadRecord& upload, std::vector<PoolRoom> pools,
                     std::optional<std::uint64_t> quota = std::nullopt) {
-    return value_of(catalog.reserve_upload(upload, pools, quota, kNow));
+    return value_of(catalog.reserve_upload(upload, pools, {.quota_bytes = quota}, kNow));
 }
 
 struct Stored {
@@ -101,6 +101,30 @@ CATALOG_TEST("catalog: bytes are reserved in the first pool with room", "[upload
     CHECK(value_of(catalog->forget_sessions(kNow + 60)) == 0);
     CHECK(value_of(catalog->forget_sessions(kNow + 61)) == 4);
     CHECK(reserve(*catalog, wish(60), pools).upload.pool == hot);
+}
+
+CATALOG_TEST("catalog: an owner has so many sessions open and no more", "[uploads]") {
+    TestType backend;
+    const auto catalog = backend.open();
+    const std::vector<PoolRoom> pools{{.pool = make_pool(*catalog, "hot")}};
+    const auto outcome_of = [&](const UploadRecord& upload) {
+        return value_of(catalog->reserve_upload(upload, pools, {.sessions = 2}, kNow)).outcome;
+    };
+    const auto first = reserve(*catalog, wish(1), pools);
+    CHECK(outcome_of(wish(1)) == Outcome::reserved);
+    CHECK(outcome_of(wish(1)) == Outcome::too_many);
+    CHECK(outcome_of(wish(1, "8")) == Outcome::reserved);
+    // An upload is no session, and one that has begun is none any more.
+    CHECK(outcome_of(begun(1, 1)) == Outcome::reserved);
+    UploadRecord used = begun(2, 1);
+    used.id = first.upload.id;
+    used.pool = first.upload.pool;
+    REQUIRE(value_of(catalog->begin_upload(used)));
+    CHECK(outcome_of(wish(1)) == Outcome::reserved);
+    CHECK(outcome_of(wish(1)) == Outcome::too_many);
+    // Nor is one that has run out.
+    const auto later = catalog->reserve_upload(wish(1), pools, {.sessions = 1}, kNow + 61);
+    CHECK(value_of(later).outcome == Outcome::reserved);
 }
 
 CATALOG_TEST("catalog: an owner's quota counts what it has and has reserved", "[uploads]") {

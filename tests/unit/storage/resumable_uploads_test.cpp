@@ -71,7 +71,7 @@ CATALOG_TEST("resumable uploads: a session's reservation shrinks to the length",
                                                            .token = conf::sha256("a token"),
                                                            .details = "{}",
                                                            .expires_s = kNow},
-                                                          rooms, std::nullopt, kNow));
+                                                          rooms, {}, kNow));
     // The pool is full, but for what the session has.
     const Reservation made = begin(*catalog, resumable(1, hot, 300), 0);
     REQUIRE(made.outcome == Reservation::Outcome::reserved);
