@@ -1,6 +1,7 @@
 // The main thread of a running server: signals, reload, handing over, draining.
 #include "conf/log.h"
 #include "proxy/cli/commands.h"
+#include "proxy/cli/descriptor_limit.h"
 #include "proxy/cli/instance.h"
 #include "proxy/cli/listen_sockets.h"
 #include "proxy/cli/load_settings.h"
@@ -19,7 +20,6 @@
 #include <poll.h>
 #include <sched.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <systemd/sd-daemon.h>
@@ -42,34 +42,6 @@ unsigned usable_cores() {
     cpu_set_t cores;
     if (sched_getaffinity(0, sizeof cores, &cores) != 0) return 1;
     return static_cast<unsigned>(std::max(1, CPU_COUNT(&cores)));
-}
-
-// The usual soft limit of 1024 is for programs that use select(2).
-void raise_descriptor_limit() {
-    rlimit limit{};
-    getrlimit(RLIMIT_NOFILE, &limit);
-    limit.rlim_cur = limit.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &limit);
-}
-
-// Each connection and cached file takes a descriptor. Where there are too few, connections must not
-// take those that looking for files needs.
-conf::Settings fit_to_descriptors(conf::Settings settings) {
-    rlimit limit{};
-    getrlimit(RLIMIT_NOFILE, &limit);
-    const auto available = static_cast<unsigned>(std::min<rlim_t>(limit.rlim_cur, 1U << 30));
-    const unsigned others = std::min(1024U, available / 4);
-    const unsigned files = std::min(settings.cache.files, available / 4);
-    const unsigned connections = std::min(settings.limits.connections, available - others - files);
-    if (files < settings.cache.files || connections < settings.limits.connections) {
-        conf::log_warn(
-            "only {} descriptors, so cache.files is {} and limits.connections is {}; raise "
-            "LimitNOFILE",
-            available, files, connections);
-    }
-    settings.cache.files = files;
-    settings.limits.connections = connections;
-    return settings;
 }
 
 // What a reload cannot change.
