@@ -21,15 +21,21 @@ ApiAnswer refused_fields(const std::vector<FieldProblem>& problems) {
     return {.status = 422, .body = text_of(json), .fields = {}};
 }
 
-std::expected<BodyFields, ApiAnswer> BodyFields::parse(std::string_view body) {
-    if (body.empty()) return BodyFields(Json::object());
+std::expected<Json, ApiAnswer> parse_object(std::string_view body) {
     const auto is_shallow = [](int depth, Json::parse_event_t, Json&) {
         return depth <= kMostFieldDepth;
     };
     Json json = Json::parse(body, is_shallow, false);
     if (!json.is_object())
         return std::unexpected(api_error(400, "bad_request", "the body is not a JSON object"));
-    return BodyFields(std::move(json));
+    return json;
+}
+
+std::expected<BodyFields, ApiAnswer> BodyFields::parse(std::string_view body) {
+    if (body.empty()) return BodyFields(Json::object());
+    auto json = parse_object(body);
+    if (!json) return std::unexpected(std::move(json.error()));
+    return BodyFields(std::move(*json));
 }
 
 const Json* BodyFields::find(const char* name) {

@@ -16,10 +16,13 @@ namespace tidepool::api {
 // 422 "invalid_fields", with what is wrong by field.
 ApiAnswer refused_fields(const std::vector<FieldProblem>& problems);
 
+// A body that is a JSON object, without what lies deeper in it than fields ever do; 400 where it is
+// none.
+std::expected<Json, ApiAnswer> parse_object(std::string_view body);
+
 class BodyFields {
   public:
-    // 400 where the body is no JSON object, or deeper than such bodies ever are. An empty body is
-    // an object without fields.
+    // 400 where the body is no JSON object. An empty body is an object without fields.
     static std::expected<BodyFields, ApiAnswer> parse(std::string_view body);
 
     // A field that is not there, or null, is nothing. Of a wrong type it is a problem, and nothing.

@@ -1,12 +1,10 @@
 #include "proxy/api/pool_json.h"
 
 #include "conf/bytes.h"
-#include "conf/document.h"
 #include "conf/settings_schema.h"
+#include "proxy/api/json_node.h"
 
 #include <utility>
-
-#include <fmt/format.h>
 
 namespace tidepool::api {
 
@@ -30,39 +28,6 @@ std::string_view name_of_origin(PoolSettings::Origin origin) {
 
 std::string_view name_of_addressing(PoolSettings::Addressing addressing) {
     return addressing == PoolSettings::Addressing::path ? "path" : "virtual_host";
-}
-
-// Fields are one level deep; what lies deeper is wrong anyway and is not looked into.
-constexpr unsigned kShownDepth = 3;
-
-// JSON as the tree that the settings' schema reads. A null is a field that is not there.
-conf::Node node_of(const Json& json, const std::string& path, unsigned depth) {
-    conf::Node node;
-    node.path = path;
-    if (json.is_object()) {
-        for (const auto& [key, value] : json.items()) {
-            if (value.is_null() || depth == kShownDepth) continue;
-            const std::string below = path.empty() ? key : fmt::format("{}.{}", path, key);
-            node.members.push_back({key, {}, node_of(value, below, depth + 1)});
-        }
-    } else if (json.is_array()) {
-        node.kind = conf::Node::Kind::list;
-        for (std::size_t i = 0; i < json.size() && depth < kShownDepth; ++i)
-            node.items.push_back(node_of(json[i], fmt::format("{}[{}]", path, i + 1), depth + 1));
-    } else if (json.is_string()) {
-        node.kind = conf::Node::Kind::text;
-        node.text = json.get<std::string>();
-    } else if (json.is_boolean()) {
-        node.kind = conf::Node::Kind::boolean;
-        node.boolean = json.get<bool>();
-    } else if (json.is_number_integer() && json <= INT64_MAX) {
-        node.kind = conf::Node::Kind::integer;
-        node.integer = json.get<std::int64_t>();
-    } else {
-        node.kind = conf::Node::Kind::real;
-        node.real = json.is_number() ? json.get<double>() : 0;
-    }
-    return node;
 }
 
 }  // namespace
@@ -141,7 +106,7 @@ Json pool_json(const PoolSettings& pool) {
 std::vector<FieldProblem> read_pool_json(const Json& json, conf::PoolSettings& into) {
     if (!json.is_object()) return {{"", "expected an object with the fields of a pool"}};
     conf::ProblemList problems("");
-    conf::read_pool(node_of(json, "", 0), into, problems);
+    conf::read_pool(node_of(json), into, problems);
     std::vector<FieldProblem> found;
     for (conf::Problem& problem : problems.take_sorted())
         found.push_back({std::move(problem.key), std::move(problem.message)});
