@@ -118,8 +118,8 @@ class Catalog {
     using Follow = std::function<std::optional<NewJob>(const ObjectRecord&)>;
     virtual void follow_rows(Follow follow) = 0;
 
-    // Grows with each change of objects or pools by another process; what this one changes does not
-    // count.
+    // Grows with each change of objects, pools or settings by another process; what this one
+    // changes does not count.
     virtual Result<std::uint64_t> foreign_changes() = 0;
 
     // --- copies -------------------------------------------------------------------------------
@@ -160,6 +160,18 @@ class Catalog {
     virtual Result<void> change_pool(const PoolRecord& pool) = 0;
     // Conflict while it has objects or backups; not_found where there is none.
     virtual Result<void> remove_pool(PoolId pool) = 0;
+
+    // --- settings -------------------------------------------------------------------------------
+
+    // Those that were changed at run time, by name.
+    virtual Result<std::vector<SettingRecord>> settings() = 0;
+    // Asked what to change of those there are, within the transaction that has read them, so that
+    // what one process decides is not made wrong by another. On any thread; it must not ask the
+    // catalog.
+    using DecideSettings =
+        std::function<std::vector<SettingChange>(std::span<const SettingRecord>)>;
+    // Makes the changes that it gives, all or none. Other processes are to notice.
+    virtual Result<void> change_settings(const DecideSettings& decide, std::int64_t now_s) = 0;
 
     // --- jobs -----------------------------------------------------------------------------------
 

@@ -305,6 +305,19 @@ struct SavedCall {
     bool operator==(const SavedCall&) const = default;
 };
 
+// A setting that was changed at run time.
+struct SettingRecord {
+    std::string name;   // as in the file: "tiering.enabled"
+    std::string value;  // JSON, written as in the file: "true", "\"64MiB\""
+    std::int64_t changed_s = 0;
+    bool operator==(const SettingRecord&) const = default;
+};
+struct SettingChange {
+    std::string name;
+    std::optional<std::string> value;  // nothing: the change is taken back
+    bool operator==(const SettingChange&) const = default;
+};
+
 // How often an image was asked for, at the origin.
 struct ViewUpdate {
     Uuid image{};

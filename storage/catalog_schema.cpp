@@ -156,6 +156,7 @@ CREATE TABLE deletions (
 // uploads that come in pieces, and what became of them; `upload` is a row of uploads for as long as
 // that keeps bytes free for it. Most images of a site that was taken over have no owner, so the
 // index of those that do is small. calls: what the admin API has done and must not do twice.
+// settings: what was changed at run time, by its name in the file, as JSON.
 constexpr const char* kFourth = R"sql(
 ALTER TABLE images ADD COLUMN owner TEXT NOT NULL DEFAULT '';
 CREATE INDEX images_by_owner ON images (owner) WHERE owner <> '';
@@ -210,6 +211,11 @@ CREATE TABLE tus (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX tus_by_token ON tus (token);
 CREATE INDEX tus_by_expiry ON tus (expires_s);
+CREATE TABLE settings (
+    name TEXT NOT NULL PRIMARY KEY,
+    value TEXT NOT NULL,
+    changed_s INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 )sql";
 
 constexpr std::array<const char*, 4> kMigrations{kFirst, kSecond, kThird, kFourth};

@@ -86,6 +86,9 @@ class SqliteCatalog final : public Catalog {
     Result<void> change_pool(const PoolRecord& pool) override;
     Result<void> remove_pool(PoolId pool) override;
 
+    Result<std::vector<SettingRecord>> settings() override;
+    Result<void> change_settings(const DecideSettings& decide, std::int64_t now_s) override;
+
     Result<std::vector<JobId>> queue_jobs(std::span<const NewJob> jobs,
                                           std::int64_t now_s) override;
     Result<std::vector<OpenLane>> open_lanes() override;
@@ -173,7 +176,7 @@ class SqliteCatalog final : public Catalog {
         // The rows of (pool, role) became `count` more, with `bytes` in all; both may be negative.
         void account(PoolId pool, Role role, std::int64_t count, std::int64_t bytes);
         void account(const ObjectRecord& object, std::int64_t count);
-        // Objects or pools change: other processes are to notice (foreign_changes).
+        // Objects, pools or settings change: other processes are to notice (foreign_changes).
         void note_change() { changed_ = true; }
         bool changed() const { return changed_; }
         // Writes what was collected.

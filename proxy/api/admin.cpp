@@ -147,11 +147,18 @@ loop::Task<http::Response> AdminHandler::respond_ready() {
 }
 
 ApiAnswer AdminHandler::answer_api(const ApiCall& call) const {
-    if (call.path == kSettingsPath) return answer_settings(api_.settings(), call);
+    if (call.path == kSettingsPath && call.method != "PATCH")
+        return show_settings(api_.settings(), call);
     if (is_path_below(call.path, kPoolsPath)) return answer_pools(*api_.pools, call);
     if (api_.images.catalog == nullptr)
         return api_error(409, "conflict", "there is no catalog: set catalog.url and restart");
     storage::Catalog& catalog = *api_.images.catalog;
+    if (call.path == kSettingsPath) {
+        return change_settings({.registry = api_.changeable,
+                                .in_force = api_.settings,
+                                .changed = api_.settings_changed},
+                               call);
+    }
     if (is_path_below(call.path, kImagesPath)) return answer_images(api_.images, call);
     if (is_path_below(call.path, kKeysPath)) return answer_keys(catalog, call);
     if (is_path_below(call.path, kStatsPath))
@@ -159,7 +166,7 @@ ApiAnswer AdminHandler::answer_api(const ApiCall& call) const {
     if (is_path_below(call.path, kTieringPath)) {
         return answer_tiering({.catalog = &catalog,
                                .drivers = api_.drivers,
-                               .settings = [this] { return api_.settings().tiering; },
+                               .settings = [this] { return api_.settings().settings.tiering; },
                                .process = process_,
                                .queued = api_.images.queued},
                               call);

@@ -7,6 +7,7 @@
 #include "proxy/api/metrics.h"
 #include "proxy/api/pool_registry.h"
 #include "proxy/api/saved_answers.h"
+#include "proxy/api/settings_registry.h"
 #include "proxy/http/handler.h"
 #include "storage/driver_set.h"
 
@@ -20,13 +21,16 @@ namespace tidepool::api {
 
 // What the admin API works with.
 struct ApiMeans {
-    PoolRegistry* pools = nullptr;             // outlives the handler
-    ImageMeans images;                         // without a catalog there are none, and no jobs
-    storage::DriverSet* drivers = nullptr;     // outlives the handler; null without a catalog
-    std::function<conf::Settings()> settings;  // as they are now; any thread
-    conf::Secret token;                        // that callers must have; none = the API is closed
-    std::uint64_t request_body_bytes = 0;      // longer bodies are 413
-    std::function<void()> pools_changed;       // blocks; called on a worker of the catalog
+    PoolRegistry* pools = nullptr;              // outlives the handler
+    ImageMeans images;                          // without a catalog there are none, and no jobs
+    storage::DriverSet* drivers = nullptr;      // outlives the handler; null without a catalog
+    std::function<SettingsInForce()> settings;  // as they are now; any thread
+    SettingsRegistry* changeable = nullptr;     // of them; outlives the handler
+    conf::Secret token;                         // that callers must have; none = the API is closed
+    std::uint64_t request_body_bytes = 0;       // longer bodies are 413
+    // Both block and are called on a worker of the catalog.
+    std::function<void()> pools_changed;
+    std::function<void()> settings_changed;
 };
 
 // Loop thread of the admin listener only.

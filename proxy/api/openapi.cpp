@@ -699,7 +699,7 @@ constexpr std::string_view kOpenApi = R"json({
    "get": {
     "operationId": "showSettings",
     "summary": "The settings in force that matter while it runs",
-    "description": "Written as in the configuration file; secrets are told by their source. Changed in the file: what stands under `reload` is taken over by SIGHUP, what stands under `restart` is not.",
+    "description": "Written as in the configuration file; secrets are told by their source. Changed in the file: what stands under `reload` is taken over by SIGHUP, what stands under `restart` is not. What PATCH has changed holds in place of the file, and is named in `overridden`.",
     "responses": {
      "200": {
       "description": "By what a change needs",
@@ -708,6 +708,29 @@ constexpr std::string_view kOpenApi = R"json({
      "400": {"$ref": "#/components/responses/BadRequest"},
      "401": {"$ref": "#/components/responses/Unauthorized"},
      "403": {"$ref": "#/components/responses/Closed"},
+     "503": {"$ref": "#/components/responses/Unavailable"}
+    }
+   },
+   "patch": {
+    "operationId": "changeSettings",
+    "summary": "Change settings that need no restart",
+    "description": "At once here, within seconds in every process of this catalog, and until it is taken back. All of it is done, or nothing.",
+    "parameters": [{"$ref": "#/components/parameters/IdempotencyKey"}],
+    "requestBody": {
+     "required": true,
+     "content": {"application/json": {"schema": {"$ref": "#/components/schemas/SettingsChange"}}}
+    },
+    "responses": {
+     "200": {
+      "description": "As they are now",
+      "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Settings"}}}
+     },
+     "400": {"$ref": "#/components/responses/BadRequest"},
+     "401": {"$ref": "#/components/responses/Unauthorized"},
+     "403": {"$ref": "#/components/responses/Closed"},
+     "409": {"$ref": "#/components/responses/Conflict"},
+     "413": {"$ref": "#/components/responses/TooLarge"},
+     "422": {"$ref": "#/components/responses/Invalid"},
      "503": {"$ref": "#/components/responses/Unavailable"}
     }
    }
@@ -1337,7 +1360,7 @@ constexpr std::string_view kOpenApi = R"json({
     "properties": {
      "reload": {
       "type": "object",
-      "description": "Sections that a reload (SIGHUP) takes over from the file.",
+      "description": "Sections that a reload (SIGHUP) takes over from the file, and PATCH changes.",
       "properties": {
        "limits": {"type": "object"},
        "timeouts": {"type": "object"},
@@ -1360,9 +1383,24 @@ constexpr std::string_view kOpenApi = R"json({
       },
       "required": ["admin", "jobs", "move", "delete", "backup", "reconcile", "upload"],
       "additionalProperties": false
+     },
+     "overridden": {
+      "type": "array",
+      "items": {"type": "string"},
+      "description": "what PATCH has changed, such as \"tiering.enabled\""
      }
     },
-    "required": ["reload", "restart"],
+    "required": ["reload", "restart", "overridden"],
+    "additionalProperties": false
+   },
+   "SettingsChange": {
+    "type": "object",
+    "description": "JSON Merge Patch (RFC 7396), by section and key, of what stands under `reload`. null: the file's value holds again, of a key or of a whole section.",
+    "properties": {
+     "limits": {"type": ["object", "null"]},
+     "timeouts": {"type": ["object", "null"]},
+     "tiering": {"type": ["object", "null"]}
+    },
     "additionalProperties": false
    }
   }

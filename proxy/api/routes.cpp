@@ -28,7 +28,7 @@ constexpr std::array kRoutes{
     Route{"/tiering/plan", "GET, HEAD"},
     Route{"/tiering/run", "POST"},
     Route{"/reconcile", "POST"},
-    Route{"/settings", "GET, HEAD"},
+    Route{"/settings", "GET, HEAD, PATCH"},
 };
 
 // Takes the first segment off, with the slash before it.

@@ -1,6 +1,7 @@
 #include "proxy/api/settings_api.h"
 
 #include "conf/bytes.h"
+#include "proxy/api/body_fields.h"
 #include "proxy/api/query_fields.h"
 
 #include <utility>
@@ -119,9 +120,22 @@ conf::Settings after_reload(const conf::Settings& old, const conf::Settings& fil
     return settings;
 }
 
-ApiAnswer answer_settings(const conf::Settings& settings, const ApiCall& call) {
+ApiAnswer show_settings(const SettingsInForce& settings, const ApiCall& call) {
     if (auto wrong = check_fields(call.query, {})) return std::move(*wrong);
-    return {.status = 200, .body = text_of(settings_json(settings)), .fields = {}};
+    Json json = settings_json(settings.settings);
+    json["overridden"] = settings.overridden;
+    return {.status = 200, .body = text_of(json), .fields = {}};
+}
+
+ApiAnswer change_settings(const SettingsMeans& means, const ApiCall& call) {
+    if (auto wrong = check_fields(call.query, {})) return std::move(*wrong);
+    const auto patch = parse_object(call.body);
+    if (!patch) return patch.error();
+    const auto problems = means.registry->change(*patch);
+    if (!problems) return api_error(problems.error());
+    if (!problems->empty()) return refused_fields(*problems);
+    means.changed();
+    return show_settings(means.in_force(), call);
 }
 
 }  // namespace tidepool::api

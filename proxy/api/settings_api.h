@@ -1,10 +1,13 @@
-// /api/admin/v1/settings: the settings that matter while it runs, as they are in force.
+// /api/admin/v1/settings: the settings that matter while it runs, as they are in force, and changes
+// of those that need no restart.
 #pragma once
 
 #include "conf/settings.h"
 #include "proxy/api/api_answer.h"
 #include "proxy/api/pool_json.h"
+#include "proxy/api/settings_registry.h"
 
+#include <functional>
 #include <string_view>
 
 namespace tidepool::api {
@@ -18,7 +21,17 @@ Json settings_json(const conf::Settings& settings);
 // What is in force after a reload: what a reload takes over from the file, and else what there was.
 conf::Settings after_reload(const conf::Settings& old, const conf::Settings& file);
 
-// GET alone. Pure.
-ApiAnswer answer_settings(const conf::Settings& settings, const ApiCall& call);
+// GET: settings_json(), and the names of those that are not the file's. Pure.
+ApiAnswer show_settings(const SettingsInForce& settings, const ApiCall& call);
+
+struct SettingsMeans {
+    SettingsRegistry* registry = nullptr;         // outlives the call; has a catalog
+    std::function<SettingsInForce()> in_force{};  // as they are now
+    std::function<void()> changed{};              // takes over what the registry has; blocks
+};
+
+// PATCH: SettingsRegistry::change(), and then as GET; 422 with what is wrong. Blocks on the
+// catalog; any thread.
+ApiAnswer change_settings(const SettingsMeans& means, const ApiCall& call);
 
 }  // namespace tidepool::api

@@ -2,6 +2,7 @@
 
 #include "conf/log.h"
 #include "proxy/api/settings_api.h"
+#include "proxy/cli/descriptor_limit.h"
 #include "proxy/loop/short_turns.h"
 
 #include <cstdint>
@@ -9,6 +10,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <pthread.h>
 #include <unistd.h>
 
@@ -54,22 +56,25 @@ struct Instance::LoopThread {
           server(loop, listener, instance.counts_, server_rules(settings)) {}
 };
 
-Instance::Instance(const conf::Settings& settings, OpenedStores stores,
+Instance::Instance(api::SettingsInForce loaded, OpenedStores stores,
                    std::unique_ptr<serve::AccessLog> log, unsigned loops, int done_fd)
-    : settings_(settings),
-      url_prefix_(settings.server.url_prefix),
-      loop_id_(settings.origin.loop_id),
+    : loaded_(std::move(loaded)),
+      in_force_{fit_to_descriptors(loaded_.settings), loaded_.overridden},
+      url_prefix_(loaded_.settings.server.url_prefix),
+      loop_id_(loaded_.settings.origin.loop_id),
       stores_(std::move(stores.stores)),
       registry_(std::move(stores.registry)),
+      settings_registry_(std::move(stores.settings)),
       pools_(std::move(stores.pools)),
-      range_limit_(settings.limits.ranges),
-      rules_(serve::serve_rules(settings)),
-      signed_variants_(serve::SignedVariants::of(settings.variants, url_prefix_)),
-      finder_(settings, rules_, *stores_),
-      origin_(settings.origin, settings.shelf.slice_bytes, stores_->shelf(),
+      range_limit_(loaded_.settings.limits.ranges),
+      rules_(serve::serve_rules(loaded_.settings)),
+      signed_variants_(serve::SignedVariants::of(loaded_.settings.variants, url_prefix_)),
+      finder_(in_force_.settings, rules_, *stores_),
+      origin_(loaded_.settings.origin, loaded_.settings.shelf.slice_bytes, stores_->shelf(),
               stores_->shelf_workers()),
       log_(std::move(log)),
       done_fd_(done_fd) {
+    const conf::Settings& settings = in_force_.settings;  // there is no other thread yet
     origin_.on_filled([this](const serve::RemoteObject& object, serve::FillEnd end) {
         on_filled(object, std::move(end));
     });
@@ -111,12 +116,17 @@ Instance::Instance(const conf::Settings& settings, OpenedStores stores,
                                           .images = image_means(),
                                           .drivers = drivers_.get(),
                                           .settings = [this] { return settings_in_force(); },
+                                          .changeable = settings_registry_.get(),
                                           .token = settings.admin.token,
                                           .request_body_bytes = settings.admin.request_body_bytes,
-                                          .pools_changed = [this] { refresh_pools(); }});
+                                          .pools_changed = [this] { refresh_pools(); },
+                                          .settings_changed = [this] { refresh_settings(); }});
     admin_ = std::make_unique<http::Server>(loops_.front()->loop, *admin_handler_, admin_counts_,
                                             server_rules(settings));
-    stores_->on_foreign_change([this] { refresh_pools(); });
+    stores_->on_foreign_change([this] {
+        refresh_settings();
+        refresh_pools();
+    });
     stores_->on_eviction([this] { finder_.cache().drop_unlinked(); });
 }
 
@@ -158,9 +168,9 @@ void Instance::make_uploads(const conf::Settings& settings) {
         [this](storage::JobRun& run) { return processing_->process(run); }, most);
 }
 
-conf::Settings Instance::settings_in_force() {
+api::SettingsInForce Instance::settings_in_force() {
     const std::lock_guard lock(rules_mutex_);
-    return settings_;
+    return in_force_;
 }
 
 // Objects are somewhere else, or gone.
@@ -291,29 +301,46 @@ void Instance::start(const std::vector<ListenSocket>& open,
     }
 }
 
-void Instance::reload(const conf::Settings& settings) {
-    {
-        const std::lock_guard lock(rules_mutex_);
-        settings_ = api::after_reload(settings_, settings);
-        rules_ = serve::serve_rules(settings);
-        signed_variants_ = serve::SignedVariants::of(settings.variants, url_prefix_);
-        range_limit_ = settings.limits.ranges;
-        finder_.change_rules(rules_);
-        push_handler_rules();
-    }
+// Takes the settings as the catalog has them now. Blocks on it; any thread but a loop's.
+void Instance::refresh_settings() {
+    const std::lock_guard lock(rules_mutex_);
+    api::SettingsInForce loaded = settings_registry_->load();
+    if (loaded == loaded_) return;
+    take_over(std::move(loaded));
+    conf::log_info("settings taken over overridden=\"{}\"", fmt::join(in_force_.overridden, " "));
+}
+
+// Posts come to each loop in the order of what they take over, as the lock is held.
+void Instance::take_over(api::SettingsInForce loaded) {
+    loaded_ = std::move(loaded);
+    const conf::Settings settings = fit_to_descriptors(loaded_.settings);
+    in_force_ = {api::after_reload(in_force_.settings, settings), loaded_.overridden};
+    rules_ = serve::serve_rules(settings);
+    signed_variants_ = serve::SignedVariants::of(settings.variants, url_prefix_);
+    range_limit_ = settings.limits.ranges;
+    finder_.change_rules(rules_);
+    push_handler_rules();
     if (tiering_) tiering_->change(settings.tiering);
     if (views_) views_->change(settings.tiering);
     for (const auto& loop : loops_) {
-        loop->loop.post([this, &loop = *loop, settings] {
-            loop.server.change_rules(server_rules(settings));
-            if (&loop == loops_.front().get()) admin_->change_rules(server_rules(settings));
+        loop->loop.post([this, &loop = *loop, rules = server_rules(settings)] {
+            loop.server.change_rules(rules);
+            if (&loop == loops_.front().get()) admin_->change_rules(rules);
         });
     }
-    if (const auto declared = registry_->declare(settings); !declared)
+}
+
+void Instance::reload(const conf::Settings& file) {
+    settings_registry_->use_file(file);
+    {
+        const std::lock_guard lock(rules_mutex_);
+        take_over(settings_registry_->load());
+    }
+    if (const auto declared = registry_->declare(file); !declared)
         conf::log_error("[[pool]] not reloaded, the old ones are kept reason=\"{}\"",
                         declared.error().text);
     refresh_pools();
-    if (!settings.shelf.path.empty() && stores_->shelf() == nullptr && !stores_->remotes().empty())
+    if (!file.shelf.path.empty() && stores_->shelf() == nullptr && !stores_->remotes().empty())
         conf::log_warn("the first bucket is served without the shelf until a restart (SIGUSR2)");
 }
 

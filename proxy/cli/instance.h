@@ -33,8 +33,9 @@ namespace tidepool::cli {
 // Built, started, reloaded and drained by the main thread, which runs no loop itself.
 class Instance {
   public:
-    // `log` may be null. `done_fd` is an eventfd that is written when every loop has ended.
-    Instance(const conf::Settings& settings, OpenedStores stores,
+    // `settings` are what the registry of `stores` has loaded. `log` may be null. `done_fd` is an
+    // eventfd that is written when every loop has ended.
+    Instance(api::SettingsInForce settings, OpenedStores stores,
              std::unique_ptr<serve::AccessLog> log, unsigned loops, int done_fd);
     // The loops must have ended.
     ~Instance();
@@ -44,8 +45,9 @@ class Instance {
     // Takes the descriptors and starts the threads.
     void start(const std::vector<ListenSocket>& open, const std::vector<ListenSocket>& admin);
 
-    // Applies what can change while running: limits, timeouts, types, lifetimes, edge, pools.
-    void reload(const conf::Settings& settings);
+    // Applies what can change while running: limits, timeouts, types, lifetimes, edge, pools; what
+    // was changed at run time stays changed.
+    void reload(const conf::Settings& file);
     void reopen_log();
     // Once every loop has ended: see AccessLog::finish.
     bool finish_log(std::chrono::milliseconds patience) { return !log_ || log_->finish(patience); }
@@ -66,25 +68,30 @@ class Instance {
     void on_changed(const std::vector<std::string>& keys);
     api::ImageMeans image_means();
     // Any thread.
-    conf::Settings settings_in_force();
+    api::SettingsInForce settings_in_force();
     void make_uploads(const conf::Settings& settings);
     void make_tiering(const conf::Settings& settings);
     void listen_on(const std::vector<ListenSocket>& sockets);
     void refresh_pools();
+    void refresh_settings();
     // The lock is held.
+    void take_over(api::SettingsInForce loaded);
     serve::HandlerRules handler_rules() const;
     void push_handler_rules();
     void on_filled(const serve::RemoteObject& object, serve::FillEnd end);
     static loop::Task<> finish_variants(Instance& instance, LoopThread& first);
     static loop::Task<> finish_admin(Instance& instance, LoopThread& first, bool at_once);
 
-    // Under the lock below. What a reload does not take over stays as it was at the start.
-    conf::Settings settings_;
-    std::string url_prefix_;  // keys and pools hang on it, so a reload leaves it
+    // Under the lock below, both.
+    api::SettingsInForce loaded_;    // as the registry gave it last
+    api::SettingsInForce in_force_;  // what a reload does not take over is as it was at the start
+    std::string url_prefix_;         // keys and pools hang on it, so a reload leaves it
     std::string loop_id_;
     std::unique_ptr<serve::Stores> stores_;
     std::unique_ptr<api::PoolRegistry> registry_;
-    // One change of the rules at a time, by a reload or because the catalog's pools have changed.
+    std::unique_ptr<api::SettingsRegistry> settings_registry_;
+    // One change of the rules at a time, by a reload or because pools or settings of the catalog
+    // have changed. What is loaded under it is what is taken over.
     std::mutex rules_mutex_;
     std::vector<storage::KnownPool> pools_;
     unsigned range_limit_;

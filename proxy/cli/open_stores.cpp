@@ -52,6 +52,7 @@ Result<OpenedStores> open_stores(const conf::Settings& settings) {
     auto pools = all.registry->load();
     if (!pools) return std::unexpected(std::move(pools.error()));
     all.pools = std::move(*pools);
+    all.settings = std::make_unique<api::SettingsRegistry>(settings, catalog.get());
 
     // Buckets can be added later where the admin API is open.
     const bool has_buckets =

@@ -5,6 +5,7 @@
 #include "conf/sealing.h"
 #include "conf/settings.h"
 #include "proxy/api/pool_registry.h"
+#include "proxy/api/settings_registry.h"
 #include "proxy/serve/stores.h"
 
 #include <memory>
@@ -18,8 +19,9 @@ Result<std::optional<conf::SealingKey>> read_secrets_key(const conf::Settings& s
 
 struct OpenedStores {
     std::unique_ptr<serve::Stores> stores;
-    std::unique_ptr<api::PoolRegistry> registry;  // uses the catalog of `stores`
-    std::vector<storage::KnownPool> pools;        // as the registry had them
+    std::unique_ptr<api::PoolRegistry> registry;      // uses the catalog of `stores`
+    std::vector<storage::KnownPool> pools;            // as the registry had them
+    std::unique_ptr<api::SettingsRegistry> settings;  // uses the same catalog
 };
 
 // Opens them and declares the file's pools in the catalog. Fails where buckets are to be served and

@@ -139,7 +139,7 @@ bool Supervisor::start() {
         conf::log_error("cannot serve: {}", stores.error().text);
         return false;
     }
-    instance_ = std::make_unique<Instance>(fit_to_descriptors(settings_), std::move(*stores),
+    instance_ = std::make_unique<Instance>(stores->settings->load(), std::move(*stores),
                                            std::move(log), loops, done_fd_);
     const auto sites = instance_->finder().sites();
     for (const serve::FileFinder::Site* const site : *sites) {
@@ -267,7 +267,7 @@ void Supervisor::reload() {
             conf::log_warn("[{}] has changed and takes effect with a restart (SIGUSR2)", name);
         }
         conf::set_log_level(changed->log.level);
-        instance_->reload(fit_to_descriptors(*changed));
+        instance_->reload(*changed);
         conf::log_info("configuration reloaded");
     }
     instance_->reopen_log();

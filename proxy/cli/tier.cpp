@@ -1,4 +1,5 @@
 // tidepool tier: what the next sweep of the tiering policy would do, and one at once.
+#include "proxy/api/setting_overrides.h"
 #include "proxy/api/tiering_api.h"
 #include "proxy/cli/command.h"
 #include "proxy/cli/job_wait.h"
@@ -26,8 +27,16 @@ struct TierArguments : CommonOptions {
     bool detach = false;
 };
 
-storage::TierContext context_of(Workspace& workspace) {
-    return {workspace.catalog(), workspace.pools(), workspace.settings().tiering};
+// With what was changed at run time, since this is about what a server does.
+Result<conf::TieringSettings> tiering_in_force(Workspace& workspace) {
+    const auto changed = workspace.catalog().settings();
+    if (!changed) return std::unexpected(changed.error());
+    return api::override_settings(workspace.settings(), api::overrides_of(*changed))
+        .settings.tiering;
+}
+
+storage::TierContext context_of(Workspace& workspace, const conf::TieringSettings& settings) {
+    return {workspace.catalog(), workspace.pools(), settings};
 }
 
 void print_plan(const storage::SweepPlan& sweep, const Workspace& workspace, std::uint64_t limit) {
@@ -63,7 +72,9 @@ int failed_with(const Error& error, bool json) {
 }
 
 int plan(Workspace& workspace, const TierArguments& arguments) {
-    const auto sweep = api::plan_with_notes(context_of(workspace), now_s());
+    const auto settings = tiering_in_force(workspace);
+    if (!settings) return failed(settings.error(), arguments.json);
+    const auto sweep = api::plan_with_notes(context_of(workspace, *settings), now_s());
     if (!sweep) return failed_with(sweep.error(), arguments.json);
     if (arguments.json) {
         const auto name = [&](storage::PoolId pool) { return workspace.pool_name(pool); };
@@ -75,7 +86,10 @@ int plan(Workspace& workspace, const TierArguments& arguments) {
 }
 
 int run(Workspace& workspace, const TierArguments& arguments) {
-    const auto sweep = storage::run_sweep(context_of(workspace), storage::new_job_owner(), now_s());
+    const auto settings = tiering_in_force(workspace);
+    if (!settings) return failed(settings.error(), arguments.json);
+    const auto sweep =
+        storage::run_sweep(context_of(workspace, *settings), storage::new_job_owner(), now_s());
     if (!sweep) return failed_with(sweep.error(), arguments.json);
     if (!sweep->plan.stopped.empty())
         return failed({ErrorKind::conflict, sweep->plan.stopped}, arguments.json);

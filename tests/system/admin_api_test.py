@@ -6,72 +6,17 @@ import re
 import signal
 import sys
 import threading
-import time
-import urllib.parse
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+import admin_api  # noqa: E402
 import image_host  # noqa: E402
 import json_schema  # noqa: E402
 import tidepool  # noqa: E402
 
-ROOT = "/api/admin/v1"
 NO_UUID = "0f8fad5b-d9cb-469f-a165-70867728950e"
 
 
-class ApiCase(image_host.ImageHostCase):
-    def ask(self, method, path, body=None, *lines, token=image_host.TOKEN):
-        """The response to a call below ROOT; `body` is sent as it is where it is bytes."""
-        text = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
-        lines = [*lines, *([f"Authorization: Bearer {token}"] if token else []),
-                 *([f"Content-Length: {len(text)}"] if text else [])]
-        with tidepool.Wire(self.server.admin[0]) as wire:
-            wire.send(tidepool.request(ROOT + path, *lines, method=method) + text)
-            return wire.response(head_only=method == "HEAD")
-
-    def call(self, method, path, body=None, *lines):
-        """(status, JSON)."""
-        response = self.ask(method, path.removeprefix(ROOT), body, *lines)
-        return response.status, json.loads(response.body) if response.body else None
-
-    def good(self, method, path, body=None, *lines, status=200):
-        got, answer = self.call(method, path, body, *lines)
-        self.assertEqual(got, status, answer)
-        return answer
-
-    def wrong_field(self, method, path, body=None, status=400):
-        """The field that the refusal names."""
-        got, answer = self.call(method, path, body)
-        self.assertEqual(got, status, answer)
-        return [problem["field"] for problem in answer["details"]]
-
-    def pages(self, path, name, **query):
-        """All of a list, read page by page, and how many pages that took."""
-        found, cursor, count = [], None, 0
-        while True:
-            fields = {**query, **({"cursor": cursor} if cursor else {})}
-            page = self.good("GET", f"{path}?{urllib.parse.urlencode(fields)}")
-            found += page[name]
-            count += 1
-            cursor = page["next"]
-            if cursor is None:
-                return found, count
-
-    def old_image(self):
-        """One that nobody has looked at for weeks."""
-        image = self.new_image()
-        for key, content in image.contents.items():
-            self.trees["uploads"].put(key.removeprefix("uploads/"), content, mtime=time.time() - 40 * 86400)
-        return image
-
-    def job_of(self, answer):
-        """The job, when it has ended."""
-        def ended():
-            job = self.good("GET", f"/jobs/{answer['job']}")
-            return job if job["state"] in ("done", "failed", "cancelled") else None
-        return tidepool.eventually(ended, f"job {answer['job']} ends")
-
-
-class Keys(ApiCase):
+class Keys(admin_api.ApiCase):
     def test_a_key_is_shown_once_and_revoked(self):
         self.start(scanned=False)
         made = self.good("POST", "/keys", {"owner": "7", "name": "phone", "quota": "5GiB", "max_size": 1000, "rate": 0,
@@ -107,7 +52,7 @@ class Keys(ApiCase):
         self.assertEqual(self.good("GET", "/keys")["keys"], [])
 
 
-class Lists(ApiCase):
+class Lists(admin_api.ApiCase):
     def test_images_by_page_and_filter(self):
         images = [self.new_image() for _ in range(7)]
         self.start()
@@ -163,7 +108,7 @@ class Lists(ApiCase):
         self.assertEqual((hot["original"]["count"], hot["variant"]["count"]), (2, 6))
 
 
-class Tiering(ApiCase):
+class Tiering(admin_api.ApiCase):
     CONFIG = {"tiering": {"hot_keep_days_after_upload": 0, "demote_if_no_views_days": 1, "min_dwell_days_per_tier": 0}}
 
     def test_the_plan_is_that_of_the_command_and_is_done(self):
@@ -185,7 +130,7 @@ class Tiering(ApiCase):
         self.assertEqual(self.wrong_field("POST", "/tiering/run", {"now": True}, 422), ["now"])
 
 
-class Reconcile(ApiCase):
+class Reconcile(admin_api.ApiCase):
     # The pool is looked at, whatever is young.
     CONFIG = {"reconcile": {"grace": "0s"}, "jobs": {"threads": 2}}
 
@@ -203,7 +148,7 @@ class Reconcile(ApiCase):
         response = self.ask("POST", "/reconcile", {"pools": ["hot"]})
         self.assertEqual(response.status, 202)
         queued, = json.loads(response.body)["jobs"]
-        self.assertEqual((queued["pool"], response["location"]), ("hot", f"{ROOT}/jobs/{queued['job']}"))
+        self.assertEqual((queued["pool"], response["location"]), ("hot", f"{admin_api.ROOT}/jobs/{queued['job']}"))
         job = self.job_of(queued)
         self.assertEqual((job["type"], job["state"]), ("reconcile-pool", "done"))
         result = job["progress"]
@@ -254,7 +199,7 @@ class Reconcile(ApiCase):
                 self.assertEqual(self.wrong_field("POST", "/reconcile", body, 422), [field])
 
 
-class Settings(ApiCase):
+class Settings(admin_api.ApiCase):
     def test_a_reload_changes_what_it_can(self):
         secret = "an-upload-secret-of-some-length-0001"
         upload = {"token_secret": "env:TIDEPOOL_TEST_UPLOAD", "spool_path": self.folder / "spool"}
@@ -276,7 +221,7 @@ class Settings(ApiCase):
         self.assertEqual(after["restart"], shown["restart"])
 
 
-class Once(ApiCase):
+class Once(admin_api.ApiCase):
     KEY = "Idempotency-Key: 3b0c2f0e-key"
 
     def test_a_call_is_made_once_also_after_a_restart(self):
@@ -342,11 +287,11 @@ class Once(ApiCase):
         self.good("POST", "/keys", {"owner": "7"}, "Idempotency-Key: " + "k" * 255, status=201)
 
 
-class Document(ApiCase):
+class Document(admin_api.ApiCase):
     """Walks the OpenAPI document: what it says is what there is."""
 
     def operation(self, method, path):
-        """(template, what the document says of it) of a path below ROOT."""
+        """(template, what the document says of it) of a path below admin_api.ROOT."""
         plain = path.partition("?")[0]
         for template, methods in self.document["paths"].items():
             pattern = "".join("[^/]+" if part.startswith("{") else re.escape(part)
@@ -442,6 +387,9 @@ class Document(ApiCase):
         self.check("POST", "/reconcile", {"pools": ["none"]})
         self.check("GET", "/settings")
         self.check("GET", "/settings?x=1")
+        self.check("PATCH", "/settings", {"tiering": {"cohort_percent": 9, "window": None}, "timeouts": None})
+        self.check("PATCH", "/settings", {"tiering": {"cohort_percent": 101}})
+        self.check("PATCH", "/settings", b"[]")
         self.tool("jobs", "run")
         job = self.check("GET", f"/jobs/{queued['jobs'][0]['job']}")
         result = self.document["components"]["schemas"]["ReconcileResult"]

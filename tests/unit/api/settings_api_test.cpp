@@ -1,6 +1,11 @@
 #include "proxy/api/settings_api.h"
 
+#include "conf/settings_schema.h"
+
+#include <algorithm>
+#include <chrono>
 #include <string>
+#include <vector>
 
 #include <catch2/catch.hpp>
 
@@ -31,4 +36,46 @@ TEST_CASE("settings of the API: a reload changes what stands there, and nothing 
     CHECK(after["reload"] == settings_json(file)["reload"]);
     CHECK(after["reload"] != before["reload"]);
     CHECK(after["restart"] == before["restart"]);
+}
+
+TEST_CASE("settings of the API: what a reload changes can be changed, by the keys of the file",
+          "[api][settings]") {
+    const Json reload = settings_json({})["reload"];
+    CHECK(reload.size() == changeable_sections().size());
+    for (const std::string_view section : changeable_sections()) {
+        INFO(section);
+        const auto schema =
+            std::ranges::find(conf::settings_schema(), section, &conf::SectionSchema::name);
+        REQUIRE(schema != conf::settings_schema().end());
+        std::vector<std::string> shown;
+        for (const auto& [key, value] : reload.at(std::string(section)).items())
+            shown.push_back(key);
+        CHECK(std::vector<std::string>(schema->keys.begin(), schema->keys.end()) == shown);
+    }
+}
+
+TEST_CASE("settings of the API: all that is shown can be sent back", "[api][settings]") {
+    conf::Settings file;
+    conf::PoolSettings pool;
+    pool.name = "hot";
+    pool.base_path = "/srv/uploads";
+    file.pools = {pool};
+    conf::Settings other = file;
+    other.limits.ranges = 7;
+    other.limits.header_bytes = 65537;
+    other.timeouts.idle = std::chrono::milliseconds(1234);
+    other.tiering.enabled = true;
+    other.tiering.window = "01:00-05:00";
+    other.tiering.sweep_bytes = 1'000'001;
+    const auto made = patch_overrides(file, {}, settings_json(other)["reload"]);
+    CHECK(made.problems.empty());
+    CHECK(override_settings(file, made.all).settings == other);
+}
+
+TEST_CASE("settings of the API: what is not the file's is named", "[api][settings]") {
+    const ApiAnswer answer =
+        show_settings({{}, {"limits.ranges"}}, {"GET", "/api/admin/v1/settings", "", ""});
+    CHECK(answer.status == 200);
+    CHECK(Json::parse(answer.body)["overridden"] == Json::array({"limits.ranges"}));
+    CHECK(show_settings({}, {"GET", "/api/admin/v1/settings", "x=1", ""}).status == 400);
 }
