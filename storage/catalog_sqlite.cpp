@@ -218,7 +218,7 @@ void SqliteCatalog::write_together(std::span<Turn* const> turns) {
         std::unique_lock lock(changes_mutex_, std::defer_lock);
         if (changes > 0) lock.lock();
         transaction.commit();
-        own_changes_ += changes;
+        if (changes > 0) own_changes_ += changes;  // else the lock is not held
     } catch (const Failure& failure) {
         // Nothing of any of them is kept.
         for (Turn* const turn : turns) {
