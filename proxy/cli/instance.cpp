@@ -320,8 +320,16 @@ void Instance::take_over(api::SettingsInForce loaded) {
     range_limit_ = settings.limits.ranges;
     finder_.change_rules(rules_);
     push_handler_rules();
-    if (tiering_) tiering_->change(settings.tiering);
-    if (views_) views_->change(settings.tiering);
+    conf::TieringSettings tiering = settings.tiering;
+    // Whether views are counted was settled at the start, and without them every image is idle.
+    if (tiering_ && !views_ && tiering.enabled) {
+        conf::log_error(
+            "no sweeps until a restart: views were not counted at the start "
+            "(tiering.views_flush)");
+        tiering.enabled = false;
+    }
+    if (tiering_) tiering_->change(tiering);
+    if (views_) views_->change(tiering);
     for (const auto& loop : loops_) {
         loop->loop.post([this, &loop = *loop, rules = server_rules(settings)] {
             loop.server.change_rules(rules);

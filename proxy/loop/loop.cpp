@@ -8,6 +8,7 @@
 #include <utility>
 
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 namespace tidepool::loop {
@@ -20,6 +21,9 @@ void require(int uv_result) {
 
 // Events taken from the kernel at once.
 constexpr int kEventBatch = 256;
+// In the place of descriptors, which have watchers.
+constexpr int kOfLibuv = -1;
+constexpr int kOfPost = -2;
 
 std::uint64_t initialised_now(uv_loop_t& loop) {
     require(uv_loop_init(&loop));
@@ -28,14 +32,16 @@ std::uint64_t initialised_now(uv_loop_t& loop) {
 
 }  // namespace
 
-Loop::Loop() : epoll_(epoll_create1(EPOLL_CLOEXEC)), wheel_(initialised_now(loop_)) {
+Loop::Loop()
+    : epoll_(epoll_create1(EPOLL_CLOEXEC)),
+      wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      wheel_(initialised_now(loop_)) {
     loop_.data = this;
     read_clocks();
-    epoll_event backend{.events = EPOLLIN, .data = {.fd = -1}};
+    epoll_event backend{.events = EPOLLIN, .data = {.fd = kOfLibuv}};
     require(epoll_ctl(epoll_, EPOLL_CTL_ADD, uv_backend_fd(&loop_), &backend));
-    require(uv_async_init(&loop_, &wake_, [](uv_async_t* handle) {
-        static_cast<Loop*>(handle->loop->data)->run_posted();
-    }));
+    epoll_event posted{.events = EPOLLIN, .data = {.fd = kOfPost}};
+    require(epoll_ctl(epoll_, EPOLL_CTL_ADD, wake_, &posted));
     require(uv_timer_init(&loop_, &ticker_));
     last_tick_ms_ = now_ms();
     require(uv_timer_start(
@@ -44,10 +50,10 @@ Loop::Loop() : epoll_(epoll_create1(EPOLL_CLOEXEC)), wheel_(initialised_now(loop
 }
 
 Loop::~Loop() {
-    uv_close(reinterpret_cast<uv_handle_t*>(&wake_), nullptr);
     uv_close(reinterpret_cast<uv_handle_t*>(&ticker_), nullptr);
     uv_run(&loop_, UV_RUN_DEFAULT);  // lets close callbacks free what they own
     close(epoll_);
+    close(wake_);
     require(uv_loop_close(&loop_));
 }
 
@@ -75,15 +81,19 @@ void Loop::iterate() {
     const int count = epoll_wait(epoll_, events.data(), kEventBatch, patience_ms);
     read_clocks();
     bool uv_ready = uv_backend_timeout(&loop_) == 0;  // a timer is due
+    bool is_posted = false;
     for (int i = 0; i < count; ++i) {
         const epoll_event& event = events[static_cast<std::size_t>(i)];
-        if (event.data.fd < 0) {
+        if (event.data.fd == kOfLibuv) {
             uv_ready = true;
+        } else if (event.data.fd == kOfPost) {
+            is_posted = true;
         } else if (Watcher* watcher = watchers_[static_cast<std::size_t>(event.data.fd)]) {
             watcher->on_events(event.events);
         }
     }
     if (uv_ready) uv_run(&loop_, UV_RUN_NOWAIT);
+    if (is_posted) run_posted();
     run_posted_here();
 }
 
@@ -115,10 +125,16 @@ void Loop::post(std::move_only_function<void()> work) {
         first = posted_.empty();
         posted_.push_back(std::move(work));
     }
-    if (first) uv_async_send(&wake_);
+    if (!first) return;
+    // Not uv_async_send: libuv's loop spins until that has returned, and so waited for threads that
+    // stand back and had just been put off the processor by the loop that they woke.
+    const std::uint64_t one = 1;
+    [[maybe_unused]] const ssize_t told = write(wake_, &one, sizeof one);  // it takes it always
 }
 
 void Loop::run_posted() {
+    std::uint64_t times = 0;
+    [[maybe_unused]] const ssize_t read_times = read(wake_, &times, sizeof times);
     std::vector<std::move_only_function<void()>> batch;
     {
         const std::lock_guard lock(posted_mutex_);

@@ -127,9 +127,9 @@ class Loop {
     void tick();
 
     uv_loop_t loop_{};
-    uv_async_t wake_{};
     uv_timer_t ticker_{};
     int epoll_ = -1;
+    int wake_ = -1;                   // by post()
     std::vector<Watcher*> watchers_;  // by descriptor
     std::uint64_t now_ns_ = 0;
     std::int64_t wall_s_ = 0;

@@ -72,6 +72,15 @@ class Change(SettingsCase):
         self.assertEqual((changed["reload"]["tiering"]["enabled"], changed["overridden"]), (False, []))
         self.assertIn("enabled is false", " ".join(self.good("GET", "/tiering/plan")["notes"]))
 
+    def test_no_sweep_is_made_where_views_were_not_counted_from_the_start(self):
+        self.old_image()
+        server = self.start({"tiering": {**EAGER, "sweep_interval": "1s", "views_flush": "0s"}})
+        self.change(tiering={"enabled": True, "views_flush": "1s"})
+        server.wait_log("no sweeps until a restart")
+        self.assertEqual(server.metrics().sum("tidepool_tier_sweeps_total"), 0)
+        self.restart({"tiering": {**EAGER, "sweep_interval": "1s", "views_flush": "0s"}})
+        tidepool.eventually(lambda: not self.stored("hot"), "a sweep moves it")
+
     def test_limits_are_in_force_at_once(self):
         self.new_image()
         self.start({"limits": {"ranges": 3}})
