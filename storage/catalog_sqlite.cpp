@@ -154,24 +154,26 @@ void SqliteCatalog::Writing::settle() {
     if (changed_) sqlite::run(db, kCountChange);
 }
 
-// The first that waits, while nobody writes, does the work of all that wait by then; the others
-// sleep until that is committed.
+// Who finds that nobody writes does the work of all that wait by then, in the order in which they
+// came; the others sleep until that is committed. It need not be the first of them: that one may be
+// a thread that stands back, and all would wait for its turn of the processor.
 void SqliteCatalog::take_turn(Turn& turn) {
+    const auto deadline = std::chrono::steady_clock::now() + options_.busy_wait;
     std::unique_lock lock(turns_mutex_);
     waiting_.push_back(&turn);
-    const auto is_due = [&] {
-        return turn.is_ended || (!is_writing_ && waiting_.front() == &turn);
-    };
-    if (!turn.changed.wait_for(lock, options_.busy_wait, is_due)) {
-        if (!turn.is_taken) {
+    while (!turn.is_ended) {
+        if (turn.is_taken) {
+            turn.changed.wait(lock);
+        } else if (!is_writing_) {
+            take_turns(lock);
+        } else if (turn.changed.wait_until(lock, deadline) == std::cv_status::timeout &&
+                   is_writing_ && !turn.is_taken) {
             std::erase(waiting_, &turn);
             throw Failure{Error{ErrorKind::timed_out,
                                 fmt::format("catalog {}: other writers took longer than {} ms",
                                             path_, options_.busy_wait.count())}};
         }
-        turn.changed.wait(lock, [&] { return turn.is_ended; });
     }
-    if (!turn.is_ended) take_turns(lock);
     if (turn.failure) throw Failure{std::move(*turn.failure)};
 }
 
@@ -195,7 +197,8 @@ void SqliteCatalog::take_turns(std::unique_lock<std::mutex>& lock) {
     if (!waiting_.empty()) waiting_.front()->changed.notify_one();
 }
 
-void SqliteCatalog::write_together(std::span<Turn* const> turns) {
+// A server that has no memory for an error here ends, as all would wait for it for ever.
+void SqliteCatalog::write_together(std::span<Turn* const> turns) noexcept {
     const bool must_last = std::ranges::any_of(
         turns, [](const Turn* turn) { return turn->durability == sqlite::Durability::on_return; });
     const std::lock_guard writer_lock(writer_mutex_);

@@ -254,7 +254,7 @@ class SqliteCatalog final : public Catalog {
 
     void take_turn(Turn& turn);
     void take_turns(std::unique_lock<std::mutex>& lock);
-    void write_together(std::span<Turn* const> turns);
+    void write_together(std::span<Turn* const> turns) noexcept;
     static bool write_one(Turn& turn, sqlite::Connection& writer);
     std::unique_ptr<sqlite::Connection> take_reader();
     void give_back(std::unique_ptr<sqlite::Connection> connection);

@@ -25,7 +25,8 @@ constexpr const char* kOwnerUse =
     "(SELECT bytes FROM owners WHERE owner = ?1), "
     "(SELECT sum(bytes) FROM uploads WHERE owner = ?1 AND " LIVE_UPLOAD ")";
 constexpr const char* kOpenSessions =
-    "SELECT count(*) FROM uploads WHERE owner = ?1 AND image IS NULL AND expires_s >= ?2";
+    "SELECT count(*) FROM uploads WHERE owner = ?1 AND image IS NULL AND token IS NOT NULL "
+    "AND expires_s >= ?2";
 constexpr const char* kFindSession =
     "SELECT " UPLOAD_COLUMNS
     " FROM uploads WHERE token = ?1 AND pool = ?2 AND image IS NULL ORDER BY id LIMIT 1";

@@ -139,6 +139,12 @@ class NewFile {
         return true;
     }
 
+    // That it could have one.
+    bool try_naming() {
+        const std::string name = new_temporary_name();
+        return take(name) && unlinkat(folder_, name.c_str(), 0) == 0;
+    }
+
   private:
     bool link_to(const std::string& name) const {
         const std::string opened = fmt::format("/proc/self/fd/{}", fd());
@@ -585,11 +591,12 @@ Result<std::vector<std::string>> LocalDriver::check(bool for_writing) {
     const conf::Descriptor base(
         ::open(files_.base_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!base) return failed(errno, "open", files_.base_path());
-    const NewFile probe(base.get());
+    NewFile probe(base.get());
     if (!probe) return failed(errno, "create a file in", files_.base_path());
     if (auto written = write_all(probe.fd(), std::string_view("probe")); !written)
         return failed(written.error(), "");
     if (fsync(probe.fd()) != 0) return failed(errno, "fsync a file in", files_.base_path());
+    if (!probe.try_naming()) return failed(errno, "name a file in", files_.base_path());
     found.push_back("a file was written and removed");
     return found;
 }

@@ -171,6 +171,8 @@ class MappedSource {
             return fail(ErrorKind::busy, "the source was cut while it was read");
         if (size == 0) return bytes_;
         void* const data = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
+        if (data == MAP_FAILED && errno == ENOMEM)
+            return fail(ErrorKind::too_large, "more memory than a worker may have");
         if (data == MAP_FAILED) return fail_errno(errno, "map the source");
         bytes_ = {static_cast<char*>(data), static_cast<std::size_t>(size)};
         return bytes_;

@@ -320,7 +320,7 @@ void Instance::take_over(api::SettingsInForce loaded) {
     range_limit_ = settings.limits.ranges;
     finder_.change_rules(rules_);
     push_handler_rules();
-    conf::TieringSettings tiering = settings.tiering;
+    conf::TieringSettings& tiering = in_force_.settings.tiering;
     // Whether views are counted was settled at the start, and without them every image is idle.
     if (tiering_ && !views_ && tiering.enabled) {
         conf::log_error(

@@ -107,23 +107,29 @@ CATALOG_TEST("catalog: an owner has so many sessions open and no more", "[upload
     TestType backend;
     const auto catalog = backend.open();
     const std::vector<PoolRoom> pools{{.pool = make_pool(*catalog, "hot")}};
+    const auto session = [](std::string owner = "7") {
+        UploadRecord wanted = wish(1, std::move(owner));
+        wanted.token = conf::sha256("a token");
+        return wanted;
+    };
     const auto outcome_of = [&](const UploadRecord& upload) {
         return value_of(catalog->reserve_upload(upload, pools, {.sessions = 2}, kNow)).outcome;
     };
-    const auto first = reserve(*catalog, wish(1), pools);
-    CHECK(outcome_of(wish(1)) == Outcome::reserved);
-    CHECK(outcome_of(wish(1)) == Outcome::too_many);
-    CHECK(outcome_of(wish(1, "8")) == Outcome::reserved);
+    reserve(*catalog, wish(1), pools);  // of an upload in pieces, which its token bounds
+    const auto first = reserve(*catalog, session(), pools);
+    CHECK(outcome_of(session()) == Outcome::reserved);
+    CHECK(outcome_of(session()) == Outcome::too_many);
+    CHECK(outcome_of(session("8")) == Outcome::reserved);
     // An upload is no session, and one that has begun is none any more.
     CHECK(outcome_of(begun(1, 1)) == Outcome::reserved);
     UploadRecord used = begun(2, 1);
     used.id = first.upload.id;
     used.pool = first.upload.pool;
     REQUIRE(value_of(catalog->begin_upload(used)));
-    CHECK(outcome_of(wish(1)) == Outcome::reserved);
-    CHECK(outcome_of(wish(1)) == Outcome::too_many);
+    CHECK(outcome_of(session()) == Outcome::reserved);
+    CHECK(outcome_of(session()) == Outcome::too_many);
     // Nor is one that has run out.
-    const auto later = catalog->reserve_upload(wish(1), pools, {.sessions = 1}, kNow + 61);
+    const auto later = catalog->reserve_upload(session(), pools, {.sessions = 1}, kNow + 61);
     CHECK(value_of(later).outcome == Outcome::reserved);
 }
 
