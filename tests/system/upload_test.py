@@ -12,7 +12,6 @@ from uploads import (  # noqa: E402
     IMAGES, INTERNAL_UPLOAD, NODE, ONE_PROFILE, OTHER_OWNER, OWNER, SECRET, SESSIONS, UPLOAD)
 
 import io  # noqa: E402
-import itertools  # noqa: E402
 import json  # noqa: E402
 import struct  # noqa: E402
 import time  # noqa: E402
@@ -302,18 +301,16 @@ class Tokens(uploads.UploadCase):
     def test_but_there_only_so_many_wait_for_it(self):
         self.begin(upload={"parallel_tokenless": 1})
         body = uploads.form(uploads.file(self.content, "a.png"), uploads.field("token", uploads.sign(self.payload())))
+        half = len(body) // 2
         wire = self.wire()
-        wire.send(self.head_of(None, len(body)) + body[:1000])
-        numbers = itertools.count()
-
-        def fresh():
-            return stamped(self.content, f"{next(numbers)}")
-        tidepool.eventually(lambda: self.late(fresh(), uploads.sign(self.payload())).status == 503,
-                            "the one place is taken")
+        wire.send(self.head_of(None, len(body)) + body[:half])
+        tidepool.eventually(lambda: self.server.metrics().sum("tidepool_uploads_running") == 1, "it has the one place")
+        refused = self.late(stamped(self.content, "1"), uploads.sign(self.payload()))
+        self.assert_error(refused, 503, "service_unavailable")
         self.accepted(self.upload(self.content, "a.png", uploads.sign(self.payload())))
-        wire.send(body[1000:])
+        wire.send(body[half:])
         self.assertIs(self.accepted(wire.answer())["duplicate"], True)
-        self.accepted(self.late(fresh(), uploads.sign(self.payload())))
+        self.accepted(self.late(stamped(self.content, "2"), uploads.sign(self.payload())))
 
     def test_behind_the_file_it_can_be_refused(self):
         self.begin(upload={"parallel_tokenless": 0})
