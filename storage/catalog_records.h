@@ -253,13 +253,13 @@ struct ResumableUpload {
     bool operator==(const ResumableUpload&) const = default;
 };
 
-// What became of a wish for bytes. Where they are reserved `upload` says where.
 // What an owner may have. 0 and nothing: no limit.
 struct OwnerLimits {
     std::optional<std::uint64_t> quota_bytes{};  // stored and reserved
-    unsigned sessions = 0;                       // reserved at a time, without an upload yet
+    unsigned sessions = 0;                       // open at a time; uploads in pieces are none
 };
 
+// What became of a wish for bytes. Where they are reserved `upload` says where.
 struct Reservation {
     // too_many: its token has as many uploads already that have not ended, its owner as many
     // sessions.
