@@ -41,6 +41,14 @@ bool IpAddress::is_v4() const {
     return std::equal(kMappedPrefix.begin(), kMappedPrefix.end(), bytes.begin());
 }
 
+std::string client_network(std::string_view client) {
+    constexpr std::ptrdiff_t kNetworkBytes = 8;
+    auto address = IpAddress::parse(client);
+    if (!address || address->is_v4()) return std::string(client);
+    std::fill(address->bytes.begin() + kNetworkBytes, address->bytes.end(), std::uint8_t{0});
+    return address->text();
+}
+
 std::string IpAddress::text() const {
     if (is_v4()) {  // inet_ntop(3) prints these through snprintf(3): too slow for every log line
         std::string text;

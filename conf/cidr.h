@@ -23,6 +23,11 @@ struct IpAddress {
     static std::optional<IpAddress> parse(std::string_view text);
 };
 
+// What one client may be taken to have of addresses, for limits by address: who has one address of
+// IPv6 has 2^64 of them, so those of a /64 are one (RFC 6177, 2). Text that is no address (of a
+// unix socket there is none) is returned as it is.
+std::string client_network(std::string_view client);
+
 // A range of addresses. `prefix_bits` counts in the 128-bit form (an IPv4 /20 is 116).
 struct Cidr {
     IpAddress base;

@@ -207,6 +207,7 @@ struct UploadSettings {
     unsigned parallel = 64;                       // uploads at a time; more are 503. 1..10000
     // Of these, whose token stands in the form behind the file: nobody knows yet who sends it.
     unsigned parallel_tokenless = 8;     // 0..10000; 0 = they are 401
+    unsigned tokenless_per_address = 2;  // of these, of one client; 0..10000; 0 = all
     unsigned sessions_per_owner = 1000;  // open at a time; more are 429; 0 = no limit. 0..1000000
     unsigned rate_per_key = 0;           // sessions and uploads a minute; 0 = no limit. 0..1000000
     unsigned rate_per_address = 0;       // the same of one client address

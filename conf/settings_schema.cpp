@@ -305,6 +305,7 @@ std::vector<Field<UploadSettings>> upload_fields() {
         field("resumable_lifetime", &S::resumable_lifetime, Duration{1min, 720h}),
         field("parallel", &S::parallel, Count{1, 10'000}),
         field("parallel_tokenless", &S::parallel_tokenless, Count{0, 10'000}),
+        field("tokenless_per_address", &S::tokenless_per_address, Count{0, 10'000}),
         field("sessions_per_owner", &S::sessions_per_owner, Count{0, 1'000'000}),
         field("rate_per_key", &S::rate_per_key, Count{0, 1'000'000}),
         field("rate_per_address", &S::rate_per_address, Count{0, 1'000'000}),

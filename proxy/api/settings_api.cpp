@@ -76,6 +76,7 @@ Json upload_json(const conf::UploadSettings& upload) {
             {"session_lifetime", time_json(upload.session_lifetime)},
             {"parallel", upload.parallel},
             {"parallel_tokenless", upload.parallel_tokenless},
+            {"tokenless_per_address", upload.tokenless_per_address},
             {"sessions_per_owner", upload.sessions_per_owner},
             {"rate_per_key", upload.rate_per_key},
             {"rate_per_address", upload.rate_per_address},

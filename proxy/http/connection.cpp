@@ -20,7 +20,7 @@ namespace {
 // What is read and dropped while the peer takes our last answer.
 constexpr std::uint64_t kLingerBytes = 1024 * 1024;
 // What is read of a streamed body at a time.
-constexpr std::size_t kStreamBytes = 128ULL * 1024;
+constexpr std::size_t kStreamBytes = 32ULL * 1024;
 // Pipelined requests answered in a row before others get their turn.
 constexpr unsigned kPipelineBatch = 32;
 
@@ -336,7 +336,10 @@ class Connection::IncomingBody final : public BodyStream {
                 waited_ms_ = in_window_ = 0;
                 continue;
             }
-            if (wake == loop::Wake::ready) wake = connection_.read_more();
+            if (wake == loop::Wake::ready) {
+                co_await loop.stand_back();
+                wake = connection_.read_more();
+            }
             if (wake != loop::Wake::ready) {
                 co_return connection_.head_.chunked ? Refusal::bad_chunk
                                                     : Refusal::bad_content_length;

@@ -77,7 +77,8 @@ void Loop::read_clocks() {
 
 void Loop::iterate() {
     std::array<epoll_event, kEventBatch> events;  // NOLINT(*-member-init): the kernel fills it
-    const int patience_ms = posted_here_.empty() ? uv_backend_timeout(&loop_) : 0;
+    const bool has_more = !posted_here_.empty() || !behind_.empty();
+    const int patience_ms = has_more ? 0 : uv_backend_timeout(&loop_);
     const int count = epoll_wait(epoll_, events.data(), kEventBatch, patience_ms);
     read_clocks();
     bool uv_ready = uv_backend_timeout(&loop_) == 0;  // a timer is due
@@ -95,6 +96,10 @@ void Loop::iterate() {
     if (uv_ready) uv_run(&loop_, UV_RUN_NOWAIT);
     if (is_posted) run_posted();
     run_posted_here();
+    if (behind_.empty()) return;
+    const std::coroutine_handle<> next = behind_.front();
+    behind_.pop_front();
+    next.resume();
 }
 
 void Loop::watch(int fd, std::uint32_t events, Watcher& watcher) {

@@ -12,6 +12,7 @@
 #include <atomic>
 #include <coroutine>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <mutex>
 #include <thread>
@@ -110,6 +111,21 @@ class Loop {
     };
     Yield yield() { return Yield(*this); }
 
+    // For a piece of work of which many may be ready at once, each longer than a small answer
+    // takes: of all that stand back one goes on per iteration, the longest waiting one, behind
+    // everything else that was ready. So others wait for one such piece at most, not for all.
+    class StandBack {
+      public:
+        explicit StandBack(Loop& loop) : loop_(loop) {}
+        bool await_ready() const noexcept { return false; }
+        void await_suspend(std::coroutine_handle<> waiter) { loop_.behind_.push_back(waiter); }
+        void await_resume() const noexcept {}
+
+      private:
+        Loop& loop_;
+    };
+    StandBack stand_back() { return StandBack(*this); }
+
     // Longest time by which the clock's tick came late since the last call: how long the loop was
     // busy or off the CPU. Any thread.
     std::uint64_t take_worst_lag_ms();
@@ -141,6 +157,7 @@ class Loop {
 
     std::atomic<std::thread::id> thread_;                       // that runs it
     std::vector<std::move_only_function<void()>> posted_here_;  // by that thread
+    std::deque<std::coroutine_handle<>> behind_;                // see stand_back()
     std::mutex posted_mutex_;
     std::vector<std::move_only_function<void()>> posted_;  // by others
 };

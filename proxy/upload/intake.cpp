@@ -19,13 +19,6 @@ constexpr unsigned kWriters = 16;
 // As of the processes that make variants.
 constexpr int kWriterNice = 10;
 
-std::optional<Intake::Running> begin_one(std::atomic<std::size_t>& count, std::size_t most) {
-    const std::size_t before = count.fetch_add(1, std::memory_order_relaxed);
-    Intake::Running running(count);
-    if (before >= most) return std::nullopt;
-    return running;
-}
-
 }  // namespace
 
 Intake::Intake(const UploadMeans& means)
@@ -35,11 +28,16 @@ Intake::Intake(const UploadMeans& means)
       workers_("w:upload", kWriters, 4 * std::size_t{means.settings.upload.parallel}) {}
 
 std::optional<Intake::Running> Intake::begin() {
-    return begin_one(counters_.running, means_.settings.upload.parallel);
+    const std::size_t before = counters_.running.fetch_add(1, std::memory_order_relaxed);
+    Running running(counters_.running);
+    if (before >= means_.settings.upload.parallel) return std::nullopt;
+    return running;
 }
 
-std::optional<Intake::Running> Intake::begin_tokenless() {
-    return begin_one(tokenless_, means_.settings.upload.parallel_tokenless);
+std::expected<TokenlessPlaces::Place, TokenlessPlaces::Full> Intake::begin_tokenless(
+    std::string_view client) {
+    const conf::UploadSettings& upload = means_.settings.upload;
+    return tokenless_.take(client, upload.parallel_tokenless, upload.tokenless_per_address);
 }
 
 Intake::Held::Held(Intake& intake, storage::UploadId id) : intake_(intake), id_(id) {

@@ -4,15 +4,18 @@
 
 #include "proxy/api/upload_counters.h"
 #include "proxy/loop/worker_pool.h"
+#include "proxy/upload/tokenless_places.h"
 #include "proxy/upload/upload_means.h"
 #include "storage/spool.h"
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <expected>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -39,8 +42,9 @@ class Intake {
     };
     // Nothing where upload.parallel run already.
     std::optional<Running> begin();
-    // The same of those of which nobody knows yet whose they are: upload.parallel_tokenless.
-    std::optional<Running> begin_tokenless();
+    // Of those of which nobody knows yet whose they are, as settings.upload limits them.
+    std::expected<TokenlessPlaces::Place, TokenlessPlaces::Full> begin_tokenless(
+        std::string_view client);
 
     // The reservation of an upload that runs, until this goes: it is renewed meanwhile.
     class Held {
@@ -77,7 +81,7 @@ class Intake {
     const UploadMeans& means_;
     storage::Spool spool_;
     api::UploadCounters counters_;
-    std::atomic<std::size_t> tokenless_ = 0;
+    TokenlessPlaces tokenless_;
     const std::string process_;
     std::mutex held_mutex_;
     std::vector<storage::UploadId> held_;

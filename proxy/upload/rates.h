@@ -22,8 +22,7 @@ struct Rate {
 std::optional<api::ApiAnswer> refuse_holder(RateLimiter& limiter, const Rate& rate,
                                             std::string_view holder);
 
-// 429 where this client's address has had as many. Who has one address of IPv6 has 2^64 of them, so
-// those of a /64 are one (RFC 6177, 2). Any thread.
+// 429 where this client's address has had as many (see conf::client_network). Any thread.
 std::optional<api::ApiAnswer> refuse_address(RateLimiter& limiter, const Rate& rate,
                                              std::string_view client);
 

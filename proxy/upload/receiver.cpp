@@ -120,10 +120,16 @@ class Receiver::Upload {
         if (!running) return try_again("too many uploads run");
         running_.emplace(std::move(*running));
         if (token_) return std::nullopt;
-        auto tokenless = intake.begin_tokenless();
-        if (!tokenless) return try_again("too many uploads run whose token has not come yet");
-        tokenless_.emplace(std::move(*tokenless));
-        return std::nullopt;
+        auto tokenless = intake.begin_tokenless(client_);
+        if (tokenless) {
+            tokenless_.emplace(std::move(*tokenless));
+            return std::nullopt;
+        }
+        if (tokenless.error() == TokenlessPlaces::Full::of_all)
+            return try_again("too many uploads run whose token has not come yet");
+        return api_error(429, "too_many_requests",
+                         "too many uploads from this address whose token has not come yet",
+                         "Retry-After: 2\r\n");
     }
 
     loop::Task<Problem> begin_image() {
@@ -235,7 +241,7 @@ class Receiver::Upload {
     std::string file_name_;
     std::uint64_t most_bytes_ = 0;
     std::optional<Intake::Running> running_;
-    std::optional<Intake::Running> tokenless_;
+    std::optional<TokenlessPlaces::Place> tokenless_;
     conf::Descriptor waiting_;  // a file whose token has not come yet
     std::optional<NewImage> image_;
     std::uint64_t size_ = 0;

@@ -145,7 +145,8 @@ class InABucket(RemoteCase):
         self.start(config=without_shelf, folder=self.server.folder, scanned=False)
         answer = tidepool.eventually(lambda: (got := self.server.get(path)).status == 200 and got, "it is there again")
         self.assertEqual(answer.body, first.body)
-        self.assertEqual(sum(entry.key == path[1:] for entry in self.fetches()), 2, "by which it is found gone, and the new one")
+        # By which it is found gone (who asks again before the catalog knows it finds so too), and the new one.
+        self.assertGreaterEqual(sum(entry.key == path[1:] for entry in self.fetches()), 2)
         self.assertEqual(self.metric("made_total"), 1)
 
     def test_a_pool_that_is_not_active_is_no_reason_to_say_absent(self):

@@ -312,6 +312,27 @@ class Tokens(uploads.UploadCase):
         self.assertIs(self.accepted(wire.answer())["duplicate"], True)
         self.accepted(self.late(stamped(self.content, "2"), uploads.sign(self.payload())))
 
+    def test_and_of_one_address_only_some_of_these(self):
+        self.begin(upload={"tokenless_per_address": 1}, config={"edge": {"trusted_ranges": ["127.0.0.1"]}})
+        body = uploads.form(uploads.file(self.content, "a.png"), uploads.field("token", uploads.sign(self.payload())))
+        half = len(body) // 2
+        wires = {client: self.wire() for client in ("203.0.113.1", "2001:db8::1")}
+        for client, wire in wires.items():
+            wire.send(self.head_of(None, len(body), f"CF-Connecting-IP: {client}") + body[:half])
+        tidepool.eventually(lambda: self.server.metrics().sum("tidepool_uploads_running") == 2, "they have their places")
+        for client in ("203.0.113.1", "2001:db8::2"):
+            with self.subTest(client=client), self.wire() as other:
+                other.send(self.head_of(None, len(body), f"CF-Connecting-IP: {client}") + body)
+                refused = other.answer()
+                self.assert_error(refused, 429, "too_many_requests")
+                self.assertEqual(refused["retry-after"], "2")
+        with self.wire() as other:
+            other.send(self.head_of(None, len(body), "CF-Connecting-IP: 203.0.113.2") + body)
+            self.accepted(other.answer())
+        for wire in wires.values():
+            wire.send(body[half:])
+            self.assertIs(self.accepted(wire.answer())["duplicate"], True)
+
     def test_behind_the_file_it_can_be_refused(self):
         self.begin(upload={"parallel_tokenless": 0})
         self.assertEqual(self.late(self.content, uploads.sign(self.payload())).status, 401)

@@ -165,6 +165,37 @@ TEST_CASE("loop: a yield lets the others go first", "[loop]") {
     CHECK(notes == std::vector<std::string>{"a1", "b1", "a2", "b2"});
 }
 
+TEST_CASE("loop: of those that stand back one goes on per iteration, behind the others", "[loop]") {
+    Loop loop;
+    const Pair pair;
+    std::string order;
+    const auto stand_back = [&](char name) -> Task<> {
+        co_await loop.stand_back();
+        order += name;
+        pair.say();  // is ready in the next iteration
+        if (name == 'a') {
+            co_await loop.stand_back();
+            order += 'A';
+        }
+    };
+    Counting counting(loop, pair.ends[0]);
+    loop.watch(pair.ends[0], EPOLLIN, counting);
+    std::vector<int> told;
+    const auto note = [&]() -> Task<> {
+        while (order.size() < 4) {
+            told.push_back(counting.told);
+            co_await loop.yield();
+        }
+    };
+    for (const char name : {'a', 'b', 'c'})
+        loop.tasks().spawn(stand_back(name));
+    run(loop, note());
+    CHECK(order == "abcA");
+    CHECK(counting.told == 3);
+    CHECK(told == std::vector{0, 0, 1, 2, 3});
+    loop.unwatch(pair.ends[0]);
+}
+
 TEST_CASE("loop: a watcher is told of its descriptor until it is unwatched", "[loop]") {
     Loop loop;
     const Pair pair;
