@@ -129,6 +129,23 @@ struct EdgeSettings {
     bool operator==(const EdgeSettings&) const = default;
 };
 
+// [tls]
+struct TlsSettings {
+    enum class Version : std::uint8_t { tls1_2, tls1_3 };
+    std::vector<ListenAddress> listen;  // as server.listen; [] = none, else there are certificates
+    Version min_version = Version::tls1_2;
+    // How long a key seals the session tickets that are given out. 1min..7d
+    std::chrono::milliseconds ticket_rotation = std::chrono::hours(12);
+    bool operator==(const TlsSettings&) const = default;
+};
+
+// [[certificate]]: for the names that stand in it; the first one is also for all other names.
+struct CertificateSettings {
+    std::string chain_file;  // PEM: the certificate, then those between it and its root
+    std::string key_file;    // PEM, not encrypted
+    bool operator==(const CertificateSettings&) const = default;
+};
+
 // [access_log]
 struct AccessLogSettings {
     enum class Format : std::uint8_t { json, combined };
@@ -408,6 +425,8 @@ struct Settings {
     CacheSettings cache;
     TypeSettings types;
     EdgeSettings edge;
+    TlsSettings tls;
+    std::vector<CertificateSettings> certificates;
     AccessLogSettings access_log;
     LogSettings log;
     CatalogSettings catalog;

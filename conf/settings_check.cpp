@@ -270,14 +270,15 @@ struct NamedAddress {
 
 std::vector<NamedAddress> all_addresses(const Settings& settings) {
     std::vector<NamedAddress> all;
-    all.reserve(settings.server.listen.size() + settings.admin.listen.size());
-    std::size_t number = 0;
-    for (const ListenAddress& each : settings.server.listen) {
-        all.push_back({fmt::format("server.listen[{}]", ++number), each});
-    }
-    number = 0;
-    for (const ListenAddress& each : settings.admin.listen) {
-        all.push_back({fmt::format("admin.listen[{}]", ++number), each});
+    using Addresses = std::vector<ListenAddress>;
+    const std::pair<std::string_view, const Addresses*> groups[] = {
+        {"server.listen", &settings.server.listen},
+        {"tls.listen", &settings.tls.listen},
+        {"admin.listen", &settings.admin.listen}};
+    for (const auto& [key, addresses] : groups) {
+        std::size_t number = 0;
+        for (const ListenAddress& each : *addresses)
+            all.push_back({fmt::format("{}[{}]", key, ++number), each});
     }
     return all;
 }
@@ -293,6 +294,13 @@ void find_double_addresses(const Settings& settings, Findings& findings) {
                                             mine.key, theirs.address.text(), theirs.key)});
         }
     }
+}
+
+void find_no_certificate(const Settings& settings, Findings& findings) {
+    if (settings.tls.listen.empty() || !settings.certificates.empty()) return;
+    findings.push_back({{"tls.listen"},
+                        "there is no certificate: add a [[certificate]] with chain_file and "
+                        "key_file"});
 }
 
 void find_wrong_order(const Settings& settings, Findings& findings) {
@@ -490,9 +498,9 @@ Findings find_wrong_settings(const Settings& settings) {
         section.check(settings, findings);
     for (const auto find :
          {find_no_pool, find_double_names, find_wrong_pools, find_shared_folders,
-          find_shared_buckets, find_wrong_mirrors, find_double_addresses, find_wrong_order,
-          find_wrong_profiles, find_wrong_signing, find_wrong_upload, find_wrong_tiering,
-          find_served_quarantine, find_cached_errors}) {
+          find_shared_buckets, find_wrong_mirrors, find_double_addresses, find_no_certificate,
+          find_wrong_order, find_wrong_profiles, find_wrong_signing, find_wrong_upload,
+          find_wrong_tiering, find_served_quarantine, find_cached_errors}) {
         find(settings, findings);
     }
     return findings;

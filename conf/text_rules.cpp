@@ -73,9 +73,13 @@ std::string wrong_in_folder(std::string_view text) {
     return {};
 }
 
-std::string wrong_in_log_path(std::string_view text) {
-    if (text.empty() || text == "-") return {};
+std::string wrong_in_file(std::string_view text) {
     if (text.starts_with('/') && !text.ends_with('/') && !has_control_character(text)) return {};
+    return "expected an absolute path of a file, not " + quote(text);
+}
+
+std::string wrong_in_log_path(std::string_view text) {
+    if (text.empty() || text == "-" || wrong_in_file(text).empty()) return {};
     return "expected an absolute path of a file, \"-\" for standard output or \"\" for none, not " +
            quote(text);
 }

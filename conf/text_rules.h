@@ -14,6 +14,7 @@ bool is_http_token(std::string_view text);
 
 std::string wrong_in_url_prefix(std::string_view text);  // "/uploads/"
 std::string wrong_in_folder(std::string_view text);      // absolute, without ".."
+std::string wrong_in_file(std::string_view text);        // an absolute path that may be a file's
 std::string wrong_in_log_path(std::string_view text);    // "", "-" or an absolute path
 std::string wrong_in_pool_name(std::string_view text);   // [a-z0-9-]{1,63}
 std::string wrong_in_mirror(std::string_view text);      // such a name, or nothing

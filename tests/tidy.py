@@ -20,7 +20,8 @@ OWNERS = [
     (r"spdlog/", ["conf/log"], 1),
     (r"llhttp\.h", ["proxy/http/"], 1),
     (r"uv\.h|uv/", ["proxy/loop/", "proxy/http/"], 0),
-    (r"openssl/", ["conf/digest", "conf/sealing", "proxy/loop/stream", "tests/unit/http/fetch_tls_test"], 4),
+    (r"openssl/", ["conf/digest", "conf/sealing", "proxy/loop/stream", "proxy/tls/",
+                   "tests/unit/http/fetch_tls_test"], 0),
     (r"curl/", ["storage/s3_http"], 1),
     (r"pugixml", ["storage/s3_xml"], 1),
     (r"CLI/", ["proxy/main", "proxy/cli/"], 0),
@@ -35,7 +36,7 @@ OWNERS = [
 
 # Inside proxy a folder includes only those before it; the linker sees to the order of the top-level folders.
 PROXY_ORDER = {
-    "proxy/loop": 0, "proxy/http": 1, "proxy/serve": 2, "proxy/api": 3, "proxy/upload": 4, "proxy/cli": 5
+    "proxy/loop": 0, "proxy/tls": 0, "proxy/http": 1, "proxy/serve": 2, "proxy/api": 3, "proxy/upload": 4, "proxy/cli": 5
 }
 
 SLEEP = re.compile(r"\b(?:sleep_for|sleep_until|usleep|nanosleep|time\.sleep)\b\s*\(|(?<![\w.>])(?:::)?sleep\s*\(")

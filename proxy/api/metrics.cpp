@@ -130,6 +130,28 @@ void add_connections(Gatherer& out, const MetricSources& sources) {
                 sum(sources, [](const auto& c) -> auto& { return c.accept_errors; }));
 }
 
+void add_handshakes(Gatherer& out, const MetricSources& sources) {
+    out.family("tidepool_tls_handshakes_total",
+               "TLS handshakes, by version and whether a ticket spared most of it.",
+               MetricType::Counter);
+    for (const std::size_t version : {0U, 1U}) {
+        for (const std::size_t resumed : {0U, 1U}) {
+            const double count = sum(
+                sources, [&](const auto& c) -> auto& { return c.handshakes[version][resumed]; });
+            out.value(count, {{"version", version == 1 ? "1.3" : "1.2"},
+                              {"resumed", resumed == 1 ? "true" : "false"}});
+        }
+    }
+    out.family("tidepool_tls_handshake_failures_total", "TLS handshakes that came to nothing.",
+               MetricType::Counter);
+    out.value(sum(sources, [](const auto& c) -> auto& { return c.handshakes_failed; }),
+              {{"reason", "refused"}});
+    out.value(sum(sources, [](const auto& c) -> auto& { return c.handshakes_timed_out; }),
+              {{"reason", "timeout"}});
+    out.value(sum(sources, [](const auto& c) -> auto& { return c.handshakes_closed; }),
+              {{"reason", "closed"}});
+}
+
 void add_cache(Gatherer& out, const MetricSources& sources) {
     const serve::FileCache::Usage usage = sources.finder->cache().usage();
     out.family("tidepool_cache_entries", "Entries of the file cache, by kind.", MetricType::Gauge);
@@ -470,6 +492,7 @@ std::string gather_metrics(const MetricSources& sources) {
     Gatherer out;
     add_requests(out, sources);
     add_connections(out, sources);
+    add_handshakes(out, sources);
     add_cache(out, sources);
     add_buckets(out, sources);
     add_authorizations(out, sources);

@@ -118,6 +118,9 @@ conf::Settings after_reload(const conf::Settings& old, const conf::Settings& fil
     settings.limits = file.limits;
     settings.timeouts = file.timeouts;
     settings.tiering = file.tiering;
+    settings.certificates = file.certificates;
+    settings.tls.min_version = file.tls.min_version;
+    settings.tls.ticket_rotation = file.tls.ticket_rotation;
     return settings;
 }
 

@@ -1,6 +1,7 @@
 #include "proxy/cli/commands.h"
 #include "proxy/cli/load_settings.h"
 #include "proxy/serve/b2_authorizer.h"
+#include "proxy/tls/context.h"
 #include "storage/make_driver.h"
 #include "storage/store_gate.h"
 
@@ -57,13 +58,29 @@ bool check_pool(const conf::PoolSettings& pool, const std::string& key_prefix, b
     return found && is_authorized;
 }
 
+// Reads the certificates.
+bool check_tls(const conf::Settings& settings) {
+    if (settings.certificates.empty()) return true;
+    const auto loaded = tls::Context::load(settings.tls, settings.certificates,
+                                           std::make_shared<tls::TicketKeys>());
+    if (!loaded) {
+        fmt::print(stderr, "{}\n", loaded.error().text);
+        return false;
+    }
+    for (const std::string& line : (*loaded)->lines())
+        fmt::print("{}\n", line);
+    for (const std::string& line : (*loaded)->warnings())
+        fmt::print(stderr, "not in force today: {}\n", line);
+    return true;  // or else a server could not be started again whose certificate has ended
+}
+
 }  // namespace
 
 int check(const ServeOptions& options, bool write) {
     const auto settings = load_settings(options);
     if (!settings) return 2;
     std::signal(SIGPIPE, SIG_IGN);  // a store that closes is an error like others
-    int status = 0;
+    int status = check_tls(*settings) ? 0 : 1;
     for (const conf::PoolSettings& pool : settings->pools) {
         if (!check_pool(pool, settings->server.url_prefix.substr(1), write)) status = 1;
     }

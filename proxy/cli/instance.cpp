@@ -21,10 +21,6 @@ namespace {
 // How often the admin listener, while draining, looks whether the last connection has gone.
 constexpr std::uint64_t kDrainLookMs = 50;
 
-http::Server::Rules server_rules(const conf::Settings& settings) {
-    return {settings.limits, settings.timeouts, settings.edge.trusted_ranges};
-}
-
 // Mode B, the friendly URLs of the buckets that are served, and variant 2 of the keys, those below
 // images/ (contracts: pixelfox.md, Keys, paths and URLs).
 std::vector<serve::UrlShape> more_shapes(const std::vector<storage::KnownPool>& pools) {
@@ -53,11 +49,12 @@ struct Instance::LoopThread {
         : fetcher(loop, settings.origin.connections),
           handler(loop, instance.finder_, instance.origin_, fetcher, instance.handler_rules(), log),
           listener(loop, handler),
-          server(loop, listener, instance.counts_, server_rules(settings)) {}
+          server(loop, listener, instance.counts_, instance.server_rules(settings)) {}
 };
 
 Instance::Instance(api::SettingsInForce loaded, OpenedStores stores,
-                   std::unique_ptr<serve::AccessLog> log, unsigned loops, int done_fd)
+                   std::shared_ptr<const tls::Context> tls, std::unique_ptr<serve::AccessLog> log,
+                   unsigned loops, int done_fd)
     : loaded_(std::move(loaded)),
       in_force_{fit_to_descriptors(loaded_.settings), loaded_.overridden},
       url_prefix_(loaded_.settings.server.url_prefix),
@@ -66,6 +63,7 @@ Instance::Instance(api::SettingsInForce loaded, OpenedStores stores,
       registry_(std::move(stores.registry)),
       settings_registry_(std::move(stores.settings)),
       pools_(std::move(stores.pools)),
+      tls_(std::move(tls)),
       range_limit_(loaded_.settings.limits.ranges),
       rules_(serve::serve_rules(loaded_.settings)),
       signed_variants_(serve::SignedVariants::of(loaded_.settings.variants, url_prefix_)),
@@ -216,6 +214,10 @@ Instance::~Instance() {
     variants_.reset();
 }
 
+http::Server::Rules Instance::server_rules(const conf::Settings& settings) const {
+    return {settings.limits, settings.timeouts, settings.edge.trusted_ranges, tls_};
+}
+
 serve::HandlerRules Instance::handler_rules() const {
     return {.url_prefix = url_prefix_,
             .range_limit = range_limit_,
@@ -258,22 +260,24 @@ void Instance::on_filled(const serve::RemoteObject& object, serve::FillEnd end) 
     finder_.filled(object, std::move(end));
 }
 
-void Instance::listen_on(const std::vector<ListenSocket>& sockets) {
+void Instance::listen_on(const std::vector<ListenSocket>& sockets,
+                         http::Server::Transport transport) {
     for (const ListenSocket& socket : sockets) {
         for (std::size_t i = 0; i < socket.fds.size(); ++i) {
-            loops_[i % loops_.size()]->server.listen_on(socket.fds[i]);
+            loops_[i % loops_.size()]->server.listen_on(socket.fds[i], transport);
         }
         // Loops without a socket of their own share one.
         for (std::size_t i = socket.fds.size(); i < loops_.size(); ++i) {
             loops_[i]->server.listen_on(
-                fcntl(socket.fds[i % socket.fds.size()], F_DUPFD_CLOEXEC, 0));
+                fcntl(socket.fds[i % socket.fds.size()], F_DUPFD_CLOEXEC, 0), transport);
         }
     }
 }
 
-void Instance::start(const std::vector<ListenSocket>& open,
+void Instance::start(const std::vector<ListenSocket>& open, const std::vector<ListenSocket>& tls,
                      const std::vector<ListenSocket>& admin) {
-    listen_on(open);
+    listen_on(open, http::Server::Transport::plain);
+    listen_on(tls, http::Server::Transport::tls);
     for (const ListenSocket& socket : admin) {
         for (const int fd : socket.fds)
             admin_->listen_on(fd);
@@ -338,10 +342,26 @@ void Instance::take_over(api::SettingsInForce loaded) {
     }
 }
 
+// The lock is held. The files may have changed although the settings have not.
+void Instance::reload_tls(const conf::Settings& file) {
+    if (!tls_ || file.certificates.empty())
+        return;  // whether there is TLS was settled at the start
+    auto loaded = tls::Context::load(file.tls, file.certificates, tls_->keys());
+    if (!loaded) {
+        conf::log_error("certificates not reloaded, the old ones are kept reason=\"{}\"",
+                        loaded.error().text);
+        return;
+    }
+    tls_ = std::move(*loaded);
+    for (const std::string& line : tls_->warnings())
+        conf::log_warn("not in force today: {}", line);
+}
+
 void Instance::reload(const conf::Settings& file) {
     settings_registry_->use_file(file);
     {
         const std::lock_guard lock(rules_mutex_);
+        reload_tls(file);
         take_over(settings_registry_->load());
     }
     if (const auto declared = registry_->declare(file); !declared)

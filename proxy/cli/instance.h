@@ -35,15 +35,18 @@ class Instance {
   public:
     // `settings` are what the registry of `stores` has loaded. `log` may be null. `done_fd` is an
     // eventfd that is written when every loop has ended.
+    // `tls` is null where there is no certificate.
     Instance(api::SettingsInForce settings, OpenedStores stores,
-             std::unique_ptr<serve::AccessLog> log, unsigned loops, int done_fd);
+             std::shared_ptr<const tls::Context> tls, std::unique_ptr<serve::AccessLog> log,
+             unsigned loops, int done_fd);
     // The loops must have ended.
     ~Instance();
     Instance(const Instance&) = delete;
     Instance& operator=(const Instance&) = delete;
 
     // Takes the descriptors and starts the threads.
-    void start(const std::vector<ListenSocket>& open, const std::vector<ListenSocket>& admin);
+    void start(const std::vector<ListenSocket>& open, const std::vector<ListenSocket>& tls,
+               const std::vector<ListenSocket>& admin);
 
     // Applies what can change while running: limits, timeouts, types, lifetimes, edge, pools; what
     // was changed at run time stays changed.
@@ -71,7 +74,9 @@ class Instance {
     api::SettingsInForce settings_in_force();
     void make_uploads(const conf::Settings& settings);
     void make_tiering(const conf::Settings& settings);
-    void listen_on(const std::vector<ListenSocket>& sockets);
+    void listen_on(const std::vector<ListenSocket>& sockets, http::Server::Transport transport);
+    http::Server::Rules server_rules(const conf::Settings& settings) const;
+    void reload_tls(const conf::Settings& file);
     void refresh_pools();
     void refresh_settings();
     // The lock is held.
@@ -94,6 +99,7 @@ class Instance {
     // have changed. What is loaded under it is what is taken over.
     std::mutex rules_mutex_;
     std::vector<storage::KnownPool> pools_;
+    std::shared_ptr<const tls::Context> tls_;  // null: there is no certificate
     unsigned range_limit_;
     std::shared_ptr<const serve::ServeRules> rules_;
     std::shared_ptr<const serve::SignedVariants> signed_variants_;

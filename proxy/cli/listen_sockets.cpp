@@ -27,6 +27,7 @@ using Family = conf::ListenAddress::Family;
 
 // What systemd's sockets are called when they are handed to a successor; no address looks so.
 constexpr const char* kSystemdPublic = "systemd:http";
+constexpr const char* kSystemdTls = "systemd:tls";
 constexpr const char* kSystemdAdmin = "systemd:admin";
 
 struct SocketAddress {
@@ -200,8 +201,11 @@ ActivatedSockets activated_sockets(InheritedSockets& inherited) {
         const int fd = SD_LISTEN_FDS_START + i;
         fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
         switch_on(fd, IPPROTO_TCP, TCP_NODELAY);
-        const bool admin = std::string_view(names[i]) == "admin";
-        inherited.emplace(admin ? kSystemdAdmin : kSystemdPublic, std::vector{fd});
+        const std::string_view name = names[i];
+        inherited.emplace(name == "admin" ? kSystemdAdmin
+                          : name == "tls" ? kSystemdTls
+                                          : kSystemdPublic,
+                          std::vector{fd});
         std::free(names[i]);  // NOLINT(cppcoreguidelines-no-malloc): sd_listen_fds_with_names
                               // allocates so
     }
@@ -209,7 +213,8 @@ ActivatedSockets activated_sockets(InheritedSockets& inherited) {
 
     ActivatedSockets result;
     for (const auto& [name, group] :
-         {std::pair(kSystemdPublic, &result.open), std::pair(kSystemdAdmin, &result.admin)}) {
+         {std::pair(kSystemdPublic, &result.open), std::pair(kSystemdTls, &result.tls),
+          std::pair(kSystemdAdmin, &result.admin)}) {
         while (const auto node = inherited.extract(name)) {
             for (const int fd : node.mapped())
                 group->push_back({name, actual_address(fd), {fd}, false});

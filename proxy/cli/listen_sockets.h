@@ -36,9 +36,10 @@ Result<std::vector<ListenSocket>> open_sockets(const std::vector<conf::ListenAdd
                                                const conf::ServerSettings& settings,
                                                unsigned per_address, InheritedSockets& inherited);
 
-// systemd's sockets by role: those whose FileDescriptorName is "admin", and all others.
+// systemd's sockets by role: those whose FileDescriptorName is "tls" or "admin", and all others.
 struct ActivatedSockets {
     std::vector<ListenSocket> open;
+    std::vector<ListenSocket> tls;
     std::vector<ListenSocket> admin;
 };
 // From systemd itself (sd_listen_fds(3)) or, in a successor, taken out of `inherited`.

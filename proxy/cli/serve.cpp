@@ -52,6 +52,7 @@ std::vector<std::string> changes_needing_restart(const conf::Settings& old,
     if (!(old.admin == changed.admin)) names.emplace_back("admin");
     if (!(old.workers == changed.workers)) names.emplace_back("workers");
     if (!(old.cache == changed.cache)) names.emplace_back("cache");
+    if (!(old.tls.listen == changed.tls.listen)) names.emplace_back("tls.listen");
     if (!(old.access_log == changed.access_log)) names.emplace_back("access_log");
     if (old.edge.client_address_header != changed.edge.client_address_header) {
         names.emplace_back("edge.client_address_header");
@@ -92,6 +93,7 @@ class Supervisor {
     std::vector<std::string> arguments_;
     conf::Settings settings_;
     std::vector<ListenSocket> open_;
+    std::vector<ListenSocket> tls_;
     std::vector<ListenSocket> admin_;
     std::unique_ptr<Instance> instance_;
     int signal_fd_ = -1;
@@ -134,13 +136,25 @@ bool Supervisor::start() {
         }
         log = std::move(*opened);
     }
+    std::shared_ptr<const tls::Context> tls;
+    if (!settings_.certificates.empty()) {
+        auto loaded = tls::Context::load(settings_.tls, settings_.certificates,
+                                         std::make_shared<tls::TicketKeys>());
+        if (!loaded) {
+            conf::log_error("no TLS: {}", loaded.error().text);
+            return false;
+        }
+        tls = std::move(*loaded);
+        for (const std::string& line : tls->warnings())
+            conf::log_warn("not in force today: {}", line);
+    }
     auto stores = open_stores(settings_);
     if (!stores) {
         conf::log_error("cannot serve: {}", stores.error().text);
         return false;
     }
     instance_ = std::make_unique<Instance>(stores->settings->load(), std::move(*stores),
-                                           std::move(log), loops, done_fd_);
+                                           std::move(tls), std::move(log), loops, done_fd_);
     const auto sites = instance_->finder().sites();
     for (const serve::FileFinder::Site* const site : *sites) {
         // Not fatal: an NFS server that is away now will come back, and other pools can serve
@@ -148,9 +162,11 @@ bool Supervisor::start() {
         if (const auto checked = site->pool.check(); !checked)
             conf::log_error("{}", checked.error().text);
     }
-    instance_->start(open_, admin_);
+    instance_->start(open_, tls_, admin_);
     for (const ListenSocket& socket : open_)
         conf::log_info("listening address={} listener=public", socket.actual);
+    for (const ListenSocket& socket : tls_)
+        conf::log_info("listening address={} listener=tls", socket.actual);
     for (const ListenSocket& socket : admin_)
         conf::log_info("listening address={} listener=admin", socket.actual);
     conf::log_info("serving version={} pid={} loops={}", TIDEPOOL_VERSION, getpid(), loops);
@@ -163,11 +179,17 @@ bool Supervisor::start() {
 Result<void> Supervisor::open_listeners(unsigned loops, InheritedSockets& inherited) {
     ActivatedSockets activated = activated_sockets(inherited);
     open_ = std::move(activated.open);
+    tls_ = std::move(activated.tls);
     admin_ = std::move(activated.admin);
     if (open_.empty()) {
         auto opened = open_sockets(settings_.server.listen, settings_.server, loops, inherited);
         if (!opened) return std::unexpected(opened.error());
         open_ = std::move(*opened);
+    }
+    if (tls_.empty()) {
+        auto opened = open_sockets(settings_.tls.listen, settings_.server, loops, inherited);
+        if (!opened) return std::unexpected(opened.error());
+        tls_ = std::move(*opened);
     }
     if (admin_.empty()) {
         auto opened = open_sockets(settings_.admin.listen, settings_.server, 1, inherited);
@@ -277,6 +299,7 @@ void Supervisor::reload() {
 void Supervisor::begin_takeover() {
     if (successor_ || draining_) return;
     std::vector<ListenSocket> all = open_;
+    all.insert(all.end(), tls_.begin(), tls_.end());
     all.insert(all.end(), admin_.begin(), admin_.end());
     auto started = start_successor(arguments_, all);
     if (!started) {
@@ -319,7 +342,7 @@ void Supervisor::begin_drain(bool successor_has_admin) {
     instance_->drain(settings_.server.drain_idle, successor_has_admin);
     deadline_ = Clock::now() + settings_.server.drain_timeout;
     if (successor_has_admin) return;
-    for (const auto* group : {&open_, &admin_}) {
+    for (const auto* group : {&open_, &tls_, &admin_}) {
         for (const ListenSocket& socket : *group) {
             if (socket.ours && socket.actual.starts_with("unix:"))
                 unlink(socket.actual.c_str() + 5);

@@ -1,5 +1,6 @@
 #include "proxy/http/connection.h"
 
+#include "conf/log.h"
 #include "proxy/http/body_reader.h"
 
 #include <algorithm>
@@ -37,15 +38,17 @@ std::uint64_t count_ms(conf::Milliseconds time) {
 
 }  // namespace
 
-Connection::Connection(Server& server, int fd, const Peer& peer, std::optional<Refusal> refusal)
+Connection::Connection(Server& server, int fd, const Peer& peer, std::optional<Refusal> refusal,
+                       std::unique_ptr<tls::Session> tls)
     : server_(server),
       socket_(server.loop_, fd),
+      tls_(std::move(tls)),
       peer_(peer),
       buffer_(server.blocks_),
       refusal_(refusal),
       next_(server.first_),
       link_(&server.first_),
-      writer_(fd) {
+      writer_(fd, tls_.get()) {
     if (next_ != nullptr) next_->link_ = &next_;
     server.first_ = this;
     ++server.connection_count_;
@@ -58,6 +61,7 @@ Connection::~Connection() {
 }
 
 loop::Task<> Connection::run() {
+    if (tls_ && !co_await shake_hands()) co_return;
     unsigned in_a_row = 0;
     while (true) {
         Input input = begin_request();
@@ -82,7 +86,42 @@ loop::Task<> Connection::run() {
             co_await server_.loop_.yield();
         }
     }
+    if (tls_ && sent_whole_) tls_->close();
     if (sent_whole_ && !peer_ended_ && (unread_input_ || !buffer_.empty())) co_await linger();
+}
+
+// Each call of the session's may cost a signature, so many that come at once have turns of their
+// own.
+loop::Task<bool> Connection::shake_hands() {
+    Counters& counters = server_.counters_;
+    socket_.set_deadline(server_.loop_.now_ms() + count_ms(server_.rules_.timeouts.header));
+    loop::Wake wake = loop::Wake::ready;
+    while (wake == loop::Wake::ready) {
+        co_await server_.loop_.stand_back();
+        switch (tls_->handshake()) {
+            case tls::Step::done:
+                counters.handshakes[tls_->is_tls13() ? 1 : 0][tls_->is_resumed() ? 1 : 0].add();
+                co_return true;
+            case tls::Step::want_read:
+                socket_.not_readable();
+                wake = co_await socket_.readable();
+                break;
+            case tls::Step::want_write:
+                socket_.not_writable();
+                wake = co_await socket_.writable();
+                break;
+            case tls::Step::closed:
+                counters.handshakes_closed.add();
+                co_return false;
+            case tls::Step::failed:
+                counters.handshakes_failed.add();
+                conf::log_debug("no TLS peer={} reason=\"{}\"", peer_.text(), tls_->problem());
+                co_await linger();  // else the alert, which says why, is lost
+                co_return false;
+        }
+    }
+    if (wake == loop::Wake::timed_out) counters.handshakes_timed_out.add();
+    co_return false;
 }
 
 // ---- reading
@@ -142,6 +181,7 @@ Connection::Input Connection::scan() {
 
 // Adds what has come to the buffer. `ready`: there may be more, now or later.
 loop::Wake Connection::read_more() {
+    if (tls_) return read_sealed();
     const ReadBuffer::Room room = buffer_.room();
     // Not recv(3): see send_message().
     const ssize_t got =
@@ -160,6 +200,22 @@ loop::Wake Connection::read_more() {
     }
     peer_ended_ = true;
     return loop::Wake::closed;
+}
+
+loop::Wake Connection::read_sealed() {
+    const ReadBuffer::Room room = buffer_.room();
+    const tls::Session::Got got = tls_->read({room.data, room.bytes});
+    if (got.bytes > 0) {
+        buffer_.wrote(got.bytes);
+        if (std::exchange(idle_, false)) limit_head_time();
+    }
+    if (got.step == tls::Step::want_read) {
+        socket_.not_readable();
+    } else if (got.step != tls::Step::done && got.bytes == 0) {
+        peer_ended_ = true;
+        return loop::Wake::closed;
+    }
+    return loop::Wake::ready;
 }
 
 // Reads a body nobody wants, so that the next request can be found behind it. A chunked one is
@@ -214,8 +270,10 @@ loop::Task<std::optional<Refusal>> Connection::take_body(std::uint64_t limit) {
 void Connection::allow_body() {
     if (!head_.expects_continue || head_.minor_version == 0) return;
     constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
-    if (send(socket_.fd(), kContinue.data(), kContinue.size(), MSG_NOSIGNAL) < 0)
-        keep_alive_ = false;  // it has gone, which reading will tell
+    const bool is_sent =
+        tls_ ? tls_->write(kContinue) == tls::Step::done && tls_->flush() != tls::Step::closed
+             : send(socket_.fd(), kContinue.data(), kContinue.size(), MSG_NOSIGNAL) >= 0;
+    if (!is_sent) keep_alive_ = false;  // it has gone, which reading will tell
 }
 
 // Takes the body of the current request out of the buffer. `limit`: of its content, or, where that

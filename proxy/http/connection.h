@@ -7,8 +7,10 @@
 #include "proxy/http/response_writer.h"
 #include "proxy/http/server.h"
 #include "proxy/loop/socket.h"
+#include "proxy/tls/session.h"
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -19,8 +21,9 @@ namespace tidepool::http {
 // returned.
 class Connection {
   public:
-    // `refusal`: the one answer this connection will get.
-    Connection(Server& server, int fd, const Peer& peer, std::optional<Refusal> refusal);
+    // `refusal`: the one answer this connection will get. `tls`: over `fd`, or null.
+    Connection(Server& server, int fd, const Peer& peer, std::optional<Refusal> refusal,
+               std::unique_ptr<tls::Session> tls);
     ~Connection();
     Connection(const Connection&) = delete;
     Connection& operator=(const Connection&) = delete;
@@ -39,10 +42,12 @@ class Connection {
     class IncomingBody;
     enum class Input : std::uint8_t { incomplete, request, refused, ended };
 
+    loop::Task<bool> shake_hands();
     Input begin_request();
     Input take_input(loop::Wake wake);
     Input scan();
     loop::Wake read_more();
+    loop::Wake read_sealed();
     loop::Task<std::optional<Refusal>> drop_body();
     loop::Task<std::optional<Refusal>> take_body(std::uint64_t limit);
     enum class BodyStep : std::uint8_t { complete, ended, malformed, timed_out, too_large };
@@ -71,6 +76,7 @@ class Connection {
 
     Server& server_;
     loop::Socket socket_;
+    std::unique_ptr<tls::Session> tls_;
     Peer peer_;
     ReadBuffer buffer_;
     HeadScanner scanner_;

@@ -40,6 +40,10 @@ struct Counters {
     Counter dropped;        // connections closed without an answer: far above the limit
     Counter accept_errors;  // tries to accept that failed for want of descriptors or memory
     std::array<Counter, kRefusals> refused;
+    std::array<std::array<Counter, 2>, 2> handshakes;  // [TLS 1.3][resumed]
+    Counter handshakes_failed;                         // what came was no TLS that we speak
+    Counter handshakes_timed_out;
+    Counter handshakes_closed;  // by the peer, before their end
 
     void count_latency(std::uint64_t us) {
         std::size_t bucket = 0;

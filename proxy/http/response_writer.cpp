@@ -19,6 +19,10 @@ namespace {
 constexpr std::uint64_t kSendFileBytes = 1024 * 1024;
 // After so much without a wait others get their turn.
 constexpr std::uint64_t kTurnBytes = 2 * kSendFileBytes;
+// The same where each byte is sealed here: some hundred microseconds.
+constexpr std::uint64_t kSealedTurnBytes = 256ULL * 1024;
+// What is sealed at once: four records' worth.
+constexpr std::uint64_t kSealBytes = 64ULL * 1024;
 // What a worker reads at once of a file that is not in memory.
 constexpr std::uint64_t kReadBytes = 128 * 1024;
 // A head is held back to leave in one packet with a file's beginning only where the file is small:
@@ -89,9 +93,17 @@ void ResponseWriter::add_piece(std::string_view text) {
 }
 
 ResponseWriter::Step ResponseWriter::push(std::uint64_t now_ms) {
+    const Step step = push_on(now_ms);
+    if (tls_ == nullptr || step == Step::full || step == Step::failed) return step;
+    const tls::Step flushed = tls_->flush();
+    if (flushed == tls::Step::want_write && step == Step::done) return Step::full;
+    return flushed == tls::Step::closed ? Step::failed : step;
+}
+
+ResponseWriter::Step ResponseWriter::push_on(std::uint64_t now_ms) {
     while (true) {
         if (first_piece_ < pieces_end_) {
-            const Step step = push_pieces();
+            const Step step = tls_ == nullptr ? push_pieces() : seal_pieces();
             if (step != Step::done) return step;
         }
         if (file_ != nullptr) {
@@ -150,6 +162,47 @@ ResponseWriter::Step ResponseWriter::push_pieces() {
     return Step::done;
 }
 
+ResponseWriter::Step ResponseWriter::seal(std::string_view text) {
+    switch (tls_->write(text)) {
+        case tls::Step::done:
+            return Step::done;
+        case tls::Step::want_write:
+            sent_in_a_row_ = 0;
+            return Step::full;
+        default:
+            return Step::failed;
+    }
+}
+
+ResponseWriter::Step ResponseWriter::seal_pieces() {
+    for (; first_piece_ < pieces_end_; ++first_piece_) {
+        const iovec& piece = pieces_[first_piece_];
+        const Step step = seal({static_cast<const char*>(piece.iov_base), piece.iov_len});
+        if (step != Step::done) return step;
+        sent_ += piece.iov_len;
+    }
+    return Step::done;
+}
+
+// In the place of sendfile(2): the pages of a file cannot be sealed where they are.
+ResponseWriter::Step ResponseWriter::seal_file(const storage::OpenFile& file,
+                                               std::uint64_t file_offset, std::uint64_t bytes) {
+    thread_local std::vector<char> plain(kSealBytes);
+    ssize_t got = 0;
+    do {
+        got = pread(file.fd(), plain.data(), bytes, static_cast<off_t>(file_offset));
+    } while (got < 0 && errno == EINTR);
+    if (got <= 0) return got < 0 ? Step::failed : Step::spoilt;  // cut short
+    const auto came = static_cast<std::size_t>(got);
+    const Step step = seal({plain.data(), came});
+    if (step == Step::done) count_sent(came);
+    return step;
+}
+
+std::uint64_t ResponseWriter::turn_bytes() const {
+    return tls_ == nullptr ? kTurnBytes : kSealedTurnBytes;
+}
+
 void ResponseWriter::count_sent(std::uint64_t bytes) {
     offset_ += bytes;
     sent_ += bytes;
@@ -160,6 +213,7 @@ void ResponseWriter::count_sent(std::uint64_t bytes) {
 ResponseWriter::Step ResponseWriter::push_stretch(const storage::OpenFile& file,
                                                   std::uint64_t file_offset, std::uint64_t bytes,
                                                   loop::WorkerPool* readers, std::uint64_t now_ms) {
+    if (tls_ != nullptr) bytes = std::min(bytes, kSealBytes);
     if (!file.in_memory(file_offset, bytes, now_ms)) {
         unread_file_ = &file;
         unread_readers_ = readers;
@@ -167,6 +221,7 @@ ResponseWriter::Step ResponseWriter::push_stretch(const storage::OpenFile& file,
         chunk_.resize(std::min(bytes, kReadBytes));
         return Step::unread;
     }
+    if (tls_ != nullptr) return seal_file(file, file_offset, bytes);
     while (true) {
         auto at = static_cast<off_t>(file_offset);
         const ssize_t sent = sendfile(fd_, file.fd(), &at, bytes);
@@ -185,7 +240,7 @@ ResponseWriter::Step ResponseWriter::push_stretch(const storage::OpenFile& file,
 ResponseWriter::Step ResponseWriter::push_file(std::uint64_t now_ms) {
     const storage::OpenFile& file = *file_->file;
     while (offset_ < end_) {
-        if (sent_in_a_row_ >= kTurnBytes) {
+        if (sent_in_a_row_ >= turn_bytes()) {
             sent_in_a_row_ = 0;
             return Step::pause;
         }
@@ -201,7 +256,7 @@ ResponseWriter::Step ResponseWriter::push_file(std::uint64_t now_ms) {
 
 ResponseWriter::Step ResponseWriter::push_incoming(std::uint64_t now_ms) {
     while (offset_ < end_) {
-        if (sent_in_a_row_ >= kTurnBytes) {
+        if (sent_in_a_row_ >= turn_bytes()) {
             sent_in_a_row_ = 0;
             return Step::pause;
         }
@@ -212,6 +267,13 @@ ResponseWriter::Step ResponseWriter::push_incoming(std::uint64_t now_ms) {
             const Step step =
                 push_stretch(*view.file, view.file_offset, bytes, view.readers, now_ms);
             if (step != Step::done) return step;
+            continue;
+        }
+        if (tls_ != nullptr) {
+            const std::string_view text = view.text.substr(0, std::min(bytes, kSealBytes));
+            const Step step = seal(text);
+            if (step != Step::done) return step;
+            count_sent(text.size());
             continue;
         }
         // Whether more will follow at once nobody knows, so nothing is held back for it.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "proxy/http/response.h"
+#include "proxy/tls/session.h"
 
 #include <array>
 #include <cstddef>
@@ -18,7 +19,8 @@ namespace tidepool::http {
 // again. Loop thread only.
 class ResponseWriter {
   public:
-    explicit ResponseWriter(int fd) : fd_(fd) {}
+    // `tls` seals what goes to `fd`; null: nothing does. It outlives this.
+    explicit ResponseWriter(int fd, tls::Session* tls = nullptr) : fd_(fd), tls_(tls) {}
     ResponseWriter(const ResponseWriter&) = delete;
     ResponseWriter& operator=(const ResponseWriter&) = delete;
 
@@ -49,11 +51,12 @@ class ResponseWriter {
     Incoming& incoming() const { return *incoming_->source; }
     std::uint64_t incoming_offset() const { return offset_; }
 
-    // Of this answer; the kernel has taken them.
+    // Of this answer; the kernel has taken them, or the TLS session, which holds few of them.
     std::uint64_t bytes_sent() const { return sent_; }
     std::uint64_t body_bytes_sent() const { return sent_ > head_bytes_ ? sent_ - head_bytes_ : 0; }
 
   private:
+    Step push_on(std::uint64_t now_ms);
     void join_incoming();
     void add_piece(std::string_view text);
     Step push_pieces();
@@ -61,10 +64,15 @@ class ResponseWriter {
     Step push_incoming(std::uint64_t now_ms);
     Step push_stretch(const storage::OpenFile& file, std::uint64_t file_offset, std::uint64_t bytes,
                       loop::WorkerPool* readers, std::uint64_t now_ms);
+    Step seal_pieces();
+    Step seal(std::string_view text);
+    Step seal_file(const storage::OpenFile& file, std::uint64_t file_offset, std::uint64_t bytes);
+    std::uint64_t turn_bytes() const;
     void count_sent(std::uint64_t bytes);
     bool next_part();
 
     int fd_;
+    tls::Session* tls_;
     const Response* response_ = nullptr;
     std::size_t next_part_ = 0;
     std::size_t parts_end_ = 0;

@@ -46,12 +46,14 @@ const std::string& HeadTail::text(Kind kind, std::int64_t now_s) {
 struct Server::Listener final : loop::Watcher {
     Server& server;
     int fd;
+    Transport transport;
     bool paused = false;
     loop::Deadline pause_end;
 
-    Listener(Server& owner, int descriptor)
+    Listener(Server& owner, int descriptor, Transport over)
         : server(owner),
           fd(descriptor),
+          transport(over),
           pause_end(
               owner.loop_.wheel(), [](void* self) { static_cast<Listener*>(self)->watch(); },
               this) {
@@ -74,7 +76,7 @@ struct Server::Listener final : loop::Watcher {
         pause_end.set(server.loop_.now_ms() + kAcceptPauseMs);
     }
     void on_events(std::uint32_t) override {
-        if (!server.accept_some(fd)) pause();
+        if (!server.accept_some(*this)) pause();
     }
 };
 
@@ -83,20 +85,20 @@ Server::Server(loop::Loop& loop, Handler& handler, ConnectionCounts& counts, Rul
 
 Server::~Server() = default;
 
-void Server::listen_on(int fd) {
-    listeners_.push_back(std::make_unique<Listener>(*this, fd));
+void Server::listen_on(int fd, Transport transport) {
+    listeners_.push_back(std::make_unique<Listener>(*this, fd, transport));
 }
 
 // False: out of descriptors or memory. Those who wait stay in the kernel's queue.
-bool Server::accept_some(int listener_fd) {
+bool Server::accept_some(const Listener& listener) {
     for (int i = 0; i < kAcceptBatch; ++i) {
         sockaddr_storage address{};
         socklen_t length = sizeof address;
-        const int fd = accept4(listener_fd, reinterpret_cast<sockaddr*>(&address), &length,
+        const int fd = accept4(listener.fd, reinterpret_cast<sockaddr*>(&address), &length,
                                SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
             accept_fails_ = false;
-            admit(fd, address);
+            admit(fd, address, listener.transport);
             continue;
         }
         if (errno == EINTR || errno == ECONNABORTED) continue;
@@ -129,7 +131,7 @@ Peer Server::identify(const sockaddr_storage& address) const {
     return peer;
 }
 
-void Server::admit(int fd, const sockaddr_storage& address) {
+void Server::admit(int fd, const sockaddr_storage& address, Transport transport) {
     counters_.accepted.add();
     const Peer peer = identify(address);
     const unsigned of_peer = counts_.enter(peer);
@@ -137,8 +139,14 @@ void Server::admit(int fd, const sockaddr_storage& address) {
     const unsigned peer_limit =
         peer.trusted ? limits.connections_per_edge_peer : limits.connections_per_peer;
     const bool peer_is_over = !peer.is_unix && of_peer > peer_limit;
-    if (counts_.total() > limits.connections + refusal_margin(limits.connections) ||
-        (peer_is_over && of_peer > peer_limit + refusal_margin(peer_limit))) {
+    // Who is told so over TLS would cost a handshake first, which is what a flood wants.
+    const bool is_told = transport == Transport::plain;
+    const unsigned margin = is_told ? refusal_margin(limits.connections) : 0;
+    const unsigned peer_margin = is_told ? refusal_margin(peer_limit) : 0;
+    std::unique_ptr<tls::Session> tls;
+    if (transport == Transport::tls && rules_.tls) tls = tls::Session::begin(rules_.tls, fd);
+    if (counts_.total() > limits.connections + margin ||
+        (peer_is_over && of_peer > peer_limit + peer_margin) || (!is_told && !tls)) {
         counters_.dropped.add();
         counters_.closed.add();
         counts_.leave(peer);
@@ -148,7 +156,8 @@ void Server::admit(int fd, const sockaddr_storage& address) {
     std::optional<Refusal> refusal;
     if (counts_.total() > limits.connections) refusal = Refusal::too_many_connections;
     if (peer_is_over) refusal = Refusal::too_many_connections_of_peer;
-    loop_.tasks().spawn(serve(std::make_unique<Connection>(*this, fd, peer, refusal)));
+    loop_.tasks().spawn(
+        serve(std::make_unique<Connection>(*this, fd, peer, refusal, std::move(tls))));
 }
 
 loop::Task<> Server::serve(std::unique_ptr<Connection> connection) {
@@ -165,7 +174,7 @@ void Server::drain(std::uint64_t idle_ms) {
     for (const auto& listener : listeners_) {
         for (int i = 0; i < kLastBatches; ++i) {
             const std::uint64_t before = counters_.accepted.value();
-            if (!accept_some(listener->fd) || counters_.accepted.value() == before) break;
+            if (!accept_some(*listener) || counters_.accepted.value() == before) break;
         }
     }
     listeners_.clear();

@@ -7,6 +7,7 @@
 #include "proxy/http/handler.h"
 #include "proxy/http/read_buffer.h"
 #include "proxy/loop/loop.h"
+#include "proxy/tls/context.h"
 
 #include <array>
 #include <cstddef>
@@ -41,6 +42,7 @@ class Server {
         conf::LimitSettings limits;
         conf::TimeoutSettings timeouts;
         std::vector<conf::Cidr> trusted;
+        std::shared_ptr<const tls::Context> tls;  // of connections that begin; null: none do
     };
 
     Server(loop::Loop& loop, Handler& handler, ConnectionCounts& counts, Rules rules);
@@ -48,8 +50,9 @@ class Server {
     Server(const Server&) = delete;
     Server& operator=(const Server&) = delete;
 
+    enum class Transport : std::uint8_t { plain, tls };
     // Accepts from a bound, listening, non-blocking socket, which it takes.
-    void listen_on(int fd);
+    void listen_on(int fd, Transport transport = Transport::plain);
 
     // Stops accepting: takes what the kernel has already accepted, then closes the listeners. Every
     // connection ends with its next answer; one that has nothing to say ends after `idle_ms`.
@@ -65,8 +68,8 @@ class Server {
     friend class Connection;
     struct Listener;
 
-    bool accept_some(int listener_fd);
-    void admit(int fd, const sockaddr_storage& address);
+    bool accept_some(const Listener& listener);
+    void admit(int fd, const sockaddr_storage& address, Transport transport);
     Peer identify(const sockaddr_storage& address) const;
     loop::Task<> serve(std::unique_ptr<Connection> connection);
 

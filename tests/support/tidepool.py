@@ -486,10 +486,10 @@ class Server(Process):
 
     def learn_addresses(self, after=0):
         _, end = self.wait_log(r"serving version=", after=after)
-        self.public, self.admin = [], []
+        addresses = self.public, self.admin, self.tls = [], [], []
         for line in self.log()[after:end]:
-            if match := re.search(r"listening address=(\S+) listener=(public|admin)", line):
-                (self.public if match[2] == "public" else self.admin).append(parse_address(match[1]))
+            if match := re.search(r"listening address=(\S+) listener=(public|admin|tls)", line):
+                addresses[("public", "admin", "tls").index(match[2])].append(parse_address(match[1]))
         return end + 1
 
     @property

@@ -1,0 +1,29 @@
+// A certificate with its chain and key, as the operator's files have it.
+#pragma once
+
+#include "conf/error.h"
+#include "conf/settings.h"
+#include "proxy/tls/openssl.h"
+
+#include <string>
+#include <vector>
+
+namespace tidepool::tls {
+
+struct Certificate {
+    Handle<X509> leaf;
+    std::vector<Handle<X509>> chain;  // those between it and its root, in order
+    Handle<EVP_PKEY> key;
+    std::vector<std::string> names;  // of hosts, in lower case; one may begin with "*."
+    std::string key_type;            // "ECDSA", "RSA", "Ed25519"
+    std::string last_day;            // "2027-01-31", on which it ends
+    bool is_in_force = true;         // false: not yet, or no longer
+};
+
+// Reads both files and sees that they fit together: the key is that of the certificate, and each
+// certificate of the chain was issued by the next one. Errors name the file and what to do; a
+// certificate that is out of its time is none, as it would come into it without anybody changing
+// the file.
+Result<Certificate> load_certificate(const conf::CertificateSettings& files);
+
+}  // namespace tidepool::tls

@@ -1,0 +1,227 @@
+#include "proxy/tls/context.h"
+
+#include "conf/ascii.h"
+#include "proxy/tls/certificate.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <ctime>
+#include <span>
+#include <utility>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <openssl/core_names.h>
+#include <openssl/err.h>
+#include <openssl/rand.h>
+
+namespace tidepool::tls {
+
+namespace {
+
+// Of TLS 1.2 only what has forward secrecy and seals as it encrypts (RFC 9325, 4.2); those of
+// TLS 1.3 all do.
+constexpr const char* kCiphers = "ECDHE+AESGCM:ECDHE+CHACHA20";
+constexpr const char* kGroups = "X25519:P-256:P-384";
+// For which session it is, where a client is asked for a certificate
+// (SSL_CTX_set_session_id_context).
+constexpr std::array<unsigned char, 8> kSessionContext{'t', 'i', 'd', 'e', 'p', 'o', 'o', 'l'};
+constexpr std::string_view kHttp11 = "http/1.1";
+// As many as a client that opens several connections at once can use; each costs 250 bytes.
+constexpr std::size_t kTickets = 2;
+
+std::int64_t monotonic_s() {
+    timespec now{};
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec;
+}
+
+Result<void> refused_by_openssl(const std::string& what) {
+    return fail(ErrorKind::invalid, fmt::format("{}: {}", what, take_openssl_error()));
+}
+
+Result<void> use_certificate(SSL_CTX* context, const Certificate& certificate, std::size_t number) {
+    const std::string what = fmt::format("certificate[{}] cannot be used", number);
+    if (SSL_CTX_use_certificate(context, certificate.leaf.get()) != 1 ||
+        SSL_CTX_use_PrivateKey(context, certificate.key.get()) != 1)
+        return refused_by_openssl(what);
+    for (const Handle<X509>& each : certificate.chain) {
+        if (SSL_CTX_add1_chain_cert(context, each.get()) != 1) return refused_by_openssl(what);
+    }
+    return {};
+}
+
+// "certificate[1]: ECDSA for images.example, *.images.example until 2027-01-31".
+std::string line_of(const Certificate& certificate, std::size_t number) {
+    return fmt::format("certificate[{}]: {} for {} until {}", number, certificate.key_type,
+                       fmt::join(certificate.names, ", "), certificate.last_day);
+}
+
+}  // namespace
+
+std::string Context::wildcard_of(std::string_view host) {
+    const std::size_t dot = host.find('.');
+    return dot == host.npos ? std::string() : fmt::format("*{}", host.substr(dot));
+}
+
+Result<std::shared_ptr<const Context>> Context::load(
+    const conf::TlsSettings& settings, const std::vector<conf::CertificateSettings>& certificates,
+    std::shared_ptr<TicketKeys> keys) {
+    std::vector<Certificate> loaded;
+    std::shared_ptr<Context> context(new Context(settings, std::move(keys)));
+    for (const conf::CertificateSettings& files : certificates) {
+        auto certificate = load_certificate(files);
+        const std::size_t number = loaded.size() + 1;
+        if (!certificate)
+            return fail(certificate.error().kind,
+                        fmt::format("certificate[{}]: {}", number, certificate.error().text));
+        context->lines_.push_back(line_of(*certificate, number));
+        if (!certificate->is_in_force) context->warnings_.push_back(context->lines_.back());
+        loaded.push_back(std::move(*certificate));
+    }
+    if (auto added = context->add_entries(loaded); !added)
+        return std::unexpected(std::move(added.error()));
+    return context;
+}
+
+// For each name the certificates that have it, one of each type of key; OpenSSL takes of these the
+// one that the client understands.
+Result<void> Context::add_entries(const std::vector<Certificate>& certificates) {
+    std::vector<std::string> names;  // in the order of the file: the first certificate's come first
+    std::map<std::string, std::vector<std::size_t>> having;
+    for (std::size_t i = 0; i < certificates.size(); ++i) {
+        for (const std::string& name : certificates[i].names) {
+            std::vector<std::size_t>& others = having[name];
+            if (others.empty()) names.push_back(name);
+            const bool is_known = std::ranges::any_of(others, [&](std::size_t other) {
+                return certificates[other].key_type == certificates[i].key_type;
+            });
+            if (!is_known) others.push_back(i);
+        }
+    }
+    for (const std::string& name : names) {
+        auto entry = std::ranges::find(entries_, having[name], &Entry::certificates);
+        if (entry == entries_.end()) {
+            auto made = make_context(certificates, having[name]);
+            if (!made) return std::unexpected(std::move(made.error()));
+            entries_.push_back({having[name], std::move(*made)});
+            entry = std::prev(entries_.end());
+        }
+        by_name_.emplace(name, entry->context.get());
+    }
+    return {};
+}
+
+Result<Handle<SSL_CTX>> Context::make_context(const std::vector<Certificate>& certificates,
+                                              const std::vector<std::size_t>& chosen) const {
+    ERR_clear_error();
+    Handle<SSL_CTX> context(SSL_CTX_new(TLS_server_method()));
+    const int oldest = settings_.min_version == conf::TlsSettings::Version::tls1_3 ? TLS1_3_VERSION
+                                                                                   : TLS1_2_VERSION;
+    if (!context || SSL_CTX_set_min_proto_version(context.get(), oldest) != 1 ||
+        SSL_CTX_set_cipher_list(context.get(), kCiphers) != 1 ||
+        SSL_CTX_set1_groups_list(context.get(), kGroups) != 1 ||
+        SSL_CTX_set_session_id_context(context.get(), kSessionContext.data(),
+                                       kSessionContext.size()) != 1)
+        return fail(ErrorKind::invalid, "TLS cannot be set up: " + take_openssl_error());
+    SSL_CTX_set_options(context.get(), SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
+                                           SSL_OP_CIPHER_SERVER_PREFERENCE |
+                                           SSL_OP_PRIORITIZE_CHACHA | SSL_OP_IGNORE_UNEXPECTED_EOF);
+    // A connection that waits for its next request holds no buffers; what is sent anew may have
+    // moved.
+    SSL_CTX_set_mode(context.get(), SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_read_ahead(context.get(), 1);
+    // Sessions are kept by the clients, sealed.
+    SSL_CTX_set_session_cache_mode(context.get(), SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_num_tickets(context.get(), kTickets);
+    SSL_CTX_set_timeout(context.get(), settings_.ticket_rotation / std::chrono::seconds(1));
+    SSL_CTX_set_tlsext_ticket_key_evp_cb(context.get(), &Context::on_ticket);
+    SSL_CTX_set_app_data(context.get(), const_cast<Context*>(this));
+    SSL_CTX_set_tlsext_servername_callback(context.get(), &Context::on_server_name);
+    SSL_CTX_set_tlsext_servername_arg(context.get(), const_cast<Context*>(this));
+    SSL_CTX_set_alpn_select_cb(context.get(), &Context::on_protocols, nullptr);
+    for (const std::size_t i : chosen) {
+        if (auto used = use_certificate(context.get(), certificates[i], i + 1); !used)
+            return std::unexpected(std::move(used.error()));
+    }
+    return context;
+}
+
+Handle<SSL> Context::begin() const {
+    Handle<SSL> ssl(SSL_new(entries_.front().context.get()));
+    if (ssl) SSL_set_accept_state(ssl.get());
+    return ssl;
+}
+
+SSL_CTX* Context::find(std::string_view host) const {
+    if (host.ends_with('.')) host.remove_suffix(1);
+    const std::string name = conf::lower_case(host);
+    auto found = by_name_.find(name);
+    if (found == by_name_.end()) found = by_name_.find(wildcard_of(name));
+    return found == by_name_.end() ? entries_.front().context.get() : found->second;
+}
+
+// RFC 6066, 3. A name that no certificate has is answered with the first one, as other servers do:
+// the client sees that it is not the right one, and why.
+int Context::on_server_name(SSL* ssl, int*, void* self) {
+    const char* const host = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+    if (host == nullptr) return SSL_TLSEXT_ERR_NOACK;
+    SSL_set_SSL_CTX(ssl, static_cast<const Context*>(self)->find(host));
+    return SSL_TLSEXT_ERR_OK;
+}
+
+// RFC 7301, 3.2: who offers protocols, and none that is spoken here, is told so.
+int Context::on_protocols(SSL*, const unsigned char** chosen, unsigned char* chosen_bytes,
+                          const unsigned char* offered, unsigned int offered_bytes, void*) {
+    const std::string_view all(reinterpret_cast<const char*>(offered), offered_bytes);
+    for (std::size_t at = 0; at < all.size();) {
+        const auto bytes = static_cast<unsigned char>(all[at]);
+        if (all.substr(at + 1, bytes) == kHttp11) {
+            *chosen = offered + at + 1;
+            *chosen_bytes = bytes;
+            return SSL_TLSEXT_ERR_OK;
+        }
+        at += 1U + bytes;
+    }
+    return SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
+int Context::on_ticket(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* cipher,
+                       EVP_MAC_CTX* mac, int is_sealing) {
+    const auto* const self =
+        static_cast<const Context*>(SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl)));
+    return self->use_ticket_key(name, iv, cipher, mac, is_sealing == 1);
+}
+
+// As SSL_CTX_set_tlsext_ticket_key_evp_cb(3) wants it: -1 is an error, 0 no such key, 1 good, 2
+// good and to be replaced.
+int Context::use_ticket_key(unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* cipher,
+                            EVP_MAC_CTX* mac, bool is_sealing) const {
+    const std::int64_t rotation_s = settings_.ticket_rotation / std::chrono::seconds(1);
+    const std::int64_t now_s = monotonic_s();
+    TicketKeys::Found found;
+    if (is_sealing) {
+        found.key = keys_->current(now_s, rotation_s);
+        std::memcpy(name, found.key.name.data(), found.key.name.size());
+        if (RAND_bytes(iv, EVP_CIPHER_get_iv_length(EVP_aes_256_cbc())) != 1) return -1;
+    } else {
+        const auto known =
+            keys_->find(std::span<const std::uint8_t, 16>(name, 16), now_s, rotation_s);
+        if (!known) return 0;
+        found = *known;
+    }
+    char digest[] = "SHA256";
+    const std::array<OSSL_PARAM, 3> with{
+        OSSL_PARAM_construct_octet_string(OSSL_MAC_PARAM_KEY, found.key.mac.data(),
+                                          found.key.mac.size()),
+        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
+        OSSL_PARAM_construct_end()};
+    const auto start = is_sealing ? EVP_EncryptInit_ex : EVP_DecryptInit_ex;
+    if (EVP_MAC_CTX_set_params(mac, with.data()) != 1 ||
+        start(cipher, EVP_aes_256_cbc(), nullptr, found.key.cipher.data(), iv) != 1)
+        return -1;
+    return is_sealing || found.is_current ? 1 : 2;
+}
+
+}  // namespace tidepool::tls

@@ -1,0 +1,180 @@
+#include "proxy/tls/session.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <sys/socket.h>
+
+namespace tidepool::tls {
+
+namespace {
+
+// One thread's spare buffer: most of what is held is gone before the next connection has its turn.
+std::vector<char>& spare_buffer() {
+    thread_local std::vector<char> spare;
+    return spare;
+}
+
+}  // namespace
+
+// How OpenSSL gets at the socket: it reads from it, and what it writes is held in the session, so
+// that an answer's records leave by one call.
+struct SessionBio {
+    static int read(BIO* bio, char* into, std::size_t bytes, std::size_t* got) {
+        Session& session = *static_cast<Session*>(BIO_get_data(bio));
+        BIO_clear_retry_flags(bio);
+        while (true) {
+            const ssize_t came = recv(session.fd_, into, bytes, 0);
+            if (came > 0) {
+                *got = static_cast<std::size_t>(came);
+                return 1;
+            }
+            if (came < 0 && errno == EINTR) continue;
+            if (came < 0 && errno == EAGAIN) {
+                BIO_set_retry_read(bio);
+            } else {
+                session.is_gone_ = true;
+            }
+            return 0;
+        }
+    }
+    static int write(BIO* bio, const char* text, std::size_t bytes, std::size_t* taken) {
+        static_cast<Session*>(BIO_get_data(bio))->hold({text, bytes});
+        *taken = bytes;
+        return 1;
+    }
+    static long control(BIO* bio, int command, long, void*) {
+        if (command == BIO_CTRL_FLUSH) return 1;
+        if (command == BIO_CTRL_EOF) return static_cast<Session*>(BIO_get_data(bio))->is_gone_;
+        return 0;
+    }
+    static BIO_METHOD* method() {
+        static BIO_METHOD* const made = [] {
+            BIO_METHOD* const method =
+                BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "tidepool session");
+            BIO_meth_set_read_ex(method, &SessionBio::read);
+            BIO_meth_set_write_ex(method, &SessionBio::write);
+            BIO_meth_set_ctrl(method, &SessionBio::control);
+            return method;
+        }();
+        return made;
+    }
+};
+
+std::unique_ptr<Session> Session::begin(std::shared_ptr<const Context> context, int fd) {
+    Handle<SSL> ssl = context->begin();
+    Handle<BIO> bio(BIO_new(SessionBio::method()));
+    if (!ssl || !bio) return nullptr;
+    BIO_set_init(bio.get(), 1);
+    std::unique_ptr<Session> session(new Session(std::move(context), std::move(ssl), fd));
+    BIO_set_data(bio.get(), session.get());
+    SSL_set0_rbio(session->ssl_.get(), bio.get());
+    BIO_up_ref(bio.get());
+    SSL_set0_wbio(session->ssl_.get(), bio.release());
+    return session;
+}
+
+Session::~Session() = default;
+
+void Session::hold(std::string_view text) {
+    if (unsent_.empty()) unsent_.swap(spare_buffer());
+    unsent_.insert(unsent_.end(), text.begin(), text.end());
+}
+
+Step Session::step_after(int result) {
+    switch (SSL_get_error(ssl_.get(), result)) {
+        case SSL_ERROR_NONE:
+            return Step::done;
+        case SSL_ERROR_WANT_READ:
+            return Step::want_read;
+        case SSL_ERROR_ZERO_RETURN:
+            return Step::closed;
+        default:
+            break;
+    }
+    if (is_gone_ && ERR_peek_error() == 0) return Step::closed;
+    problem_ = take_openssl_error();
+    return Step::failed;
+}
+
+Step Session::handshake() {
+    // What was not taken of an earlier flight, which the peer waits for.
+    if (const Step step = flush(); step != Step::done) return step;
+    ERR_clear_error();
+    const Step step = step_after(SSL_do_handshake(ssl_.get()));
+    const Step sent = flush();  // an alert too
+    if (step == Step::done || step == Step::want_read) {
+        if (sent != Step::done) return sent;
+    }
+    return step;
+}
+
+bool Session::is_tls13() const {
+    return SSL_version(ssl_.get()) == TLS1_3_VERSION;
+}
+
+bool Session::is_resumed() const {
+    return SSL_session_reused(ssl_.get()) == 1;
+}
+
+Session::Got Session::read(std::span<char> into) {
+    Got got;
+    ERR_clear_error();
+    while (got.bytes < into.size()) {
+        std::size_t came = 0;
+        const int result =
+            SSL_read_ex(ssl_.get(), into.data() + got.bytes, into.size() - got.bytes, &came);
+        if (result != 1) {
+            got.step = step_after(result);
+            break;
+        }
+        got.bytes += came;
+    }
+    // A peer that lets us answer on and on (RFC 8446, 4.6.3) and takes none of it.
+    if (unsent_.size() - sent_ > 2 * kMostUnsent) got.step = Step::failed;
+    return got;
+}
+
+Step Session::write(std::string_view text) {
+    if (unsent_.size() - sent_ >= kMostUnsent) {
+        if (const Step step = flush(); step != Step::done) return step;
+    }
+    if (text.empty()) return Step::done;
+    ERR_clear_error();
+    std::size_t taken = 0;
+    return step_after(SSL_write_ex(ssl_.get(), text.data(), text.size(), &taken));
+}
+
+Step Session::flush() {
+    while (sent_ < unsent_.size()) {
+        const ssize_t sent =
+            send(fd_, unsent_.data() + sent_, unsent_.size() - sent_, MSG_NOSIGNAL);
+        if (sent < 0 && errno == EINTR) continue;
+        if (sent < 0 && errno == EAGAIN) return Step::want_write;
+        if (sent < 0) {
+            is_gone_ = true;
+            return Step::closed;
+        }
+        sent_ += static_cast<std::size_t>(sent);
+    }
+    if (unsent_.empty()) return Step::done;
+    unsent_.clear();
+    sent_ = 0;
+    if (spare_buffer().capacity() == 0) {
+        unsent_.swap(spare_buffer());
+    } else {
+        unsent_ = {};
+    }
+    return Step::done;
+}
+
+void Session::close() {
+    ERR_clear_error();
+    if (is_gone_ || SSL_shutdown(ssl_.get()) < 0) return;
+    flush();
+}
+
+}  // namespace tidepool::tls

@@ -1,0 +1,48 @@
+#include "proxy/tls/ticket_keys.h"
+
+#include <algorithm>
+#include <cstdlib>
+
+#include <openssl/rand.h>
+
+namespace tidepool::tls {
+
+namespace {
+
+TicketKey make_ticket_key() {
+    TicketKey key;
+    // Without randomness there is no TLS either.
+    if (RAND_bytes(key.name.data(), static_cast<int>(key.name.size())) != 1 ||
+        RAND_priv_bytes(key.cipher.data(), static_cast<int>(key.cipher.size())) != 1 ||
+        RAND_priv_bytes(key.mac.data(), static_cast<int>(key.mac.size())) != 1)
+        std::abort();
+    return key;
+}
+
+}  // namespace
+
+void TicketKeys::rotate(std::int64_t now_s, std::int64_t rotation_s) {
+    while (!keys_.empty() && now_s - keys_.back().made_s >= 2 * rotation_s)
+        keys_.pop_back();
+    if (keys_.empty() || now_s - keys_.front().made_s >= rotation_s)
+        keys_.push_front({make_ticket_key(), now_s});
+}
+
+TicketKey TicketKeys::current(std::int64_t now_s, std::int64_t rotation_s) {
+    const std::lock_guard lock(mutex_);
+    rotate(now_s, rotation_s);
+    return keys_.front().key;
+}
+
+std::optional<TicketKeys::Found> TicketKeys::find(std::span<const std::uint8_t, 16> name,
+                                                  std::int64_t now_s, std::int64_t rotation_s) {
+    const std::lock_guard lock(mutex_);
+    rotate(now_s, rotation_s);
+    for (const Aged& each : keys_) {
+        if (std::ranges::equal(each.key.name, name))
+            return Found{each.key, &each == &keys_.front()};
+    }
+    return std::nullopt;
+}
+
+}  // namespace tidepool::tls
