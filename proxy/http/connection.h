@@ -33,6 +33,7 @@ class Connection {
     void abort();
 
     const Peer& peer() const { return peer_; }
+    void change_trust(bool trusted) { peer_.trusted = trusted; }
     Connection* next() const { return next_; }
 
   private:
