@@ -151,6 +151,11 @@ void Server::change_rules(Rules rules) {
 void Server::admit(int fd, const sockaddr_storage& address) {
     counters_.accepted.add();
     const Peer peer = identify(address);
+    if (handler_.shuts_out(peer)) {
+        counters_.closed.add();
+        close(fd);
+        return;
+    }
     const unsigned of_peer = counts_.enter(peer);
     const conf::LimitSettings& limits = rules_.limits;
     const unsigned peer_limit =
