@@ -126,6 +126,18 @@ struct EdgeSettings {
     // line. Headers about the client are believed only from these peers.
     std::vector<Cidr> trusted_ranges = cloudflare_ranges();
     std::string client_address_header = "CF-Connecting-IP";
+
+    // The origin lock: what a request must show to come in on the public listener, see
+    // proxy/serve/origin_lock.h.
+    enum class Lock : std::uint8_t { enforce, log, off };
+    enum class Refusal : std::uint8_t { forbid, close };
+    std::vector<std::string> hosts;   // "images.example" or "*.example"; [] = all
+    std::string secret_header;        // which holds the secret; "" = there is none
+    Secret secret;                    // "env:NAME" or "file:/PATH"
+    Secret secret_previous;           // is still accepted
+    bool only_trusted_peers = false;  // of trusted_ranges, and unix sockets
+    Lock lock = Lock::enforce;
+    Refusal refusal = Refusal::forbid;
     bool operator==(const EdgeSettings&) const = default;
 };
 

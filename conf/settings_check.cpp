@@ -1,5 +1,6 @@
 #include "conf/settings_check.h"
 
+#include "conf/ascii.h"
 #include "conf/bytes.h"
 #include "conf/digest.h"
 #include "conf/directives.h"
@@ -423,6 +424,39 @@ void find_wrong_upload(const Settings& settings, Findings& findings) {
     }
 }
 
+// A value that no client could send, or that would be taken for another on its way.
+void find_unsendable_secret(const Secret& secret, std::string_view key, Findings& findings) {
+    const auto is_visible = [](char c) { return c > ' ' && c < 0x7f; };
+    if (std::ranges::all_of(secret.reveal(), is_visible)) return;
+    findings.push_back({{std::string(key)},
+                        "holds a blank, or a character that is no visible one of ASCII, and "
+                        "stands in a header"});
+}
+
+void find_wrong_edge(const Settings& settings, Findings& findings) {
+    const EdgeSettings& edge = settings.edge;
+    for (const auto& [secret, key] : {std::pair(&edge.secret, "edge.secret"),
+                                      std::pair(&edge.secret_previous, "edge.secret_previous")}) {
+        find_weak_secret(*secret, key, findings);
+        find_unsendable_secret(*secret, key, findings);
+    }
+    const bool has_header = !edge.secret_header.empty();
+    if (has_header && edge.secret.empty()) {
+        findings.push_back({{"edge.secret_header", "edge.secret"},
+                            "no secret is right: write secret = \"env:NAME\" or \"file:/PATH\""});
+    }
+    if (!has_header && !(edge.secret.empty() && edge.secret_previous.empty())) {
+        findings.push_back(
+            {{edge.secret.empty() ? "edge.secret_previous" : "edge.secret", "edge.secret_header"},
+             "nobody is asked for it: write secret_header = \"X-Origin-Key\""});
+    }
+    if (has_header && wrong_in_secret_header(edge.secret_header).empty() &&
+        lower_case(edge.secret_header) == lower_case(edge.client_address_header)) {
+        findings.push_back({{"edge.secret_header", "edge.client_address_header"},
+                            "one header holds one thing: take another name for the secret"});
+    }
+}
+
 void compare_watermarks(unsigned low, unsigned high, std::string_view tier, Findings& findings) {
     if (low < high) return;
     findings.push_back(
@@ -500,6 +534,7 @@ Findings find_wrong_settings(const Settings& settings) {
          {find_no_pool, find_double_names, find_wrong_pools, find_shared_folders,
           find_shared_buckets, find_wrong_mirrors, find_double_addresses, find_no_certificate,
           find_wrong_order, find_wrong_profiles, find_wrong_signing, find_wrong_upload,
+          find_wrong_edge,
           find_wrong_tiering, find_served_quarantine, find_cached_errors}) {
         find(settings, findings);
     }

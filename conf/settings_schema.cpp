@@ -2,6 +2,7 @@
 
 #include "conf/bytes.h"
 #include "conf/field.h"
+#include "conf/host_pattern.h"
 #include "conf/text_rules.h"
 #include "conf/trusted_ranges.h"
 #include "conf/value_kinds.h"
@@ -129,6 +130,21 @@ std::vector<Field<CacheSettings>> cache_fields() {
         field("absent", &S::absent, Count{1, 100'000'000}),
         field("digests", &S::digests, Count{1, 100'000'000}),
         field("freshness", &S::freshness, Duration{100ms, 1h}),
+    };
+}
+
+std::vector<Field<EdgeSettings>> edge_fields() {
+    using S = EdgeSettings;
+    return {
+        field("trusted_ranges", &S::trusted_ranges, TrustedRanges{}),
+        field("client_address_header", &S::client_address_header, Text{wrong_in_header_name}),
+        field("hosts", &S::hosts, TextList{wrong_in_host_pattern, 0}),
+        field("secret_header", &S::secret_header, Text{wrong_in_secret_header}),
+        field("secret", &S::secret, SecretSource{}),
+        field("secret_previous", &S::secret_previous, SecretSource{}),
+        field("only_trusted_peers", &S::only_trusted_peers, Flag{}),
+        field("lock", &S::lock, Choice{{"enforce", "log", "off"}}),
+        field("refusal", &S::refusal, Choice{{"forbid", "close"}}),
     };
 }
 
@@ -358,10 +374,7 @@ std::vector<SectionSchema> make_schema() {
         section("cache", &S::cache, cache_fields()),
         section("types", &S::types,
                 {field("allowed", &TypeSettings::allowed, TextList{wrong_in_media_range, 1})}),
-        section("edge", &S::edge,
-                {field("trusted_ranges", &EdgeSettings::trusted_ranges, TrustedRanges{}),
-                 field("client_address_header", &EdgeSettings::client_address_header,
-                       Text{wrong_in_header_name})}),
+        section("edge", &S::edge, edge_fields()),
         section("tls", &S::tls,
                 {field("listen", &TlsSettings::listen, ListenList{.min_items = 0}),
                  field("min_version", &TlsSettings::min_version, Choice{{"1.2", "1.3"}}),

@@ -16,6 +16,19 @@ constexpr std::size_t kPoolNameBytes = 63;
 constexpr std::size_t kProfileNameBytes = 32;
 // What a URL path may hold without being read as something else, or decoded, on its way to us.
 constexpr std::array<std::string_view, 6> kNotInPrefix{"..", "//", "/./", "%", "?", "#"};
+// Headers that no secret may be put into: the edge lets nobody set them (contracts: cloudflare.md
+// 2.2), changes them, or makes something of them, as clients and we do; and some are logged.
+constexpr std::array<std::string_view, 28> kTakenHeaders{
+    "accept",     "authorization",  "cache-control", "cdn-loop",
+    "connection", "cookie",         "date",          "dnt",
+    "expect",     "forwarded",      "from",          "host",
+    "keep-alive", "max-forwards",   "origin",        "pragma",
+    "priority",   "range",          "referer",       "te",
+    "trailer",    "true-client-ip", "upgrade",       "user-agent",
+    "via",        "x-api-key",      "x-real-ip",     "transfer-encoding"};
+constexpr std::array<std::string_view, 11> kTakenHeaderStarts{
+    "accept-", "access-control-", "cf-",   "content-",    "if-", "proxy-", "sec-",
+    "tus-",    "upload-",         "x-cf-", "x-forwarded-"};
 
 bool is_lower(char c) {
     return c >= 'a' && c <= 'z';
@@ -127,6 +140,28 @@ std::string wrong_in_content_type(std::string_view text) {
 std::string wrong_in_header_name(std::string_view text) {
     if (is_http_token(text)) return {};
     return "expected the name of a header, such as \"CF-Connecting-IP\", not " + quote(text);
+}
+
+std::string wrong_in_secret_header(std::string_view text) {
+    if (text.empty()) return {};
+    // Others may get lost on the way (contracts: cloudflare.md 1.1).
+    const auto is_carried = [](char c) {
+        return is_digit(c) || is_lower(c) || is_upper(c) || c == '-' || c == '_';
+    };
+    if (!std::ranges::all_of(text, is_carried)) {
+        return "expected the name of a header, of letters, digits, \"-\" and \"_\", such as "
+               "\"X-Origin-Key\", not " +
+               quote(text);
+    }
+    const std::string name = lower_case(text);
+    const auto begins_it = [&](std::string_view start) { return name.starts_with(start); };
+    if (std::ranges::find(kTakenHeaders, name) != kTakenHeaders.end() ||
+        std::ranges::any_of(kTakenHeaderStarts, begins_it)) {
+        return quote(text) +
+               " has a meaning of its own, or is the edge's: take a name that nobody else uses, "
+               "such as \"X-Origin-Key\"";
+    }
+    return {};
 }
 
 std::string wrong_in_cache_control(std::string_view text) {

@@ -117,6 +117,25 @@ void add_requests(Gatherer& out, const MetricSources& sources) {
                 sum(sources, [](const auto& c) -> auto& { return c.slow_readers; }));
 }
 
+void add_lock(Gatherer& out, const MetricSources& sources) {
+    const auto by_reason = [&](std::string name, std::string help, auto member) {
+        out.family(std::move(name), std::move(help), MetricType::Counter);
+        for (const serve::LockCheck check : serve::kLockChecks) {
+            std::uint64_t total = 0;
+            for (const serve::LockCounters* counters : sources.locks)
+                total += (counters->*member)[static_cast<std::size_t>(check)].value();
+            out.value(static_cast<double>(total), {{"reason", std::string(name_of(check))}});
+        }
+    };
+    by_reason("tidepool_edge_refused_total",
+              "Requests, and connections closed at once, that the origin lock shut out, by the "
+              "first check that they failed.",
+              &serve::LockCounters::refused);
+    by_reason("tidepool_edge_would_refuse_total",
+              "Requests that it let in as edge.lock is \"log\", by each check that they failed.",
+              &serve::LockCounters::would_refuse);
+}
+
 void add_connections(Gatherer& out, const MetricSources& sources) {
     const double accepted = sum(sources, [](const auto& c) -> auto& { return c.accepted; });
     const double closed = sum(sources, [](const auto& c) -> auto& { return c.closed; });
@@ -491,6 +510,7 @@ void add_variants(Gatherer& out, const MetricSources& sources) {
 std::string gather_metrics(const MetricSources& sources) {
     Gatherer out;
     add_requests(out, sources);
+    add_lock(out, sources);
     add_connections(out, sources);
     add_handshakes(out, sources);
     add_cache(out, sources);

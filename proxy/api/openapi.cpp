@@ -699,7 +699,7 @@ constexpr std::string_view kOpenApi = R"json({
    "get": {
     "operationId": "showSettings",
     "summary": "The settings in force that matter while it runs",
-    "description": "Written as in the configuration file; secrets are told by their source. Changed in the file: what stands under `reload` is taken over by SIGHUP, what stands under `restart` is not. What PATCH has changed holds in place of the file, and is named in `overridden`.",
+    "description": "Written as in the configuration file; secrets are told by their source. Changed in the file: what stands under `reload` and `file` is taken over by SIGHUP, what stands under `restart` is not. What PATCH has changed holds in place of the file, and is named in `overridden`.",
     "responses": {
      "200": {
       "description": "By what a change needs",
@@ -1369,6 +1369,15 @@ constexpr std::string_view kOpenApi = R"json({
       "required": ["limits", "timeouts", "tiering"],
       "additionalProperties": false
      },
+     "file": {
+      "type": "object",
+      "description": "Sections that a reload takes over from the file, and PATCH does not change.",
+      "properties": {
+       "edge": {"type": "object"}
+      },
+      "required": ["edge"],
+      "additionalProperties": false
+     },
      "restart": {
       "type": "object",
       "description": "Sections of which a change needs a restart or a hand-over (SIGUSR2).",
@@ -1390,7 +1399,7 @@ constexpr std::string_view kOpenApi = R"json({
       "description": "what PATCH has changed, such as \"tiering.enabled\""
      }
     },
-    "required": ["reload", "restart", "overridden"],
+    "required": ["reload", "file", "restart", "overridden"],
     "additionalProperties": false
    },
    "SettingsChange": {

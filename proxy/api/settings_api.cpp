@@ -86,6 +86,24 @@ Json upload_json(const conf::UploadSettings& upload) {
             {"allowed_origins", upload.allowed_origins}};
 }
 
+Json edge_json(const conf::EdgeSettings& edge) {
+    using S = conf::EdgeSettings;
+    Json ranges = Json::array();
+    for (const conf::Cidr& range : edge.trusted_ranges)
+        ranges.push_back(range.text());
+    const char* const lock = edge.lock == S::Lock::enforce ? "enforce"
+                             : edge.lock == S::Lock::log   ? "log"
+                                                           : "off";
+    return {{"trusted_ranges", std::move(ranges)},
+            {"hosts", edge.hosts},
+            {"secret_header", edge.secret_header},
+            {"secret", source_json(edge.secret)},
+            {"secret_previous", source_json(edge.secret_previous)},
+            {"only_trusted_peers", edge.only_trusted_peers},
+            {"lock", lock},
+            {"refusal", edge.refusal == S::Refusal::forbid ? "forbid" : "close"}};
+}
+
 }  // namespace
 
 Json settings_json(const conf::Settings& settings) {
@@ -94,6 +112,7 @@ Json settings_json(const conf::Settings& settings) {
          {{"limits", limits_json(settings.limits)},
           {"timeouts", timeouts_json(settings.timeouts)},
           {"tiering", tiering_json(settings.tiering)}}},
+        {"file", {{"edge", edge_json(settings.edge)}}},
         {"restart",
          {{"admin",
            {{"token", source_json(settings.admin.token)},
@@ -121,6 +140,8 @@ conf::Settings after_reload(const conf::Settings& old, const conf::Settings& fil
     settings.certificates = file.certificates;
     settings.tls.min_version = file.tls.min_version;
     settings.tls.ticket_rotation = file.tls.ticket_rotation;
+    settings.edge = file.edge;
+    settings.edge.client_address_header = old.edge.client_address_header;
     return settings;
 }
 

@@ -14,8 +14,9 @@ namespace tidepool::api {
 
 inline constexpr std::string_view kSettingsPath = "/api/admin/v1/settings";
 
-// By what a change needs: {"reload": {SECTION: {...}}, "restart": {SECTION: {...}}}, written as in
-// the configuration file. Secrets are told by their source (invariant 10).
+// By what a change needs: {"reload": {SECTION: {...}}, "file": {SECTION: {...}}, "restart":
+// {SECTION: {...}}}, written as in the configuration file; "file" is what a reload takes over and
+// PATCH does not change. Secrets are told by their source (invariant 10).
 Json settings_json(const conf::Settings& settings);
 
 // What is in force after a reload: what a reload takes over from the file, and else what there was.

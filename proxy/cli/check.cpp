@@ -74,12 +74,22 @@ bool check_tls(const conf::Settings& settings) {
     return true;  // or else a server could not be started again whose certificate has ended
 }
 
+// What is set up and does not work, which may well be meant.
+void mention_lock(const conf::EdgeSettings& edge) {
+    const bool checks =
+        edge.only_trusted_peers || !edge.hosts.empty() || !edge.secret_header.empty();
+    if (!checks || edge.lock == conf::EdgeSettings::Lock::enforce) return;
+    const bool logs = edge.lock == conf::EdgeSettings::Lock::log;
+    fmt::print("edge: nobody is shut out: edge.lock is \"{}\"\n", logs ? "log" : "off");
+}
+
 }  // namespace
 
 int check(const ServeOptions& options, bool write) {
     const auto settings = load_settings(options);
     if (!settings) return 2;
     std::signal(SIGPIPE, SIG_IGN);  // a store that closes is an error like others
+    mention_lock(settings->edge);
     int status = check_tls(*settings) ? 0 : 1;
     for (const conf::PoolSettings& pool : settings->pools) {
         if (!check_pool(pool, settings->server.url_prefix.substr(1), write)) status = 1;

@@ -21,6 +21,10 @@ namespace {
 // How often the admin listener, while draining, looks whether the last connection has gone.
 constexpr std::uint64_t kDrainLookMs = 50;
 
+void log_lock(const serve::OriginLock* lock) {
+    conf::log_info("origin lock {}", lock != nullptr ? lock->text() : "mode=off");
+}
+
 // Mode B, the friendly URLs of the buckets that are served, and variant 2 of the keys, those below
 // images/ (contracts: pixelfox.md, Keys, paths and URLs).
 std::vector<serve::UrlShape> more_shapes(const std::vector<storage::KnownPool>& pools) {
@@ -49,7 +53,9 @@ struct Instance::LoopThread {
         : fetcher(loop, settings.origin.connections),
           handler(loop, instance.finder_, instance.origin_, fetcher, instance.handler_rules(), log),
           listener(loop, handler),
-          server(loop, listener, instance.counts_, instance.server_rules(settings)) {}
+          server(loop, listener, instance.counts_, instance.server_rules(settings)) {
+        listener.change_lock(instance.lock_);
+    }
 };
 
 Instance::Instance(api::SettingsInForce loaded, OpenedStores stores,
@@ -67,6 +73,7 @@ Instance::Instance(api::SettingsInForce loaded, OpenedStores stores,
       range_limit_(loaded_.settings.limits.ranges),
       rules_(serve::serve_rules(loaded_.settings)),
       signed_variants_(serve::SignedVariants::of(loaded_.settings.variants, url_prefix_)),
+      lock_(serve::OriginLock::of(loaded_.settings.edge)),
       finder_(in_force_.settings, rules_, *stores_),
       origin_(loaded_.settings.origin, loaded_.settings.shelf.slice_bytes, stores_->shelf(),
               stores_->shelf_workers()),
@@ -76,6 +83,7 @@ Instance::Instance(api::SettingsInForce loaded, OpenedStores stores,
     origin_.on_filled([this](const serve::RemoteObject& object, serve::FillEnd end) {
         on_filled(object, std::move(end));
     });
+    if (lock_) log_lock(lock_.get());
     stores_->use_pools(pools_);
     finder_.use_pools(pools_);
     api::MetricSources sources;
@@ -86,6 +94,7 @@ Instance::Instance(api::SettingsInForce loaded, OpenedStores stores,
         serve::AccessLogWriter* const writer = log_ ? &log_->writer(i) : nullptr;
         loops_.push_back(std::make_unique<LoopThread>(*this, settings, writer));
         sources.counters.push_back(&loops_.back()->server.counters());
+        sources.locks.push_back(&loops_.back()->listener.lock_counters());
         sources.loops.push_back(&loops_.back()->loop);
     }
     // Uploads need it to look at what comes.
@@ -318,9 +327,12 @@ void Instance::refresh_settings() {
 void Instance::take_over(api::SettingsInForce loaded) {
     loaded_ = std::move(loaded);
     const conf::Settings settings = fit_to_descriptors(loaded_.settings);
+    const bool has_other_edge = !(settings.edge == in_force_.settings.edge);
     in_force_ = {api::after_reload(in_force_.settings, settings), loaded_.overridden};
     rules_ = serve::serve_rules(settings);
     signed_variants_ = serve::SignedVariants::of(settings.variants, url_prefix_);
+    lock_ = serve::OriginLock::of(settings.edge);
+    if (has_other_edge) log_lock(lock_.get());
     range_limit_ = settings.limits.ranges;
     finder_.change_rules(rules_);
     push_handler_rules();
@@ -335,8 +347,9 @@ void Instance::take_over(api::SettingsInForce loaded) {
     if (tiering_) tiering_->change(tiering);
     if (views_) views_->change(tiering);
     for (const auto& loop : loops_) {
-        loop->loop.post([this, &loop = *loop, rules = server_rules(settings)] {
+        loop->loop.post([this, &loop = *loop, rules = server_rules(settings), lock = lock_] {
             loop.server.change_rules(rules);
+            loop.listener.change_lock(lock);
             if (&loop == loops_.front().get()) admin_->change_rules(rules);
         });
     }

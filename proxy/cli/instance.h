@@ -11,6 +11,7 @@
 #include "proxy/serve/handler.h"
 #include "proxy/serve/job_work.h"
 #include "proxy/serve/origin.h"
+#include "proxy/serve/origin_lock.h"
 #include "proxy/serve/stores.h"
 #include "proxy/serve/tier_work.h"
 #include "proxy/serve/variant_jobs.h"
@@ -103,6 +104,7 @@ class Instance {
     unsigned range_limit_;
     std::shared_ptr<const serve::ServeRules> rules_;
     std::shared_ptr<const serve::SignedVariants> signed_variants_;
+    std::shared_ptr<const serve::OriginLock> lock_;  // null: all come in
     serve::FileFinder finder_;
     serve::Origin origin_;
     http::ConnectionCounts counts_;

@@ -70,6 +70,7 @@ loop::Task<> Connection::run() {
             input = take_input(co_await socket_.readable());
         }
         if (input == Input::ended) break;
+        if (!let_in(input)) co_return;
         // What needs no wait is done without coroutines of its own: most answers come from memory.
         std::optional<Response> response = answer_now(input);
         if (!response) response = co_await answer();
@@ -309,6 +310,21 @@ void Connection::keep_head_apart() {
 }
 
 // ---- answering
+
+// False: the connection ends, without an answer or any more patience.
+bool Connection::let_in(Input input) {
+    const Admission admission =
+        server_.handler_.let_in(input == Input::request ? &head_ : nullptr, peer_);
+    peer_.proven = admission.proven;
+    if (admission.entry == Admission::Entry::open) return true;
+    if (admission.entry == Admission::Entry::forbid) {
+        refusal_ = Refusal::locked_out;
+        return true;
+    }
+    // Nobody is told what else was wrong, but it is counted.
+    if (refusal_) server_.counters_.refused[static_cast<std::size_t>(*refusal_)].add();
+    return false;
+}
 
 // Nothing where something has to be waited for; answer() does that.
 std::optional<Response> Connection::answer_now(Input input) {

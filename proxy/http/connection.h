@@ -36,6 +36,7 @@ class Connection {
     void abort();
 
     const Peer& peer() const { return peer_; }
+    void change_trust(bool trusted) { peer_.trusted = trusted; }
     Connection* next() const { return next_; }
 
   private:
@@ -53,6 +54,7 @@ class Connection {
     enum class BodyStep : std::uint8_t { complete, ended, malformed, timed_out, too_large };
     loop::Task<BodyStep> read_body(std::string* content, std::uint64_t limit);
 
+    bool let_in(Input input);
     std::optional<Response> answer_now(Input input);
     loop::Task<Response> answer();
     loop::Task<Response> answer_stream();

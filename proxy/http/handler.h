@@ -20,8 +20,24 @@ struct Peer {
     conf::IpAddress address;
     bool is_unix = false;  // a unix socket: there is no address
     bool trusted = false;  // in edge.trusted_ranges
+    // Of the current request: nothing is missing by which it is to prove where it comes from. See
+    // Handler::let_in().
+    bool proven = true;
+    // Whether what the head says of the client may be believed.
+    bool is_believed() const { return trusted && proven; }
     // The address, or "unix".
     std::string text() const { return is_unix ? "unix" : address.text(); }
+};
+
+// What becomes of a request before anything else is done for it.
+struct Admission {
+    enum class Entry : std::uint8_t {
+        open,
+        forbid,  // Refusal::locked_out
+        close,   // the connection ends without an answer
+    };
+    Entry entry = Entry::open;
+    bool proven = true;  // Peer::proven from here on
 };
 
 // One answered request, told to the handler once it is over.
@@ -50,6 +66,11 @@ class BodyStream {
 class Handler {
   public:
     virtual ~Handler() = default;
+    // Whether a connection is closed as soon as it is accepted.
+    virtual bool shuts_out(const Peer&) { return false; }
+    // Whether a request comes in; asked of each before anything else, and before its body is read.
+    // Without a head: of one whose head could not be read, and which will be refused for that.
+    virtual Admission let_in(const RequestHead*, const Peer&) { return {}; }
     // How many bytes of a body this request may bring along; a longer one is refused
     // (Refusal::body_too_large). 0: it wants none, and one that comes is dropped.
     virtual std::uint64_t wanted_body(const RequestHead&) const { return 0; }

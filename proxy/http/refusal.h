@@ -32,9 +32,9 @@ enum class Refusal : std::uint8_t {
     body_timeout,
     too_many_connections,
     too_many_connections_of_peer,
+    locked_out,
 };
-inline constexpr std::size_t kRefusals =
-    static_cast<std::size_t>(Refusal::too_many_connections_of_peer) + 1;
+inline constexpr std::size_t kRefusals = static_cast<std::size_t>(Refusal::locked_out) + 1;
 
 // The metric's label: the enumerator's own name.
 std::string_view name(Refusal refusal);

@@ -126,14 +126,38 @@ Peer Server::identify(const sockaddr_storage& address) const {
         peer.is_unix = true;
         return peer;
     }
-    peer.trusted = std::ranges::any_of(
-        rules_.trusted, [&](const conf::Cidr& range) { return range.contains(peer.address); });
+    peer.trusted = is_trusted(peer);
     return peer;
+}
+
+bool Server::is_trusted(const Peer& peer) const {
+    return !peer.is_unix && std::ranges::any_of(rules_.trusted, [&](const conf::Cidr& range) {
+        return range.contains(peer.address);
+    });
+}
+
+void Server::change_rules(Rules rules) {
+    const bool has_other_ranges = rules.trusted != rules_.trusted;
+    rules_ = std::move(rules);
+    if (!has_other_ranges) return;
+    for (Connection* connection = first_; connection != nullptr; connection = connection->next()) {
+        const Peer before = connection->peer();
+        const bool trusted = is_trusted(before);
+        if (trusted == before.trusted) continue;
+        connection->change_trust(trusted);
+        counts_.enter(connection->peer());  // first, so that the last one is never missing
+        counts_.leave(before);
+    }
 }
 
 void Server::admit(int fd, const sockaddr_storage& address, Transport transport) {
     counters_.accepted.add();
     const Peer peer = identify(address);
+    if (handler_.shuts_out(peer)) {
+        counters_.closed.add();
+        close(fd);
+        return;
+    }
     const unsigned of_peer = counts_.enter(peer);
     const conf::LimitSettings& limits = rules_.limits;
     const unsigned peer_limit =

@@ -60,7 +60,8 @@ class Server {
     // Ends every connection now, whatever it is doing.
     void abort_all();
 
-    void change_rules(Rules rules) { rules_ = std::move(rules); }
+    // Connections that there are obey them too.
+    void change_rules(Rules rules);
     std::size_t connections() const { return connection_count_; }
     const Counters& counters() const { return counters_; }
 
@@ -71,6 +72,7 @@ class Server {
     bool accept_some(const Listener& listener);
     void admit(int fd, const sockaddr_storage& address, Transport transport);
     Peer identify(const sockaddr_storage& address) const;
+    bool is_trusted(const Peer& peer) const;
     loop::Task<> serve(std::unique_ptr<Connection> connection);
 
     loop::Loop& loop_;

@@ -32,7 +32,7 @@ std::optional<conf::IpAddress> last_forwarded(const http::RequestHead& head) {
 
 conf::IpAddress client_address(const http::RequestHead& head, const http::Peer& peer,
                                std::string_view header) {
-    if (!peer.trusted) return peer.address;
+    if (!peer.is_believed()) return peer.address;
     if (const auto address = conf::IpAddress::parse(head.single(header))) return *address;
     return last_forwarded(head).value_or(peer.address);
 }

@@ -3,10 +3,13 @@
 
 #include "proxy/http/handler.h"
 #include "proxy/serve/handler.h"
+#include "proxy/serve/lock_keeper.h"
 #include "proxy/upload/upload_api.h"
 
 #include <cstdint>
+#include <memory>
 #include <optional>
+#include <utility>
 
 namespace tidepool::upload {
 
@@ -18,6 +21,16 @@ class PublicHandler final : public http::Handler {
     // From now on there is the API; without it its paths are no images either.
     void use_uploads(UploadApi& uploads) { uploads_ = &uploads; }
 
+    // Who comes in; null: all.
+    void change_lock(std::shared_ptr<const serve::OriginLock> lock) {
+        lock_.change(std::move(lock));
+    }
+    const serve::LockCounters& lock_counters() const { return lock_.counters(); }
+
+    bool shuts_out(const http::Peer& peer) override { return lock_.shuts_out(peer); }
+    http::Admission let_in(const http::RequestHead* head, const http::Peer& peer) override {
+        return lock_.let_in(head, peer, loop_.now_ms());
+    }
     std::uint64_t wanted_body(const http::RequestHead& head) const override {
         return is_api(head) ? UploadApi::wanted_body(head) : 0;
     }
@@ -39,7 +52,14 @@ class PublicHandler final : public http::Handler {
         if (is_api(head)) return uploads_->respond(loop_, head, peer);
         return files_.respond(head, peer);
     }
-    http::Response refuse(http::Refusal refusal) override { return files_.refuse(refusal); }
+    http::Response refuse(http::Refusal refusal) override {
+        // No rule of the configuration gives it a lifetime: caches would keep it for who may come.
+        if (refusal == http::Refusal::locked_out) {
+            return http::text_response(http::status_of(refusal), "text/plain; charset=utf-8",
+                                       "forbidden\n", "Cache-Control: no-store\r\n");
+        }
+        return files_.refuse(refusal);
+    }
     void finished(const http::Exchange& exchange) override { files_.finished(exchange); }
 
   private:
@@ -49,6 +69,7 @@ class PublicHandler final : public http::Handler {
 
     loop::Loop& loop_;
     serve::FileHandler& files_;
+    serve::LockKeeper lock_;
     UploadApi* uploads_ = nullptr;
 };
 

@@ -90,7 +90,7 @@ std::uint64_t UploadApi::wanted_body(const http::RequestHead& head) {
 }
 
 std::string UploadApi::client_of(const http::RequestHead& head, const http::Peer& peer) const {
-    if (peer.is_unix && !peer.trusted) return peer.text();
+    if (peer.is_unix && !peer.is_believed()) return peer.text();
     return serve::client_address(head, peer, means_.settings.edge.client_address_header).text();
 }
 

@@ -16,7 +16,10 @@ TEST_CASE("settings of the API: secrets are told by their source", "[api][settin
     conf::Settings settings;
     settings.admin.token = conf::Secret("env:TOKEN", "the-value-itself");
     settings.upload.token_secret = conf::Secret("file:/run/secret", "the-value-itself");
+    settings.edge.secret = conf::Secret("env:EDGE", "the-value-itself");
     const Json json = settings_json(settings);
+    CHECK(json["file"]["edge"]["secret"] == "env:EDGE");
+    CHECK(json["file"]["edge"]["secret_previous"] == nullptr);
     CHECK(json["restart"]["admin"]["token"] == "env:TOKEN");
     CHECK(json["restart"]["upload"]["token_secret"] == "file:/run/secret");
     CHECK(json["restart"]["upload"]["replicate_secret"] == nullptr);
@@ -29,12 +32,18 @@ TEST_CASE("settings of the API: a reload changes what stands there, and nothing 
     file.limits.ranges = 7;
     file.timeouts.linger = std::chrono::milliseconds(3);
     file.tiering.enabled = true;
+    file.edge.lock = conf::EdgeSettings::Lock::log;
+    file.edge.hosts = {"images.example"};
+    file.edge.client_address_header = "X-Real-IP";
     file.jobs.threads = 9;
     file.move.grace = std::chrono::milliseconds(1);
     const Json before = settings_json({});
     const Json after = settings_json(after_reload({}, file));
     CHECK(after["reload"] == settings_json(file)["reload"]);
     CHECK(after["reload"] != before["reload"]);
+    CHECK(after["file"] == settings_json(file)["file"]);
+    CHECK(after["file"] != before["file"]);
+    CHECK(after_reload({}, file).edge.client_address_header == "CF-Connecting-IP");
     CHECK(after["restart"] == before["restart"]);
 }
 

@@ -1,0 +1,131 @@
+"""TLS 1.3 with an ECDSA certificate: handshakes and 16 KiB answers per server core-second, beside nginx. See
+bench/README.md."""
+
+import argparse
+import contextlib
+import pathlib
+import random
+import re
+import shutil
+import signal
+import socket
+import ssl
+import statistics
+import subprocess
+import sys
+import tempfile
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+from harness import (  # noqa: E402
+    ROOT, Server, circumstances, fail, fetch, free_ports, head_bytes, make_files, measure_server, note, number, pool,
+    request_text, start, start_tidepool, two_cores, wait_until_open, write_script)
+
+SCENARIOS = {  # name: title, size of the files, how many, further fields
+    "handshake": ("one request a connection, 1 KiB", 1024, 50, {"Connection": "close"}),
+    "16k": ("16 KiB", 16 * 1024, 200, {}),
+    "100k": ("100 KiB", 100 * 1024, 100, {}),
+    "2m": ("2 MiB", 2 * 1024 * 1024, 16, {}),
+}
+TARGET = 1.0
+
+
+def certificate(folder):
+    files = folder / "chain.pem", folder / "key.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+                    "-out", files[0], "-keyout", files[1], "-subj", "/CN=images.example",
+                    "-addext", "subjectAltName=DNS:images.example"], check=True, capture_output=True)
+    return files
+
+
+def start_nginx(stack, core, folder, chain, key):
+    ports = free_ports(2)
+    words = {"DIR": folder, "ROOT": folder, "CHAIN": chain, "KEY": key, "PORT_PLAIN": ports[0], "PORT_TLS": ports[1]}
+    text = re.sub(r"@([A-Z_]+)@", lambda m: str(words[m[1]]), (HERE / "nginx.conf.in").read_text())
+    (folder / "nginx.conf").write_text(text)
+    binary = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/sbin")
+    if not binary:
+        fail("nginx is missing; ./dev setup bench installs it")
+    process = start(stack, core, [binary, "-p", folder, "-e", "stderr", "-c", folder / "nginx.conf"])
+    for port in ports:
+        wait_until_open(process, port, "nginx")
+    return Server("nginx", process, {(False, False): ports[0], "tls": ports[1]})
+
+
+def start_ours(stack, core, binary, folder, chain, key):
+    port = free_ports(1)[0]
+    config = (f'[tls]\nlisten = ["127.0.0.1:{port}"]\n[[certificate]]\nchain_file = "{chain}"\nkey_file = "{key}"\n'
+              + pool("uploads", folder / "uploads"))
+    server = start_tidepool(stack, core, binary, config)
+    wait_until_open(server.process, port, "tidepool")
+    server.ports["tls"] = port
+    return server
+
+
+def check_version(server):
+    """The cipher that is spoken, over TLS 1.3."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with socket.create_connection(("127.0.0.1", server.ports["tls"])) as plain, \
+            context.wrap_socket(plain, server_hostname="images.example") as wire:
+        if wire.version() != "TLSv1.3":
+            fail(f"{server.name} spoke {wire.version()}")
+        note(f"{server.name}: {wire.version()}, {wire.cipher()[0]}")
+        return wire.cipher()[0]
+
+
+def run(options, folder, core, name, servers, paths):
+    title, size, _, fields = SCENARIOS[name]
+    note(f"{name}: {options.rounds} rounds of 2 x {options.seconds} s")
+    requests = [request_text(path, fields) for path in random.Random(2).sample(paths, len(paths))]
+    sides = []
+    for server in servers:
+        for path in paths[:5]:
+            if fetch(server.ports[False, False], path, {})[2] != (folder / path[1:]).read_bytes():
+                fail(f"{server.name}: {path} is not the file")
+        script = folder / f"{name}-{server.name}.lua"
+        write_script(script, requests)
+        answer = head_bytes(server.ports[False, False], requests[0]) + size
+        sides.append((core, f"{name}: {server.name}", server, server.ports["tls"], script, answer))
+    rounds = [[], []]
+    for number_ in range(options.rounds + 1):
+        for which in (0, 1) if number_ % 2 == 0 else (1, 0):
+            *before, answer = sides[which]
+            got = measure_server(*before, options.seconds if number_ else 1, answer, "https")
+            if number_:  # the first is for warming up
+                rounds[which].append(got["requests_per_cpu_s"])
+    ours, theirs = map(statistics.median, rounds)
+    ratios = [a / b for a, b in zip(*rounds)]
+    return title, ours, theirs, ours / theirs, min(ratios), max(ratios)
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="./dev bench tls", description=__doc__)
+    parser.add_argument("--binary", type=pathlib.Path, default=ROOT / "build/release/tidepool")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=int, default=4, help="a round's length for each server (default: 4)")
+    parser.add_argument("--only", metavar="NAME,...", default=",".join(SCENARIOS))
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers are ended
+    cores = two_cores("one for the servers and one for wrk")
+    with contextlib.ExitStack() as stack:
+        folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-tls-")))
+        folder.chmod(0o755)  # nginx's worker may run as another user
+        chain, key = certificate(folder)
+        paths = make_files(folder, {name: SCENARIOS[name][1:3] for name in options.only.split(",")})
+        servers = (start_ours(stack, cores[0], options.binary, folder, chain, key),
+                   start_nginx(stack, cores[0], folder, chain, key))
+        if len(ciphers := {check_version(server) for server in servers}) != 1:
+            fail(f"different ciphers: {ciphers}")
+        rows = [run(options, folder, cores[1], name, servers, paths[name]) for name in options.only.split(",")]
+        print("\n" + "; ".join(f"{key} {value}" for key, value in circumstances(options, cores).items()) + "\n")
+    print("| scenario | tidepool req/CPU-s | nginx req/CPU-s | ratio (min..max) | target | |\n"
+          "| --- | ---: | ---: | ---: | ---: | --- |")
+    for title, ours, theirs, ratio, least, most in rows:
+        print(f"| {title} | {number(ours)} | {number(theirs)} | **{ratio:.2f}** ({least:.2f}..{most:.2f}) | {TARGET:.1f} "
+              f"| {'pass' if ratio >= TARGET else 'MISS'} |")
+    sys.exit(0 if all(row[3] >= TARGET for row in rows) else 1)
+
+
+if __name__ == "__main__":
+    main()
