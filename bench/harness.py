@@ -215,10 +215,10 @@ def write_script(path, requests, extra=""):
     path.write_text(WRK_SCRIPT.format(requests=",\n".join(map(lua_string, requests)), extra=extra))
 
 
-def wrk(core, port, script, seconds):
+def wrk(core, port, script, seconds, scheme="http"):
     """Loads a port and returns what wrk counted."""
     command = ["taskset", "--cpu-list", str(core), "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "20s",
-               "-s", str(script), f"http://127.0.0.1:{port}/"]
+               "-s", str(script), f"{scheme}://127.0.0.1:{port}/"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         try:
             output, _ = process.communicate(timeout=seconds + 60)
@@ -252,10 +252,10 @@ def head_bytes(port, request):
     return seen.index(b"\r\n\r\n") + 4
 
 
-def measure_server(core, name, server, port, script, seconds, answer_bytes):
+def measure_server(core, name, server, port, script, seconds, answer_bytes, scheme="http"):
     """One round: what wrk counted and how much CPU time the server took meanwhile. Fails on any wrong answer."""
     before = server.cpu_ticks()
-    counted = wrk(core, port, script, seconds)
+    counted = wrk(core, port, script, seconds, scheme)
     cpu = (server.cpu_ticks() - before) / TICKS_PER_SECOND
     wrong = {key: counted[key] for key in ("connect", "read", "write", "timeout", "status") if counted[key]}
     if wrong:

@@ -136,8 +136,19 @@ struct EdgeSettings {
     Secret secret;                    // "env:NAME" or "file:/PATH"
     Secret secret_previous;           // is still accepted
     bool only_trusted_peers = false;  // of trusted_ranges, and unix sockets
+    // PEM; who connects over TLS shows a certificate that one of these issued, or is one of these.
+    // [] = nobody is asked for one
+    std::vector<std::string> client_ca_files;
+    // SHA-256 of the public keys (SubjectPublicKeyInfo) that such a certificate may have, as hex;
+    // [] = any
+    std::vector<std::string> client_pins;
     Lock lock = Lock::enforce;
     Refusal refusal = Refusal::forbid;
+    // False: there is nothing to lock.
+    bool has_checks() const {
+        return only_trusted_peers || !hosts.empty() || !secret_header.empty() ||
+               !client_ca_files.empty();
+    }
     bool operator==(const EdgeSettings&) const = default;
 };
 

@@ -435,6 +435,15 @@ void find_unsendable_secret(const Secret& secret, std::string_view key, Findings
 
 void find_wrong_edge(const Settings& settings, Findings& findings) {
     const EdgeSettings& edge = settings.edge;
+    if (!edge.client_ca_files.empty() && settings.tls.listen.empty()) {
+        findings.push_back({{"edge.client_ca_files", "tls.listen"},
+                            "certificates are shown over TLS, and nothing listens for it: write "
+                            "tls.listen"});
+    }
+    if (edge.client_ca_files.empty() && !edge.client_pins.empty()) {
+        findings.push_back({{"edge.client_pins", "edge.client_ca_files"},
+                            "nobody is asked for a certificate: write client_ca_files"});
+    }
     for (const auto& [secret, key] : {std::pair(&edge.secret, "edge.secret"),
                                       std::pair(&edge.secret_previous, "edge.secret_previous")}) {
         find_weak_secret(*secret, key, findings);
@@ -534,8 +543,7 @@ Findings find_wrong_settings(const Settings& settings) {
          {find_no_pool, find_double_names, find_wrong_pools, find_shared_folders,
           find_shared_buckets, find_wrong_mirrors, find_double_addresses, find_no_certificate,
           find_wrong_order, find_wrong_profiles, find_wrong_signing, find_wrong_upload,
-          find_wrong_edge,
-          find_wrong_tiering, find_served_quarantine, find_cached_errors}) {
+          find_wrong_edge, find_wrong_tiering, find_served_quarantine, find_cached_errors}) {
         find(settings, findings);
     }
     return findings;

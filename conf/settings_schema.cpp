@@ -143,6 +143,8 @@ std::vector<Field<EdgeSettings>> edge_fields() {
         field("secret", &S::secret, SecretSource{}),
         field("secret_previous", &S::secret_previous, SecretSource{}),
         field("only_trusted_peers", &S::only_trusted_peers, Flag{}),
+        field("client_ca_files", &S::client_ca_files, TextList{wrong_in_file, 0}),
+        field("client_pins", &S::client_pins, TextList{wrong_in_pin, 0}),
         field("lock", &S::lock, Choice{{"enforce", "log", "off"}}),
         field("refusal", &S::refusal, Choice{{"forbid", "close"}}),
     };

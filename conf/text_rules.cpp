@@ -2,6 +2,7 @@
 
 #include "conf/ascii.h"
 #include "conf/day_window.h"
+#include "conf/digest.h"
 #include "conf/directives.h"
 #include "conf/quote.h"
 
@@ -140,6 +141,11 @@ std::string wrong_in_content_type(std::string_view text) {
 std::string wrong_in_header_name(std::string_view text) {
     if (is_http_token(text)) return {};
     return "expected the name of a header, such as \"CF-Connecting-IP\", not " + quote(text);
+}
+
+std::string wrong_in_pin(std::string_view text) {
+    if (parse_sha256(text)) return {};
+    return "expected the SHA-256 of a public key as 64 hex digits, not " + quote(text);
 }
 
 std::string wrong_in_secret_header(std::string_view text) {

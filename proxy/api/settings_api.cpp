@@ -100,6 +100,8 @@ Json edge_json(const conf::EdgeSettings& edge) {
             {"secret", source_json(edge.secret)},
             {"secret_previous", source_json(edge.secret_previous)},
             {"only_trusted_peers", edge.only_trusted_peers},
+            {"client_ca_files", edge.client_ca_files},
+            {"client_pins", edge.client_pins},
             {"lock", lock},
             {"refusal", edge.refusal == S::Refusal::forbid ? "forbid" : "close"}};
 }

@@ -61,7 +61,7 @@ bool check_pool(const conf::PoolSettings& pool, const std::string& key_prefix, b
 // Reads the certificates.
 bool check_tls(const conf::Settings& settings) {
     if (settings.certificates.empty()) return true;
-    const auto loaded = tls::Context::load(settings.tls, settings.certificates,
+    const auto loaded = tls::Context::load(settings.tls, settings.certificates, settings.edge,
                                            std::make_shared<tls::TicketKeys>());
     if (!loaded) {
         fmt::print(stderr, "{}\n", loaded.error().text);
@@ -76,9 +76,7 @@ bool check_tls(const conf::Settings& settings) {
 
 // What is set up and does not work, which may well be meant.
 void mention_lock(const conf::EdgeSettings& edge) {
-    const bool checks =
-        edge.only_trusted_peers || !edge.hosts.empty() || !edge.secret_header.empty();
-    if (!checks || edge.lock == conf::EdgeSettings::Lock::enforce) return;
+    if (!edge.has_checks() || edge.lock == conf::EdgeSettings::Lock::enforce) return;
     const bool logs = edge.lock == conf::EdgeSettings::Lock::log;
     fmt::print("edge: nobody is shut out: edge.lock is \"{}\"\n", logs ? "log" : "off");
 }

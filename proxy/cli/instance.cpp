@@ -359,7 +359,7 @@ void Instance::take_over(api::SettingsInForce loaded) {
 void Instance::reload_tls(const conf::Settings& file) {
     if (!tls_ || file.certificates.empty())
         return;  // whether there is TLS was settled at the start
-    auto loaded = tls::Context::load(file.tls, file.certificates, tls_->keys());
+    auto loaded = tls::Context::load(file.tls, file.certificates, file.edge, tls_->keys());
     if (!loaded) {
         conf::log_error("certificates not reloaded, the old ones are kept reason=\"{}\"",
                         loaded.error().text);

@@ -138,7 +138,7 @@ bool Supervisor::start() {
     }
     std::shared_ptr<const tls::Context> tls;
     if (!settings_.certificates.empty()) {
-        auto loaded = tls::Context::load(settings_.tls, settings_.certificates,
+        auto loaded = tls::Context::load(settings_.tls, settings_.certificates, settings_.edge,
                                          std::make_shared<tls::TicketKeys>());
         if (!loaded) {
             conf::log_error("no TLS: {}", loaded.error().text);

@@ -101,6 +101,7 @@ loop::Task<bool> Connection::shake_hands() {
         co_await server_.loop_.stand_back();
         switch (tls_->handshake()) {
             case tls::Step::done:
+                peer_.has_certificate = tls_->is_client_proven();
                 counters.handshakes[tls_->is_tls13() ? 1 : 0][tls_->is_resumed() ? 1 : 0].add();
                 co_return true;
             case tls::Step::want_read:

@@ -20,15 +20,13 @@ std::string_view authority_of_target(std::string_view target) {
 }  // namespace
 
 std::string_view name_of(LockCheck check) {
-    static constexpr std::array<std::string_view, kLockChecks.size()> kNames{"peer", "host",
-                                                                             "secret"};
+    static constexpr std::array<std::string_view, kLockChecks.size()> kNames{
+        "peer", "host", "secret", "certificate"};
     return kNames[static_cast<std::size_t>(check)];
 }
 
 std::shared_ptr<const OriginLock> OriginLock::of(const conf::EdgeSettings& settings) {
-    const bool checks =
-        settings.only_trusted_peers || !settings.hosts.empty() || !settings.secret_header.empty();
-    if (!checks || settings.lock == conf::EdgeSettings::Lock::off) return nullptr;
+    if (!settings.has_checks() || settings.lock == conf::EdgeSettings::Lock::off) return nullptr;
     return std::make_shared<const OriginLock>(settings);
 }
 
@@ -38,6 +36,7 @@ OriginLock::OriginLock(const conf::EdgeSettings& settings)
       secret_(settings.secret),
       previous_(settings.secret_previous),
       only_trusted_peers_(settings.only_trusted_peers),
+      wants_certificate_(!settings.client_ca_files.empty()),
       enforces_(settings.lock == conf::EdgeSettings::Lock::enforce),
       closes_(settings.refusal == conf::EdgeSettings::Refusal::close) {}
 
@@ -49,14 +48,16 @@ LockVerdict OriginLock::judge(const http::RequestHead& head, const http::Peer& p
     fail(LockCheck::peer, fails_as_peer(peer));
     fail(LockCheck::host, !hosts_.empty() && !names_known_hosts(head));
     fail(LockCheck::secret, !secret_header_.empty() && !has_secret(head));
-    verdict.proven = !verdict.fails(LockCheck::secret);
+    fail(LockCheck::certificate, fails_by_certificate(peer));
+    verdict.proven = !verdict.fails(LockCheck::certificate) && !verdict.fails(LockCheck::secret);
     return verdict;
 }
 
 LockVerdict OriginLock::judge_unread(const http::Peer& peer) const {
     LockVerdict verdict;
     verdict.failed[static_cast<std::size_t>(LockCheck::peer)] = fails_as_peer(peer);
-    verdict.proven = secret_header_.empty();
+    verdict.failed[static_cast<std::size_t>(LockCheck::certificate)] = fails_by_certificate(peer);
+    verdict.proven = secret_header_.empty() && !verdict.fails(LockCheck::certificate);
     return verdict;
 }
 
@@ -88,6 +89,7 @@ std::string OriginLock::text() const {
     add(LockCheck::peer, only_trusted_peers_);
     add(LockCheck::host, !hosts_.empty());
     add(LockCheck::secret, !secret_header_.empty());
+    add(LockCheck::certificate, wants_certificate_);
     return fmt::format("mode={} checks={} refusal={}", enforces_ ? "enforce" : "log", checks,
                        closes_ ? "close" : "forbid");
 }

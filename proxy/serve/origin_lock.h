@@ -16,8 +16,9 @@
 namespace tidepool::serve {
 
 // The checks, in the order in which a request that fails several is counted.
-enum class LockCheck : std::uint8_t { peer, host, secret };
-inline constexpr std::array kLockChecks{LockCheck::peer, LockCheck::host, LockCheck::secret};
+enum class LockCheck : std::uint8_t { peer, host, secret, certificate };
+inline constexpr std::array kLockChecks{LockCheck::peer, LockCheck::host, LockCheck::secret,
+                                        LockCheck::certificate};
 
 // The label of metrics and log.
 std::string_view name_of(LockCheck check);
@@ -60,6 +61,9 @@ class OriginLock {
     bool fails_as_peer(const http::Peer& peer) const {
         return only_trusted_peers_ && !peer.trusted && !peer.is_unix;
     }
+    bool fails_by_certificate(const http::Peer& peer) const {
+        return wants_certificate_ && !peer.has_certificate && !peer.is_unix;
+    }
     bool names_known_hosts(const http::RequestHead& head) const;
     bool has_secret(const http::RequestHead& head) const;
 
@@ -68,6 +72,7 @@ class OriginLock {
     conf::Secret secret_;
     conf::Secret previous_;
     bool only_trusted_peers_;
+    bool wants_certificate_;
     bool enforces_;
     bool closes_;
 };

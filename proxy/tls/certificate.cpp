@@ -4,6 +4,7 @@
 #include "conf/small_file.h"
 
 #include <cstddef>
+#include <cstdlib>
 #include <ctime>
 #include <string_view>
 #include <utility>
@@ -26,25 +27,6 @@ struct NamesDeleter {
 
 Handle<BIO> read_from(const std::string& text) {
     return Handle<BIO>(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
-}
-
-Result<std::vector<Handle<X509>>> load_chain(const std::string& path) {
-    auto text = conf::read_small_file(path, kMostPemBytes);
-    if (!text) return std::unexpected(std::move(text.error()));
-    const Handle<BIO> pem = read_from(*text);
-    std::vector<Handle<X509>> chain;
-    while (X509* const next = PEM_read_bio_X509(pem.get(), nullptr, nullptr, nullptr))
-        chain.emplace_back(next);
-    const unsigned long why = ERR_peek_last_error();
-    const bool is_end =
-        ERR_GET_LIB(why) == ERR_LIB_PEM && ERR_GET_REASON(why) == PEM_R_NO_START_LINE;
-    const std::string reason = take_openssl_error();
-    if (chain.empty() || !is_end)
-        return fail(ErrorKind::invalid,
-                    fmt::format("{}: certificate {} cannot be read ({}): expected PEM, "
-                                "\"-----BEGIN CERTIFICATE-----\"",
-                                path, chain.size() + 1, reason));
-    return chain;
 }
 
 // Says that there is no password, instead of asking for one at the terminal.
@@ -80,6 +62,19 @@ std::vector<std::string> names_of(const X509& leaf) {
     return names;
 }
 
+// `write` is one of OpenSSL's functions that turn an object into DER.
+template <class Object>
+conf::Sha256Digest digest_of_der(int (*write)(const Object*, unsigned char**),
+                                 const Object* object) {
+    unsigned char* text = nullptr;
+    const int bytes = write(object, &text);
+    if (bytes < 0) std::abort();  // no memory
+    const conf::Sha256Digest digest = conf::sha256(
+        std::string_view(reinterpret_cast<const char*>(text), static_cast<std::size_t>(bytes)));
+    OPENSSL_free(text);
+    return digest;
+}
+
 std::string type_of(const EVP_PKEY& key) {
     switch (EVP_PKEY_get_base_id(&key)) {
         case EVP_PKEY_EC:
@@ -110,9 +105,37 @@ Result<void> check_chain(const Certificate& certificate, const std::string& path
 
 }  // namespace
 
+Result<std::vector<Handle<X509>>> load_pem_certificates(const std::string& path) {
+    auto text = conf::read_small_file(path, kMostPemBytes);
+    if (!text) return std::unexpected(std::move(text.error()));
+    ERR_clear_error();
+    const Handle<BIO> pem = read_from(*text);
+    std::vector<Handle<X509>> chain;
+    while (X509* const next = PEM_read_bio_X509(pem.get(), nullptr, nullptr, nullptr))
+        chain.emplace_back(next);
+    const unsigned long why = ERR_peek_last_error();
+    const bool is_end =
+        ERR_GET_LIB(why) == ERR_LIB_PEM && ERR_GET_REASON(why) == PEM_R_NO_START_LINE;
+    const std::string reason = take_openssl_error();
+    if (chain.empty() || !is_end)
+        return fail(ErrorKind::invalid,
+                    fmt::format("{}: certificate {} cannot be read ({}): expected PEM, "
+                                "\"-----BEGIN CERTIFICATE-----\"",
+                                path, chain.size() + 1, reason));
+    return chain;
+}
+
+conf::Sha256Digest fingerprint_of(const X509& certificate) {
+    return digest_of_der(i2d_X509, &certificate);
+}
+
+conf::Sha256Digest key_digest_of(const X509& certificate) {
+    return digest_of_der<X509_PUBKEY>(i2d_X509_PUBKEY, X509_get_X509_PUBKEY(&certificate));
+}
+
 Result<Certificate> load_certificate(const conf::CertificateSettings& files) {
     ERR_clear_error();
-    auto chain = load_chain(files.chain_file);
+    auto chain = load_pem_certificates(files.chain_file);
     if (!chain) return std::unexpected(std::move(chain.error()));
     auto key = load_private_key(files.key_file);
     if (!key) return std::unexpected(std::move(key.error()));

@@ -1,6 +1,7 @@
 // A certificate with its chain and key, as the operator's files have it.
 #pragma once
 
+#include "conf/digest.h"
 #include "conf/error.h"
 #include "conf/settings.h"
 #include "proxy/tls/openssl.h"
@@ -25,5 +26,13 @@ struct Certificate {
 // certificate that is out of its time is none, as it would come into it without anybody changing
 // the file.
 Result<Certificate> load_certificate(const conf::CertificateSettings& files);
+
+// All certificates of a file, at least one. Errors name the file and what to do.
+Result<std::vector<Handle<X509>>> load_pem_certificates(const std::string& path);
+
+// SHA-256 of a certificate as it is (DER), and of its public key (SubjectPublicKeyInfo, RFC
+// 7469, 2.4).
+conf::Sha256Digest fingerprint_of(const X509& certificate);
+conf::Sha256Digest key_digest_of(const X509& certificate);
 
 }  // namespace tidepool::tls

@@ -2,6 +2,7 @@
 // ciphers and the keys of tickets.
 #pragma once
 
+#include "conf/digest.h"
 #include "conf/error.h"
 #include "conf/settings.h"
 #include "proxy/tls/openssl.h"
@@ -24,13 +25,18 @@ class Context {
     // to do. `keys` are shared by all contexts of the process, so that tickets outlive a reload.
     static Result<std::shared_ptr<const Context>> load(
         const conf::TlsSettings& settings,
-        const std::vector<conf::CertificateSettings>& certificates,
+        const std::vector<conf::CertificateSettings>& certificates, const conf::EdgeSettings& edge,
         std::shared_ptr<TicketKeys> keys);
     Context(const Context&) = delete;
     Context& operator=(const Context&) = delete;
 
     // The server's side of a connection that begins, which must not outlive this. Null: no memory.
     Handle<SSL> begin() const;
+
+    // Whether its client has shown a certificate that is allowed. Everybody is let shake hands:
+    // TLS 1.3 tells a client what is wrong with it only afterwards, which an edge reports as a
+    // garbled answer (contracts: cloudflare.md 2.1); a request can be refused in words.
+    bool allows_client(SSL* ssl) const;
 
     const std::shared_ptr<TicketKeys>& keys() const { return keys_; }
 
@@ -55,6 +61,8 @@ class Context {
     Result<void> add_entries(const std::vector<struct Certificate>& certificates);
     Result<Handle<SSL_CTX>> make_context(const std::vector<struct Certificate>& certificates,
                                          const std::vector<std::size_t>& chosen) const;
+    Result<void> load_authorities(const conf::EdgeSettings& edge);
+    Result<void> ask_clients(SSL_CTX* context) const;
     SSL_CTX* find(std::string_view host) const;
 
     static int on_server_name(SSL* ssl, int* alert, void* self);
@@ -67,6 +75,10 @@ class Context {
 
     const conf::TlsSettings settings_;
     const std::shared_ptr<TicketKeys> keys_;
+    std::vector<Handle<X509>> authorities_;        // of clients; none: they are not asked
+    std::vector<conf::Sha256Digest> client_pins_;  // none: any key
+    // Who may come in: a session of other clients is none of this context's.
+    conf::Sha256Digest session_context_{};
     std::vector<std::string> lines_;
     std::vector<std::string> warnings_;
     std::map<std::string, SSL_CTX*, std::less<>> by_name_;

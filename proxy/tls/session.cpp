@@ -120,6 +120,10 @@ bool Session::is_resumed() const {
     return SSL_session_reused(ssl_.get()) == 1;
 }
 
+bool Session::is_client_proven() const {
+    return context_->allows_client(ssl_.get());
+}
+
 Session::Got Session::read(std::span<char> into) {
     Got got;
     ERR_clear_error();

@@ -40,6 +40,8 @@ class Session {
     bool is_tls13() const;
     // By a ticket.
     bool is_resumed() const;
+    // It has shown a certificate that edge.client_ca_files and client_pins allow.
+    bool is_client_proven() const;
 
     struct Got {
         std::size_t bytes = 0;

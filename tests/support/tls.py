@@ -1,6 +1,7 @@
 """Certificates made on the spot, and connections over TLS."""
 
 import contextlib
+import hashlib
 import pathlib
 import ssl
 import subprocess
@@ -54,9 +55,17 @@ class Authority:
         chain.write_bytes(leaf.read_bytes() + self.middle.read_bytes())
         return {"chain_file": chain, "key_file": key}
 
-    def client(self, version=None, protocols=(), ciphers=None):
-        """How a client that trusts the root begins: of that version alone, or of any."""
+    @staticmethod
+    def pin(certificate):
+        """The SHA-256 of its public key, as hex."""
+        public = openssl("x509", "-in", certificate["chain_file"], "-noout", "-pubkey")
+        return hashlib.sha256(openssl("pkey", "-pubin", "-outform", "der", stdin=public)).hexdigest()
+
+    def client(self, version=None, protocols=(), ciphers=None, certificate=None):
+        """How a client that trusts the root begins: of that version alone, or of any; with a certificate of its own."""
         context = ssl.create_default_context(cafile=self.root)
+        if certificate is not None:
+            context.load_cert_chain(certificate["chain_file"], certificate["key_file"])
         if version is not None:
             context.minimum_version = context.maximum_version = version
         if protocols:

@@ -355,6 +355,119 @@ class Handshakes(TlsCase):
         eventually(lambda: self.server.metrics().sum("tidepool_connections_dropped_total") == 1, "it is counted")
 
 
+class Clients(TlsCase):
+    """Authenticated origin pulls: who shows which certificate comes in."""
+
+    def locked(self, **edge):
+        self.server_files = authority.certificate(HOST)
+        self.server = self.serve(self.sections(edge), extra=certificates(self.server_files))
+        self.server.tree.image("a.jpg")
+
+    @staticmethod
+    def sections(edge):
+        return with_tls({"edge": {"client_ca_files": [str(authority.root)], **edge}})
+
+    def reload(self, **edge):
+        mark = len(self.server.log())
+        self.server.write_config(self.sections(edge), extra=certificates(self.server_files))
+        self.server.signal(signal.SIGHUP)
+        self.server.wait_log("configuration reloaded", after=mark)
+
+    def status(self, certificate=None, version=None, client=None, session=None):
+        with self.wire(client or authority.client(version, certificate=certificate), session=session) as wire:
+            status = wire.get("/uploads/a.jpg").status
+            self.session = wire.socket.session
+            return status
+
+    def refused(self):
+        return self.server.metrics().sum("tidepool_edge_refused_total", reason="certificate")
+
+    def test_only_who_shows_one_that_the_authority_issued(self):
+        self.locked()
+        stranger = tls.Authority()
+        self.addCleanup(stranger.close)
+        ended = authority.certificate("edge", days=0)
+        for name, version in VERSIONS.items():
+            with self.subTest(version=name):
+                self.assertEqual(self.status(authority.certificate("edge"), version), 200)
+                for wrong in (None, stranger.certificate("edge"), ended):
+                    self.assertEqual(self.status(wrong, version), 403)
+        self.assertEqual(self.refused(), 6)
+
+    def test_nobody_can_on_the_plain_listener(self):
+        self.locked()
+        answer = self.server.get("/uploads/a.jpg")
+        self.assertEqual((answer.status, answer["cache-control"], answer.closes), (403, "no-store", True))
+        self.assertEqual(self.refused(), 1)
+
+    def test_a_ticket_of_one_who_came_in_is_as_good(self):
+        self.locked()
+        for version in VERSIONS.values():
+            client = authority.client(version, certificate=authority.certificate("edge"))
+            self.assertEqual(self.status(client=client), 200)
+            self.assertEqual(self.status(client=client, session=self.session), 200)
+            stranger = authority.client(version)
+            self.assertEqual(self.status(client=stranger), 403)
+            self.assertEqual(self.status(client=stranger, session=self.session), 403)
+        self.assertEqual(self.handshakes(resumed="true"), 4)
+
+    def test_of_one_key_alone(self):
+        right, other = authority.certificate("edge"), authority.certificate("edge")
+        self.locked(client_pins=[tls.Authority.pin(right)])
+        self.assertEqual((self.status(right), self.status(other)), (200, 403))
+
+    def test_another_authority_takes_the_place_of_the_first(self):
+        self.locked()
+        second = tls.Authority()
+        self.addCleanup(second.close)
+        old, new = authority.certificate("edge"), second.certificate("edge")
+        both, alone = [str(authority.root), str(second.root)], [str(second.root)]
+        client = authority.client(VERSIONS["1.2"], certificate=old)
+        self.assertEqual((self.status(new), self.status(client=client)), (403, 200))
+        ticket = self.session
+        self.reload(client_ca_files=both)
+        eventually(lambda: (self.status(old), self.status(new)) == (200, 200), "both come in")
+        self.reload(client_ca_files=alone)
+        eventually(lambda: (self.status(old), self.status(new)) == (403, 200), "only the new one does")
+        self.assertEqual(self.status(client=client, session=ticket), 403, "a ticket of before opens nothing")
+
+    def test_nothing_is_believed_of_who_shows_none(self):
+        """Of the log: with `lock = "log"` all come in, and are who they are."""
+        self.locked(trusted_ranges=["127.0.0.1"], lock="log")
+        path = self.server.folder / "access.log"
+        self.server.stop_process()
+        sections = self.sections({"trusted_ranges": ["127.0.0.1"], "lock": "log"})
+        self.server = self.serve({**sections, "access_log": {"path": str(path), "flush_interval": "10ms"}},
+                                 extra=certificates(self.server_files))
+        self.server.tree.image("a.jpg")
+        for certificate, client in ((None, "127.0.0.1"), (authority.certificate("edge"), "203.0.113.7")):
+            with self.wire(authority.client(certificate=certificate)) as wire:
+                self.assertEqual(wire.get("/uploads/a.jpg", "CF-Connecting-IP: 203.0.113.7").status, 200)
+            entry = eventually(lambda: path.exists() and path.read_text().splitlines(), "it is logged")[-1]
+            self.assertIn(f'"client":"{client}"', entry)
+            path.write_text("")
+        self.assertEqual(self.server.metrics().sum("tidepool_edge_would_refuse_total", reason="certificate"), 1)
+
+    def test_what_is_wrong_with_the_files(self):
+        folder = authority.folder / "clients"
+        folder.mkdir(exist_ok=True)
+        path = folder / "tidepool.toml"
+        for edge, tls_section, status, said in (
+                ({"client_ca_files": ["/nowhere/ca.pem"]}, True, 1, "edge.client_ca_files[1]: "),
+                ({"client_ca_files": [str(authority.root)]}, False, 2, "nothing listens for it"),
+                ({"client_pins": ["ab" * 32]}, True, 2, "nobody is asked for a certificate"),
+                ({"client_ca_files": ["ca.pem"]}, True, 2, "expected an absolute path of a file"),
+                ({"client_pins": ["abc"]}, True, 2, "64 hex digits")):
+            with self.subTest(said=said):
+                sections = {"catalog": {"url": ""}, **(with_tls() if tls_section else {}), "edge": edge}
+                path.write_text("".join(tidepool.toml_section(f"[{name}]", each) for name, each in sections.items())
+                                + certificates(authority.certificate(HOST))
+                                + tidepool.toml_section("[[pool]]", {"name": "hot", "base_path": folder}))
+                found, out, error = tidepool.run_tool("check", "-c", str(path))
+                self.assertEqual(found, status, out + error)
+                self.assertIn(said, out + error)
+
+
 class Lives(TlsCase):
     def test_idle_ones_end_with_the_server(self):
         self.start()

@@ -55,6 +55,13 @@ http::Peer unix_peer() {
     return peer;
 }
 
+// Over TLS, with a certificate that was allowed.
+http::Peer shown_peer() {
+    http::Peer peer = peer_of(false);
+    peer.has_certificate = true;
+    return peer;
+}
+
 // A head and the text it points into.
 struct Asked {
     explicit Asked(std::string request) : text(std::move(request)) {
@@ -77,7 +84,7 @@ bool passes(const conf::EdgeSettings& edge, const Asked& request, const http::Pe
 
 using Entry = http::Admission::Entry;
 
-// What a keeper counts by now, as "peer host secret".
+// What a keeper counts by now, as "peer host secret certificate".
 std::string counted(const std::array<http::Counter, kLockChecks.size()>& counters) {
     std::string text;
     for (const http::Counter& each : counters)
@@ -209,6 +216,28 @@ TEST_CASE("origin lock: only peers that are trusted, and unix sockets", "[serve]
     CHECK_FALSE(passes(checking_peers(), request, peer_of(false)));
 }
 
+TEST_CASE("origin lock: only who has shown a certificate, and unix sockets", "[serve][lock]") {
+    conf::EdgeSettings edge;
+    edge.client_ca_files = {"/etc/tidepool/ca.pem"};
+    const auto lock = OriginLock::of(edge);
+    REQUIRE(lock);
+    CHECK(lock->text() == "mode=enforce checks=certificate refusal=forbid");
+    const Asked request = asked("Host: a\r\n");
+    for (const http::Peer& peer : {shown_peer(), unix_peer()}) {
+        CHECK(lock->judge(request.head, peer).passes());
+        CHECK(lock->judge(request.head, peer).proven);
+        CHECK(lock->judge_unread(peer).proven);
+    }
+    for (const http::Peer& peer : {peer_of(false), peer_of(true)}) {
+        const LockVerdict verdict = lock->judge(request.head, peer);
+        CHECK(verdict.fails(LockCheck::certificate));
+        CHECK_FALSE(verdict.fails(LockCheck::peer));
+        CHECK_FALSE(verdict.proven);
+        CHECK(lock->judge_unread(peer).fails(LockCheck::certificate));
+        CHECK_FALSE(lock->judge_unread(peer).proven);
+    }
+}
+
 TEST_CASE("origin lock: together, each check is told by itself", "[serve][lock]") {
     const auto lock = OriginLock::of(checking_all());
     for (const bool peer : {false, true}) {
@@ -267,18 +296,18 @@ TEST_CASE("lock keeper: a refused request counts once, for the first check", "[s
     const Asked bad = asked("Host: other\r\n");
     const Asked good = asked("Host: images.example\r\nX-Origin-Key: " + kKey + "\r\n");
     CHECK(keeper.let_in(&bad.head, peer_of(false), 0).entry == Entry::open);
-    CHECK(counted(keeper.counters().refused) == "0 0 0");
+    CHECK(counted(keeper.counters().refused) == "0 0 0 0");
 
     keeper.change(OriginLock::of(checking_all()));
     CHECK(keeper.let_in(&good.head, peer_of(true), 0).entry == Entry::open);
     CHECK(keeper.let_in(&bad.head, peer_of(false), 0).entry == Entry::forbid);
-    CHECK(counted(keeper.counters().refused) == "1 0 0");
+    CHECK(counted(keeper.counters().refused) == "1 0 0 0");
     CHECK(keeper.let_in(&bad.head, peer_of(true), 0).entry == Entry::forbid);
-    CHECK(counted(keeper.counters().refused) == "1 1 0");
+    CHECK(counted(keeper.counters().refused) == "1 1 0 0");
     keeper.change(OriginLock::of(checking_secret()));
     CHECK(keeper.let_in(&bad.head, peer_of(true), 0).entry == Entry::forbid);
-    CHECK(counted(keeper.counters().refused) == "1 1 1");
-    CHECK(counted(keeper.counters().would_refuse) == "0 0 0");
+    CHECK(counted(keeper.counters().refused) == "1 1 1 0");
+    CHECK(counted(keeper.counters().would_refuse) == "0 0 0 0");
     keeper.change(nullptr);
     CHECK(keeper.let_in(&bad.head, peer_of(false), 0).entry == Entry::open);
     CHECK(keeper.let_in(&bad.head, peer_of(false), 0).proven);
@@ -295,8 +324,8 @@ TEST_CASE("lock keeper: where it only logs, each check counts", "[serve][lock]")
     CHECK(keeper.let_in(&bad.head, peer_of(false), 0).entry == Entry::open);
     CHECK(keeper.let_in(&bad.head, peer_of(true), 0).entry == Entry::open);
     CHECK(keeper.let_in(nullptr, peer_of(false), 0).entry == Entry::open);
-    CHECK(counted(keeper.counters().would_refuse) == "2 2 2");
-    CHECK(counted(keeper.counters().refused) == "0 0 0");
+    CHECK(counted(keeper.counters().would_refuse) == "2 2 2 0");
+    CHECK(counted(keeper.counters().refused) == "0 0 0 0");
 }
 
 TEST_CASE("lock keeper: what it closes, it closes without a word", "[serve][lock]") {
@@ -313,7 +342,7 @@ TEST_CASE("lock keeper: what it closes, it closes without a word", "[serve][lock
     CHECK(keeper.shuts_out(peer_of(false)));
     CHECK_FALSE(keeper.shuts_out(peer_of(true)));
     CHECK_FALSE(keeper.shuts_out(unix_peer()));
-    CHECK(counted(keeper.counters().refused) == "1 1 0");
+    CHECK(counted(keeper.counters().refused) == "1 1 0 0");
 
     closing.only_trusted_peers = false;
     keeper.change(OriginLock::of(closing));
