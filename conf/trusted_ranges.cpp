@@ -109,4 +109,18 @@ void TrustedRanges::check(const std::vector<Cidr>& value, const std::string& key
          "[\"127.0.0.1\"]); server.listen restricts who can connect"});
 }
 
+Result<std::string> find_ranges_file(const std::string& config_path) {
+    const auto content = read_small_file(config_path, kDocumentBytes);
+    if (!content) return std::unexpected(content.error());
+    const auto root = parse_document(*content, config_path);
+    if (!root) return fail(ErrorKind::invalid, root.error().text());
+    const Node* node = find_node(*root, "edge.trusted_ranges");
+    const bool names_file = node != nullptr && node->kind == Node::Kind::text &&
+                            node->text.starts_with(std::string(kFilePrefix) + "/");
+    if (!names_file)
+        return fail(ErrorKind::invalid,
+                    config_path + ": edge.trusted_ranges names no file: write \"file:/PATH\"");
+    return node->text.substr(kFilePrefix.size());
+}
+
 }  // namespace tidepool::conf

@@ -3,6 +3,7 @@
 
 #include "conf/cidr.h"
 #include "conf/document.h"
+#include "conf/error.h"
 #include "conf/problem.h"
 
 #include <string>
@@ -19,5 +20,9 @@ struct TrustedRanges {
     // that got lost.
     void check(const std::vector<Cidr>& value, const std::string& key, Findings& findings) const;
 };
+
+// The PATH of "file:PATH" in a configuration, which may be wrong elsewhere, and whose PATH need not
+// be there yet. ErrorKind::invalid where the setting says something else, or the file is no TOML.
+Result<std::string> find_ranges_file(const std::string& config_path);
 
 }  // namespace tidepool::conf

@@ -36,7 +36,8 @@ OWNERS = [
 
 # Inside proxy a folder includes only those before it; the linker sees to the order of the top-level folders.
 PROXY_ORDER = {
-    "proxy/loop": 0, "proxy/tls": 0, "proxy/http": 1, "proxy/serve": 2, "proxy/api": 3, "proxy/upload": 4, "proxy/cli": 5
+    "proxy/loop": 0, "proxy/tls": 0, "proxy/http": 1, "proxy/edge": 2, "proxy/serve": 3, "proxy/api": 4,
+    "proxy/upload": 5, "proxy/cli": 6,
 }
 
 SLEEP = re.compile(r"\b(?:sleep_for|sleep_until|usleep|nanosleep|time\.sleep)\b\s*\(|(?<![\w.>])(?:::)?sleep\s*\(")

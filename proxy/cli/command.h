@@ -45,5 +45,6 @@ Command add_reconcile(CLI::App& program);
 Command add_backup(CLI::App& program);
 Command add_stats(CLI::App& program);
 Command add_variants(CLI::App& program);
+Command add_edge(CLI::App& program);
 
 }  // namespace tidepool::cli

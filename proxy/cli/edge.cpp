@@ -1,0 +1,75 @@
+// tidepool edge explain | update-ranges: the edge, seen from here.
+#include "proxy/cli/edge.h"
+
+#include "proxy/cli/command.h"
+
+#include <memory>
+
+#include <CLI/CLI.hpp>
+
+namespace tidepool::cli {
+
+namespace {
+
+void add_explain(CLI::App& parser, ExplainArguments& arguments) {
+    parser.add_option("URL", arguments.url, "a URL, or its path alone")->required();
+    parser.add_option("-c,--config", arguments.config, "configuration file, for --server")
+        ->type_name("FILE");
+    parser
+        .add_option("--server", arguments.server,
+                    "who is asked: HOST:PORT or unix:PATH; default: the first of server.listen")
+        ->type_name("ADDRESS");
+    parser
+        .add_option("--header", arguments.headers,
+                    "\"Name: value\" that the visitor sends; may be repeated")
+        ->type_name("FIELD")
+        ->allow_extra_args(false);
+    parser
+        .add_option("--answer", arguments.answer,
+                    "ask nobody: the head of the answer is in this file; - = standard input")
+        ->type_name("FILE");
+    parser.add_flag("--json", arguments.json, "print JSON, for programs");
+}
+
+void add_update_ranges(CLI::App& parser, UpdateRangesArguments& arguments) {
+    parser
+        .add_option("-c,--config", arguments.config,
+                    "configuration file, whose edge.trusted_ranges names the file")
+        ->type_name("FILE");
+    parser
+        .add_option("--from", arguments.sources,
+                    "where the ranges are instead of Cloudflare's API: the same JSON, or a range "
+                    "per line; may be repeated")
+        ->type_name("URL|FILE")
+        ->allow_extra_args(false);
+    parser
+        .add_option("--also", arguments.own,
+                    "a range of your own that stands in the file, too, such as that of a proxy in "
+                    "between; may be repeated")
+        ->type_name("RANGE")
+        ->allow_extra_args(false);
+    parser.add_option("--to", arguments.to, "the file, instead of that of the configuration")
+        ->type_name("FILE");
+    parser.add_flag("--dry-run", arguments.is_dry_run, "say what would change, and change nothing");
+}
+
+}  // namespace
+
+Command add_edge(CLI::App& program) {
+    auto explain = std::make_shared<ExplainArguments>();
+    auto update = std::make_shared<UpdateRangesArguments>();
+    CLI::App& parser =
+        *program.add_subcommand("edge", "What the edge does with answers, and who the edge is");
+    parser.require_subcommand(1);
+    CLI::App& explaining = *parser.add_subcommand(
+        "explain", "Say what edge and browsers do with the answer for a URL, and why");
+    add_explain(explaining, *explain);
+    CLI::App& updating = *parser.add_subcommand(
+        "update-ranges", "Fetch the edge's address ranges into the file of edge.trusted_ranges");
+    add_update_ranges(updating, *update);
+    return {&parser, [explain, update, &explaining] {
+                return explaining.parsed() ? explain_answer(*explain) : update_ranges(*update);
+            }};
+}
+
+}  // namespace tidepool::cli

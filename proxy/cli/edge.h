@@ -1,0 +1,28 @@
+// The two halves of `tidepool edge`; edge.cpp reads their arguments. Each gives the exit status.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace tidepool::cli {
+
+struct ExplainArguments {
+    std::string url;
+    std::string config;  // "" = the defaults
+    std::string server;  // "" = the configuration's first
+    std::vector<std::string> headers;
+    std::string answer;  // a file, "-" = standard input, "" = ask the server
+    bool json = false;
+};
+int explain_answer(const ExplainArguments& arguments);
+
+struct UpdateRangesArguments {
+    std::string config;
+    std::vector<std::string> sources;  // none = Cloudflare's API
+    std::vector<std::string> own;
+    std::string to;  // "" = as the configuration says
+    bool is_dry_run = false;
+};
+int update_ranges(const UpdateRangesArguments& arguments);
+
+}  // namespace tidepool::cli
