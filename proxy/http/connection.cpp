@@ -183,7 +183,10 @@ Connection::Input Connection::scan() {
 
 // Adds what has come to the buffer. `ready`: there may be more, now or later.
 loop::Wake Connection::read_more() {
-    if (tls_) return read_sealed();
+    return tls_ ? read_sealed() : read_plain();
+}
+
+loop::Wake Connection::read_plain() {
     const ReadBuffer::Room room = buffer_.room();
     // Not recv(3): see send_message().
     const ssize_t got =
@@ -634,7 +637,7 @@ loop::Task<> Connection::linger() {
     std::uint64_t dropped = 0;
     while (dropped < kLingerBytes) {
         loop::Wake wake = co_await socket_.readable();
-        if (wake == loop::Wake::ready) wake = read_more();
+        if (wake == loop::Wake::ready) wake = read_plain();  // sealed or not
         if (wake != loop::Wake::ready) co_return;
         dropped += buffer_.view().size();
         buffer_.consume(buffer_.view().size());

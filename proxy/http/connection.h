@@ -48,6 +48,7 @@ class Connection {
     Input take_input(loop::Wake wake);
     Input scan();
     loop::Wake read_more();
+    loop::Wake read_plain();
     loop::Wake read_sealed();
     loop::Task<std::optional<Refusal>> drop_body();
     loop::Task<std::optional<Refusal>> take_body(std::uint64_t limit);

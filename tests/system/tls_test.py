@@ -308,14 +308,14 @@ class Handshakes(TlsCase):
         with self.assertRaisesRegex(ssl.SSLError, "(?i)no.application.protocol"):
             self.wire(authority.client(protocols=("h3",)))
 
-    def test_what_is_no_tls_is_told_so_and_let_go(self):
+    def test_what_is_no_tls_is_let_go(self):
         self.start()
         self.server.tree.image("a.jpg")
         for number, sent in enumerate((request("/uploads/a.jpg"), b"\x16\x03\x01\xff\xff" + b"x" * 70_000, b"\0" * 100), 1):
             with Wire(self.server.tls[0]) as wire:
                 wire.send(sent)
                 said, _ = wire.read_to_end()
-                self.assertEqual(said[:1] or b"\x15", b"\x15", "an alert, or nothing")
+                self.assertIn(said[:1], (b"", b"\x15"), "nothing, or an alert")
             eventually(lambda number=number: self.failures("refused") == number, "it is counted")
         self.assertEqual(self.get("/uploads/a.jpg").status, 200)
 
