@@ -41,7 +41,7 @@ def certificate(folder):
 def start_nginx(stack, core, folder, chain, key):
     ports = free_ports(2)
     words = {"DIR": folder, "ROOT": folder, "CHAIN": chain, "KEY": key, "PORT_PLAIN": ports[0], "PORT_TLS": ports[1]}
-    text = re.sub(r"@([A-Z_]+)@", lambda m: str(words[m[1]]), (HERE / "nginx.conf.in").read_text())
+    text = re.sub(r"@([A-Z_]+)@", lambda m: str(words.get(m[1], m[0])), (HERE / "nginx.conf.in").read_text())
     (folder / "nginx.conf").write_text(text)
     binary = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/sbin")
     if not binary:

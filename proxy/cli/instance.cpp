@@ -356,25 +356,23 @@ void Instance::take_over(api::SettingsInForce loaded) {
 }
 
 // The lock is held. The files may have changed although the settings have not.
-void Instance::reload_tls(const conf::Settings& file) {
+Result<void> Instance::reload_tls(const conf::Settings& file) {
     if (!tls_ || file.certificates.empty())
-        return;  // whether there is TLS was settled at the start
+        return {};  // whether there is TLS, the start has settled
     auto loaded = tls::Context::load(file.tls, file.certificates, file.edge, tls_->keys());
-    if (!loaded) {
-        conf::log_error("certificates not reloaded, the old ones are kept reason=\"{}\"",
-                        loaded.error().text);
-        return;
-    }
+    if (!loaded) return std::unexpected(std::move(loaded.error()));
     tls_ = std::move(*loaded);
     for (const std::string& line : tls_->warnings())
         conf::log_warn("not in force today: {}", line);
+    return {};
 }
 
-void Instance::reload(const conf::Settings& file) {
-    settings_registry_->use_file(file);
+Result<void> Instance::reload(const conf::Settings& file) {
     {
         const std::lock_guard lock(rules_mutex_);
-        reload_tls(file);
+        if (auto reloaded = reload_tls(file); !reloaded)
+            return std::unexpected(std::move(reloaded.error()));
+        settings_registry_->use_file(file);
         take_over(settings_registry_->load());
     }
     if (const auto declared = registry_->declare(file); !declared)
@@ -383,6 +381,7 @@ void Instance::reload(const conf::Settings& file) {
     refresh_pools();
     if (!file.shelf.path.empty() && stores_->shelf() == nullptr && !stores_->remotes().empty())
         conf::log_warn("the first bucket is served without the shelf until a restart (SIGUSR2)");
+    return {};
 }
 
 void Instance::reopen_log() {

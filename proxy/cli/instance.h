@@ -51,7 +51,8 @@ class Instance {
 
     // Applies what can change while running: limits, timeouts, types, lifetimes, edge, pools; what
     // was changed at run time stays changed.
-    void reload(const conf::Settings& file);
+    // An error: a certificate cannot be used, and nothing has changed.
+    Result<void> reload(const conf::Settings& file);
     void reopen_log();
     // Once every loop has ended: see AccessLog::finish.
     bool finish_log(std::chrono::milliseconds patience) { return !log_ || log_->finish(patience); }
@@ -77,7 +78,7 @@ class Instance {
     void make_tiering(const conf::Settings& settings);
     void listen_on(const std::vector<ListenSocket>& sockets, http::Server::Transport transport);
     http::Server::Rules server_rules(const conf::Settings& settings) const;
-    void reload_tls(const conf::Settings& file);
+    Result<void> reload_tls(const conf::Settings& file);
     void refresh_pools();
     void refresh_settings();
     // The lock is held.

@@ -288,9 +288,13 @@ void Supervisor::reload() {
         for (const std::string& name : changes_needing_restart(settings_, *changed)) {
             conf::log_warn("[{}] has changed and takes effect with a restart (SIGUSR2)", name);
         }
-        conf::set_log_level(changed->log.level);
-        instance_->reload(*changed);
-        conf::log_info("configuration reloaded");
+        if (const auto reloaded = instance_->reload(*changed); reloaded) {
+            conf::set_log_level(changed->log.level);
+            conf::log_info("configuration reloaded");
+        } else {
+            conf::log_error("configuration not reloaded, the old one is kept reason=\"{}\"",
+                            reloaded.error().text);
+        }
     }
     instance_->reopen_log();
     sd_notify(0, "READY=1");

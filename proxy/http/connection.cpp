@@ -96,9 +96,13 @@ loop::Task<> Connection::run() {
 loop::Task<bool> Connection::shake_hands() {
     Counters& counters = server_.counters_;
     socket_.set_deadline(server_.loop_.now_ms() + count_ms(server_.rules_.timeouts.header));
-    loop::Wake wake = loop::Wake::ready;
+    // Who has said nothing yet takes no turn.
+    char first = 0;
+    if (recv(socket_.fd(), &first, 1, MSG_PEEK) < 0 && errno == EAGAIN) socket_.not_readable();
+    loop::Wake wake = co_await socket_.readable();
     while (wake == loop::Wake::ready) {
         co_await server_.loop_.stand_back();
+        if (socket_.is_closing()) co_return false;
         switch (tls_->handshake()) {
             case tls::Step::done:
                 peer_.has_certificate = tls_->is_client_proven();
@@ -416,7 +420,8 @@ class Connection::IncomingBody final : public BodyStream {
             }
             if (wake == loop::Wake::ready) {
                 co_await loop.stand_back();
-                wake = connection_.read_more();
+                wake =
+                    connection_.socket_.is_closing() ? loop::Wake::closed : connection_.read_more();
             }
             if (wake != loop::Wake::ready) {
                 co_return connection_.head_.chunked ? Refusal::bad_chunk
@@ -609,7 +614,9 @@ loop::Task<bool> Connection::wait_writable() {
 std::int64_t Connection::bytes_taken() const {
     int queued = 0;
     if (ioctl(socket_.fd(), SIOCOUTQ, &queued) != 0) queued = 0;
-    return static_cast<std::int64_t>(writer_.bytes_sent()) - queued;
+    const std::size_t held = tls_ ? tls_->unsent() : 0;
+    return static_cast<std::int64_t>(writer_.bytes_sent()) - queued -
+           static_cast<std::int64_t>(held);
 }
 
 // Called at the end of each window: judges it and opens the next.

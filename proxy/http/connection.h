@@ -37,6 +37,10 @@ class Connection {
 
     const Peer& peer() const { return peer_; }
     void change_trust(bool trusted) { peer_.trusted = trusted; }
+    // Judges what the client has shown anew.
+    void change_tls(const tls::Context& now) {
+        if (tls_ && peer_.has_certificate) peer_.has_certificate = tls_->is_client_proven_by(now);
+    }
     Connection* next() const { return next_; }
 
   private:

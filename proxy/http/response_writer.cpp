@@ -96,7 +96,9 @@ ResponseWriter::Step ResponseWriter::push(std::uint64_t now_ms) {
     const Step step = push_on(now_ms);
     if (tls_ == nullptr || step == Step::full || step == Step::failed) return step;
     const tls::Step flushed = tls_->flush();
-    if (flushed == tls::Step::want_write && step == Step::done) return Step::full;
+    // What it waits for besides it names again, once all that there is has left.
+    if (flushed == tls::Step::want_write && step != Step::pause && step != Step::spoilt)
+        return Step::full;
     return flushed == tls::Step::closed ? Step::failed : step;
 }
 
@@ -175,11 +177,20 @@ ResponseWriter::Step ResponseWriter::seal(std::string_view text) {
 }
 
 ResponseWriter::Step ResponseWriter::seal_pieces() {
-    for (; first_piece_ < pieces_end_; ++first_piece_) {
-        const iovec& piece = pieces_[first_piece_];
-        const Step step = seal({static_cast<const char*>(piece.iov_base), piece.iov_len});
+    while (first_piece_ < pieces_end_) {
+        if (sent_in_a_row_ >= kSealedTurnBytes) {
+            sent_in_a_row_ = 0;
+            return Step::pause;
+        }
+        iovec& piece = pieces_[first_piece_];
+        const std::size_t bytes = std::min<std::size_t>(piece.iov_len, kSealBytes);
+        const Step step = seal({static_cast<const char*>(piece.iov_base), bytes});
         if (step != Step::done) return step;
-        sent_ += piece.iov_len;
+        sent_ += bytes;
+        sent_in_a_row_ += bytes;
+        piece.iov_base = static_cast<char*>(piece.iov_base) + bytes;
+        piece.iov_len -= bytes;
+        if (piece.iov_len == 0) ++first_piece_;
     }
     return Step::done;
 }

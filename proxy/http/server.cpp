@@ -138,7 +138,12 @@ bool Server::is_trusted(const Peer& peer) const {
 
 void Server::change_rules(Rules rules) {
     const bool has_other_ranges = rules.trusted != rules_.trusted;
+    const bool has_other_tls = rules.tls != rules_.tls;
     rules_ = std::move(rules);
+    if (has_other_tls && rules_.tls) {
+        for (Connection* each = first_; each != nullptr; each = each->next())
+            each->change_tls(*rules_.tls);
+    }
     if (!has_other_ranges) return;
     for (Connection* connection = first_; connection != nullptr; connection = connection->next()) {
         const Peer before = connection->peer();
@@ -167,10 +172,14 @@ void Server::admit(int fd, const sockaddr_storage& address, Transport transport)
     const bool is_told = transport == Transport::plain;
     const unsigned margin = is_told ? refusal_margin(limits.connections) : 0;
     const unsigned peer_margin = is_told ? refusal_margin(peer_limit) : 0;
+    bool is_dropped = counts_.total() > limits.connections + margin ||
+                      (peer_is_over && of_peer > peer_limit + peer_margin);
     std::unique_ptr<tls::Session> tls;
-    if (transport == Transport::tls && rules_.tls) tls = tls::Session::begin(rules_.tls, fd);
-    if (counts_.total() > limits.connections + margin ||
-        (peer_is_over && of_peer > peer_limit + peer_margin) || (!is_told && !tls)) {
+    if (!is_dropped && transport == Transport::tls) {
+        if (rules_.tls) tls = tls::Session::begin(rules_.tls, fd);
+        is_dropped = tls == nullptr;
+    }
+    if (is_dropped) {
         counters_.dropped.add();
         counters_.closed.add();
         counts_.leave(peer);

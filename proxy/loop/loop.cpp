@@ -25,6 +25,13 @@ constexpr int kEventBatch = 256;
 constexpr int kOfLibuv = -1;
 constexpr int kOfPost = -2;
 
+std::uint64_t monotonic_ns() {
+    timespec now{};
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000ULL +
+           static_cast<std::uint64_t>(now.tv_nsec);
+}
+
 std::uint64_t initialised_now(uv_loop_t& loop) {
     require(uv_loop_init(&loop));
     return uv_now(&loop);
@@ -66,10 +73,8 @@ void Loop::run() {
 }
 
 void Loop::read_clocks() {
+    now_ns_ = monotonic_ns();
     timespec now{};
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    now_ns_ = static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000ULL +
-              static_cast<std::uint64_t>(now.tv_nsec);
     clock_gettime(CLOCK_REALTIME_COARSE, &now);
     wall_s_ = now.tv_sec;
     uv_update_time(&loop_);
@@ -96,10 +101,7 @@ void Loop::iterate() {
     if (uv_ready) uv_run(&loop_, UV_RUN_NOWAIT);
     if (is_posted) run_posted();
     run_posted_here();
-    if (behind_.empty()) return;
-    const std::coroutine_handle<> next = behind_.front();
-    behind_.pop_front();
-    next.resume();
+    run_behind();
 }
 
 void Loop::watch(int fd, std::uint32_t events, Watcher& watcher) {
@@ -155,6 +157,18 @@ void Loop::run_posted_here() {
     batch.swap(posted_here_);
     for (auto& work : batch)
         work();
+}
+
+// Those only that were there before: who stands back again waits until others had their turn.
+void Loop::run_behind() {
+    std::size_t count = behind_.size();
+    if (count == 0) return;
+    const std::uint64_t end = monotonic_ns() + kBehindNs;
+    do {
+        const std::coroutine_handle<> next = behind_.front();
+        behind_.pop_front();
+        next.resume();
+    } while (--count > 0 && monotonic_ns() < end);
 }
 
 void Loop::tick() {

@@ -112,8 +112,9 @@ class Loop {
     Yield yield() { return Yield(*this); }
 
     // For a piece of work of which many may be ready at once, each longer than a small answer
-    // takes: of all that stand back one goes on per iteration, the longest waiting one, behind
-    // everything else that was ready. So others wait for one such piece at most, not for all.
+    // takes: of those that stand back some go on in an iteration, the longest waiting ones, behind
+    // everything else that was ready, until kBehindNs are over. So others wait for that long and
+    // one such piece at most, not for all.
     class StandBack {
       public:
         explicit StandBack(Loop& loop) : loop_(loop) {}
@@ -125,6 +126,7 @@ class Loop {
         Loop& loop_;
     };
     StandBack stand_back() { return StandBack(*this); }
+    static constexpr std::uint64_t kBehindNs = 200'000;
 
     // Longest time by which the clock's tick came late since the last call: how long the loop was
     // busy or off the CPU. Any thread.
@@ -140,6 +142,7 @@ class Loop {
     void read_clocks();
     void run_posted();
     void run_posted_here();
+    void run_behind();
     void tick();
 
     uv_loop_t loop_{};

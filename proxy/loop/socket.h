@@ -64,6 +64,7 @@ class Socket final : private Watcher {
     // This and every later wait ends with `closed`. The waiter is resumed by the loop, not from
     // here.
     void close_waits();
+    bool is_closing() const { return closing_; }
 
     // Cuts the connection with RST when it is destroyed, so that the peer cannot take what it got
     // for a whole answer.

@@ -28,6 +28,9 @@ constexpr const char* kCiphers =
 constexpr const char* kCiphers13 =
     "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
 constexpr const char* kGroups = "X25519:P-256:P-384";
+// Of a client's certificate, between it and its root; and of all that it shows.
+constexpr int kMostIssuers = 4;
+constexpr long kMostClientBytes = 16L * 1024;
 constexpr std::string_view kHttp11 = "http/1.1";
 // As many as a client that opens several connections at once can use; each costs 250 bytes.
 constexpr std::size_t kTickets = 2;
@@ -187,7 +190,16 @@ Result<void> Context::ask_clients(SSL_CTX* context) const {
             SSL_CTX_add_client_CA(context, each.get()) != 1)
             return refused_by_openssl("edge.client_ca_files cannot be used");
     }
-    SSL_CTX_set_verify(context, SSL_VERIFY_PEER, [](int, X509_STORE_CTX*) { return 1; });
+    // More would only be work for us: what a client shows is short, and the first thing that is
+    // wrong with it settles it.
+    SSL_CTX_set_verify_depth(context, kMostIssuers);
+    SSL_CTX_set_max_cert_list(context, kMostClientBytes);
+    SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
+    const auto judge = [](X509_STORE_CTX* shown, void*) {
+        X509_verify_cert(shown);
+        return 1;
+    };
+    SSL_CTX_set_cert_verify_callback(context, judge, nullptr);
     return {};
 }
 
@@ -195,8 +207,26 @@ bool Context::allows_client(SSL* ssl) const {
     const X509* const shown = SSL_get0_peer_certificate(ssl);
     if (authorities_.empty() || shown == nullptr || SSL_get_verify_result(ssl) != X509_V_OK)
         return false;
+    // A session that is taken up again brings what was found when it began.
+    return X509_cmp_current_time(X509_get0_notAfter(shown)) > 0 && has_allowed_key(*shown);
+}
+
+bool Context::has_allowed_key(const X509& shown) const {
     return client_pins_.empty() ||
-           std::ranges::find(client_pins_, key_digest_of(*shown)) != client_pins_.end();
+           std::ranges::find(client_pins_, key_digest_of(shown)) != client_pins_.end();
+}
+
+bool Context::allows_client_of_other(SSL* ssl) const {
+    X509* const shown = SSL_get0_peer_certificate(ssl);
+    if (authorities_.empty() || shown == nullptr || !has_allowed_key(*shown)) return false;
+    ERR_clear_error();
+    const Handle<X509_STORE_CTX> check(X509_STORE_CTX_new());
+    X509_STORE* const store = SSL_CTX_get_cert_store(entries_.front().context.get());
+    if (!check || X509_STORE_CTX_init(check.get(), store, shown, SSL_get_peer_cert_chain(ssl)) != 1)
+        return false;
+    X509_STORE_CTX_set_default(check.get(), "ssl_client");
+    X509_STORE_CTX_set_depth(check.get(), kMostIssuers);
+    return X509_verify_cert(check.get()) == 1;
 }
 
 Handle<SSL> Context::begin() const {

@@ -37,6 +37,8 @@ class Context {
     // TLS 1.3 tells a client what is wrong with it only afterwards, which an edge reports as a
     // garbled answer (contracts: cloudflare.md 2.1); a request can be refused in words.
     bool allows_client(SSL* ssl) const;
+    // The same of one who shook hands with another context, whose authorities may be others.
+    bool allows_client_of_other(SSL* ssl) const;
 
     const std::shared_ptr<TicketKeys>& keys() const { return keys_; }
 
@@ -63,6 +65,7 @@ class Context {
                                          const std::vector<std::size_t>& chosen) const;
     Result<void> load_authorities(const conf::EdgeSettings& edge);
     Result<void> ask_clients(SSL_CTX* context) const;
+    bool has_allowed_key(const X509& shown) const;
     SSL_CTX* find(std::string_view host) const;
 
     static int on_server_name(SSL* ssl, int* alert, void* self);

@@ -8,6 +8,7 @@
 #include <openssl/evp.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
+#include <openssl/x509_vfy.h>
 
 namespace tidepool::tls {
 
@@ -16,6 +17,7 @@ struct OpensslDeleter {
     void operator()(SSL* ssl) const { SSL_free(ssl); }
     void operator()(X509* certificate) const { X509_free(certificate); }
     void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
+    void operator()(X509_STORE_CTX* check) const { X509_STORE_CTX_free(check); }
     void operator()(BIO* bio) const { BIO_free(bio); }
 };
 template <class T>

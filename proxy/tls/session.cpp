@@ -12,6 +12,12 @@ namespace tidepool::tls {
 
 namespace {
 
+// Without anything for us in them: a client changes its keys once in a good while (RFC 8446, 5.5),
+// and shakes hands in fewer.
+constexpr unsigned kMostEmptyRecords = 32;
+// Of a buffer that is kept for the next.
+constexpr std::size_t kMostSpareBytes = 4 * Session::kMostUnsent;
+
 // One thread's spare buffer: most of what is held is gone before the next connection has its turn.
 std::vector<char>& spare_buffer() {
     thread_local std::vector<char> spare;
@@ -51,6 +57,17 @@ struct SessionBio {
         if (command == BIO_CTRL_EOF) return static_cast<Session*>(BIO_get_data(bio))->is_gone_;
         return 0;
     }
+    // OpenSSL handles what is for the connection itself, such as new keys, for as long as more of
+    // it comes, within one call. So the records are counted as it meets them, and where they are
+    // too many it is told that this was the last.
+    static void on_message(int is_written, int, int type, const void*, std::size_t, SSL* ssl,
+                           void* self) {
+        if (is_written != 0 || type != SSL3_RT_HEADER) return;
+        Session& session = *static_cast<Session*>(self);
+        if (++session.empty_records_ <= kMostEmptyRecords) return;
+        session.is_flooded_ = true;
+        SSL_set_shutdown(ssl, SSL_get_shutdown(ssl) | SSL_RECEIVED_SHUTDOWN);
+    }
     static BIO_METHOD* method() {
         static BIO_METHOD* const made = [] {
             BIO_METHOD* const method =
@@ -71,6 +88,8 @@ std::unique_ptr<Session> Session::begin(std::shared_ptr<const Context> context, 
     BIO_set_init(bio.get(), 1);
     std::unique_ptr<Session> session(new Session(std::move(context), std::move(ssl), fd));
     BIO_set_data(bio.get(), session.get());
+    SSL_set_msg_callback(session->ssl_.get(), &SessionBio::on_message);
+    SSL_set_msg_callback_arg(session->ssl_.get(), session.get());
     SSL_set0_rbio(session->ssl_.get(), bio.get());
     BIO_up_ref(bio.get());
     SSL_set0_wbio(session->ssl_.get(), bio.release());
@@ -85,6 +104,10 @@ void Session::hold(std::string_view text) {
 }
 
 Step Session::step_after(int result) {
+    if (is_flooded_) {
+        problem_ = "too many records with nothing in them";
+        return Step::failed;
+    }
     switch (SSL_get_error(ssl_.get(), result)) {
         case SSL_ERROR_NONE:
             return Step::done;
@@ -105,6 +128,7 @@ Step Session::handshake() {
     if (const Step step = flush(); step != Step::done) return step;
     ERR_clear_error();
     const Step step = step_after(SSL_do_handshake(ssl_.get()));
+    if (step == Step::done) empty_records_ = 0;
     const Step sent = flush();  // an alert too
     if (step == Step::done || step == Step::want_read) {
         if (sent != Step::done) return sent;
@@ -124,6 +148,10 @@ bool Session::is_client_proven() const {
     return context_->allows_client(ssl_.get());
 }
 
+bool Session::is_client_proven_by(const Context& now) const {
+    return now.allows_client_of_other(ssl_.get());
+}
+
 Session::Got Session::read(std::span<char> into) {
     Got got;
     ERR_clear_error();
@@ -136,9 +164,8 @@ Session::Got Session::read(std::span<char> into) {
             break;
         }
         got.bytes += came;
+        empty_records_ = 0;
     }
-    // A peer that lets us answer on and on (RFC 8446, 4.6.3) and takes none of it.
-    if (unsent_.size() - sent_ > 2 * kMostUnsent) got.step = Step::failed;
     return got;
 }
 
@@ -167,7 +194,7 @@ Step Session::flush() {
     if (unsent_.empty()) return Step::done;
     unsent_.clear();
     sent_ = 0;
-    if (spare_buffer().capacity() == 0) {
+    if (spare_buffer().capacity() == 0 && unsent_.capacity() <= kMostSpareBytes) {
         unsent_.swap(spare_buffer());
     } else {
         unsent_ = {};

@@ -42,6 +42,8 @@ class Session {
     bool is_resumed() const;
     // It has shown a certificate that edge.client_ca_files and client_pins allow.
     bool is_client_proven() const;
+    // The same by what `now` allows, which has taken the place of the context that it began with.
+    bool is_client_proven_by(const Context& now) const;
 
     struct Got {
         std::size_t bytes = 0;
@@ -54,6 +56,8 @@ class Session {
     // left before flush().
     Step write(std::string_view text);
     Step flush();
+    // Of what was taken, sealed; the socket has not had it.
+    std::size_t unsent() const { return unsent_.size() - sent_; }
     // Says that there will be no more (RFC 8446, 6.1), as far as the socket takes it at once.
     void close();
 
@@ -70,8 +74,10 @@ class Session {
     std::shared_ptr<const Context> context_;
     Handle<SSL> ssl_;
     int fd_;
-    bool is_gone_ = false;      // the peer, or the connection
-    std::vector<char> unsent_;  // from `sent_` on
+    bool is_gone_ = false;        // the peer, or the connection
+    bool is_flooded_ = false;     // with empty records
+    unsigned empty_records_ = 0;  // in a row
+    std::vector<char> unsent_;    // from `sent_` on
     std::size_t sent_ = 0;
     std::string problem_;
 };

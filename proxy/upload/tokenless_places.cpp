@@ -12,7 +12,8 @@ std::expected<TokenlessPlaces::Place, TokenlessPlaces::Full> TokenlessPlaces::ta
     const std::lock_guard lock(mutex_);
     if (networks_.size() >= most) return std::unexpected(Full::of_all);
     const auto taken = std::ranges::count(networks_, network);
-    if (most_per_address != 0 && static_cast<std::size_t>(taken) >= most_per_address)
+    const bool is_limited = most_per_address != 0 && conf::IpAddress::parse(client).has_value();
+    if (is_limited && static_cast<std::size_t>(taken) >= most_per_address)
         return std::unexpected(Full::of_address);
     networks_.push_back(network);
     return Place(*this, std::move(network));

@@ -37,7 +37,8 @@ class TokenlessPlaces {
     enum class Full : std::uint8_t { of_all, of_address };
 
     // For a client (its address as text; see conf::client_network). `most_per_address`: 0 is no
-    // limit but that of all.
+    // limit but that of all; nor is there one for what is no address, as behind a unix socket there
+    // may be many.
     std::expected<Place, Full> take(std::string_view client, std::size_t most,
                                     std::size_t most_per_address);
 

@@ -1,6 +1,7 @@
 #include "proxy/loop/loop.h"
 
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -43,6 +44,13 @@ class Counting final : public Watcher {
     Loop& loop_;
     int fd_;
 };
+
+// Keeps the processor for so long.
+void spend(std::uint64_t time_ns) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::nanoseconds(time_ns);
+    while (std::chrono::steady_clock::now() < end) {
+    }
+}
 
 struct Pair {
     Pair() {
@@ -165,7 +173,8 @@ TEST_CASE("loop: a yield lets the others go first", "[loop]") {
     CHECK(notes == std::vector<std::string>{"a1", "b1", "a2", "b2"});
 }
 
-TEST_CASE("loop: of those that stand back one goes on per iteration, behind the others", "[loop]") {
+TEST_CASE("loop: of those that stand back as many go on as there is time for, behind the others",
+          "[loop]") {
     Loop loop;
     const Pair pair;
     std::string order;
@@ -173,6 +182,7 @@ TEST_CASE("loop: of those that stand back one goes on per iteration, behind the 
         co_await loop.stand_back();
         order += name;
         pair.say();  // is ready in the next iteration
+        spend(Loop::kBehindNs);
         if (name == 'a') {
             co_await loop.stand_back();
             order += 'A';
@@ -194,6 +204,22 @@ TEST_CASE("loop: of those that stand back one goes on per iteration, behind the 
     CHECK(counting.told == 3);
     CHECK(told == std::vector{0, 1, 2, 3});
     loop.unwatch(pair.ends[0]);
+}
+
+TEST_CASE("loop: who stands back again waits for the others' turns", "[loop]") {
+    Loop loop;
+    std::string order;
+    const auto stand_back = [&](char name) -> Task<> {
+        for (int i = 0; i < 2; ++i) {
+            co_await loop.stand_back();
+            order += name;
+        }
+    };
+    for (const char name : {'a', 'b'})
+        loop.tasks().spawn(stand_back(name));
+    loop.stop();
+    loop.run();
+    CHECK(order == "abab");
 }
 
 TEST_CASE("loop: a watcher is told of its descriptor until it is unwatched", "[loop]") {

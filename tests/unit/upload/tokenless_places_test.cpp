@@ -39,5 +39,6 @@ TEST_CASE("tokenless places: without a limit by address, and with none at all", 
     CHECK(first);
     CHECK(second);
     CHECK(places.take("unix:", 2, 0).error() == Full::of_all);
+    CHECK(places.take("unix:", 3, 1));  // no address
     CHECK(places.take("unix:", 0, 0).error() == Full::of_all);
 }
