@@ -87,7 +87,10 @@ loop::Task<> Connection::run() {
             co_await server_.loop_.yield();
         }
     }
-    if (tls_ && sent_whole_) tls_->close();
+    if (tls_ && sent_whole_) {  // after the last answer it was said with that
+        tls_->say_end();
+        tls_->flush();
+    }
     if (sent_whole_ && !peer_ended_ && (unread_input_ || !buffer_.empty())) co_await linger();
 }
 
@@ -536,7 +539,8 @@ void Connection::begin_sending(const Response& response) {
     } else if (head_.minor_version == 0) {
         kind = HeadTail::Kind::keep_alive_1_0;
     }
-    writer_.begin(response, server_.tail_.text(kind, server_.loop_.wall_s()), with_body);
+    writer_.begin(response, server_.tail_.text(kind, server_.loop_.wall_s()), with_body,
+                  !keep_alive_);
 }
 
 // Goes on from where the writer could not without waiting.

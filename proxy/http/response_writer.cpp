@@ -45,8 +45,10 @@ ssize_t send_pieces(int fd, std::span<iovec> pieces, int flags) {
 
 }  // namespace
 
-void ResponseWriter::begin(const Response& response, std::string_view tail, bool with_body) {
+void ResponseWriter::begin(const Response& response, std::string_view tail, bool with_body,
+                           bool is_last) {
     response_ = &response;
+    is_last_ = is_last;
     next_part_ = 0;
     parts_end_ = with_body ? response.parts.size() : 0;
     sent_ = 0;
@@ -95,6 +97,7 @@ void ResponseWriter::add_piece(std::string_view text) {
 ResponseWriter::Step ResponseWriter::push(std::uint64_t now_ms) {
     const Step step = push_on(now_ms);
     if (tls_ == nullptr || step == Step::full || step == Step::failed) return step;
+    if (step == Step::done && is_last_) tls_->say_end();
     const tls::Step flushed = tls_->flush();
     // What it waits for besides it names again, once all that there is has left.
     if (flushed == tls::Step::want_write && step != Step::pause && step != Step::spoilt)

@@ -25,8 +25,9 @@ class ResponseWriter {
     ResponseWriter& operator=(const ResponseWriter&) = delete;
 
     // `response` must live until the last push(), and its files have just been seen to be
-    // unchanged. `tail` ends the head and is copied.
-    void begin(const Response& response, std::string_view tail, bool with_body);
+    // unchanged. `tail` ends the head and is copied. `is_last`: nothing will follow this answer.
+    void begin(const Response& response, std::string_view tail, bool with_body,
+               bool is_last = false);
 
     enum class Step : std::uint8_t {
         done,
@@ -73,6 +74,7 @@ class ResponseWriter {
 
     int fd_;
     tls::Session* tls_;
+    bool is_last_ = false;
     const Response* response_ = nullptr;
     std::size_t next_part_ = 0;
     std::size_t parts_end_ = 0;

@@ -128,7 +128,11 @@ Step Session::handshake() {
     if (const Step step = flush(); step != Step::done) return step;
     ERR_clear_error();
     const Step step = step_after(SSL_do_handshake(ssl_.get()));
-    if (step == Step::done) empty_records_ = 0;
+    if (step == Step::done) {
+        empty_records_ = 0;
+        // What is left then are tickets (RFC 8446, 4.6.1), which leave with the first answer.
+        if (is_tls13()) return step;
+    }
     const Step sent = flush();  // an alert too
     if (step == Step::done || step == Step::want_read) {
         if (sent != Step::done) return sent;
@@ -202,10 +206,11 @@ Step Session::flush() {
     return Step::done;
 }
 
-void Session::close() {
+void Session::say_end() {
     ERR_clear_error();
-    if (is_gone_ || SSL_shutdown(ssl_.get()) < 0) return;
-    flush();
+    // Its result tells of the peer's word, which is not waited for.
+    if (!is_gone_ && (SSL_get_shutdown(ssl_.get()) & SSL_SENT_SHUTDOWN) == 0)
+        SSL_shutdown(ssl_.get());
 }
 
 }  // namespace tidepool::tls

@@ -58,8 +58,8 @@ class Session {
     Step flush();
     // Of what was taken, sealed; the socket has not had it.
     std::size_t unsent() const { return unsent_.size() - sent_; }
-    // Says that there will be no more (RFC 8446, 6.1), as far as the socket takes it at once.
-    void close();
+    // Says that there will be no more (RFC 8446, 6.1), which leaves with the next flush().
+    void say_end();
 
     static constexpr std::size_t kMostUnsent = 64ULL * 1024;
 
