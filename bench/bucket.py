@@ -2,9 +2,7 @@
 
 import os
 import pathlib
-import re
 import resource
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -12,7 +10,7 @@ import tempfile
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "tests/sim"), str(HERE.parent / "tests/support")]
 import b2  # noqa: E402
-from harness import Server, fail, start, wait_until_open  # noqa: E402
+from harness import Server, fail, run_nginx, wait_until_open  # noqa: E402
 
 BUCKET = "bench-bucket"
 # Both of a bucket's faces: the S3 API's path-style URLs, which ask for a signature that nobody looks at here, and B2's
@@ -31,11 +29,7 @@ def start_nginx(stack, core, role, **words):
     folder.chmod(0o777)  # the worker may run as another user
     words |= {"DIR": folder, "FILES": min(65536, resource.getrlimit(resource.RLIMIT_NOFILE)[1]), "BUCKET": BUCKET}
     text = (HERE / "proxy/nginx.conf.in").read_text().replace("@ROLE@", role)
-    (folder / "nginx.conf").write_text(re.sub(r"@([A-Z_]+)@", lambda m: str(words.get(m[1], m[0])), text))
-    binary = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/sbin")
-    if not binary:
-        fail("nginx is missing; ./dev setup bench installs it")
-    process = start(stack, core, [binary, "-p", folder, "-e", "stderr", "-c", folder / "nginx.conf"])
+    process = run_nginx(stack, core, folder, text, words)
     wait_until_open(process, words["PORT"], "nginx")
     return Server("nginx", process, {})
 

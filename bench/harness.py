@@ -127,6 +127,15 @@ class Server:
         return total
 
 
+def run_nginx(stack, core, folder, template, words):
+    """An nginx by this configuration, whose @WORDS@ are filled in; `folder` is its own."""
+    (folder / "nginx.conf").write_text(re.sub(r"@([A-Z_]+)@", lambda m: str(words.get(m[1], m[0])), template))
+    binary = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/sbin")
+    if not binary:
+        fail("nginx is missing; ./dev setup bench installs it")
+    return start(stack, core, [binary, "-p", folder, "-e", "stderr", "-c", folder / "nginx.conf"])
+
+
 def wait_until_open(process, port, name):
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline and process.poll() is None:

@@ -21,7 +21,7 @@ OWNERS = [
     (r"llhttp\.h", ["proxy/http/"], 1),
     (r"uv\.h|uv/", ["proxy/loop/", "proxy/http/"], 0),
     (r"openssl/", ["conf/digest", "conf/sealing", "proxy/loop/stream", "proxy/tls/",
-                   "tests/unit/http/fetch_tls_test", "tests/unit/tls/"], 0),
+                   "tests/unit/http/fetch_tls_test", "tests/unit/tls/", "tests/support/self_signed"], 0),
     (r"curl/", ["storage/s3_http"], 1),
     (r"pugixml", ["storage/s3_xml"], 1),
     (r"CLI/", ["proxy/main", "proxy/cli/"], 0),

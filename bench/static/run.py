@@ -11,9 +11,7 @@ import hashlib
 import json
 import pathlib
 import random
-import re
 import resource
-import shutil
 import signal
 import statistics
 import subprocess
@@ -23,7 +21,7 @@ import tempfile
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 from harness import (ROOT, Server, circumstances, fail, fetch, free_ports, head_bytes, make_files,  # noqa: E402
-                     measure_server, note, number, pool, request_text, start, start_tidepool, two_cores,
+                     measure_server, note, number, pool, request_text, run_nginx, start_tidepool, two_cores,
                      wait_until_open, write_script, wrk)
 
 RANGE = (1024 * 1024, 1024 * 1024 + 64 * 1024 - 1)  # the middle of a 2 MiB file
@@ -79,12 +77,7 @@ def start_nginx(stack, core, root, name):
         "PORT_PLAIN": ports[False, False], "PORT_NOPUSH": ports[False, True],
         "PORT_LOG_PLAIN": ports[True, False], "PORT_LOG_NOPUSH": ports[True, True],
     }
-    text = re.sub(r"@([A-Z_]+)@", lambda m: str(words.get(m[1], m[0])), (HERE / "nginx.conf.in").read_text())
-    (folder / "nginx.conf").write_text(text)
-    binary = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/sbin")
-    if not binary:
-        fail("nginx is missing; ./dev setup bench installs it")
-    process = start(stack, core, [binary, "-p", folder, "-e", "stderr", "-c", folder / "nginx.conf"])
+    process = run_nginx(stack, core, folder, (HERE / "nginx.conf.in").read_text(), words)
     for port in ports.values():
         wait_until_open(process, port, name)
     return Server(name, process, ports)

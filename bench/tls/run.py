@@ -5,8 +5,6 @@ import argparse
 import contextlib
 import pathlib
 import random
-import re
-import shutil
 import signal
 import socket
 import ssl
@@ -19,7 +17,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 from harness import (  # noqa: E402
     ROOT, Server, circumstances, fail, fetch, free_ports, head_bytes, make_files, measure_server, note, number, pool,
-    request_text, start, start_tidepool, two_cores, wait_until_open, write_script)
+    request_text, run_nginx, start_tidepool, two_cores, wait_until_open, write_script)
 
 SCENARIOS = {  # name: title, size of the files, how many, further fields
     "handshake": ("one request a connection, 1 KiB", 1024, 50, {"Connection": "close"}),
@@ -41,12 +39,7 @@ def certificate(folder):
 def start_nginx(stack, core, folder, chain, key):
     ports = free_ports(2)
     words = {"DIR": folder, "ROOT": folder, "CHAIN": chain, "KEY": key, "PORT_PLAIN": ports[0], "PORT_TLS": ports[1]}
-    text = re.sub(r"@([A-Z_]+)@", lambda m: str(words.get(m[1], m[0])), (HERE / "nginx.conf.in").read_text())
-    (folder / "nginx.conf").write_text(text)
-    binary = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/sbin")
-    if not binary:
-        fail("nginx is missing; ./dev setup bench installs it")
-    process = start(stack, core, [binary, "-p", folder, "-e", "stderr", "-c", folder / "nginx.conf"])
+    process = run_nginx(stack, core, folder, (HERE / "nginx.conf.in").read_text(), words)
     for port in ports:
         wait_until_open(process, port, "nginx")
     return Server("nginx", process, {(False, False): ports[0], "tls": ports[1]})

@@ -1,22 +1,19 @@
 #include "proxy/cli/ask_head.h"
 
 #include "conf/descriptor.h"
+#include "proxy/cli/socket_address.h"
 #include "proxy/edge/message.h"
 
 #include <array>
 #include <cerrno>
 #include <chrono>
-#include <cstring>
 #include <span>
 #include <string_view>
 #include <utility>
 
-#include <arpa/inet.h>
 #include <fmt/format.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 
 namespace tidepool::cli {
 
@@ -28,42 +25,11 @@ using conf::ListenAddress;
 constexpr std::chrono::seconds kConnectTime{19};  // then the edge says 522
 constexpr std::chrono::seconds kAnswerTime{100};  // then it says 524
 
-struct AskedAddress {
-    sockaddr_storage storage{};
-    socklen_t size = 0;
-};
-
-template <class Form>
-AskedAddress socket_address(const Form& form) {
-    AskedAddress address{.size = sizeof form};
-    std::memcpy(&address.storage, &form, sizeof form);
-    return address;
-}
-
-AskedAddress address_to_ask(const ListenAddress& to) {
-    switch (to.family) {
-        case ListenAddress::Family::inet4: {
-            sockaddr_in form{};
-            form.sin_family = AF_INET;
-            form.sin_port = htons(to.port);
-            inet_pton(AF_INET, to.host == "0.0.0.0" ? "127.0.0.1" : to.host.c_str(),
-                      &form.sin_addr);
-            return socket_address(form);
-        }
-        case ListenAddress::Family::inet6: {
-            sockaddr_in6 form{};
-            form.sin6_family = AF_INET6;
-            form.sin6_port = htons(to.port);
-            inet_pton(AF_INET6, to.host == "::" ? "::1" : to.host.c_str(), &form.sin6_addr);
-            return socket_address(form);
-        }
-        case ListenAddress::Family::unix_path:
-            break;
-    }
-    sockaddr_un form{};
-    form.sun_family = AF_UNIX;
-    to.host.copy(form.sun_path, sizeof form.sun_path - 1);
-    return socket_address(form);
+// Of every address of the machine, loopback.
+ListenAddress address_to_ask(ListenAddress to) {
+    if (to.family == ListenAddress::Family::inet4 && to.host == "0.0.0.0") to.host = "127.0.0.1";
+    if (to.family == ListenAddress::Family::inet6 && to.host == "::") to.host = "::1";
+    return to;
 }
 
 // Until the socket can be read or written, or the time has come.
@@ -82,12 +48,11 @@ Result<void> await_socket(int fd, short events, AskClock::time_point until,
 
 Result<conf::Descriptor> connect_to(const ListenAddress& to) {
     const std::string what = "connect to " + to.text();
-    const AskedAddress address = address_to_ask(to);
+    const SocketAddress address = to_socket_address(address_to_ask(to));
     conf::Descriptor opened(
         socket(address.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (!opened) return fail_errno(errno, what);
-    const auto* generic = reinterpret_cast<const sockaddr*>(&address.storage);
-    if (connect(opened.get(), generic, address.size) == 0) return opened;
+    if (connect(opened.get(), address.get(), address.length) == 0) return opened;
     if (errno != EINPROGRESS) return fail_errno(errno, what);
     const auto ready = await_socket(opened.get(), POLLOUT, AskClock::now() + kConnectTime,
                                     what + ": no answer within 19 s (the edge says 522)");

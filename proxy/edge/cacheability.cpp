@@ -17,18 +17,6 @@ namespace tidepool::edge {
 
 namespace {
 
-// Who speaks about the edge's lifetime, the first that is there (3.4), and how people write them.
-struct Speaker {
-    std::string_view name;
-    std::string_view title;
-};
-constexpr std::array<Speaker, 3> kSpeakers{
-    {{"cloudflare-cdn-cache-control", "Cloudflare-CDN-Cache-Control"},
-     {"cdn-cache-control", "CDN-Cache-Control"},
-     {"cache-control", "Cache-Control"}}};
-// Each makes stale answers impossible (3.3).
-constexpr std::array<std::string_view, 5> kNoStale{"s-maxage", "must-revalidate",
-                                                   "proxy-revalidate", "no-cache", "no-store"};
 // Of Free, Pro and Business; 5 GB on Enterprise (3.1).
 constexpr std::uint64_t kMostBytes = 512ULL * 1024 * 1024;
 
@@ -64,15 +52,6 @@ std::uint64_t whole_size(const Answer& answer) {
     return number_in(std::string_view(range).substr(range.find('/') + 1));
 }
 
-bool has_member(std::string_view list, std::string_view member) {
-    while (!list.empty()) {
-        const std::size_t end = std::min(list.find(','), list.size());
-        if (conf::lower_case(conf::trim(list.substr(0, end))) == member) return true;
-        list.remove_prefix(std::min(end + 1, list.size()));
-    }
-    return false;
-}
-
 // One judgement, step by step; each step says why.
 class EdgeJudge {
   public:
@@ -103,7 +82,7 @@ class EdgeJudge {
     const std::int64_t now_s_;
     Reasons& reasons_;
     EdgePlan plan_{};
-    Speaker speaker_{};  // empty where no header speaks
+    ControlHeader speaker_{};  // whose lifetime counts; empty where there is none
     DirectiveList control_{};
     bool is_forbidden_ = false;
 };
@@ -131,7 +110,7 @@ void EdgeJudge::look_at_name() {
 }
 
 void EdgeJudge::find_speaker() {
-    for (const Speaker& speaker : kSpeakers) {
+    for (const ControlHeader& speaker : kControlHeaders) {
         if (!answer_.fields.has(speaker.name)) continue;
         const std::string value = answer_.fields.value(speaker.name);
         const bool is_targeted = speaker.name != "cache-control";
@@ -220,7 +199,8 @@ void EdgeJudge::look_for_bans() {
                "keeps the answer out of the cache, also under a rule \"eligible for cache\"; an "
                "Edge TTL rule stores it, without the cookie");
     const std::string vary = answer_.fields.value("vary");
-    if (has_member(vary, "*")) {
+    const auto members = members_of(vary);
+    if (std::ranges::find(members, "*") != members.end()) {
         forbid("Vary", "* bypasses the cache");
     } else if (!vary.empty() && conf::lower_case(conf::trim(vary)) != "accept-encoding") {
         say("Vary",

@@ -2,6 +2,7 @@
 // (RFC 9111, 5.2; RFC 9213; contracts: cloudflare.md 3.4). Pure.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -9,6 +10,21 @@
 #include <vector>
 
 namespace tidepool::edge {
+
+// The headers that carry them, in the order in which the edge looks (3.4): as fields are looked up,
+// and as people write them.
+struct ControlHeader {
+    std::string_view name;
+    std::string_view title;
+};
+inline constexpr std::array<ControlHeader, 3> kControlHeaders{
+    {{"cloudflare-cdn-cache-control", "Cloudflare-CDN-Cache-Control"},
+     {"cdn-cache-control", "CDN-Cache-Control"},
+     {"cache-control", "Cache-Control"}}};
+
+// Directives each of which makes stale answers impossible (3.3).
+inline constexpr std::array<std::string_view, 5> kNoStale{
+    "s-maxage", "must-revalidate", "proxy-revalidate", "no-cache", "no-store"};
 
 // Reads whatever a header says; what makes no sense is as if it were not there. conf/directives.h
 // judges what an operator writes.

@@ -86,6 +86,17 @@ std::string FieldList::value(std::string_view name) const {
     return joined;
 }
 
+std::vector<std::string> members_of(std::string_view value) {
+    std::vector<std::string> members;
+    while (!value.empty()) {
+        const std::size_t end = std::min(value.find(','), value.size());
+        const std::string_view member = conf::trim(value.substr(0, end));
+        if (!member.empty()) members.push_back(conf::lower_case(member));
+        value.remove_prefix(std::min(end + 1, value.size()));
+    }
+    return members;
+}
+
 std::string_view Question::path() const {
     return std::string_view(target).substr(0, target.find('?'));
 }

@@ -29,6 +29,9 @@ class FieldList {
     std::vector<Field> all_;
 };
 
+// What stands between the commas of a field's value, in lower case; nothing of what is empty.
+std::vector<std::string> members_of(std::string_view value);
+
 struct Question {
     std::string host;    // "" where only a path was given
     std::string target;  // path and query, as sent

@@ -18,14 +18,6 @@ namespace tidepool::edge {
 namespace {
 
 constexpr std::int64_t kShortAbsenceSeconds = 300;  // a definite 404 may be kept so long
-struct NamedControl {
-    std::string_view name;
-    std::string_view title;
-};
-constexpr std::array<NamedControl, 3> kControls{
-    {{"cloudflare-cdn-cache-control", "Cloudflare-CDN-Cache-Control"},
-     {"cdn-cache-control", "CDN-Cache-Control"},
-     {"cache-control", "Cache-Control"}}};
 // Parameters of a query that prove something, or say until when.
 constexpr std::array<std::string_view, 14> kProofs{
     "signature",       "sig",          "sign", "token",  "hmac", "mac",
@@ -108,7 +100,7 @@ void Critic::look_at_name() {
 
 void Critic::look_at_lifetime() {
     const bool is_told = std::ranges::any_of(
-        kControls, [this](const NamedControl& control) { return has(control.name); });
+        kControlHeaders, [this](const ControlHeader& control) { return has(control.name); });
     if (is_told || has("expires") || !edge_.is_eligible) return;
     const int status = answer_.status;
     if (edge_.stores) {
@@ -150,7 +142,7 @@ void Critic::look_at_status() {
 }
 
 void Critic::look_at_directives() {
-    for (const auto& [name, title] : kControls) {
+    for (const auto& [name, title] : kControlHeaders) {
         const DirectiveList control = DirectiveList::parse(answer_.fields.value(name));
         for (const std::string& directive : control.unreadable())
             warn("unreadable_directive",
@@ -158,8 +150,7 @@ void Critic::look_at_directives() {
                              directive));
         const bool wants_stale = control.seconds("stale-while-revalidate").value_or(0) > 0 ||
                                  control.seconds("stale-if-error").value_or(0) > 0;
-        for (const std::string_view ban :
-             {"s-maxage", "must-revalidate", "proxy-revalidate", "no-cache", "no-store"}) {
+        for (const std::string_view ban : kNoStale) {
             if (wants_stale && control.has(ban))
                 warn("stale_void",
                      fmt::format("{}: beside {} the stale-* directives are void; give "
@@ -173,13 +164,8 @@ void Critic::look_at_directives() {
 }
 
 void Critic::look_at_vary() {
-    std::string rest = conf::lower_case(answer_.fields.value("vary"));
-    std::string_view list = rest;
-    while (!list.empty()) {
-        const std::size_t end = std::min(list.find(','), list.size());
-        const std::string_view name = conf::trim(list.substr(0, end));
-        list.remove_prefix(std::min(end + 1, list.size()));
-        if (name == "accept-encoding" || name.empty()) continue;
+    for (const std::string& name : members_of(answer_.fields.value("vary"))) {
+        if (name == "accept-encoding") continue;
         if (name == "*") {
             warn("vary_star", "Vary: * keeps the answer out of the edge's cache");
         } else {

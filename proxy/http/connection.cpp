@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <ctime>
 #include <utility>
 
 #include <linux/sockios.h>
@@ -24,13 +23,6 @@ constexpr std::uint64_t kLingerBytes = 1024 * 1024;
 constexpr std::size_t kStreamBytes = 32ULL * 1024;
 // Pipelined requests answered in a row before others get their turn.
 constexpr unsigned kPipelineBatch = 32;
-
-std::uint64_t clock_ns() {
-    timespec now{};
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000ULL +
-           static_cast<std::uint64_t>(now.tv_nsec);
-}
 
 std::uint64_t count_ms(conf::Milliseconds time) {
     return static_cast<std::uint64_t>(time.count());
@@ -506,7 +498,7 @@ Response Connection::settle(Response response) {
 }
 
 void Connection::report(const Response& response) {
-    const std::uint64_t now_ns = clock_ns();
+    const std::uint64_t now_ns = loop::Loop::clock_ns();
     if (first_byte_ns_ == 0) first_byte_ns_ = now_ns;
     const Exchange exchange{.head = head_,
                             .peer = peer_,
@@ -546,7 +538,8 @@ void Connection::begin_sending(const Response& response) {
 // Goes on from where the writer could not without waiting.
 loop::Task<> Connection::finish_sending(ResponseWriter::Step step) {
     while (step != ResponseWriter::Step::done) {
-        if (first_byte_ns_ == 0 && writer_.bytes_sent() > 0) first_byte_ns_ = clock_ns();
+        if (first_byte_ns_ == 0 && writer_.bytes_sent() > 0)
+            first_byte_ns_ = loop::Loop::clock_ns();
         bool go_on = true;
         switch (step) {
             case ResponseWriter::Step::full:

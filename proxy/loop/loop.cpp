@@ -25,13 +25,6 @@ constexpr int kEventBatch = 256;
 constexpr int kOfLibuv = -1;
 constexpr int kOfPost = -2;
 
-std::uint64_t monotonic_ns() {
-    timespec now{};
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000ULL +
-           static_cast<std::uint64_t>(now.tv_nsec);
-}
-
 std::uint64_t initialised_now(uv_loop_t& loop) {
     require(uv_loop_init(&loop));
     return uv_now(&loop);
@@ -72,8 +65,15 @@ void Loop::run() {
         iterate();
 }
 
+std::uint64_t Loop::clock_ns() {
+    timespec now{};
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000ULL +
+           static_cast<std::uint64_t>(now.tv_nsec);
+}
+
 void Loop::read_clocks() {
-    now_ns_ = monotonic_ns();
+    now_ns_ = clock_ns();
     timespec now{};
     clock_gettime(CLOCK_REALTIME_COARSE, &now);
     wall_s_ = now.tv_sec;
@@ -163,12 +163,12 @@ void Loop::run_posted_here() {
 void Loop::run_behind() {
     std::size_t count = behind_.size();
     if (count == 0) return;
-    const std::uint64_t end = monotonic_ns() + kBehindNs;
+    const std::uint64_t end = clock_ns() + kBehindNs;
     do {
         const std::coroutine_handle<> next = behind_.front();
         behind_.pop_front();
         next.resume();
-    } while (--count > 0 && monotonic_ns() < end);
+    } while (--count > 0 && clock_ns() < end);
 }
 
 void Loop::tick() {

@@ -62,7 +62,9 @@ class Loop {
     // For one that stays open, here or in another process.
     void unwatch(int fd);
 
-    // When this iteration began: monotonic, nanoseconds.
+    // The monotonic clock, read anew: nanoseconds.
+    static std::uint64_t clock_ns();
+    // The same when this iteration began.
     std::uint64_t now_ns() const { return now_ns_; }
     // When this iteration began: seconds since 1970, good to some milliseconds.
     std::int64_t wall_s() const { return wall_s_; }

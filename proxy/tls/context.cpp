@@ -5,8 +5,8 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstring>
-#include <ctime>
 #include <span>
 #include <utility>
 
@@ -35,12 +35,6 @@ constexpr std::string_view kHttp11 = "http/1.1";
 // Of TLS 1.3, with each connection: enough for the next one, as an edge comes with one after the
 // other, and each costs as much as a small answer.
 constexpr std::size_t kTickets = 1;
-
-std::int64_t monotonic_s() {
-    timespec now{};
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec;
-}
 
 Result<void> refused_by_openssl(const std::string& what) {
     return fail(ErrorKind::invalid, fmt::format("{}: {}", what, take_openssl_error()));
@@ -282,7 +276,8 @@ int Context::on_ticket(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIP
 int Context::use_ticket_key(unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* cipher,
                             EVP_MAC_CTX* mac, bool is_sealing) const {
     const std::int64_t rotation_s = settings_.ticket_rotation / std::chrono::seconds(1);
-    const std::int64_t now_s = monotonic_s();
+    const std::int64_t now_s =
+        std::chrono::steady_clock::now().time_since_epoch() / std::chrono::seconds(1);
     TicketKeys::Found found;
     if (is_sealing) {
         found.key = keys_->current(now_s, rotation_s);

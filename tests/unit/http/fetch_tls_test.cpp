@@ -1,15 +1,14 @@
 // Fetches through TLS, from a server of OpenSSL's with a certificate that was made for the test.
 #include "proxy/http/fetch.h"
 #include "tests/support/folder.h"
+#include "tests/support/self_signed.h"
 #include "tests/support/stub_origin.h"
 
 #include <array>
 #include <atomic>
 #include <csignal>
-#include <cstdio>
 #include <cstdlib>
 #include <functional>
-#include <memory>
 #include <optional>
 #include <string>
 #include <thread>
@@ -20,10 +19,7 @@
 #include <catch2/catch.hpp>
 #include <fmt/format.h>
 #include <netinet/in.h>
-#include <openssl/evp.h>
-#include <openssl/pem.h>
 #include <openssl/ssl.h>
-#include <openssl/x509v3.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -33,52 +29,9 @@ using namespace std::chrono_literals;
 using loop::Loop;
 using loop::Task;
 using test::answer;
+using test::SelfSigned;
 
 namespace {
-
-struct FreeKey {
-    void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
-    void operator()(X509* certificate) const { X509_free(certificate); }
-    void operator()(SSL_CTX* context) const { SSL_CTX_free(context); }
-    void operator()(SSL* tls) const { SSL_free(tls); }
-};
-template <class T>
-using Owned = std::unique_ptr<T, FreeKey>;
-
-// Signed by itself, good for a day: an authority and its server in one.
-struct Identity {
-    Owned<EVP_PKEY> key{EVP_EC_gen("P-256")};
-    Owned<X509> certificate{X509_new()};
-
-    explicit Identity(const std::string& alternative_names) {
-        REQUIRE(key);
-        X509* made = certificate.get();
-        X509_set_version(made, 2);
-        ASN1_INTEGER_set(X509_get_serialNumber(made), 1);
-        X509_gmtime_adj(X509_getm_notBefore(made), -3600);
-        X509_gmtime_adj(X509_getm_notAfter(made), 86'400);
-        X509_set_pubkey(made, key.get());
-        const auto* name = reinterpret_cast<const unsigned char*>("test authority");
-        X509_NAME_add_entry_by_txt(X509_get_subject_name(made), "CN", MBSTRING_ASC, name, -1, -1,
-                                   0);
-        X509_set_issuer_name(made, X509_get_subject_name(made));
-        for (const auto& [kind, value] :
-             {std::pair{NID_subject_alt_name, alternative_names.c_str()},
-              std::pair{NID_basic_constraints, "critical,CA:TRUE"}}) {
-            X509_EXTENSION* extension = X509V3_EXT_conf_nid(nullptr, nullptr, kind, value);
-            REQUIRE(extension != nullptr);
-            X509_add_ext(made, extension, -1);
-            X509_EXTENSION_free(extension);
-        }
-        REQUIRE(X509_sign(made, key.get(), EVP_sha256()) > 0);
-    }
-    void write(const std::string& path) const {
-        std::FILE* file = std::fopen(path.c_str(), "w");
-        REQUIRE(file != nullptr);
-        PEM_write_X509(file, certificate.get());
-        std::fclose(file);
-    }
-};
 
 // Answers each request by the script's text, a thread a connection.
 class TlsOrigin {
@@ -89,7 +42,7 @@ class TlsOrigin {
     };
     using Script = std::function<Answer(const std::string& target)>;
 
-    TlsOrigin(const Identity& identity, Script script, int most_version = TLS1_3_VERSION)
+    TlsOrigin(const SelfSigned& identity, Script script, int most_version = TLS1_3_VERSION)
         : context_(SSL_CTX_new(TLS_server_method())), script_(std::move(script)) {
         std::signal(SIGPIPE, SIG_IGN);  // as in the program: either end may find the other one gone
         SSL_CTX_use_certificate(context_.get(), identity.certificate.get());
@@ -136,7 +89,7 @@ class TlsOrigin {
         }
     }
     void serve(int fd) {
-        const Owned<SSL> tls(SSL_new(context_.get()));
+        const tls::Handle<SSL> tls(SSL_new(context_.get()));
         SSL_set_fd(tls.get(), fd);
         if (SSL_accept(tls.get()) != 1) {
             shutdown(fd, SHUT_RDWR);
@@ -163,7 +116,7 @@ class TlsOrigin {
         }
     }
 
-    Owned<SSL_CTX> context_;
+    tls::Handle<SSL_CTX> context_;
     Script script_;
     int listener_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     std::uint16_t port_ = 0;
@@ -176,7 +129,7 @@ class TlsOrigin {
 
 // A loop whose fetches trust this identity alone.
 struct Ground {
-    explicit Ground(const Identity& trusted) {
+    explicit Ground(const SelfSigned& trusted) {
         trusted.write(folder.path("authority.pem"));
         setenv("SSL_CERT_FILE", folder.path("authority.pem").c_str(), 1);
         fetcher.emplace(loop, 4);
@@ -222,7 +175,7 @@ TlsOrigin::Answer hello(const std::string&) {
 }  // namespace
 
 TEST_CASE("fetch: through TLS, over a connection that is kept", "[http][fetch][tls]") {
-    const Identity identity("DNS:localhost");
+    const SelfSigned identity("DNS:localhost");
     const std::string body = test::pattern(3'000'000);
     for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
         const TlsOrigin origin(
@@ -244,7 +197,7 @@ TEST_CASE("fetch: through TLS, over a connection that is kept", "[http][fetch][t
 
 TEST_CASE("fetch: a new TLS connection goes on with the session of the last",
           "[http][fetch][tls]") {
-    const Identity identity("DNS:localhost");
+    const SelfSigned identity("DNS:localhost");
     for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
         const TlsOrigin origin(identity, hello, version);
         Ground ground(identity);
@@ -272,7 +225,7 @@ TEST_CASE("fetch: the certificate must be the host's, by name or by address",
     };
     for (const Case& each : cases) {
         CAPTURE(each.names, each.host);
-        const Identity identity(each.names);
+        const SelfSigned identity(each.names);
         const TlsOrigin origin(identity, hello);
         Ground ground(identity);
         const Got got = get(ground, {.url = origin.url(each.host)});
@@ -282,8 +235,8 @@ TEST_CASE("fetch: the certificate must be the host's, by name or by address",
 }
 
 TEST_CASE("fetch: an authority that is not trusted", "[http][fetch][tls]") {
-    const Identity identity("DNS:localhost");
-    const Identity other("DNS:localhost");
+    const SelfSigned identity("DNS:localhost");
+    const SelfSigned other("DNS:localhost");
     const TlsOrigin origin(identity, hello);
     Ground ground(other);
     const Got got = get(ground, {.url = origin.url("localhost")});
@@ -293,7 +246,7 @@ TEST_CASE("fetch: an authority that is not trusted", "[http][fetch][tls]") {
 }
 
 TEST_CASE("fetch: a TLS answer that is cut is never whole", "[http][fetch][tls]") {
-    const Identity identity("DNS:localhost");
+    const SelfSigned identity("DNS:localhost");
     for (const std::string fields : {"Content-Length: 10\r\n", "Connection: close\r\n"}) {
         CAPTURE(fields);
         const TlsOrigin origin(identity, [&](const std::string&) {
@@ -308,7 +261,7 @@ TEST_CASE("fetch: a TLS answer that is cut is never whole", "[http][fetch][tls]"
 }
 
 TEST_CASE("fetch: who does not speak TLS", "[http][fetch][tls]") {
-    const Identity identity("DNS:localhost");
+    const SelfSigned identity("DNS:localhost");
     Ground ground(identity);
     const auto url = [](const test::StubOrigin& origin) {
         return fmt::format("https://localhost:{}/", origin.port());
@@ -319,7 +272,7 @@ TEST_CASE("fetch: who does not speak TLS", "[http][fetch][tls]") {
     REQUIRE(late.error);
     CHECK(late.error->kind == ErrorKind::timed_out);
 
-    const Identity server("DNS:localhost");
+    const SelfSigned server("DNS:localhost");
     const TlsOrigin tls(server, hello);
     const Got plain = get(ground, {.url = fmt::format("http{}", tls.url("localhost").substr(5))});
     REQUIRE(plain.error);

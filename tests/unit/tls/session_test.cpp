@@ -1,66 +1,31 @@
 #include "proxy/tls/session.h"
 
 #include "tests/support/folder.h"
+#include "tests/support/self_signed.h"
 
 #include <array>
-#include <cstdio>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include <catch2/catch.hpp>
-#include <openssl/evp.h>
-#include <openssl/pem.h>
 #include <openssl/ssl.h>
-#include <openssl/x509v3.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 using namespace tidepool;
 using namespace tidepool::tls;
+using test::SelfSigned;
 
 namespace {
 
-// A certificate for "images.example" that signs itself, with its key.
-struct SelfSigned {
-    Handle<EVP_PKEY> key{EVP_EC_gen("P-256")};
-    Handle<X509> certificate{X509_new()};
-
-    SelfSigned() {
-        X509* const x = certificate.get();
-        X509_set_version(x, X509_VERSION_3);
-        ASN1_INTEGER_set(X509_get_serialNumber(x), 1);
-        X509_gmtime_adj(X509_getm_notBefore(x), -3600);
-        X509_gmtime_adj(X509_getm_notAfter(x), 3600);
-        X509_set_pubkey(x, key.get());
-        X509_NAME* const name = X509_get_subject_name(x);
-        X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC,
-                                   reinterpret_cast<const unsigned char*>("images.example"), -1, -1,
-                                   0);
-        X509_set_issuer_name(x, name);
-        X509_EXTENSION* const names =
-            X509V3_EXT_conf_nid(nullptr, nullptr, NID_subject_alt_name, "DNS:images.example");
-        X509_add_ext(x, names, -1);
-        X509_EXTENSION_free(names);
-        REQUIRE(X509_sign(x, key.get(), EVP_sha256()) > 0);
-    }
-
-    conf::CertificateSettings write_to(const std::string& chain, const std::string& private_key) {
-        std::FILE* file = std::fopen(chain.c_str(), "w");
-        REQUIRE(PEM_write_X509(file, certificate.get()) == 1);
-        std::fclose(file);
-        file = std::fopen(private_key.c_str(), "w");
-        REQUIRE(PEM_write_PrivateKey(file, key.get(), nullptr, nullptr, 0, nullptr, nullptr) == 1);
-        std::fclose(file);
-        return {.chain_file = chain, .key_file = private_key};
-    }
-};
+const std::string kNames = "DNS:images.example";
 
 // A server's session and a client, each at its end of a pair of sockets.
 struct Pair {
     test::Folder folder;
-    SelfSigned own;
+    SelfSigned own{kNames};
     std::array<int, 2> ends{};
     std::unique_ptr<Session> server;
     Handle<SSL_CTX> client_context{SSL_CTX_new(TLS_client_method())};
@@ -71,7 +36,10 @@ struct Pair {
         REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends.data()) ==
                 0);
         conf::EdgeSettings edge;
-        const auto files = own.write_to(folder.path("chain.pem"), folder.path("key.pem"));
+        const conf::CertificateSettings files{.chain_file = folder.path("chain.pem"),
+                                              .key_file = folder.path("key.pem")};
+        own.write(files.chain_file);
+        own.write_key(files.key_file);
         if (asks) edge.client_ca_files = {files.chain_file};
         auto context = Context::load({}, {files}, edge, std::make_shared<TicketKeys>());
         REQUIRE(context);
@@ -196,7 +164,7 @@ TEST_CASE("tls session: a client's certificate is judged, and a heap of them ref
     }
     SECTION("another of the same name") {
         Pair pair(true);
-        const SelfSigned other;
+        const SelfSigned other(kNames);
         REQUIRE(SSL_CTX_use_certificate(pair.client_context.get(), other.certificate.get()) == 1);
         REQUIRE(SSL_CTX_use_PrivateKey(pair.client_context.get(), other.key.get()) == 1);
         REQUIRE(pair.shake_hands() == Step::done);
