@@ -54,6 +54,7 @@ struct LimitSettings {
     unsigned connections_per_peer =
         256;  // of one untrusted address (IPv6: /64); else 429. 1..1000000
     unsigned connections_per_edge_peer = 4096;  // of one trusted address; else 429. 1..1000000
+    unsigned http2_streams = 128;  // requests at a time of one HTTP/2 connection. 1..1000
     bool operator==(const LimitSettings&) const = default;
 };
 
@@ -157,6 +158,7 @@ struct TlsSettings {
     enum class Version : std::uint8_t { tls1_2, tls1_3 };
     std::vector<ListenAddress> listen;  // as server.listen; [] = none, else there are certificates
     Version min_version = Version::tls1_2;
+    bool http2 = true;  // is spoken with who offers it
     // How long a key seals the session tickets that are given out. 1min..7d
     std::chrono::milliseconds ticket_rotation = std::chrono::hours(12);
     bool operator==(const TlsSettings&) const = default;

@@ -96,6 +96,7 @@ std::vector<Field<LimitSettings>> limit_fields() {
         field("connections", &S::connections, Count{1, 1'000'000}),
         field("connections_per_peer", &S::connections_per_peer, Count{1, 1'000'000}),
         field("connections_per_edge_peer", &S::connections_per_edge_peer, Count{1, 1'000'000}),
+        field("http2_streams", &S::http2_streams, Count{1, 1000}),
     };
 }
 
@@ -380,6 +381,7 @@ std::vector<SectionSchema> make_schema() {
         section("tls", &S::tls,
                 {field("listen", &TlsSettings::listen, ListenList{.min_items = 0}),
                  field("min_version", &TlsSettings::min_version, Choice{{"1.2", "1.3"}}),
+                 field("http2", &TlsSettings::http2, Flag{}),
                  field("ticket_rotation", &TlsSettings::ticket_rotation, Duration{1min, 7 * 24h})}),
         section("access_log", &S::access_log, access_log_fields()),
         section("log", &S::log,

@@ -19,6 +19,7 @@ OWNERS = [
     (r"toml\+\+/|toml\.hpp", ["conf/"], 0),
     (r"spdlog/", ["conf/log"], 1),
     (r"llhttp\.h", ["proxy/http/"], 1),
+    (r"nghttp2/", ["proxy/http/http2_connection"], 1),
     (r"uv\.h|uv/", ["proxy/loop/", "proxy/http/"], 0),
     (r"openssl/", ["conf/digest", "conf/sealing", "proxy/loop/stream", "proxy/tls/",
                    "tests/unit/http/fetch_tls_test", "tests/unit/tls/", "tests/support/self_signed"], 0),

@@ -5,6 +5,7 @@ import argparse
 import contextlib
 import pathlib
 import random
+import re
 import signal
 import socket
 import ssl
@@ -16,16 +17,20 @@ import tempfile
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 from harness import (  # noqa: E402
-    ROOT, Server, circumstances, fail, fetch, free_ports, head_bytes, make_files, measure_server, note, number, pool,
-    request_text, run_nginx, start_tidepool, two_cores, wait_until_open, write_script)
+    ROOT, TICKS_PER_SECOND, Server, circumstances, fail, fetch, free_ports, head_bytes, make_files, measure_server, note,
+    number, pool, request_text, run_nginx, start_tidepool, two_cores, wait_until_open, write_script)
 
-SCENARIOS = {  # name: title, size of the files, how many, further fields
+SCENARIOS = {  # name: title, size of the files, how many, further fields; "h2-..." are over HTTP/2
     "handshake": ("one request a connection, 1 KiB", 1024, 50, {"Connection": "close"}),
     "16k": ("16 KiB", 16 * 1024, 200, {}),
+    "h2-16k": ("16 KiB, HTTP/2", 16 * 1024, 200, {}),
+    "h2-2m": ("2 MiB, HTTP/2", 2 * 1024 * 1024, 16, {}),
     "100k": ("100 KiB", 100 * 1024, 100, {}),
     "2m": ("2 MiB", 2 * 1024 * 1024, 16, {}),
 }
 TARGET = 1.0
+# Of h2load: few connections with many requests each, as an edge has them.
+H2_CONNECTIONS, H2_STREAMS = 16, 20
 
 
 def certificate(folder):
@@ -67,6 +72,24 @@ def check_version(server):
         return wire.cipher()[0]
 
 
+def h2load(core, name, server, urls, seconds, size):
+    """One round over HTTP/2: answers per second of the server's CPU. Fails on any wrong answer."""
+    before = server.cpu_ticks()
+    done = subprocess.run(["taskset", "--cpu-list", str(core), "h2load", "-t1", f"-c{H2_CONNECTIONS}", f"-m{H2_STREAMS}",
+                           f"-D{seconds}", "-w20", "-W24", "-i", urls], capture_output=True, text=True, check=False,
+                          timeout=seconds + 60)
+    cpu = (server.cpu_ticks() - before) / TICKS_PER_SECOND
+    requests = re.search(r"requests: .* (\d+) done, (\d+) succeeded, 0 failed, 0 errored, 0 timeout", done.stdout)
+    traffic = re.search(r"traffic: .*, [^(]*\(([0-9]+)\) data", done.stdout)
+    if done.returncode != 0 or not requests or not traffic or not cpu or "Application protocol: h2" not in done.stdout:
+        fail(f"{name}: h2load failed:\n{done.stdout}{done.stderr}")
+    count = int(requests[2])
+    slack = 2 * H2_CONNECTIONS * H2_STREAMS / count + 0.02  # at the end some answers are only half read
+    if not size * (1 - slack) <= int(traffic[1]) / count <= size * (1 + slack):
+        fail(f"{name}: answers of {int(traffic[1]) / count:.0f} bytes on average, expected {size}")
+    return count / cpu
+
+
 def run(options, folder, core, name, servers, paths):
     title, size, _, fields = SCENARIOS[name]
     note(f"{name}: {options.rounds} rounds of 2 x {options.seconds} s")
@@ -83,10 +106,16 @@ def run(options, folder, core, name, servers, paths):
     rounds = [[], []]
     for number_ in range(options.rounds + 1):
         for which in (0, 1) if number_ % 2 == 0 else (1, 0):
-            *before, answer = sides[which]
-            got = measure_server(*before, options.seconds if number_ else 1, answer, "https")
+            core, title_, server, port, script, answer = sides[which]
+            seconds = options.seconds if number_ else 1
+            if name.startswith("h2-"):
+                urls = folder / f"{name}-{server.name}.urls"
+                urls.write_text("".join(f"https://127.0.0.1:{port}{path}\n" for path in paths))
+                got = h2load(core, title_, server, urls, seconds, size)
+            else:
+                got = measure_server(core, title_, server, port, script, seconds, answer, "https")["requests_per_cpu_s"]
             if number_:  # the first is for warming up
-                rounds[which].append(got["requests_per_cpu_s"])
+                rounds[which].append(got)
     ours, theirs = map(statistics.median, rounds)
     ratios = [a / b for a, b in zip(*rounds)]
     return title, ours, theirs, ours / theirs, min(ratios), max(ratios)

@@ -171,6 +171,18 @@ void add_handshakes(Gatherer& out, const MetricSources& sources) {
               {{"reason", "closed"}});
 }
 
+void add_http2(Gatherer& out, const MetricSources& sources) {
+    out.counter("tidepool_http2_connections_total", "Connections that speak HTTP/2.",
+                sum(sources, [](const auto& c) -> auto& { return c.http2_connections; }));
+    out.counter("tidepool_http2_requests_total", "Requests over HTTP/2.",
+                sum(sources, [](const auto& c) -> auto& { return c.http2_requests; }));
+    out.counter("tidepool_http2_resets_total", "Requests over HTTP/2 that clients took back.",
+                sum(sources, [](const auto& c) -> auto& { return c.http2_resets; }));
+    out.counter("tidepool_http2_floods_total",
+                "Connections over HTTP/2 ended for what they sent to no purpose.",
+                sum(sources, [](const auto& c) -> auto& { return c.http2_floods; }));
+}
+
 void add_cache(Gatherer& out, const MetricSources& sources) {
     const serve::FileCache::Usage usage = sources.finder->cache().usage();
     out.family("tidepool_cache_entries", "Entries of the file cache, by kind.", MetricType::Gauge);
@@ -513,6 +525,7 @@ std::string gather_metrics(const MetricSources& sources) {
     add_lock(out, sources);
     add_connections(out, sources);
     add_handshakes(out, sources);
+    add_http2(out, sources);
     add_cache(out, sources);
     add_buckets(out, sources);
     add_authorizations(out, sources);

@@ -30,7 +30,8 @@ Json limits_json(const conf::LimitSettings& limits) {
             {"ranges", limits.ranges},
             {"connections", limits.connections},
             {"connections_per_peer", limits.connections_per_peer},
-            {"connections_per_edge_peer", limits.connections_per_edge_peer}};
+            {"connections_per_edge_peer", limits.connections_per_edge_peer},
+            {"http2_streams", limits.http2_streams}};
 }
 
 Json timeouts_json(const conf::TimeoutSettings& timeouts) {
@@ -141,6 +142,7 @@ conf::Settings after_reload(const conf::Settings& old, const conf::Settings& fil
     settings.tiering = file.tiering;
     settings.certificates = file.certificates;
     settings.tls.min_version = file.tls.min_version;
+    settings.tls.http2 = file.tls.http2;
     settings.tls.ticket_rotation = file.tls.ticket_rotation;
     settings.edge = file.edge;
     settings.edge.client_address_header = old.edge.client_address_header;

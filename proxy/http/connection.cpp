@@ -2,6 +2,7 @@
 
 #include "conf/log.h"
 #include "proxy/http/body_reader.h"
+#include "proxy/http/http2_connection.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -23,10 +24,6 @@ constexpr std::uint64_t kLingerBytes = 1024 * 1024;
 constexpr std::size_t kStreamBytes = 32ULL * 1024;
 // Pipelined requests answered in a row before others get their turn.
 constexpr unsigned kPipelineBatch = 32;
-
-std::uint64_t count_ms(conf::Milliseconds time) {
-    return static_cast<std::uint64_t>(time.count());
-}
 
 }  // namespace
 
@@ -54,6 +51,10 @@ Connection::~Connection() {
 
 loop::Task<> Connection::run() {
     if (tls_ && !co_await shake_hands()) co_return;
+    if (tls_ && tls_->speaks_http2()) {
+        co_await run_http2();
+        co_return;
+    }
     unsigned in_a_row = 0;
     while (true) {
         Input input = begin_request();
@@ -84,6 +85,17 @@ loop::Task<> Connection::run() {
         tls_->flush();
     }
     if (sent_whole_ && !peer_ended_ && (unread_input_ || !buffer_.empty())) co_await linger();
+}
+
+loop::Task<> Connection::run_http2() {
+    Http2Connection connection(server_, socket_, *tls_, peer_);
+    http2_ = &connection;
+    co_await connection.run();
+    http2_ = nullptr;
+    if (connection.has_peer_ended()) co_return;
+    tls_->say_end();
+    tls_->flush();
+    co_await linger();
 }
 
 // Each call of the session's may cost a signature, so many that come at once have turns of their
@@ -500,23 +512,14 @@ Response Connection::settle(Response response) {
 void Connection::report(const Response& response) {
     const std::uint64_t now_ns = loop::Loop::clock_ns();
     if (first_byte_ns_ == 0) first_byte_ns_ = now_ns;
-    const Exchange exchange{.head = head_,
-                            .peer = peer_,
-                            .status = response.status,
-                            .source = response.source,
-                            .body_bytes_sent = writer_.body_bytes_sent(),
-                            .first_byte_us = (first_byte_ns_ - started_ns_) / 1000,
-                            .total_us = (now_ns - started_ns_) / 1000,
-                            .whole = sent_whole_};
-    Counters& counters = server_.counters_;
-    counters
-        .requests[static_cast<std::size_t>(response.status / 100)]
-                 [static_cast<std::size_t>(response.source)]
-        .add();
-    counters.count_latency(exchange.total_us);
-    counters.body_bytes.add(exchange.body_bytes_sent);
-    if (!sent_whole_) counters.broken_answers.add();
-    server_.handler_.finished(exchange);
+    server_.report({.head = head_,
+                    .peer = peer_,
+                    .status = response.status,
+                    .source = response.source,
+                    .body_bytes_sent = writer_.body_bytes_sent(),
+                    .first_byte_us = (first_byte_ns_ - started_ns_) / 1000,
+                    .total_us = (now_ns - started_ns_) / 1000,
+                    .whole = sent_whole_});
 }
 
 // ---- sending
@@ -649,6 +652,7 @@ loop::Task<> Connection::linger() {
 }
 
 void Connection::begin_drain() {
+    if (http2_ != nullptr) http2_->begin_drain();
     if (idle_) socket_.set_deadline(server_.loop_.now_ms() + server_.drain_idle_ms_);
 }
 

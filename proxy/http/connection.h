@@ -17,6 +17,8 @@
 
 namespace tidepool::http {
 
+class Http2Connection;
+
 // Belongs to one Server and its loop. run() is the whole life; the object goes when it has
 // returned.
 class Connection {
@@ -48,6 +50,7 @@ class Connection {
     enum class Input : std::uint8_t { incomplete, request, refused, ended };
 
     loop::Task<bool> shake_hands();
+    loop::Task<> run_http2();
     Input begin_request();
     Input take_input(loop::Wake wake);
     Input scan();
@@ -84,6 +87,7 @@ class Connection {
     Server& server_;
     loop::Socket socket_;
     std::unique_ptr<tls::Session> tls_;
+    Http2Connection* http2_ = nullptr;  // while it speaks that
     Peer peer_;
     ReadBuffer buffer_;
     HeadScanner scanner_;

@@ -44,6 +44,10 @@ struct Counters {
     Counter handshakes_failed;                         // what came was no TLS that we speak
     Counter handshakes_timed_out;
     Counter handshakes_closed;  // by the peer, before their end
+    Counter http2_connections;
+    Counter http2_requests;
+    Counter http2_resets;  // requests that clients took back
+    Counter http2_floods;  // connections ended for what they sent to no purpose
 
     void count_latency(std::uint64_t us) {
         std::size_t bucket = 0;

@@ -50,6 +50,7 @@ struct RequestHead {
     std::string_view target;  // as sent
     std::string_view path;  // of the target, without scheme and host, before '?'; "*" for OPTIONS *
     std::string_view query;  // behind '?', without it
+    int major_version = 1;
     int minor_version = 1;
     bool keep_alive = true;
     bool expects_continue = false;

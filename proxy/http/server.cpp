@@ -33,13 +33,19 @@ unsigned refusal_margin(unsigned limit) {
 
 }  // namespace
 
-const std::string& HeadTail::text(Kind kind, std::int64_t now_s) {
+const std::string& HeadTail::date(std::int64_t now_s) {
     if (now_s != second_) {
         second_ = now_s;
-        const std::string date = "Date: " + format_date(second_) + "\r\n";
-        texts_ = {date + "\r\n", date + "Connection: keep-alive\r\n\r\n",
-                  date + "Connection: close\r\n\r\n"};
+        date_ = format_date(second_);
+        const std::string line = "Date: " + date_ + "\r\n";
+        texts_ = {line + "\r\n", line + "Connection: keep-alive\r\n\r\n",
+                  line + "Connection: close\r\n\r\n"};
     }
+    return date_;
+}
+
+const std::string& HeadTail::text(Kind kind, std::int64_t now_s) {
+    date(now_s);
     return texts_[static_cast<std::size_t>(kind)];
 }
 
@@ -197,6 +203,18 @@ loop::Task<> Server::serve(std::unique_ptr<Connection> connection) {
     co_await connection->run();
     counters_.closed.add();
     counts_.leave(connection->peer());
+}
+
+// Of an answered request, once it is over.
+void Server::report(const Exchange& exchange) {
+    counters_
+        .requests[static_cast<std::size_t>(exchange.status / 100)]
+                 [static_cast<std::size_t>(exchange.source)]
+        .add();
+    counters_.count_latency(exchange.total_us);
+    counters_.body_bytes.add(exchange.body_bytes_sent);
+    if (!exchange.whole) counters_.broken_answers.add();
+    handler_.finished(exchange);
 }
 
 void Server::drain(std::uint64_t idle_ms) {

@@ -27,11 +27,18 @@ class HeadTail {
   public:
     enum class Kind : std::uint8_t { keep_alive, keep_alive_1_0, close };
     const std::string& text(Kind kind, std::int64_t now_s);
+    // The value of Date alone.
+    const std::string& date(std::int64_t now_s);
 
   private:
     std::int64_t second_ = -1;
+    std::string date_;
     std::array<std::string, 3> texts_;
 };
+
+inline std::uint64_t count_ms(conf::Milliseconds time) {
+    return static_cast<std::uint64_t>(time.count());
+}
 
 // One per loop and kind of listener (public, admin). Loop thread only. It must outlive its
 // connections: the loop runs until they are gone.
@@ -67,6 +74,8 @@ class Server {
 
   private:
     friend class Connection;
+    friend class Http2Body;
+    friend class Http2Connection;
     struct Listener;
 
     bool accept_some(const Listener& listener);
@@ -74,6 +83,7 @@ class Server {
     Peer identify(const sockaddr_storage& address) const;
     bool is_trusted(const Peer& peer) const;
     loop::Task<> serve(std::unique_ptr<Connection> connection);
+    void report(const Exchange& exchange);
 
     loop::Loop& loop_;
     Handler& handler_;

@@ -22,7 +22,7 @@ Socket::~Socket() {
 bool Socket::ready_without_wait(std::uint8_t side) {
     if (closing_) {
         wake_ = Wake::closed;
-    } else if ((ready_ & side) != 0) {
+    } else if ((ready_ & side) != 0 || std::exchange(poked_, false)) {
         wake_ = Wake::ready;
     } else if (std::exchange(overdue_, false)) {
         wake_ = Wake::timed_out;
@@ -68,6 +68,16 @@ void Socket::close_waits() {
     closing_ = true;
     if (!waiter_) return;
     wake_ = Wake::closed;
+    waiting_for_ = 0;
+    loop_.post(std::exchange(waiter_, nullptr));
+}
+
+void Socket::poke() {
+    if (!waiter_) {
+        poked_ = true;
+        return;
+    }
+    wake_ = Wake::ready;
     waiting_for_ = 0;
     loop_.post(std::exchange(waiter_, nullptr));
 }

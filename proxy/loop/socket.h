@@ -39,6 +39,15 @@ class Socket final : private Watcher {
     };
     Wait readable() { return {*this, kReadable}; }
     Wait writable() { return {*this, kWritable}; }
+    // For whichever of them comes first; neither: for a poke or the deadline.
+    Wait ready(bool to_read, bool to_write) {
+        return {*this,
+                static_cast<std::uint8_t>((to_read ? kReadable : 0) | (to_write ? kWritable : 0))};
+    }
+
+    // The wait that is pending, or comes next, ends with `ready`, though nothing happened here. The
+    // waiter is resumed by the loop, not from here.
+    void poke();
 
     // A read gave less than was asked for. What comes later is told; the peer's end, which may have
     // come together with the last bytes, was.
@@ -87,6 +96,7 @@ class Socket final : private Watcher {
     bool watched_ = false;  // from the first wait on: a short connection needs none
     bool closing_ = false;
     bool peer_ended_ = false;
+    bool poked_ = false;
     bool overdue_ = false;                        // the deadline passed while nobody waited
     std::uint8_t ready_ = kReadable | kWritable;  // sides that nobody has found otherwise
     std::uint8_t waiting_for_ = 0;

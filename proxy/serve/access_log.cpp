@@ -95,6 +95,11 @@ std::string_view without_query(std::string_view url) {
     return url.substr(0, url.find('?'));
 }
 
+std::string_view protocol_of(const http::RequestHead& head) {
+    if (head.major_version == 2) return "HTTP/2.0";
+    return head.minor_version == 0 ? "HTTP/1.0" : "HTTP/1.1";
+}
+
 std::uint64_t count_lines(std::string_view text) {
     return static_cast<std::uint64_t>(std::ranges::count(text, '\n'));
 }
@@ -154,6 +159,7 @@ void AccessLogWriter::format_json(const http::Exchange& exchange) {
         if (!(client == exchange.peer.address)) text("peer", exchange.peer.text());
     }
     text("ray", head.single(http::Known::cf_ray));
+    if (head.major_version == 2) text("protocol", protocol_of(head));
     text("method", head.method_text);
     text("path", head.path);
     number(",\"status\":", static_cast<unsigned>(exchange.status));
@@ -181,7 +187,9 @@ void AccessLogWriter::format_combined(const http::Exchange& exchange) {
     append_combined(line_, head.method_text);
     line_.push_back(' ');
     append_combined(line_, head.path);
-    line_ += head.minor_version == 0 ? " HTTP/1.0\" " : " HTTP/1.1\" ";
+    line_.push_back(' ');
+    line_ += protocol_of(head);
+    line_ += "\" ";
     append_number(line_, static_cast<unsigned>(exchange.status));
     line_.push_back(' ');
     append_number(line_, exchange.body_bytes_sent);

@@ -32,6 +32,7 @@ constexpr const char* kGroups = "X25519:P-256:P-384";
 constexpr int kMostIssuers = 4;
 constexpr long kMostClientBytes = 16L * 1024;
 constexpr std::string_view kHttp11 = "http/1.1";
+constexpr std::string_view kHttp2 = "h2";
 // Of TLS 1.3, with each connection: enough for the next one, as an edge comes with one after the
 // other, and each costs as much as a small answer.
 constexpr std::size_t kTickets = 1;
@@ -143,7 +144,7 @@ Result<Handle<SSL_CTX>> Context::make_context(const std::vector<Certificate>& ce
     SSL_CTX_set_app_data(context.get(), const_cast<Context*>(this));
     SSL_CTX_set_tlsext_servername_callback(context.get(), &Context::on_server_name);
     SSL_CTX_set_tlsext_servername_arg(context.get(), const_cast<Context*>(this));
-    SSL_CTX_set_alpn_select_cb(context.get(), &Context::on_protocols, nullptr);
+    SSL_CTX_set_alpn_select_cb(context.get(), &Context::on_protocols, const_cast<Context*>(this));
     if (auto asked = ask_clients(context.get()); !asked)
         return std::unexpected(std::move(asked.error()));
     for (const std::size_t i : chosen) {
@@ -250,18 +251,22 @@ int Context::on_server_name(SSL* ssl, int*, void* self) {
 
 // RFC 7301, 3.2: who offers protocols, and none that is spoken here, is told so.
 int Context::on_protocols(SSL*, const unsigned char** chosen, unsigned char* chosen_bytes,
-                          const unsigned char* offered, unsigned int offered_bytes, void*) {
+                          const unsigned char* offered, unsigned int offered_bytes, void* self) {
     const std::string_view all(reinterpret_cast<const char*>(offered), offered_bytes);
+    const bool may_be_http2 = static_cast<const Context*>(self)->settings_.http2;
+    *chosen = nullptr;
     for (std::size_t at = 0; at < all.size();) {
         const auto bytes = static_cast<unsigned char>(all[at]);
-        if (all.substr(at + 1, bytes) == kHttp11) {
+        const std::string_view name = all.substr(at + 1, bytes);
+        const bool is_http2 = may_be_http2 && name == kHttp2;
+        if (is_http2 || (name == kHttp11 && *chosen == nullptr)) {
             *chosen = offered + at + 1;
             *chosen_bytes = bytes;
-            return SSL_TLSEXT_ERR_OK;
         }
+        if (is_http2) break;  // ours to prefer
         at += 1U + bytes;
     }
-    return SSL_TLSEXT_ERR_ALERT_FATAL;
+    return *chosen == nullptr ? SSL_TLSEXT_ERR_ALERT_FATAL : SSL_TLSEXT_ERR_OK;
 }
 
 int Context::on_ticket(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* cipher,

@@ -144,6 +144,13 @@ bool Session::is_tls13() const {
     return SSL_version(ssl_.get()) == TLS1_3_VERSION;
 }
 
+bool Session::speaks_http2() const {
+    const unsigned char* name = nullptr;
+    unsigned int bytes = 0;
+    SSL_get0_alpn_selected(ssl_.get(), &name, &bytes);
+    return std::string_view(reinterpret_cast<const char*>(name), bytes) == "h2";
+}
+
 bool Session::is_resumed() const {
     return SSL_session_reused(ssl_.get()) == 1;
 }

@@ -38,6 +38,8 @@ class Session {
     // After a handshake that failed: why, for the log.
     const std::string& problem() const { return problem_; }
     bool is_tls13() const;
+    // It was agreed on with the handshake (ALPN); else it is HTTP/1.1.
+    bool speaks_http2() const;
     // By a ticket.
     bool is_resumed() const;
     // It has shown a certificate that edge.client_ca_files and client_pins allow.

@@ -319,9 +319,11 @@ class Handshakes(TlsCase):
     def test_protocols(self):
         self.start()
         self.server.tree.image("a.jpg")
-        with self.wire(authority.client(protocols=("h2", "http/1.1"))) as wire:
-            self.assertEqual(wire.socket.selected_alpn_protocol(), "http/1.1")
-            self.assertEqual(wire.get("/uploads/a.jpg").status, 200)
+        for offered, chosen in [(["h2"], "h2"), (["http/1.1", "h2"], "h2"), (["http/1.1"], "http/1.1"), ([], None)]:
+            with self.wire(authority.client(protocols=offered)) as wire:
+                self.assertEqual(wire.socket.selected_alpn_protocol(), chosen)
+                if chosen != "h2":
+                    self.assertEqual(wire.get("/uploads/a.jpg").status, 200)
         with self.assertRaisesRegex(ssl.SSLError, "(?i)no.application.protocol"):
             self.wire(authority.client(protocols=("h3",)))
 

@@ -1,0 +1,76 @@
+// An answer's body for who takes its bytes in pieces, to frame or seal them himself.
+#pragma once
+
+#include "proxy/http/response.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+namespace tidepool::http {
+
+// Never waits: says what it would have to wait for. Loop thread only.
+class BodySource {
+  public:
+    // `response` lives until the body was taken, and its files have just been seen to be unchanged.
+    void begin(const Response& response, bool with_body);
+
+    // What can be had next, of the same piece.
+    enum class Step : std::uint8_t {
+        ready,    // this many bytes, at least one
+        end,      // all was taken
+        unread,   // of a file that is not in memory: fill chunk(), then call chunk_filled()
+        starved,  // they have not arrived: incoming().more(incoming_offset())
+        spoilt,   // the file is no longer the one whose sending was begun
+    };
+    struct Look {
+        Step step = Step::end;
+        std::size_t bytes = 0;
+    };
+    // At most `most` bytes; `now_ms` is the loop's clock.
+    Look look(std::size_t most, std::uint64_t now_ms);
+    // Copies the next bytes, not more than look() has just shown. False: the file was cut short.
+    bool take(std::span<char> into);
+    // Of the body, what was not taken.
+    std::uint64_t left() const { return left_; }
+
+    // After Step::unread: what to read, from where, and into what.
+    const storage::OpenFile& chunk_file() const { return *file_; }
+    loop::WorkerPool& chunk_readers() const { return *readers_; }
+    std::uint64_t chunk_offset() const { return file_offset_; }
+    std::span<char> chunk() { return *chunk_; }
+    void chunk_filled();
+
+    // After Step::starved.
+    Incoming& incoming() const { return *incoming_->source; }
+    std::uint64_t incoming_offset() const { return offset_; }
+
+  private:
+    bool next_part();
+    bool is_unchanged(std::uint64_t now_ms);
+    Look look_at_file(std::uint64_t bytes, std::uint64_t now_ms);
+
+    const Response* response_ = nullptr;
+    std::size_t next_part_ = 0;
+    std::uint64_t left_ = 0;
+    // What is being taken: text, else a part's stretch from offset_ to end_.
+    std::string_view text_;
+    const FilePart* part_ = nullptr;
+    const IncomingPart* incoming_ = nullptr;
+    std::uint64_t offset_ = 0;
+    std::uint64_t end_ = 0;
+    // That the file is unchanged was seen by whoever made the response, or then and from there on.
+    bool is_checked_ = false;
+    std::uint64_t checked_ms_ = 0;
+    std::uint64_t checked_from_ = 0;
+    // Of the last look: the file that the bytes are in; null: they are text_.
+    const storage::OpenFile* file_ = nullptr;
+    loop::WorkerPool* readers_ = nullptr;
+    std::uint64_t file_offset_ = 0;
+    std::unique_ptr<std::vector<char>> chunk_;  // bytes of it that a worker has read
+};
+
+}  // namespace tidepool::http

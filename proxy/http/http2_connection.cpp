@@ -1,0 +1,869 @@
+#include "proxy/http/http2_connection.h"
+
+#include "conf/log.h"
+#include "proxy/http/http2_body.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <expected>
+#include <optional>
+#include <span>
+#include <utility>
+
+#include <fmt/format.h>
+#include <linux/sockios.h>
+#include <nghttp2/nghttp2.h>
+#include <sys/ioctl.h>
+
+namespace tidepool::http {
+
+namespace {
+
+// What is read at once, before others get their turn.
+constexpr std::size_t kHttp2ReadBytes = 16ULL * 1024;
+// What is sealed at once: four records' worth; and without a wait.
+constexpr std::size_t kOutBytes = 64ULL * 1024;
+constexpr std::size_t kTurnOutBytes = 256ULL * 1024;
+// Of a frame (RFC 9113, 4.1 and 4.2).
+constexpr std::size_t kFrameHeadBytes = 9;
+constexpr std::size_t kFrameBytes = 16ULL * 1024;
+// What the sender of a body may send before it is taken, where a handler takes it as it comes; else
+// it is the protocol's 65,535.
+constexpr std::int32_t kBodyWindow = 512 * 1024;
+// Of all streams together, so that it never holds up a stream whose own window is open.
+constexpr std::int32_t kConnectionWindow = 64 * 1024 * 1024;
+// Heads of requests that are kept while these are open.
+constexpr std::size_t kMostHeadBytes = 1024ULL * 1024;
+// Frames that wait to be sent, above which nothing more is read.
+constexpr std::size_t kMostWaitingFrames = 256;
+// Acknowledgements that wait to be sent, above which the connection ends.
+constexpr std::size_t kMostAcks = 256;
+// Requests that a client may take back, or have us break off: in a row, and then per second.
+constexpr std::uint64_t kResetBurst = 1000;
+constexpr std::uint64_t kResetsPerSecond = 33;
+// Numbers of streams that were never used and no longer can be, as far as they are remembered.
+constexpr std::size_t kMostPassedOver = 64;
+// What a client may send that asks for nothing (pings, settings, priorities, empty frames): so many
+// bytes, and so many for each byte of requests and answers.
+constexpr std::uint64_t kIdleBytes = 1024ULL * 1024;
+constexpr std::uint64_t kIdleFactor = 8;
+
+std::string_view text_of(const std::uint8_t* bytes, std::size_t count) {
+    return {reinterpret_cast<const char*>(bytes), count};
+}
+
+nghttp2_nv field_of(std::string_view name, std::string_view value, std::uint8_t flags) {
+    const auto bytes = [](std::string_view text) {
+        return reinterpret_cast<std::uint8_t*>(const_cast<char*>(text.data()));
+    };
+    return {bytes(name), bytes(value), name.size(), value.size(), flags};
+}
+
+// One thread's spare buffer, as most of what is framed has left before the next connection's turn.
+std::string& spare_frames() {
+    thread_local std::string spare;
+    return spare;
+}
+
+// Of one connection alone (RFC 9113, 8.2.2).
+bool is_of_connection(std::string_view lower_name) {
+    return lower_name == "connection" || lower_name == "keep-alive" ||
+           lower_name == "transfer-encoding" || lower_name == "upgrade";
+}
+
+}  // namespace
+
+// What nghttp2 calls. Each only notes.
+struct Http2Connection::Callbacks {
+    static Http2Connection& self(void* user) { return *static_cast<Http2Connection*>(user); }
+    static Http2Stream* stream(nghttp2_session* session, std::int32_t id) {
+        return static_cast<Http2Stream*>(nghttp2_session_get_stream_user_data(session, id));
+    }
+
+    // What nghttp2 lets pass, and RFC 9113 does not (5.1.1, 6.3).
+    static int on_begin_frame(nghttp2_session*, const nghttp2_frame_hd* head, void* user) {
+        Http2Connection& connection = self(user);
+        const bool is_priority_of_none = head->type == NGHTTP2_PRIORITY && head->stream_id == 0;
+        const bool is_passed_over = head->type == NGHTTP2_HEADERS &&
+                                    head->stream_id < connection.last_id_ &&
+                                    std::ranges::find(connection.passed_over_, head->stream_id) !=
+                                        connection.passed_over_.end();
+        if (is_priority_of_none || is_passed_over) connection.terminate(NGHTTP2_PROTOCOL_ERROR);
+        return 0;
+    }
+
+    static int on_begin_headers(nghttp2_session* session, const nghttp2_frame* frame, void* user) {
+        Http2Connection& connection = self(user);
+        if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
+            return 0;
+        for (std::int32_t id = connection.last_id_ + 2;
+             id < frame->hd.stream_id && connection.passed_over_.size() < kMostPassedOver; id += 2)
+            connection.passed_over_.push_back(id);
+        connection.last_id_ = frame->hd.stream_id;
+        const conf::LimitSettings& limits = connection.server_.rules_.limits;
+        // What a client took back may still be worked on, and its head be kept.
+        if (connection.streams_ >= 2ULL * limits.http2_streams ||
+            connection.head_bytes_ >= kMostHeadBytes) {
+            return nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
+                                             NGHTTP2_REFUSED_STREAM);
+        }
+        auto* const stream =
+            new Http2Stream(connection, frame->hd.stream_id,
+                            {limits.request_line_bytes, limits.header_bytes, limits.header_fields},
+                            connection.peer_, connection.server_.loop_.wheel(), &on_body_deadline);
+        stream->started_ns = connection.server_.loop_.now_ns();
+        stream->next = connection.first_;
+        if (connection.first_ != nullptr) connection.first_->previous = stream;
+        connection.first_ = stream;
+        ++connection.streams_;
+        ++connection.open_;
+        connection.head_until_ms_ =
+            connection.server_.loop_.now_ms() + count_ms(connection.server_.rules_.timeouts.header);
+        return nghttp2_session_set_stream_user_data(session, stream->id, stream);
+    }
+
+    static int on_header(nghttp2_session* session, const nghttp2_frame* frame,
+                         const std::uint8_t* name, std::size_t name_bytes,
+                         const std::uint8_t* value, std::size_t value_bytes, std::uint8_t,
+                         void* user) {
+        Http2Stream* const known = stream(session, frame->hd.stream_id);
+        if (known == nullptr || known->has_head) return 0;  // refused, or trailers
+        const auto added = known->lines.add(text_of(name, name_bytes), text_of(value, value_bytes));
+        if (added != Http2Head::Added::flood) return 0;
+        self(user).terminate(NGHTTP2_ENHANCE_YOUR_CALM);
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    }
+
+    static int on_frame(nghttp2_session* session, const nghttp2_frame* frame, void* user) {
+        Http2Connection& connection = self(user);
+        if (frame->hd.type == NGHTTP2_RST_STREAM) {
+            connection.server_.counters_.http2_resets.add();
+            connection.count_broken_off();
+        }
+        if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA) return 0;
+        connection.useful_bytes_ += frame->hd.length;
+        Http2Stream* const known = stream(session, frame->hd.stream_id);
+        if (known == nullptr) return 0;
+        if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) known->has_ended = true;
+        if (!known->has_head) {
+            known->has_head = true;
+            known->has_body = !known->has_ended;
+            connection.head_until_ms_ = 0;
+            known->kept_bytes = known->lines.bytes();
+            connection.head_bytes_ += known->kept_bytes;
+            connection.hold(*known, connection.came_);
+        } else if (known->has_ended) {
+            connection.hold(*known, connection.woken_);
+        }
+        return 0;
+    }
+
+    static int on_data(nghttp2_session* session, std::uint8_t, std::int32_t id,
+                       const std::uint8_t* data, std::size_t bytes, void* user) {
+        Http2Connection& connection = self(user);
+        nghttp2_session_consume_connection(session, bytes);
+        Http2Stream* const known = stream(session, id);
+        if (known == nullptr) return 0;
+        if (known->is_answered) return connection.drop(*known, bytes);
+        known->arrived.append(text_of(data, bytes));
+        connection.hold(*known, connection.woken_);
+        return 0;
+    }
+
+    static int on_close(nghttp2_session* session, std::int32_t id, std::uint32_t, void* user) {
+        if (Http2Stream* const known = stream(session, id)) self(user).close(*known);
+        return 0;
+    }
+
+    static int on_sent(nghttp2_session* session, const nghttp2_frame* frame, void* user) {
+        // For what was wrong with a request, which costs as much as one that is taken back.
+        if (frame->hd.type == NGHTTP2_RST_STREAM &&
+            frame->rst_stream.error_code != NGHTTP2_NO_ERROR &&
+            frame->rst_stream.error_code != NGHTTP2_INTERNAL_ERROR)
+            self(user).count_broken_off();
+        Http2Stream* const known = stream(session, frame->hd.stream_id);
+        if (known == nullptr || !known->is_answered) return 0;
+        const bool is_last = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
+        if (frame->hd.type == NGHTTP2_HEADERS) {
+            self(user).useful_bytes_ += frame->hd.length;
+            known->first_byte_ns = loop::Loop::clock_ns();
+        } else if (frame->hd.type != NGHTTP2_DATA) {
+            return 0;
+        }
+        if (!is_last) return 0;
+        known->is_sent = true;
+        return known->has_ended ? 0 : self(user).drop(*known, 0);
+    }
+
+    static void on_body_deadline(void* stream) {
+        auto& known = *static_cast<Http2Stream*>(stream);
+        if (known.body_waiter) {
+            known.wake_body();
+        } else if (known.is_sent && !known.has_ended) {
+            known.connection.refuse_rest(known);
+        }
+    }
+
+    static ssize_t on_send(nghttp2_session*, const std::uint8_t* data, std::size_t bytes, int,
+                           void* user) {
+        Http2Connection& connection = self(user);
+        if (!connection.has_room())
+            return connection.has_failed_ ? NGHTTP2_ERR_CALLBACK_FAILURE : NGHTTP2_ERR_WOULDBLOCK;
+        connection.out_.append(text_of(data, bytes));
+        return static_cast<ssize_t>(bytes);
+    }
+
+    static ssize_t on_read_body(nghttp2_session*, std::int32_t, std::uint8_t*, std::size_t most,
+                                std::uint32_t* flags, nghttp2_data_source* source, void* user) {
+        Http2Connection& connection = self(user);
+        Http2Stream& stream = *static_cast<Http2Stream*>(source->ptr);
+        const BodySource::Look seen = stream.source.look(most, connection.server_.loop_.now_ms());
+        switch (seen.step) {
+            case BodySource::Step::ready:
+                *flags = NGHTTP2_DATA_FLAG_NO_COPY;
+                if (seen.bytes == stream.source.left()) *flags |= NGHTTP2_DATA_FLAG_EOF;
+                return static_cast<ssize_t>(seen.bytes);
+            case BodySource::Step::end:  // of a body of no bytes
+                *flags = NGHTTP2_DATA_FLAG_EOF;
+                return 0;
+            case BodySource::Step::unread:
+            case BodySource::Step::starved:
+                stream.is_filling = true;
+                stream.is_unread = seen.step == BodySource::Step::unread;
+                connection.hold(stream, connection.starved_);
+                return NGHTTP2_ERR_DEFERRED;
+            case BodySource::Step::spoilt:
+                break;
+        }
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    }
+
+    static int on_send_data(nghttp2_session*, nghttp2_frame*, const std::uint8_t* frame_head,
+                            std::size_t bytes, nghttp2_data_source* source, void* user) {
+        Http2Connection& connection = self(user);
+        if (!connection.has_room())
+            return connection.has_failed_ ? NGHTTP2_ERR_CALLBACK_FAILURE : NGHTTP2_ERR_WOULDBLOCK;
+        Http2Stream& stream = *static_cast<Http2Stream*>(source->ptr);
+        std::string& out = connection.out_;
+        const std::size_t before = out.size();
+        bool is_whole = true;
+        out.resize_and_overwrite(before + kFrameHeadBytes + bytes, [&](char* at, std::size_t) {
+            std::memcpy(at + before, frame_head, kFrameHeadBytes);
+            is_whole = stream.source.take({at + before + kFrameHeadBytes, bytes});
+            return is_whole ? before + kFrameHeadBytes + bytes : before;
+        });
+        if (!is_whole) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+        stream.body_sent += bytes;
+        connection.useful_bytes_ += bytes;
+        return 0;
+    }
+
+    static nghttp2_session_callbacks* table() {
+        static nghttp2_session_callbacks* const made = [] {
+            nghttp2_session_callbacks* table = nullptr;
+            if (nghttp2_session_callbacks_new(&table) != 0) return table;
+            nghttp2_session_callbacks_set_on_begin_frame_callback(table, &on_begin_frame);
+            nghttp2_session_callbacks_set_on_begin_headers_callback(table, &on_begin_headers);
+            nghttp2_session_callbacks_set_on_header_callback(table, &on_header);
+            nghttp2_session_callbacks_set_on_frame_recv_callback(table, &on_frame);
+            nghttp2_session_callbacks_set_on_data_chunk_recv_callback(table, &on_data);
+            nghttp2_session_callbacks_set_on_stream_close_callback(table, &on_close);
+            nghttp2_session_callbacks_set_on_frame_send_callback(table, &on_sent);
+            nghttp2_session_callbacks_set_send_callback(table, &on_send);
+            nghttp2_session_callbacks_set_send_data_callback(table, &on_send_data);
+            return table;
+        }();
+        return made;
+    }
+};
+
+Http2Connection::Http2Connection(Server& server, loop::Socket& socket, tls::Session& tls,
+                                 const Peer& peer)
+    : server_(server), socket_(socket), tls_(tls), peer_(peer) {}
+
+Http2Connection::~Http2Connection() {
+    nghttp2_session_del(session_);
+}
+
+bool Http2Connection::begin() {
+    const conf::LimitSettings& limits = server_.rules_.limits;
+    nghttp2_option* options = nullptr;
+    if (Callbacks::table() == nullptr || nghttp2_option_new(&options) != 0) return false;
+    nghttp2_option_set_no_auto_window_update(options, 1);
+    nghttp2_option_set_max_outbound_ack(options, kMostAcks);
+    nghttp2_option_set_stream_reset_rate_limit(options, UINT64_MAX, 0);  // counted here
+    // As many as a head needs that is as large as it may be.
+    nghttp2_option_set_max_continuations(options, limits.header_bytes / kFrameBytes + 2);
+    const int made = nghttp2_session_server_new2(&session_, Callbacks::table(), this, options);
+    nghttp2_option_del(options);
+    if (made != 0) return false;
+    const std::array<nghttp2_settings_entry, 3> settings{{
+        {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, limits.http2_streams},
+        {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, static_cast<std::uint32_t>(limits.header_bytes)},
+        {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
+    }};
+    server_.counters_.http2_connections.add();
+    idle_until_ms_ = server_.loop_.now_ms() + count_ms(server_.rules_.timeouts.header);
+    return nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, settings.data(), settings.size()) ==
+               0 &&
+           nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, 0,
+                                                 kConnectionWindow) == 0;
+}
+
+// Resumed when the last coroutine has ended.
+struct Http2Connection::AllDone {
+    Http2Connection& connection;
+    bool await_ready() const noexcept { return connection.tasks_ == 0; }
+    void await_suspend(std::coroutine_handle<> waiter) const { connection.end_waiter_ = waiter; }
+    void await_resume() const noexcept {}
+};
+
+loop::Task<> Http2Connection::run() {
+    if (begin()) {
+        if (server_.draining_) begin_drain();
+        while (true) {
+            const Turn turn = take_turn();
+            if (turn == Turn::ended || socket_.is_closing()) break;
+            if (turn == Turn::again) {
+                co_await server_.loop_.yield();
+                continue;
+            }
+            set_deadline();
+            const loop::Wake wake = co_await socket_.ready(may_read(), is_blocked_);
+            if (wake == loop::Wake::closed) break;
+            if (wake == loop::Wake::timed_out && !pass_deadline()) break;
+        }
+    }
+    end_all();
+    co_await AllDone{*this};
+}
+
+// ---- turns
+
+Http2Connection::Turn Http2Connection::take_turn() {
+    is_in_turn_ = true;
+    is_blocked_ = false;
+    sealed_in_turn_ = 0;
+    const bool has_read_all = !may_read() || !socket_.may_be_readable() || read_some();
+    dispatch();
+    const bool is_there = !closes_unanswered_ && push();
+    is_in_turn_ = false;
+    if (!is_there) return Turn::ended;
+    // What answers wait for begins once all that can leave has left.
+    std::vector<Http2Stream*> starved;
+    starved.swap(starved_);
+    for (Http2Stream* const each : starved) {
+        start(*each, fill(*each));
+        release(*each);
+    }
+    if (has_peer_ended_) return Turn::ended;
+    if (nghttp2_session_want_read(session_) == 0 && nghttp2_session_want_write(session_) == 0)
+        return Turn::ended;
+    const bool is_ready = is_paused_ || !came_.empty() || !woken_.empty() || !starved_.empty();
+    return is_ready || !has_read_all ? Turn::again : Turn::wait;
+}
+
+// There is something to send, or to begin.
+void Http2Connection::wake() {
+    if (!is_in_turn_) socket_.poke();
+}
+
+// Who sends what we must answer, and does not take the answers, is not read.
+bool Http2Connection::may_read() const {
+    return nghttp2_session_get_outbound_queue_size(session_) < kMostWaitingFrames;
+}
+
+// False: there may be more.
+bool Http2Connection::read_some() {
+    std::array<char, kHttp2ReadBytes> bytes;
+    const tls::Session::Got got = tls_.read(bytes);
+    if (got.bytes > 0) {
+        bytes_in_ += got.bytes;
+        const auto taken = nghttp2_session_mem_recv(
+            session_, reinterpret_cast<const std::uint8_t*>(bytes.data()), got.bytes);
+        if (taken < 0) {
+            // What it finds wrong within frames nghttp2 says itself.
+            conf::log_debug("no HTTP/2 peer={} reason=\"{}\"", peer_.text(),
+                            nghttp2_strerror(static_cast<int>(taken)));
+            terminate(taken == NGHTTP2_ERR_FLOODED ? NGHTTP2_ENHANCE_YOUR_CALM
+                                                   : NGHTTP2_PROTOCOL_ERROR);
+            return true;
+        }
+        if (is_flooding()) terminate(NGHTTP2_ENHANCE_YOUR_CALM);
+    }
+    if (got.step == tls::Step::want_read) {
+        socket_.not_readable();
+        return true;
+    }
+    if (got.step == tls::Step::done) return false;
+    has_peer_ended_ = true;
+    return true;
+}
+
+bool Http2Connection::is_flooding() const {
+    return bytes_in_ > kIdleBytes + kIdleFactor * useful_bytes_;
+}
+
+// A request that the client began and took back, or had us break off.
+void Http2Connection::count_broken_off() {
+    const std::uint64_t now_ms = server_.loop_.now_ms();
+    const std::uint64_t regained = (now_ms - broken_off_ms_) * kResetsPerSecond / 1000;
+    if (regained > 0) {
+        broken_off_ -= std::min(broken_off_, regained);
+        broken_off_ms_ = now_ms;
+    }
+    if (++broken_off_ > kResetBurst) terminate(NGHTTP2_ENHANCE_YOUR_CALM);
+}
+
+// Says GOAWAY, and is over when that has left.
+void Http2Connection::terminate(std::uint32_t error) {
+    if (std::exchange(is_terminated_, true)) return;
+    if (error == NGHTTP2_ENHANCE_YOUR_CALM) server_.counters_.http2_floods.add();
+    nghttp2_session_terminate_session(session_, error);
+}
+
+// Does what the callbacks have noted.
+void Http2Connection::dispatch() {
+    std::vector<Http2Stream*> came;
+    came.swap(came_);
+    for (Http2Stream* const each : came) {
+        if (!each->is_closed && !closes_unanswered_) admit(*each);
+        release(*each);
+    }
+    if (came_.empty()) {  // its memory, for the next time
+        came.clear();
+        came_.swap(came);
+    }
+    std::vector<Http2Stream*> woken;
+    woken.swap(woken_);
+    for (Http2Stream* const each : woken) {
+        each->wake_body();
+        release(*each);
+    }
+}
+
+// ---- requests
+
+void Http2Connection::admit(Http2Stream& stream) {
+    server_.counters_.http2_requests.add();
+    const std::optional<Refusal> refusal = stream.lines.read(stream.head, stream.has_body);
+    const Admission admission =
+        server_.handler_.let_in(refusal ? nullptr : &stream.head, stream.peer);
+    stream.peer.proven = admission.proven;
+    if (admission.entry == Admission::Entry::close) {
+        if (refusal) server_.counters_.refused[static_cast<std::size_t>(*refusal)].add();
+        closes_unanswered_ = true;
+    } else if (admission.entry == Admission::Entry::forbid) {
+        give(stream, refuse(Refusal::locked_out));
+    } else if (refusal) {
+        give(stream, refuse(*refusal));
+    } else {
+        take_request(stream);
+    }
+}
+
+void Http2Connection::take_request(Http2Stream& stream) {
+    if (stream.has_body) {
+        if (stream.head.content_length > 0 && stream.head.method != Method::other) {
+            give(stream, refuse(Refusal::body_not_allowed));
+            return;
+        }
+        start(stream, answer_with_body(stream));
+        return;
+    }
+    // Most answers come from memory, and need no coroutine of their own.
+    if (auto response = server_.handler_.respond_now(stream.head, stream.peer)) {
+        give(stream, std::move(*response));
+        return;
+    }
+    start(stream, answer(stream));
+}
+
+// Runs a coroutine that works on the stream, and ends with leave().
+void Http2Connection::start(Http2Stream& stream, loop::Task<> task) {
+    ++tasks_;
+    ++stream.holds;
+    server_.loop_.tasks().spawn(std::move(task));
+}
+
+void Http2Connection::leave(Http2Stream& stream) {
+    release(stream);
+    if (--tasks_ == 0 && end_waiter_) server_.loop_.post(std::exchange(end_waiter_, nullptr));
+}
+
+loop::Task<> Http2Connection::answer(Http2Stream& stream) {
+    Response response = co_await server_.handler_.respond(stream.head, stream.peer);
+    give(stream, std::move(response));
+    leave(stream);
+}
+
+loop::Task<> Http2Connection::answer_with_body(Http2Stream& stream) {
+    Response response = co_await respond_to_body(stream);
+    give(stream, std::move(response));
+    leave(stream);
+}
+
+loop::Task<Response> Http2Connection::respond_to_body(Http2Stream& stream) {
+    Handler& handler = server_.handler_;
+    Http2Body body(*this, stream);
+    if (stream.head.method == Method::other && handler.wants_stream(stream.head)) {
+        nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, stream.id, kBodyWindow);
+        Response response = co_await handler.respond_to_stream(stream.head, stream.peer, body);
+        co_return response;
+    }
+    const bool may_have_body = stream.head.method == Method::other;
+    const std::uint64_t wanted = may_have_body ? handler.wanted_body(stream.head) : 0;
+    if (stream.head.content_length > wanted && wanted > 0)
+        co_return refuse(Refusal::body_too_large);
+    // One that nobody wants is not waited for, but whether there is one has to be known of a GET.
+    while (wanted > 0 || !may_have_body) {
+        const auto piece = co_await body.next();
+        if (!piece) co_return refuse(piece.error());
+        if (piece->empty()) break;
+        if (!may_have_body) co_return refuse(Refusal::body_not_allowed);
+        stream.body += *piece;
+        if (stream.body.size() > wanted) co_return refuse(Refusal::body_too_large);
+    }
+    stream.head.body = stream.body;
+    if (auto response = handler.respond_now(stream.head, stream.peer))
+        co_return std::move(*response);
+    Response response = co_await handler.respond(stream.head, stream.peer);
+    co_return response;
+}
+
+// The peer may be waiting for this (RFC 9110, 10.1.1).
+void Http2Connection::allow_body(Http2Stream& stream) {
+    if (!stream.head.expects_continue || stream.is_closed || is_ended_) return;
+    const nghttp2_nv status = field_of(":status", "100", NGHTTP2_NV_FLAG_NONE);
+    nghttp2_submit_headers(session_, NGHTTP2_FLAG_NONE, stream.id, nullptr, &status, 1, nullptr);
+    wake();
+}
+
+// As many bytes of a body may come again.
+void Http2Connection::consume(Http2Stream& stream, std::size_t bytes) {
+    if (stream.is_closed || is_ended_) return;
+    nghttp2_session_consume_stream(session_, stream.id, bytes);
+    wake();
+}
+
+// Of a body that nobody takes so much has come: a short one is let come to its end, as clients may
+// take a refusal for a failure.
+int Http2Connection::drop(Http2Stream& stream, std::size_t bytes) {
+    const Server::Rules& rules = server_.rules_;
+    const std::uint64_t limit = rules.limits.discard_body_bytes;
+    stream.dropped += bytes;
+    if (stream.dropped > limit || stream.head.content_length > limit) {
+        if (stream.is_sent) refuse_rest(stream);
+        return 0;
+    }
+    if (stream.is_sent && bytes == 0)
+        stream.body_deadline.set(server_.loop_.now_ms() + count_ms(rules.timeouts.linger));
+    return bytes == 0 ? 0 : nghttp2_session_consume_stream(session_, stream.id, bytes);
+}
+
+// It is answered, and the rest of the request not wanted (RFC 9113, 8.1).
+void Http2Connection::refuse_rest(Http2Stream& stream) {
+    nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, stream.id, NGHTTP2_NO_ERROR);
+    wake();
+}
+
+Response Http2Connection::refuse(Refusal refusal) {
+    server_.counters_.refused[static_cast<std::size_t>(refusal)].add();
+    return server_.handler_.refuse(refusal);
+}
+
+// ---- answers
+
+void Http2Connection::give(Http2Stream& stream, Response response) {
+    stream.response = std::move(response);
+    stream.is_answered = true;
+    stream.arrived = {};
+    if (stream.is_closed || is_ended_) {  // the client took it back, or is gone
+        report(stream);
+        return;
+    }
+    submit(stream);
+    wake();
+}
+
+void Http2Connection::submit(Http2Stream& stream) {
+    constexpr std::size_t kMostFields = 64;
+    const Response& response = stream.response;
+    std::string_view lines = response.head_lines();
+    lines.remove_prefix(std::min(lines.find('\n'), lines.size() - 1) + 1);  // the status line
+    stream.names.reserve(lines.size());  // so that views of it stay good
+    std::array<nghttp2_nv, kMostFields> fields;
+    std::size_t count = 0;
+    const fmt::format_int status(response.status);
+    // These are copied, the others are where the stream has them for as long as it lives.
+    fields[count++] = field_of(":status", {status.data(), status.size()}, NGHTTP2_NV_FLAG_NONE);
+    const std::string& date = server_.tail_.date(server_.loop_.wall_s());
+    fields[count++] = field_of("date", date, NGHTTP2_NV_FLAG_NONE);
+    while (!lines.empty() && count < fields.size()) {
+        const std::size_t end = std::min(lines.find("\r\n"), lines.size());
+        const std::string_view line = lines.substr(0, end);
+        lines.remove_prefix(std::min(end + 2, lines.size()));
+        const std::size_t colon = line.find(':');
+        if (colon == std::string_view::npos) continue;
+        const std::size_t name_at = stream.names.size();
+        for (const char c : line.substr(0, colon))
+            stream.names.push_back(c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c);
+        const std::string_view name = std::string_view(stream.names).substr(name_at);
+        std::string_view value = line.substr(colon + 1);
+        while (value.starts_with(' '))
+            value.remove_prefix(1);
+        if (is_of_connection(name)) continue;
+        fields[count++] =
+            field_of(name, value, NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE);
+    }
+    const bool with_body =
+        response.has_body && response.body_bytes > 0 && stream.head.method != Method::head;
+    stream.source.begin(response, with_body);
+    nghttp2_data_provider provider{};
+    provider.source.ptr = &stream;
+    provider.read_callback = &Callbacks::on_read_body;
+    nghttp2_submit_response(session_, stream.id, fields.data(), count,
+                            with_body ? &provider : nullptr);
+}
+
+// Fetches what comes next of an answer, while others go on.
+loop::Task<> Http2Connection::fill(Http2Stream& stream) {
+    bool is_there = false;
+    BodySource& source = stream.source;
+    if (stream.is_unread) {
+        const auto read = co_await loop::offload(
+            server_.loop_, source.chunk_readers(), loop::Lane::bulk,
+            [&source] { return source.chunk_file().read(source.chunk_offset(), source.chunk()); });
+        is_there = read.has_value();
+        if (is_there) source.chunk_filled();
+    } else {
+        is_there = co_await source.incoming().more(source.incoming_offset());
+    }
+    stream.is_filling = false;
+    if (!stream.is_closed && !is_ended_) {
+        if (is_there) {
+            nghttp2_session_resume_data(session_, stream.id);
+        } else {
+            nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, stream.id,
+                                      NGHTTP2_INTERNAL_ERROR);
+        }
+        wake();
+    }
+    leave(stream);
+}
+
+void Http2Connection::report(const Http2Stream& stream) {
+    const std::uint64_t now_ns = loop::Loop::clock_ns();
+    const std::uint64_t first_ns = stream.first_byte_ns == 0 ? now_ns : stream.first_byte_ns;
+    server_.report({.head = stream.head,
+                    .peer = stream.peer,
+                    .status = stream.response.status,
+                    .source = stream.response.source,
+                    .body_bytes_sent = stream.body_sent,
+                    .first_byte_us = (first_ns - stream.started_ns) / 1000,
+                    .total_us = (now_ns - stream.started_ns) / 1000,
+                    .whole = stream.is_sent});
+}
+
+// ---- sending
+
+// False: the peer is gone.
+bool Http2Connection::push() {
+    is_paused_ = false;
+    if (out_.capacity() < kOutBytes) out_.swap(spare_frames());
+    const int sent = nghttp2_session_send(session_);
+    if (has_failed_ || (sent != 0 && sent != NGHTTP2_ERR_CALLBACK_FAILURE)) {
+        has_peer_ended_ = has_failed_;
+        return false;
+    }
+    if (is_blocked_) return true;
+    if (!out_.empty() && !seal()) return !has_failed_;
+    // A connection with nothing to say holds no buffer.
+    if (spare_frames().capacity() < kOutBytes) {
+        out_.swap(spare_frames());
+    } else {
+        out_ = {};
+    }
+    switch (tls_.flush()) {
+        case tls::Step::done:
+            return true;
+        case tls::Step::want_write:
+            is_blocked_ = true;
+            socket_.not_writable();
+            return true;
+        default:
+            has_peer_ended_ = true;
+            return false;
+    }
+}
+
+// Of out_, for one more frame.
+bool Http2Connection::has_room() {
+    if (is_blocked_ || has_failed_) return false;
+    if (out_.size() < kOutBytes) return true;
+    if (sealed_in_turn_ >= kTurnOutBytes) {
+        is_paused_ = true;
+        return false;
+    }
+    return seal();
+}
+
+bool Http2Connection::seal() {
+    switch (tls_.write(out_)) {
+        case tls::Step::done:
+            bytes_out_ += out_.size();
+            sealed_in_turn_ += out_.size();
+            out_.clear();
+            return true;
+        case tls::Step::want_write:
+            is_blocked_ = true;
+            socket_.not_writable();
+            return false;
+        default:
+            has_failed_ = true;
+            return false;
+    }
+}
+
+// ---- streams
+
+void Http2Connection::hold(Http2Stream& stream, std::vector<Http2Stream*>& list) {
+    if (!list.empty() && list.back() == &stream) return;
+    ++stream.holds;
+    list.push_back(&stream);
+}
+
+void Http2Connection::release(Http2Stream& stream) {
+    if (--stream.holds > 0 || !stream.is_closed) return;
+    if (stream.next != nullptr) stream.next->previous = stream.previous;
+    (stream.previous != nullptr ? stream.previous->next : first_) = stream.next;
+    --streams_;
+    head_bytes_ -= stream.kept_bytes;
+    delete &stream;
+}
+
+// nghttp2 has done with it.
+void Http2Connection::close(Http2Stream& stream) {
+    if (std::exchange(stream.is_closed, true)) return;
+    if (!stream.has_head) head_until_ms_ = 0;
+    if (!stream.body_waiter) stream.body_deadline.clear();
+    if (stream.is_answered) report(stream);
+    hold(stream, woken_);  // who waits for its body
+    if (--open_ > 0) return;
+    const conf::TimeoutSettings& timeouts = server_.rules_.timeouts;
+    idle_until_ms_ =
+        server_.loop_.now_ms() + count_ms(peer_.trusted ? timeouts.idle_edge : timeouts.idle);
+}
+
+void Http2Connection::end_all() {
+    is_ended_ = true;
+    for (std::vector<Http2Stream*>* const list : {&came_, &starved_}) {
+        for (Http2Stream* const each : *list)
+            release(*each);
+        list->clear();
+    }
+    for (Http2Stream* each = first_; each != nullptr;) {
+        Http2Stream* const next = each->next;
+        close(*each);
+        each = next;
+    }
+    // From the bottom of the stack, as they may end what we are in.
+    std::vector<Http2Stream*> woken;
+    woken.swap(woken_);
+    for (Http2Stream* const each : woken) {
+        if (each->body_waiter) server_.loop_.post(std::exchange(each->body_waiter, nullptr));
+        release(*each);
+    }
+}
+
+// ---- time
+
+void Http2Connection::begin_drain() {
+    if (session_ == nullptr || goaway_at_ms_ != 0) return;
+    // What is on its way is still taken (RFC 9113, 6.8).
+    nghttp2_submit_shutdown_notice(session_);
+    goaway_at_ms_ = server_.loop_.now_ms() + server_.drain_idle_ms_;
+    wake();
+}
+
+void Http2Connection::set_deadline() {
+    const std::uint64_t now_ms = server_.loop_.now_ms();
+    std::uint64_t until_ms = idle_until_ms_;
+    if (open_ > 0) {
+        if (window_until_ms_ <= now_ms) begin_window();
+        until_ms = window_until_ms_;
+    }
+    if (head_until_ms_ != 0) until_ms = std::min(until_ms, head_until_ms_);
+    if (goaway_at_ms_ != 0 && !is_goaway_final_) until_ms = std::min(until_ms, goaway_at_ms_);
+    socket_.set_deadline(until_ms);
+}
+
+// False: the connection ends at once.
+bool Http2Connection::pass_deadline() {
+    const std::uint64_t now_ms = server_.loop_.now_ms();
+    if (goaway_at_ms_ != 0 && now_ms >= goaway_at_ms_ && !std::exchange(is_goaway_final_, true)) {
+        nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE,
+                              nghttp2_session_get_last_proc_stream_id(session_), NGHTTP2_NO_ERROR,
+                              nullptr, 0);
+    }
+    if (head_until_ms_ != 0 && now_ms >= head_until_ms_) {
+        server_.counters_.refused[static_cast<std::size_t>(Refusal::header_timeout)].add();
+        terminate(NGHTTP2_ENHANCE_YOUR_CALM);
+    }
+    if (open_ == 0 && now_ms >= idle_until_ms_) {
+        if (is_terminated_) return false;  // it does not even take our last word
+        terminate(NGHTTP2_NO_ERROR);
+        idle_until_ms_ = now_ms + count_ms(server_.rules_.timeouts.linger);
+    }
+    return open_ == 0 || now_ms < window_until_ms_ || judge_readers();
+}
+
+void Http2Connection::begin_window() {
+    window_until_ms_ = server_.loop_.now_ms() + count_ms(server_.rules_.timeouts.send_window);
+    taken_before_window_ = bytes_taken();
+    was_blocked_ = is_blocked_;
+    for (Http2Stream* each = first_; each != nullptr; each = each->next) {
+        each->is_judged = each->is_answered;
+        each->body_sent_before = each->body_sent;
+    }
+}
+
+// At the end of a window: takes their answers from readers that are too slow. False: all of them.
+bool Http2Connection::judge_readers() {
+    const conf::TimeoutSettings& timeouts = server_.rules_.timeouts;
+    const std::uint64_t least = timeouts.min_send_rate * count_ms(timeouts.send_window) / 1000;
+    if (was_blocked_ && is_blocked_ &&
+        bytes_taken() - taken_before_window_ < static_cast<std::int64_t>(least)) {
+        server_.counters_.slow_readers.add();
+        socket_.reset_on_close();
+        has_peer_ended_ = true;
+        return false;
+    }
+    // All that are open share one line.
+    const std::uint64_t least_each = std::max<std::uint64_t>(least / open_, least > 0 ? 1 : 0);
+    for (Http2Stream* each = first_; each != nullptr; each = each->next) {
+        if (!each->is_judged || each->is_closed || !waits_for_peer(*each)) continue;
+        if (each->body_sent - each->body_sent_before >= least_each) continue;
+        server_.counters_.slow_readers.add();
+        nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, each->id, NGHTTP2_CANCEL);
+    }
+    return true;
+}
+
+// For it to open a window (RFC 9113, 5.2).
+bool Http2Connection::waits_for_peer(const Http2Stream& stream) const {
+    return stream.source.left() > 0 && !stream.is_filling &&
+           (nghttp2_session_get_stream_remote_window_size(session_, stream.id) <= 0 ||
+            nghttp2_session_get_remote_window_size(session_) <= 0);
+}
+
+// What the peer has acknowledged, but for a constant.
+std::int64_t Http2Connection::bytes_taken() const {
+    int queued = 0;
+    if (ioctl(socket_.fd(), SIOCOUTQ, &queued) != 0) queued = 0;
+    return static_cast<std::int64_t>(bytes_out_) - queued -
+           static_cast<std::int64_t>(tls_.unsent());
+}
+
+}  // namespace tidepool::http
