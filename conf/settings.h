@@ -353,6 +353,17 @@ struct VariantSettings {
     bool operator==(const VariantSettings&) const = default;
 };
 
+// [private]: images that only a signed URL opens (contracts: b2-s3.md 10).
+struct PrivateSettings {
+    std::vector<std::string> prefixes;  // of keys whose images are private
+    Secret signing_key;                 // text of at least 16 bytes; "env:NAME" or "file:/PATH"
+    Secret signing_key_previous;        // its signatures are still accepted
+    Milliseconds ttl{10'800'000};       // of a timed signature, from its issue. 1min..7d
+    Milliseconds quantum{3'600'000};    // to which times of issue are rounded down. 0..84h
+    bool edge_checks = false;           // an edge rule refuses before its cache answers
+    bool operator==(const PrivateSettings&) const = default;
+};
+
 // [[profile]]: one size of variants. Its name stands in theirs: UUID_NAME.EXT.
 struct VariantProfile {
     enum class Fit : std::uint8_t { inside, cover, exact };
@@ -393,7 +404,8 @@ struct PoolSettings {
     enum class Serve : std::uint8_t { proxy, redirect };
     enum class Origin : std::uint8_t { s3, friendly };
     enum class Addressing : std::uint8_t { path, virtual_host };
-    std::string name;  // [a-z0-9-]{1,63}, unique
+    enum class Visibility : std::uint8_t { everybody, signed_only };  // "public", "private"
+    std::string name;                                                 // [a-z0-9-]{1,63}, unique
     Type storage_type = Type::local;
     Tier storage_tier = Tier::hot;
     std::string base_path;  // local, nfs: absolute; the folder that used to be mounted under
@@ -406,8 +418,9 @@ struct PoolSettings {
     std::string mirror;             // name of the pool that gets a copy of each object; "" = none
     std::string public_base_url;    // "https://images.example": what visitors use; "" = the site's
     std::string upload_api_url;     // of the node that takes uploads for this pool
-    bool strip_metadata = false;    // uploads lose their GPS, EXIF and the like, not their pixels
-    std::string node_id;            // of the node that has the pool's disk
+    Visibility visibility = Visibility::everybody;  // of all images that live here
+    bool strip_metadata = false;  // uploads lose their GPS, EXIF and the like, not their pixels
+    std::string node_id;          // of the node that has the pool's disk
     std::string description;
     // s3 only.
     Secret access_key_id;  // text, "env:NAME" or "file:/PATH"; an id is no secret, so it may stand
@@ -438,6 +451,7 @@ struct PoolSettings {
     unsigned job_requests = 0;              // a second; 0 = no limit. 0..100000
     Milliseconds debug_disk_delay{
         0};  // for tests: every disk call of this pool takes this much longer. 0..60s
+    bool is_private() const { return visibility == Visibility::signed_only; }
     bool operator==(const PoolSettings&) const = default;
 };
 
@@ -465,6 +479,7 @@ struct Settings {
     ReconcileSettings reconcile;
     OriginSettings origin;
     VariantSettings variants;
+    PrivateSettings private_images;  // [private]
     std::vector<VariantProfile> profiles = default_profiles();
     std::vector<CacheControlRule> cache_control = default_cache_control();
     std::vector<PoolSettings> pools;

@@ -140,7 +140,8 @@ void find_contradictions_in_authorization(const PoolSettings& pool, std::size_t 
     using S = PoolSettings;
     if (!pool.download_authorization) return;
     const std::string key = pool_key(index, "download_authorization");
-    if (pool.serve == S::Serve::redirect) {
+    // Those of a private pool are sent there by signed URLs.
+    if (pool.serve == S::Serve::redirect && !pool.is_private()) {
         findings.push_back({{key, pool_key(index, "serve")},
                             "visitors who are sent to the bucket have no authorization: write "
                             "serve = \"proxy\", or make the bucket public and remove this"});
@@ -165,7 +166,7 @@ void find_contradictions_in_s3(const PoolSettings& pool, std::size_t index, Find
                             "\"https://f001.backblazeb2.com\""});
     }
     find_contradictions_in_authorization(pool, index, findings);
-    if (pool.serve == S::Serve::redirect && pool.public_base_url.empty()) {
+    if (pool.serve == S::Serve::redirect && pool.public_base_url.empty() && !pool.is_private()) {
         findings.push_back({{pool_key(index, "serve"), pool_key(index, "public_base_url")},
                             "redirects lead to public_base_url: add it, such as "
                             "\"https://images-b2.example\""});
@@ -424,6 +425,51 @@ void find_wrong_upload(const Settings& settings, Findings& findings) {
     }
 }
 
+// Outside of what URLs name nothing is served, so that a prefix there protects nothing. In a bucket
+// any key can have a URL.
+void find_useless_prefixes(const Settings& settings, Findings& findings) {
+    const bool has_bucket = std::ranges::any_of(settings.pools, [](const PoolSettings& pool) {
+        return pool.storage_type == PoolSettings::Type::s3;
+    });
+    const std::string keys = settings.server.url_prefix.substr(1);
+    std::size_t number = 0;
+    for (const std::string& prefix : settings.private_images.prefixes) {
+        const std::string name = fmt::format("private.prefixes[{}]", ++number);
+        const bool is_prefix = wrong_in_key_prefix(prefix).empty();
+        if (has_bucket || !is_prefix || prefix.starts_with(keys)) continue;
+        findings.push_back({{name, "server.url_prefix"},
+                            fmt::format("all keys begin with \"{0}\", so nothing is below \"{1}\": "
+                                        "write \"{0}{1}\"",
+                                        keys, prefix)});
+    }
+}
+
+void find_wrong_private(const Settings& settings, Findings& findings) {
+    const PrivateSettings& hidden = settings.private_images;
+    find_weak_secret(hidden.signing_key, "private.signing_key", findings);
+    find_weak_secret(hidden.signing_key_previous, "private.signing_key_previous", findings);
+    find_useless_prefixes(settings, findings);
+    if (hidden.quantum > hidden.ttl / 2) {
+        findings.push_back(
+            {{"private.quantum", "private.ttl"},
+             fmt::format("private.quantum ({}) is more than half of private.ttl "
+                         "({}): a new signature could be all but over",
+                         format_duration(hidden.quantum), format_duration(hidden.ttl))});
+    }
+    if (!hidden.signing_key.empty()) return;
+    constexpr auto kHint =
+        "there is no key, so nobody could sign a URL: write private.signing_key = "
+        "\"file:/etc/tidepool/private.key\"";
+    if (!hidden.prefixes.empty())
+        findings.push_back({{"private.prefixes", "private.signing_key"}, kHint});
+    if (!hidden.signing_key_previous.empty())
+        findings.push_back({{"private.signing_key_previous", "private.signing_key"}, kHint});
+    for (std::size_t i = 0; i < settings.pools.size(); ++i) {
+        if (settings.pools[i].is_private())
+            findings.push_back({{pool_key(i, "visibility"), "private.signing_key"}, kHint});
+    }
+}
+
 // A value that no client could send, or that would be taken for another on its way.
 void find_unsendable_secret(const Secret& secret, std::string_view key, Findings& findings) {
     const auto is_visible = [](char c) { return c > ' ' && c < 0x7f; };
@@ -542,8 +588,9 @@ Findings find_wrong_settings(const Settings& settings) {
     for (const auto find :
          {find_no_pool, find_double_names, find_wrong_pools, find_shared_folders,
           find_shared_buckets, find_wrong_mirrors, find_double_addresses, find_no_certificate,
-          find_wrong_order, find_wrong_profiles, find_wrong_signing, find_wrong_upload,
-          find_wrong_edge, find_wrong_tiering, find_served_quarantine, find_cached_errors}) {
+          find_wrong_order, find_wrong_profiles, find_wrong_signing, find_wrong_private,
+          find_wrong_upload, find_wrong_edge, find_wrong_tiering, find_served_quarantine,
+          find_cached_errors}) {
         find(settings, findings);
     }
     return findings;

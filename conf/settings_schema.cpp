@@ -282,6 +282,7 @@ std::vector<Field<PoolSettings>> pool_fields() {
         field("mirror", &S::mirror, Text{wrong_in_mirror}),
         field("public_base_url", &S::public_base_url, Text{wrong_in_base_url}),
         field("upload_api_url", &S::upload_api_url, Text{wrong_in_url}),
+        field("visibility", &S::visibility, Choice{{"public", "private"}}),
         field("strip_metadata", &S::strip_metadata, Flag{}),
         field("node_id", &S::node_id, Text{wrong_in_line}),
         field("description", &S::description, Text{wrong_in_line}),
@@ -363,6 +364,18 @@ std::vector<Field<TieringSettings>> tiering_fields() {
     };
 }
 
+std::vector<Field<PrivateSettings>> private_fields() {
+    using S = PrivateSettings;
+    return {
+        field("prefixes", &S::prefixes, TextList{wrong_in_key_prefix, 0}),
+        field("signing_key", &S::signing_key, SecretSource{}),
+        field("signing_key_previous", &S::signing_key_previous, SecretSource{}),
+        field("ttl", &S::ttl, Duration{1min, 7 * 24h}),
+        field("quantum", &S::quantum, Duration{0s, 84h}),
+        field("edge_checks", &S::edge_checks, Flag{}),
+    };
+}
+
 std::vector<SectionSchema> make_schema() {
     using S = Settings;
     return {
@@ -407,6 +420,7 @@ std::vector<SectionSchema> make_schema() {
                        Text{wrong_in_quarantine_prefix})}),
         section("origin", &S::origin, origin_fields()),
         section("variants", &S::variants, variant_fields()),
+        section("private", &S::private_images, private_fields()),
         repeated_section(
             "certificate", &S::certificates,
             {required("\"/etc/tidepool/chain.pem\"",

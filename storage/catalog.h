@@ -45,7 +45,7 @@ class Catalog {
     // The row of this key. Fast: prepared, and without a lock that a writer holds.
     virtual Result<std::optional<ObjectRecord>> find(std::string_view key) = 0;
 
-    // The same, and whether it belongs to an image that was deleted.
+    // The same, and what is known of the image that it belongs to, with a row or without.
     virtual Result<Location> locate(std::string_view key) = 0;
 
     using SaveScan = std::function<ScanRecord(std::span<const Adoption>)>;
@@ -96,7 +96,12 @@ class Catalog {
     virtual Result<std::vector<ObjectRecord>> objects_of(const Uuid& image) = 0;
 
     virtual Result<std::optional<ImageRecord>> find_image(const Uuid& image) = 0;
+    // Leaves as it is whether it is private.
     virtual Result<void> put_image(const ImageRecord& image) = 0;
+    // Whether only a signed URL opens the image and its variants, whatever its pool says. False,
+    // and nothing changes, where the image is not known. It holds until it is changed or the image
+    // is deleted, also where its files go and come back meanwhile.
+    virtual Result<bool> set_private(const Uuid& image, bool is_private) = 0;
     // At most `limit` images in the order of their UUIDs.
     virtual Result<ImagePage> list_images(const ImageFilter& filter, std::size_t limit) = 0;
 

@@ -82,6 +82,7 @@ struct ImageRecord {
     std::int64_t moved_s = 0;  // when it came to `pool`: the dwell time's beginning
     std::string metadata;      // JSON: what is known of it beside its bytes; "" = nothing
     std::string owner{};       // who uploaded it; "" = nobody known
+    bool is_private = false;   // for itself; see Catalog::set_private
     bool operator==(const ImageRecord&) const = default;
 };
 
@@ -103,7 +104,9 @@ struct ImagePage {
 // What a key is found to be.
 struct Location {
     std::optional<ObjectRecord> row;
-    bool is_deleted = false;  // its image was deleted, whatever is still there
+    bool is_deleted = false;       // its image was deleted, whatever is still there
+    bool is_private = false;       // its image is, for itself
+    std::optional<PoolId> home{};  // of its image, where that is known
 };
 
 // What a pool holds of one role.

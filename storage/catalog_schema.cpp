@@ -218,7 +218,16 @@ CREATE TABLE settings (
 ) STRICT, WITHOUT ROWID;
 )sql";
 
-constexpr std::array<const char*, 4> kMigrations{kFirst, kSecond, kThird, kFourth};
+// private_images: those that only a signed URL opens. A table and no column of `images`, as a row
+// there goes when its original is not found for a while and comes back when it is: by then nobody
+// may have been shown the image.
+constexpr const char* kFifth = R"sql(
+CREATE TABLE private_images (
+    image BLOB NOT NULL PRIMARY KEY
+) STRICT, WITHOUT ROWID;
+)sql";
+
+constexpr std::array<const char*, 5> kMigrations{kFirst, kSecond, kThird, kFourth, kFifth};
 
 [[noreturn]] void refuse(const sqlite::Connection& connection, const std::string& why) {
     throw sqlite::Failure{

@@ -47,6 +47,7 @@ class SqliteCatalog final : public Catalog {
 
     Result<std::optional<ObjectRecord>> find(std::string_view key) override;
     Result<Location> locate(std::string_view key) override;
+    Result<bool> set_private(const Uuid& image, bool is_private) override;
     Result<std::vector<Adoption>> adopt(std::span<const ObjectRecord> objects,
                                         const SaveScan& scan) override;
     Result<std::vector<Adoption>> would_adopt(std::span<const ObjectRecord> objects) override;

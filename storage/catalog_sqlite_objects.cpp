@@ -38,13 +38,15 @@ constexpr const char* kLearnDigest =
 constexpr const char* kRemove = "DELETE FROM objects WHERE key = ?1";
 
 #define IMAGE_COLUMNS "uuid, pool, original, state, uploaded_s, moved_s, metadata, owner"
-constexpr const char* kFindImage = "SELECT " IMAGE_COLUMNS " FROM images WHERE uuid = ?1";
+#define IMAGE_FIELDS \
+    IMAGE_COLUMNS ", EXISTS (SELECT 1 FROM private_images AS p WHERE p.image = images.uuid)"
+constexpr const char* kFindImage = "SELECT " IMAGE_FIELDS " FROM images WHERE uuid = ?1";
 constexpr const char* kListImages =
-    "SELECT " IMAGE_COLUMNS " FROM images WHERE uuid > ?1 ORDER BY uuid LIMIT ?2";
+    "SELECT " IMAGE_FIELDS " FROM images WHERE uuid > ?1 ORDER BY uuid LIMIT ?2";
 constexpr const char* kListImagesOfPool =
-    "SELECT " IMAGE_COLUMNS " FROM images WHERE pool = ?3 AND uuid > ?1 ORDER BY uuid LIMIT ?2";
+    "SELECT " IMAGE_FIELDS " FROM images WHERE pool = ?3 AND uuid > ?1 ORDER BY uuid LIMIT ?2";
 constexpr const char* kListImagesOfOwner =
-    "SELECT " IMAGE_COLUMNS
+    "SELECT " IMAGE_FIELDS
     " FROM images WHERE owner = ?3 AND owner <> '' AND uuid > ?1 ORDER BY uuid LIMIT ?2";
 constexpr const char* kAddImage =
     "INSERT INTO images (" IMAGE_COLUMNS
@@ -59,6 +61,12 @@ constexpr const char* kIsDeleted = "SELECT 1 FROM deletions WHERE image = ?1";
 constexpr const char* kDelete = "INSERT OR REPLACE INTO deletions VALUES (?1, ?2)";
 constexpr const char* kDeleting = "UPDATE images SET state = 2 WHERE uuid = ?1";
 constexpr const char* kForgetImage = "DELETE FROM images WHERE uuid = ?1";
+constexpr const char* kHomeOf = "SELECT pool FROM images WHERE uuid = ?1";
+constexpr const char* kIsPrivate = "SELECT 1 FROM private_images WHERE image = ?1";
+constexpr const char* kMakePrivate =
+    "INSERT INTO private_images (image) SELECT uuid FROM images WHERE uuid = ?1 ON CONFLICT DO "
+    "NOTHING";
+constexpr const char* kMakePublic = "DELETE FROM private_images WHERE image = ?1";
 constexpr const char* kForgetViews = "DELETE FROM views WHERE image = ?1";
 // What is still being deleted stays deleted.
 constexpr const char* kForgetDeletions =
@@ -104,6 +112,7 @@ ImageRecord image_of(const Query& query) {
     image.moved_s = query.number(5);
     image.metadata = query.text(6);
     image.owner = query.text(7);
+    image.is_private = query.number(8) != 0;
     return image;
 }
 
@@ -299,7 +308,13 @@ Result<std::optional<ObjectRecord>> SqliteCatalog::find(std::string_view key) {
 
 Result<Location> SqliteCatalog::locate(std::string_view key) {
     return read([key](sqlite::Connection& db) {
-        return Location{find_row(db, key), has_deletion(db, parse_image_key(key).image)};
+        const std::optional<Uuid> image = parse_image_key(key).image;
+        Location found{.row = find_row(db, key), .is_deleted = has_deletion(db, image)};
+        if (!image) return found;
+        found.is_private = Query(db, kIsPrivate, *image).next();
+        Query home(db, kHomeOf, *image);
+        if (home.next()) found.home = home.number(0);
+        return found;
     });
 }
 
@@ -507,6 +522,17 @@ Result<void> SqliteCatalog::put_image(const ImageRecord& image) {
     return write([&](Writing& writing) { write_image(writing.db, kPutImage, image); });
 }
 
+Result<bool> SqliteCatalog::set_private(const Uuid& image, bool is_private) {
+    return write([&](Writing& writing) {
+        const auto known = find_image_row(writing.db, image);
+        if (!known) return false;
+        if (known->is_private == is_private) return true;
+        run(writing.db, is_private ? kMakePrivate : kMakePublic, image);
+        writing.note_change();
+        return true;
+    });
+}
+
 Result<ImagePage> SqliteCatalog::list_images(const ImageFilter& filter, std::size_t limit) {
     return read([&](sqlite::Connection& db) {
         // The empty blob is below all others.
@@ -545,6 +571,7 @@ Result<void> SqliteCatalog::end_deletion(const Uuid& image) {
     return write([&](Writing& writing) {
         run(writing.db, kForgetImage, image);
         run(writing.db, kForgetViews, image);
+        run(writing.db, kMakePublic, image);
     });
 }
 

@@ -277,10 +277,14 @@ StoreRequest S3Requests::friendly_head(std::string_view key, const DownloadGrant
 }
 
 std::string S3Requests::presigned_url(std::string_view key, std::int64_t now,
-                                      std::int64_t lifetime_s) const {
+                                      const Presigned& wanted) const {
     const std::string path = object_path(key);
+    std::vector<NamedValue> parameters;
+    if (!wanted.cache_control.empty())
+        parameters.push_back({"response-cache-control", wanted.cache_control});
     return scheme_ + host_ + path + "?" +
-           signer_.presigned_query("GET", path, host_, {}, now, lifetime_s);
+           signer_.presigned_query(wanted.method, path, host_, std::move(parameters), now,
+                                   wanted.lifetime_s);
 }
 
 std::optional<std::string> S3Requests::key_of(std::string_view stored_name) const {

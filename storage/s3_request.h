@@ -104,9 +104,16 @@ class S3Requests {
                               const DownloadGrant& grant) const;
     StoreRequest friendly_head(std::string_view key, const DownloadGrant& grant) const;
 
-    // A URL that opens the object for `lifetime_s` (1..604800) seconds without credentials.
+    // How a URL that opens an object is to be. `cache_control` is what its answer says in place of
+    // what the object was stored with; "" = that.
+    struct Presigned {
+        std::int64_t lifetime_s = 0;  // 1..604800
+        std::string_view method = "GET";
+        std::string cache_control{};
+    };
+    // One that needs no credentials.
     std::string presigned_url(std::string_view key, std::int64_t now,
-                              std::int64_t lifetime_s) const;
+                              const Presigned& wanted) const;
 
     // The pool's key of a name in the bucket; nothing where path_prefix is not in front of it.
     std::optional<std::string> key_of(std::string_view stored_name) const;

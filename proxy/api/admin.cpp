@@ -10,6 +10,7 @@
 #include "proxy/api/reconcile_api.h"
 #include "proxy/api/routes.h"
 #include "proxy/api/settings_api.h"
+#include "proxy/api/sign_api.h"
 #include "proxy/api/tiering_api.h"
 #include "storage/job_owner.h"
 
@@ -149,6 +150,7 @@ loop::Task<http::Response> AdminHandler::respond_ready() {
 ApiAnswer AdminHandler::answer_api(const ApiCall& call) const {
     if (call.path == kSettingsPath && call.method != "PATCH")
         return show_settings(api_.settings(), call);
+    if (call.path == kSignPath) return answer_sign(api_.settings().settings.private_images, call);
     if (is_path_below(call.path, kPoolsPath)) return answer_pools(*api_.pools, call);
     if (api_.images.catalog == nullptr)
         return api_error(409, "conflict", "there is no catalog: set catalog.url and restart");

@@ -2,6 +2,7 @@
 
 #include "conf/digest.h"
 #include "conf/quote.h"
+#include "proxy/api/body_fields.h"
 #include "proxy/api/job_json.h"
 #include "proxy/api/query_fields.h"
 #include "storage/image_remover.h"
@@ -25,6 +26,8 @@ using storage::Uuid;
 constexpr int kMovePriority = 100;
 constexpr int kBodyDepth = 4;
 constexpr std::string_view kImagesCursor = "images";
+constexpr std::string_view kPrivate = "private";
+constexpr std::string_view kPublic = "public";
 
 std::string_view name_of(storage::ImageRecord::State state) {
     switch (state) {
@@ -81,6 +84,7 @@ Json image_json(const storage::ImageRecord& image, const PoolNames& names) {
             {"pool", name_or_null(names, image.pool)},
             {"original", image.original},
             {"owner", image.owner.empty() ? Json(nullptr) : Json(image.owner)},
+            {"visibility", image.is_private ? kPrivate : kPublic},
             {"uploaded", image.uploaded_s},
             {"moved", image.moved_s}};
 }
@@ -161,6 +165,25 @@ ApiAnswer show(storage::Catalog& catalog, const Uuid& uuid) {
     return {.status = 200, .body = text_of(json), .fields = {}};
 }
 
+ApiAnswer change(const ImageMeans& means, const Uuid& uuid, std::string_view body) {
+    auto fields = BodyFields::parse(body);
+    if (!fields) return std::move(fields.error());
+    const auto visibility = fields->text("visibility");
+    if (visibility != kPrivate && visibility != kPublic)
+        fields->complain("visibility", "there are public and private");
+    if (auto wrong = fields->problems()) return std::move(*wrong);
+    const bool is_private = visibility == kPrivate;
+    if (is_private && means.can_sign && !means.can_sign()) {
+        return api_error(409, "conflict",
+                         "nobody could see it: set private.signing_key and reload (SIGHUP)");
+    }
+    const auto changed = means.catalog->set_private(uuid, is_private);
+    if (!changed) return api_error(changed.error());
+    if (!*changed) return no_image(uuid);
+    if (means.visibility_changed) means.visibility_changed(uuid);
+    return show(*means.catalog, uuid);
+}
+
 ApiAnswer remove(const ImageMeans& means, const Uuid& uuid) {
     const auto rows = means.catalog->objects_of(uuid);
     if (!rows) return api_error(rows.error());
@@ -219,8 +242,9 @@ ApiAnswer answer_images(const ImageMeans& means, const ApiCall& call) {
     const std::string_view action = rest.substr(std::min(name.size() + 1, rest.size()));
     if (uuid && name.size() == rest.size()) {
         if (call.method == "GET" || call.method == "HEAD") return show(*means.catalog, *uuid);
+        if (call.method == "PATCH") return change(means, *uuid, call.body);
         if (call.method == "DELETE") return remove(means, *uuid);
-        return method_not_allowed("GET, HEAD, DELETE");
+        return method_not_allowed("GET, HEAD, PATCH, DELETE");
     }
     if (uuid && action == "move") {
         if (call.method != "POST") return method_not_allowed("POST");

@@ -136,6 +136,20 @@ void add_lock(Gatherer& out, const MetricSources& sources) {
               &serve::LockCounters::would_refuse);
 }
 
+void add_private(Gatherer& out, const MetricSources& sources) {
+    out.family("tidepool_private_refused_total",
+               "Requests for private images that were refused, by what was wrong with their "
+               "signature.",
+               MetricType::Counter);
+    for (std::size_t i = 0; i < serve::kSignatureRefusals.size(); ++i) {
+        std::uint64_t total = 0;
+        for (const serve::PrivateCounters* counters : sources.private_images)
+            total += counters->refused[i].value();
+        out.value(static_cast<double>(total),
+                  {{"reason", std::string(name_of(serve::kSignatureRefusals[i]))}});
+    }
+}
+
 void add_connections(Gatherer& out, const MetricSources& sources) {
     const double accepted = sum(sources, [](const auto& c) -> auto& { return c.accepted; });
     const double closed = sum(sources, [](const auto& c) -> auto& { return c.closed; });
@@ -523,6 +537,7 @@ std::string gather_metrics(const MetricSources& sources) {
     Gatherer out;
     add_requests(out, sources);
     add_lock(out, sources);
+    add_private(out, sources);
     add_connections(out, sources);
     add_handshakes(out, sources);
     add_http2(out, sources);

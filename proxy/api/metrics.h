@@ -8,6 +8,7 @@
 #include "proxy/serve/file_finder.h"
 #include "proxy/serve/job_work.h"
 #include "proxy/serve/lock_keeper.h"
+#include "proxy/serve/private_access.h"
 #include "proxy/serve/tier_work.h"
 #include "proxy/serve/variant_maker.h"
 #include "proxy/serve/view_counter.h"
@@ -20,8 +21,9 @@ namespace tidepool::api {
 // Where the numbers come from; everything outlives whoever holds this. Reading them is safe from
 // any thread.
 struct MetricSources {
-    std::vector<const http::Counters*> counters;    // one per loop
-    std::vector<const serve::LockCounters*> locks;  // the same
+    std::vector<const http::Counters*> counters;                // one per loop
+    std::vector<const serve::LockCounters*> locks;              // the same
+    std::vector<const serve::PrivateCounters*> private_images;  // the same
     std::vector<loop::Loop*> loops;
     serve::FileFinder* finder = nullptr;
     const serve::AccessLog* access_log = nullptr;   // may be null

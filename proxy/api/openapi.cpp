@@ -217,6 +217,41 @@ constexpr std::string_view kOpenApi = R"json({
      "503": {"$ref": "#/components/responses/Unavailable"}
     }
    },
+   "patch": {
+    "operationId": "changeImage",
+    "summary": "Say who may see an image with its variants",
+    "description": "At once here, within cache.freshness in every process of this catalog. What caches have got before they keep.",
+    "parameters": [{"$ref": "#/components/parameters/IdempotencyKey"}],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "type": "object",
+        "properties": {"visibility": {"$ref": "#/components/schemas/Visibility"}},
+        "required": ["visibility"],
+        "additionalProperties": false
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "The image as it is now",
+      "content": {
+       "application/json": {"schema": {"$ref": "#/components/schemas/ImageDetails"}}
+      }
+     },
+     "400": {"$ref": "#/components/responses/BadRequest"},
+     "401": {"$ref": "#/components/responses/Unauthorized"},
+     "403": {"$ref": "#/components/responses/Closed"},
+     "404": {"$ref": "#/components/responses/NotFound"},
+     "409": {"$ref": "#/components/responses/Conflict"},
+     "413": {"$ref": "#/components/responses/TooLarge"},
+     "422": {"$ref": "#/components/responses/Invalid"},
+     "503": {"$ref": "#/components/responses/Unavailable"}
+    }
+   },
    "delete": {
     "operationId": "deleteImage",
     "summary": "Delete an image with its variants",
@@ -695,6 +730,63 @@ constexpr std::string_view kOpenApi = R"json({
     }
    }
   },
+  "/sign": {
+   "post": {
+    "operationId": "signUrl",
+    "summary": "Sign the URL of a private image",
+    "parameters": [{"$ref": "#/components/parameters/IdempotencyKey"}],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "type": "object",
+        "properties": {
+         "url": {"type": ["string", "null"], "description": "of the image; or path"},
+         "path": {"type": ["string", "null"], "description": "the URL from its path on"},
+         "ttl": {
+          "type": ["string", "null"],
+          "description": "such as \"10m\"; null: private.ttl, less what the time is rounded by"
+         },
+         "form": {
+          "type": ["string", "null"],
+          "enum": ["timed", "absolute", null],
+          "description": "timed, which a rule of the edge can check, holds for private.ttl at most"
+         }
+        },
+        "additionalProperties": false
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "It opens what it names until then, and while the key is not changed",
+      "content": {
+       "application/json": {
+        "schema": {
+         "type": "object",
+         "properties": {
+          "url": {"type": "string"},
+          "form": {"type": "string", "enum": ["timed", "absolute"]},
+          "expires": {"type": "integer", "description": "seconds since 1970"}
+         },
+         "required": ["url", "form", "expires"],
+         "additionalProperties": false
+        }
+       }
+      }
+     },
+     "400": {"$ref": "#/components/responses/BadRequest"},
+     "401": {"$ref": "#/components/responses/Unauthorized"},
+     "403": {"$ref": "#/components/responses/Closed"},
+     "409": {"$ref": "#/components/responses/Conflict"},
+     "413": {"$ref": "#/components/responses/TooLarge"},
+     "422": {"$ref": "#/components/responses/Invalid"},
+     "503": {"$ref": "#/components/responses/Unavailable"}
+    }
+   }
+  },
   "/settings": {
    "get": {
     "operationId": "showSettings",
@@ -848,6 +940,7 @@ constexpr std::string_view kOpenApi = R"json({
      },
      "public_base_url": {"type": "string"},
      "upload_api_url": {"type": "string"},
+     "visibility": {"type": "string", "enum": ["public", "private"]},
      "strip_metadata": {"type": "boolean"},
      "node_id": {"type": "string"},
      "description": {"type": "string"},
@@ -905,6 +998,7 @@ constexpr std::string_view kOpenApi = R"json({
      "mirror",
      "public_base_url",
      "upload_api_url",
+     "visibility",
      "strip_metadata",
      "node_id",
      "description",
@@ -937,6 +1031,7 @@ constexpr std::string_view kOpenApi = R"json({
      },
      "public_base_url": {"type": "string"},
      "upload_api_url": {"type": "string"},
+     "visibility": {"type": "string", "enum": ["public", "private"]},
      "strip_metadata": {"type": "boolean"},
      "node_id": {"type": "string"},
      "description": {"type": "string"},
@@ -978,14 +1073,20 @@ constexpr std::string_view kOpenApi = R"json({
      "pool": {"type": ["string", "null"]},
      "original": {"type": "string", "description": "its key"},
      "owner": {"type": ["string", "null"], "description": "null: nobody known"},
+     "visibility": {"$ref": "#/components/schemas/Visibility"},
      "uploaded": {"type": "integer", "description": "seconds since 1970"},
      "moved": {
       "type": "integer",
       "description": "when it came to its pool; seconds since 1970"
      }
     },
-    "required": ["uuid", "state", "pool", "original", "owner", "uploaded", "moved"],
+    "required": ["uuid", "state", "pool", "original", "owner", "visibility", "uploaded", "moved"],
     "additionalProperties": false
+   },
+   "Visibility": {
+    "type": "string",
+    "enum": ["public", "private"],
+    "description": "private: only a signed URL opens it. Its pool, or a prefix of the configuration, may say so as well."
    },
    "ImageObject": {
     "type": "object",
@@ -1008,6 +1109,7 @@ constexpr std::string_view kOpenApi = R"json({
      "pool": {"type": ["string", "null"]},
      "original": {"type": "string", "description": "its key"},
      "owner": {"type": ["string", "null"], "description": "null: nobody known"},
+     "visibility": {"$ref": "#/components/schemas/Visibility"},
      "uploaded": {"type": "integer", "description": "seconds since 1970"},
      "moved": {
       "type": "integer",
@@ -1026,6 +1128,7 @@ constexpr std::string_view kOpenApi = R"json({
      "pool",
      "original",
      "owner",
+     "visibility",
      "uploaded",
      "moved",
      "last_view",
@@ -1373,9 +1476,10 @@ constexpr std::string_view kOpenApi = R"json({
       "type": "object",
       "description": "Sections that a reload takes over from the file, and PATCH does not change.",
       "properties": {
-       "edge": {"type": "object"}
+       "edge": {"type": "object"},
+       "private": {"type": "object"}
       },
-      "required": ["edge"],
+      "required": ["edge", "private"],
       "additionalProperties": false
      },
      "restart": {

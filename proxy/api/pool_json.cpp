@@ -72,6 +72,7 @@ Json pool_json(const PoolSettings& pool) {
         {"mirror", pool.mirror},
         {"public_base_url", pool.public_base_url},
         {"upload_api_url", pool.upload_api_url},
+        {"visibility", pool.is_private() ? "private" : "public"},
         {"strip_metadata", pool.strip_metadata},
         {"node_id", pool.node_id},
         {"description", pool.description},

@@ -14,7 +14,7 @@ constexpr std::array kRoutes{
     Route{"/pools", "GET, HEAD, POST"},
     Route{"/pools/{name}", "GET, HEAD, PATCH, DELETE"},
     Route{"/images", "GET, HEAD"},
-    Route{"/images/{uuid}", "GET, HEAD, DELETE"},
+    Route{"/images/{uuid}", "GET, HEAD, PATCH, DELETE"},
     Route{"/images/{uuid}/move", "POST"},
     Route{"/jobs", "GET, HEAD"},
     Route{"/jobs/{id}", "GET, HEAD"},
@@ -29,6 +29,7 @@ constexpr std::array kRoutes{
     Route{"/tiering/run", "POST"},
     Route{"/reconcile", "POST"},
     Route{"/settings", "GET, HEAD, PATCH"},
+    Route{"/sign", "POST"},
 };
 
 // Takes the first segment off, with the slash before it.

@@ -107,6 +107,15 @@ Json edge_json(const conf::EdgeSettings& edge) {
             {"refusal", edge.refusal == S::Refusal::forbid ? "forbid" : "close"}};
 }
 
+Json private_json(const conf::PrivateSettings& settings) {
+    return {{"prefixes", settings.prefixes},
+            {"signing_key", source_json(settings.signing_key)},
+            {"signing_key_previous", source_json(settings.signing_key_previous)},
+            {"ttl", time_json(settings.ttl)},
+            {"quantum", time_json(settings.quantum)},
+            {"edge_checks", settings.edge_checks}};
+}
+
 }  // namespace
 
 Json settings_json(const conf::Settings& settings) {
@@ -115,7 +124,8 @@ Json settings_json(const conf::Settings& settings) {
          {{"limits", limits_json(settings.limits)},
           {"timeouts", timeouts_json(settings.timeouts)},
           {"tiering", tiering_json(settings.tiering)}}},
-        {"file", {{"edge", edge_json(settings.edge)}}},
+        {"file",
+         {{"edge", edge_json(settings.edge)}, {"private", private_json(settings.private_images)}}},
         {"restart",
          {{"admin",
            {{"token", source_json(settings.admin.token)},
@@ -146,6 +156,7 @@ conf::Settings after_reload(const conf::Settings& old, const conf::Settings& fil
     settings.tls.ticket_rotation = file.tls.ticket_rotation;
     settings.edge = file.edge;
     settings.edge.client_address_header = old.edge.client_address_header;
+    settings.private_images = file.private_images;
     return settings;
 }
 

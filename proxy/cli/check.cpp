@@ -74,6 +74,22 @@ bool check_tls(const conf::Settings& settings) {
     return true;  // or else a server could not be started again whose certificate has ended
 }
 
+// Who keeps strangers from private images, and how visitors come to those in buckets.
+void mention_private(const conf::Settings& settings) {
+    const conf::PrivateSettings& hidden = settings.private_images;
+    if (hidden.signing_key.empty()) return;
+    fmt::print("private: {} prefixes; {}\n", hidden.prefixes.size(),
+               hidden.edge_checks
+                   ? "the edge is to check signatures before its cache"
+                   : "answers stay out of shared caches, as private.edge_checks is false");
+    for (const conf::PoolSettings& pool : settings.pools) {
+        if (pool.serve != conf::PoolSettings::Serve::redirect) continue;
+        fmt::print("pool {}: {} redirected to presigned URLs of {}\n", pool.name,
+                   pool.is_private() ? "its images are private and" : "images that are private are",
+                   pool.endpoint_url);
+    }
+}
+
 // What is set up and does not work, which may well be meant.
 void mention_lock(const conf::EdgeSettings& edge) {
     if (!edge.has_checks() || edge.lock == conf::EdgeSettings::Lock::enforce) return;
@@ -88,6 +104,7 @@ int check(const ServeOptions& options, bool write) {
     if (!settings) return 2;
     std::signal(SIGPIPE, SIG_IGN);  // a store that closes is an error like others
     mention_lock(settings->edge);
+    mention_private(*settings);
     int status = check_tls(*settings) ? 0 : 1;
     for (const conf::PoolSettings& pool : settings->pools) {
         if (!check_pool(pool, settings->server.url_prefix.substr(1), write)) status = 1;

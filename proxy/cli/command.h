@@ -46,5 +46,6 @@ Command add_backup(CLI::App& program);
 Command add_stats(CLI::App& program);
 Command add_variants(CLI::App& program);
 Command add_edge(CLI::App& program);
+Command add_sign(CLI::App& program);
 
 }  // namespace tidepool::cli

@@ -95,6 +95,7 @@ Instance::Instance(api::SettingsInForce loaded, OpenedStores stores,
         loops_.push_back(std::make_unique<LoopThread>(*this, settings, writer));
         sources.counters.push_back(&loops_.back()->server.counters());
         sources.locks.push_back(&loops_.back()->listener.lock_counters());
+        sources.private_images.push_back(&loops_.back()->handler.private_counters());
         sources.loops.push_back(&loops_.back()->loop);
     }
     // Uploads need it to look at what comes.
@@ -190,6 +191,13 @@ void Instance::on_changed(const std::vector<std::string>& keys) {
 api::ImageMeans Instance::image_means() {
     return {.catalog = stores_->catalog(),
             .deleted = [this](const std::vector<std::string>& keys) { on_changed(keys); },
+            .visibility_changed =
+                [this](const storage::Uuid& image) {
+                    stores_->note_change();
+                    finder_.image_changed(image);
+                },
+            .can_sign =
+                [this] { return !settings_in_force().settings.private_images.signing_key.empty(); },
             .queued =
                 [this] {
                     if (jobs_) jobs_->look();

@@ -11,6 +11,10 @@ namespace tidepool::serve {
 
 // For answers whose lifetime is no matter of the configuration.
 inline constexpr std::string_view kNoStore = "Cache-Control: no-store\r\n";
+// Of a private image: for the browser that asked, and no cache between.
+inline constexpr std::string_view kPrivateLifetime =
+    "Cache-Control: private, max-age=60\r\nCDN-Cache-Control: no-store\r\n"
+    "Cloudflare-CDN-Cache-Control: no-store\r\n";
 
 // The rules of the configuration, the first that matches deciding.
 class CachePolicy {

@@ -32,10 +32,13 @@ struct CachedFile {
     std::shared_ptr<const storage::OpenFile> file;
     loop::WorkerPool* readers = nullptr;  // of `file`
     std::string body;
-    std::string location;             // where visitors are sent instead; "" = nowhere
+    bool is_redirected = false;       // visitors are sent to where it is instead
+    std::string location;             // by this URL; "" where it must be signed
     std::uint64_t catalog_state = 0;  // Stores::catalog_state() from before the row was read
 
     std::optional<storage::Uuid> image;  // whose original or variant it is
+    bool is_private = false;   // only who has a signed URL gets it, or learns that it is there
+    bool is_unshared = false;  // and its answers are for no shared cache
     std::string content_type;
     std::string etag;  // with its quotes: the content's SHA-256 in hex
     std::int64_t last_modified = 0;

@@ -117,6 +117,25 @@ void FileCache::forget(std::string_view key) {
     if (found != shard.index.end()) remove(shard, found->second, removed);
 }
 
+void FileCache::forget_image(const storage::Uuid& image) {
+    // What is being looked for just now was asked of an image that was another.
+    generation_.fetch_add(1, std::memory_order_acq_rel);
+    const auto is_of_it = [&image](const Entry& entry) {
+        return storage::parse_image_key(entry.key).image == image;
+    };
+    for (Shard& shard : shards_) {
+        std::vector<Entry> removed;
+        const std::lock_guard lock(shard.mutex);
+        for (Order& order : shard.orders) {
+            for (auto entry = order.begin(); entry != order.end();) {
+                const auto next = std::next(entry);
+                if (is_of_it(*entry)) remove(shard, entry, removed);
+                entry = next;
+            }
+        }
+    }
+}
+
 void FileCache::drop_unlinked() {
     for (Shard& shard : shards_) {
         std::vector<Entry> removed;

@@ -53,6 +53,9 @@ class FileCache {
     // Forgets what is known of the key, as it has just been changed from here.
     void forget(std::string_view key);
 
+    // The same of all keys of an image, whatever is known of them. Walks through all that is there.
+    void forget_image(const storage::Uuid& image);
+
     // Lets go of open files of the shelf that have no name any more, as they take up a disk's room
     // unseen. Asks the kernel about each; never on a loop.
     void drop_unlinked();

@@ -43,15 +43,6 @@ std::shared_ptr<const RemoteObject> continued(const RemoteObject& row, const Rem
     return object;
 }
 
-// The same, as the catalog still says.
-std::shared_ptr<const CachedFile> as_of(const std::shared_ptr<const CachedFile>& known,
-                                        std::uint64_t catalog_state) {
-    if (known->catalog_state == catalog_state) return known;
-    auto again = std::make_shared<CachedFile>(*known);
-    again->catalog_state = catalog_state;
-    return again;
-}
-
 // What is known of a key whose image was deleted.
 std::shared_ptr<const CachedFile> deleted_file(std::uint64_t catalog_state) {
     auto file = std::make_shared<CachedFile>();
@@ -91,8 +82,9 @@ bool ServeRules::allows(std::string_view type) const {
 }
 
 std::shared_ptr<const ServeRules> serve_rules(const conf::Settings& settings) {
-    return std::make_shared<const ServeRules>(
-        ServeRules{CachePolicy(settings.cache_control), settings.types.allowed});
+    return std::make_shared<const ServeRules>(ServeRules{CachePolicy(settings.cache_control),
+                                                         settings.types.allowed,
+                                                         PrivateRules(settings.private_images)});
 }
 
 struct FileFinder::Flight {
@@ -228,24 +220,24 @@ loop::Task<FileFinder::Found> FileFinder::find_copy(loop::Loop& loop, const Remo
     storage::Catalog* const catalog = stores_.catalog();
     if (catalog == nullptr) co_return Found{};
     struct Known {
-        std::optional<storage::ObjectRecord> row;
+        storage::Location location;
         std::vector<storage::BackupRecord> copies;
     };
     const auto asked = co_await loop::offload(
         loop, stores_.catalog_workers(), loop::Lane::quick, [&]() -> Result<Known> {
-            auto row = catalog->find(object.key);
-            if (!row) return std::unexpected(std::move(row.error()));
+            auto location = catalog->locate(object.key);
+            if (!location) return std::unexpected(std::move(location.error()));
             auto copies = catalog->backups_of(object.key);
             if (!copies) return std::unexpected(std::move(copies.error()));
-            return Known{std::move(*row), std::move(*copies)};
+            return Known{std::move(*location), std::move(*copies)};
         });
+    if (!asked || !asked->location.row) co_return Found{};
+    const std::optional<storage::ObjectRecord>& home = asked->location.row;
     // A copy has no copy of its own.
-    const bool is_home =
-        asked && asked->row && stores_.id_of(object.pool->settings.name) == asked->row->pool;
-    if (!is_home) co_return Found{};
-    const std::uint64_t catalog_state = stores_.catalog_state();
+    if (stores_.id_of(object.pool->settings.name) != home->pool) co_return Found{};
+    const CatalogWord word = word_of(asked->location, stores_.catalog_state());
     for (const storage::BackupRecord& copy : asked->copies) {
-        storage::ObjectRecord row = *asked->row;
+        storage::ObjectRecord row = *home;
         const bool is_same = row.sha256 && copy.sha256 == row.sha256 && copy.size == row.size;
         if (!copy.is_mirror() || !is_same) continue;
         Found found;
@@ -253,10 +245,9 @@ loop::Task<FileFinder::Found> FileFinder::find_copy(loop::Loop& loop, const Remo
             row.pool = copy.pool;
             row.store_etag = copy.store_etag;
             row.version_id = copy.version_id;
-            found = co_await look_on_shelf(loop, object.key, nullptr, row, std::move(pool),
-                                           catalog_state);
+            found = co_await look_on_shelf(loop, object.key, nullptr, row, std::move(pool), word);
         } else {
-            found = co_await look_on_disks(loop, object.key, nullptr, row, catalog_state);
+            found = co_await look_on_disks(loop, object.key, nullptr, row, word);
         }
         if (is_content_of(row, found)) {
             object.pool->mirrored.fetch_add(1, std::memory_order_relaxed);
@@ -264,8 +255,8 @@ loop::Task<FileFinder::Found> FileFinder::find_copy(loop::Loop& loop, const Remo
         }
     }
     // Until the grace time of a move has passed it is where it was.
-    Found left = co_await look_on_disks(loop, object.key, nullptr, asked->row, catalog_state);
-    if (!is_content_of(*asked->row, left)) co_return Found{};
+    Found left = co_await look_on_disks(loop, object.key, nullptr, home, word);
+    if (!is_content_of(*home, left)) co_return Found{};
     object.pool->mirrored.fetch_add(1, std::memory_order_relaxed);
     co_return left;
 }
@@ -274,7 +265,8 @@ void FileFinder::land(const std::string& key, const std::shared_ptr<Flight>& fli
                       const Found& found) {
     {
         const std::lock_guard lock(flights_mutex_);
-        flights_.erase(key);
+        const auto known = flights_.find(key);
+        if (known != flights_.end() && known->second == flight) flights_.erase(known);
     }
     std::vector<Flight::Waiter> waiters;
     {
@@ -293,8 +285,9 @@ loop::Task<FileFinder::Found> FileFinder::look(loop::Loop& loop, const std::stri
                                                const Known& known) {
     const std::uint64_t catalog_state = stores_.catalog_state();
     const bool is_current = known && known->catalog_state == catalog_state;
-    if (is_current && !known->remote && !known->is_deleted()) {
-        Found found = co_await look_on_disks(loop, key, known, std::nullopt, catalog_state);
+    // Of what is private it is not known why, which may be its folder.
+    if (is_current && !known->remote && !known->is_deleted() && !known->is_private) {
+        Found found = co_await look_on_disks(loop, key, known, std::nullopt, {catalog_state});
         if (found.file || found.error) co_return found;
     }
     // Of a bucket's object nothing can have changed but where its bytes are.
@@ -310,7 +303,7 @@ loop::Task<FileFinder::Found> FileFinder::look_by_catalog(loop::Loop& loop, cons
     storage::Catalog* const catalog = stores_.catalog();
     if (catalog == nullptr) {
         Found found =
-            co_await look_on_disks(loop, key, known, std::nullopt, stores_.catalog_state());
+            co_await look_on_disks(loop, key, known, std::nullopt, {stores_.catalog_state()});
         co_return found;
     }
     std::optional<storage::PoolId> looked_in;
@@ -320,22 +313,29 @@ loop::Task<FileFinder::Found> FileFinder::look_by_catalog(loop::Loop& loop, cons
                                             [&] { return catalog->locate(key); });
         if (!asked) {
             conf::log_warn("catalog not asked key={} reason=\"{}\"", key, asked.error().text);
+            // Where some images are private, this one may be.
+            const bool may_be_private =
+                rules()->access.is_in_use() && storage::parse_image_key(key).image.has_value();
+            if (!known && may_be_private) co_return Found{nullptr, std::move(asked.error())};
+            const CatalogWord word{catalog_state, known && known->is_private};
             // What only the catalog knows cannot be called absent; what is on a disk can be served.
-            Found found = co_await look_on_disks(loop, key, known, std::nullopt, catalog_state);
+            Found found = co_await look_on_disks(loop, key, known, std::nullopt, word);
             if (!found.file && !found.error) found.error = std::move(asked.error());
             co_return found;
         }
         if (asked->is_deleted) co_return Found{deleted_file(catalog_state), std::nullopt};
         const std::optional<storage::ObjectRecord>& row = asked->row;
+        const CatalogWord word = word_of(*asked, catalog_state);
         if (row) {
             if (auto pool = stores_.remote(row->pool)) {
-                if (is_missing(key, loop.now_ms())) co_return Found{};
-                Found found =
-                    co_await look_on_shelf(loop, key, known, *row, std::move(pool), catalog_state);
+                if (is_missing(key, loop.now_ms()))
+                    co_return Found{nullptr, std::nullopt, word.is_private};
+                Found found = co_await look_on_shelf(loop, key, known, *row, std::move(pool), word);
                 co_return found;
             }
         }
-        Found found = co_await look_on_disks(loop, key, known, row, catalog_state);
+        Found found = co_await look_on_disks(loop, key, known, row, word);
+        found.is_private = word.is_private;
         if (!row || found.file || found.error) co_return found;
         // It is somewhere, but not where we may look now: nobody may be told that it is not.
         if (!is_looked_at(row->pool)) {
@@ -346,6 +346,35 @@ loop::Task<FileFinder::Found> FileFinder::look_by_catalog(loop::Loop& loop, cons
         if (looked_in == row->pool) co_return found;  // twice, with nothing changed in between
         looked_in = row->pool;
     }
+}
+
+FileFinder::CatalogWord FileFinder::word_of(const storage::Location& location,
+                                            std::uint64_t catalog_state) const {
+    const bool is_private = location.is_private ||
+                            (location.home && stores_.is_private(*location.home)) ||
+                            (location.row && stores_.is_private(location.row->pool));
+    return {catalog_state, is_private};
+}
+
+// Before it is described.
+void FileFinder::set_private(const ServeRules& rules, std::string_view key, bool is_private,
+                             CachedFile& file) {
+    file.is_private = is_private || rules.access.covers(key);
+    file.is_unshared = file.is_private && !rules.access.edge_checks();
+}
+
+// The same, as the catalog says now.
+FileFinder::Known FileFinder::with_word(const std::string& key, const Known& known, bool is_private,
+                                        std::uint64_t catalog_state) const {
+    const std::shared_ptr<const ServeRules> rules = this->rules();
+    const bool is_as_private = known->is_private == (is_private || rules->access.covers(key));
+    if (known->catalog_state == catalog_state && is_as_private) return known;
+    auto again = std::make_shared<CachedFile>(*known);
+    again->catalog_state = catalog_state;
+    if (is_as_private) return again;
+    set_private(*rules, key, is_private, *again);
+    describe(*again, key, known->etag, rules->policy, wall_clock_ns() / 1'000'000'000);
+    return again;
 }
 
 bool FileFinder::is_looked_at(storage::PoolId pool) const {
@@ -377,24 +406,57 @@ void FileFinder::changed(const std::string& key) {
         const std::lock_guard lock(missing_mutex_);
         missing_.erase(key);
     }
+    {
+        // Who asks from now on does not join who looked at what was before.
+        const std::lock_guard lock(flights_mutex_);
+        flights_.erase(key);
+    }
     cache_.forget(key);
+}
+
+void FileFinder::image_changed(const storage::Uuid& image) {
+    {
+        const std::lock_guard lock(flights_mutex_);
+        std::erase_if(flights_, [&image](const auto& each) {
+            return storage::parse_image_key(each.first).image == image;
+        });
+    }
+    cache_.forget_image(image);
+}
+
+loop::Task<Result<bool>> FileFinder::is_in_private_folder(loop::Loop& loop,
+                                                          std::vector<std::string> keys) {
+    const std::shared_ptr<const Sites> sites = this->sites();
+    for (Site* const site : *sites) {
+        if (!site->settings.is_private()) continue;
+        for (const std::string& key : keys) {
+            const auto file = co_await loop::offload(loop, site->workers, loop::Lane::quick,
+                                                     [&] { return site->pool.open(key); });
+            if (file) co_return true;
+            const ErrorKind kind = file.error().kind;
+            if (kind != ErrorKind::not_found && kind != ErrorKind::denied)
+                co_return std::unexpected(file.error());
+        }
+    }
+    co_return false;
 }
 
 // Asks one pool after the other. A pool that fails does not hide what another one has, but without
 // a find its failure is the answer: nobody may be told "absent" because a disk is ill.
 loop::Task<FileFinder::Found> FileFinder::look_on_disks(
     loop::Loop& loop, const std::string& key, const Known& known,
-    const std::optional<storage::ObjectRecord>& row, std::uint64_t catalog_state) {
+    const std::optional<storage::ObjectRecord>& row, const CatalogWord& word) {
     std::optional<Error> failure;
     const std::shared_ptr<const Sites> sites = this->sites();
     for (Site* const site : *sites) {
         const bool known_here = known && known->pool == &site->pool;
+        const bool is_private = word.is_private || site->settings.is_private();
         Result<Content> content =
             co_await load(loop, *site, key, known_here ? known.get() : nullptr);
         if (content) {
             if (known_here && content->file->identity() == known->identity)
-                co_return Found{as_of(known, catalog_state), std::nullopt};
-            co_return describe_content(*site, key, std::move(*content), row, catalog_state);
+                co_return Found{with_word(key, known, is_private, word.state), std::nullopt};
+            co_return describe_content(*site, key, std::move(*content), row, word);
         }
         if (content.error().kind == ErrorKind::not_found) continue;
         if (content.error().kind == ErrorKind::denied) {
@@ -404,7 +466,7 @@ loop::Task<FileFinder::Found> FileFinder::look_on_disks(
         // While a new version is being written the old one is served, as long as it is whole.
         const bool old_is_whole = known_here && (known->in_memory() || known->file->unchanged());
         if (content.error().kind == ErrorKind::busy && old_is_whole)
-            co_return Found{known, std::nullopt};
+            co_return Found{with_word(key, known, is_private, known->catalog_state), std::nullopt};
         failure = std::move(content.error());
     }
     if (failure) conf::log_warn("lookup failed key={} reason=\"{}\"", key, failure->text);
@@ -416,18 +478,20 @@ loop::Task<FileFinder::Found> FileFinder::look_on_shelf(loop::Loop& loop, const 
                                                         const Known& known,
                                                         const storage::ObjectRecord& row,
                                                         std::shared_ptr<RemotePool> pool,
-                                                        std::uint64_t catalog_state) {
+                                                        const CatalogWord& word) {
     const std::shared_ptr<const ServeRules> rules = this->rules();
     std::shared_ptr<CachedFile> file = describe_remote(*rules, key, row, std::move(pool));
     if (!file) co_return Found{};
-    file->catalog_state = catalog_state;
+    file->catalog_state = word.state;
+    set_private(*rules, key, word.is_private, *file);
     const std::int64_t now_s = wall_clock_ns() / 1'000'000'000;
     const RemoteObject& object = *file->remote;
-    const bool is_shelved = stores_.shelf() != nullptr && file->location.empty();
+    const bool is_shelved = stores_.shelf() != nullptr && !file->is_redirected;
     // What is known stays as it is where the row still says the same of it.
     if (known && known->remote && known->remote->same_content(object) &&
         known->content_type == file->content_type && known->location == file->location) {
-        if (is_best(*known)) co_return Found{as_of(known, catalog_state), std::nullopt};
+        if (is_best(*known))
+            co_return Found{with_word(key, known, word.is_private, word.state), std::nullopt};
         file->remote = continued(object, *known->remote);
     }
     if (is_shelved) {
@@ -452,7 +516,7 @@ loop::Task<FileFinder::Found> FileFinder::look_on_shelf(loop::Loop& loop, const 
 // or cut a file on the shelf: then it is looked at anew, and proved or dropped.
 bool FileFinder::is_best(const CachedFile& file) const {
     if (file.held == CachedFile::Held::in_file && !file.file->unchanged()) return false;
-    if (file.in_memory() || !file.location.empty() || stores_.shelf() == nullptr) return true;
+    if (file.in_memory() || file.is_redirected || stores_.shelf() == nullptr) return true;
     return stores_.shelf()->holds(shelf_name(*file.remote)) ==
            (file.held == CachedFile::Held::in_file);
 }
@@ -510,7 +574,8 @@ std::shared_ptr<CachedFile> FileFinder::describe_remote(const ServeRules& rules,
     file->identity.modified_ns = row.modified_s * 1'000'000'000;
     file->content_type = type;
     const conf::PoolSettings& settings = object->pool->settings;
-    if (settings.serve == conf::PoolSettings::Serve::redirect)
+    file->is_redirected = settings.serve == conf::PoolSettings::Serve::redirect;
+    if (file->is_redirected && !settings.is_private())
         file->location = settings.public_base_url + '/' + storage::encode_path(key);
     file->remote = std::move(object);
     return file;
@@ -634,7 +699,7 @@ bool FileFinder::is_allowed(const ServeRules& rules, std::string_view key, std::
 
 FileFinder::Found FileFinder::describe_content(Site& site, const std::string& key, Content content,
                                                const std::optional<storage::ObjectRecord>& row,
-                                               std::uint64_t catalog_state) {
+                                               const CatalogWord& word) {
     const std::shared_ptr<const ServeRules> rules = this->rules();
     const std::string_view type = transform::served_type(content.look, key);
     if (!is_allowed(*rules, key, type)) return {};
@@ -645,7 +710,8 @@ FileFinder::Found FileFinder::describe_content(Site& site, const std::string& ke
     auto file = std::make_shared<CachedFile>();
     file->identity = content.file->identity();
     file->pool = &site.pool;
-    file->catalog_state = catalog_state;
+    file->catalog_state = word.state;
+    set_private(*rules, key, word.is_private || site.settings.is_private(), *file);
     file->content_type = type;
     if (cache_.holds_in_memory(file->identity.size)) {
         file->body = std::move(content.body);

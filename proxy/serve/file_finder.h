@@ -6,6 +6,7 @@
 #include "proxy/serve/cache_policy.h"
 #include "proxy/serve/file_cache.h"
 #include "proxy/serve/fill.h"
+#include "proxy/serve/private_access.h"
 #include "proxy/serve/stores.h"
 #include "storage/digest_cache.h"
 #include "storage/known_pool.h"
@@ -30,6 +31,7 @@ namespace tidepool::serve {
 struct ServeRules {
     CachePolicy policy;
     std::vector<std::string> allowed_types;
+    PrivateRules access{};
 
     // Whether content of this type is served at all.
     bool allows(std::string_view type) const;
@@ -54,6 +56,7 @@ class FileFinder {
     struct Found {
         std::shared_ptr<const CachedFile> file;  // null: absent, or `error`
         std::optional<Error> error;              // it could not be found out
+        bool is_private = false;  // of an absent one: the image that it would be of is
         bool is_there() const { return file && !file->is_deleted(); }
     };
     // Asks the catalog, then looks on the local pools, in their order, and notes the result in the
@@ -79,6 +82,12 @@ class FileFinder {
     // An object of this key has just been stored, moved or removed: whatever was known of it is
     // looked for anew.
     void changed(const std::string& key);
+
+    // It has become another who may see this image: the same of all its keys. Blocks for as long as
+    // it takes to look through the cache; not on a loop.
+    void image_changed(const storage::Uuid& image);
+    // Whether a folder of which all is private has one of these. An error: it cannot be said.
+    loop::Task<Result<bool>> is_in_private_folder(loop::Loop& loop, std::vector<std::string> keys);
 
     // A fetch has brought an object. Any thread.
     void filled(const RemoteObject& object, FillEnd end);
@@ -128,14 +137,25 @@ class FileFinder {
 
     using Known = std::shared_ptr<const CachedFile>;
 
+    // What the catalog said of an image, and when.
+    struct CatalogWord {
+        std::uint64_t state = 0;  // Stores::catalog_state() from before it was asked
+        bool is_private = false;  // the image is, for itself or as its home is
+    };
+
     loop::Task<Found> look(loop::Loop& loop, const std::string& key, const Known& known);
     loop::Task<Found> look_by_catalog(loop::Loop& loop, const std::string& key, const Known& known);
     loop::Task<Found> look_on_disks(loop::Loop& loop, const std::string& key, const Known& known,
                                     const std::optional<storage::ObjectRecord>& row,
-                                    std::uint64_t catalog_state);
+                                    const CatalogWord& word);
     loop::Task<Found> look_on_shelf(loop::Loop& loop, const std::string& key, const Known& known,
                                     const storage::ObjectRecord& row,
-                                    std::shared_ptr<RemotePool> pool, std::uint64_t catalog_state);
+                                    std::shared_ptr<RemotePool> pool, const CatalogWord& word);
+    CatalogWord word_of(const storage::Location& location, std::uint64_t catalog_state) const;
+    static void set_private(const ServeRules& rules, std::string_view key, bool is_private,
+                            CachedFile& file);
+    Known with_word(const std::string& key, const Known& known, bool is_private,
+                    std::uint64_t catalog_state) const;
     bool is_best(const CachedFile& file) const;
     bool is_missing(const std::string& key, std::uint64_t now_ms);
     void learn_digest(const RemoteObject& object);
@@ -154,7 +174,7 @@ class FileFinder {
     Result<Content> read_content(std::shared_ptr<const storage::OpenFile> file);
     Found describe_content(Site& site, const std::string& key, Content content,
                            const std::optional<storage::ObjectRecord>& row,
-                           std::uint64_t catalog_state);
+                           const CatalogWord& word);
     void land(const std::string& key, const std::shared_ptr<Flight>& flight, const Found& found);
 
     Stores& stores_;

@@ -123,11 +123,27 @@ storage::KeyVerdict FileHandler::key_of(std::string_view path, std::string& key)
 std::optional<http::Response> FileHandler::find_wanted(const http::RequestHead& head,
                                                        Wanted& wanted) {
     wanted.is_signed = false;
+    wanted.is_let_in = false;
     const storage::KeyVerdict verdict = key_of(head.path, wanted.key);
     if (verdict == storage::KeyVerdict::malformed) return problem(&head, 400, {}, "malformed path");
     if (verdict == storage::KeyVerdict::absent) return absent(head, {}, {});
+    // Below a private prefix it is nobody's business what is there, so nothing is looked for.
+    const PrivateRules& access = rules_.serve->access;
+    if (auto kept_out = keep_out(head, wanted, access.covers(wanted.key))) return kept_out;
     if (rules_.signed_variants == nullptr) return std::nullopt;
-    return find_signed(head, wanted);
+    if (auto refused = find_signed(head, wanted)) return refused;
+    return keep_out(head, wanted, wanted.is_signed && access.covers(wanted.key));
+}
+
+std::optional<http::Response> FileHandler::keep_out(const http::RequestHead& head, Wanted& wanted,
+                                                    bool is_private) {
+    if (!is_private || wanted.is_let_in) return std::nullopt;
+    const SignatureVerdict verdict = rules_.serve->access.judge(head, loop_.wall_s());
+    wanted.is_let_in = verdict == SignatureVerdict::good;
+    if (wanted.is_let_in) return std::nullopt;
+    private_counters_.count(verdict);
+    const PrivateRefusal refusal = refusal_of(verdict);
+    return error_answer(&head, refusal.status, refusal.text, kNoStore, {});
 }
 
 std::optional<http::Response> FileHandler::find_signed(const http::RequestHead& head,
@@ -160,8 +176,9 @@ std::optional<http::Response> FileHandler::respond_now(const http::RequestHead& 
     }
     if (!known.file && is_made_on_demand(wanted_)) return std::nullopt;
     if (!known.file) return absent(head, key, kStatusAbsent);
+    if (auto kept_out = keep_out(head, wanted_, known.file->is_private)) return kept_out;
     if (known.file->is_deleted()) return gone(head, key, kStatusAbsent);
-    if (!known.file->location.empty()) return redirect(head, *known.file, key);
+    if (known.file->is_redirected) return redirect(head, *known.file, key);
     // Somebody rewrites it in place: no answer may begin with the old version's head. Content in
     // memory may be served until it is stale, as it is whole.
     if (known.file->held == CachedFile::Held::in_file && !known.file->file->unchanged())
@@ -179,13 +196,15 @@ loop::Task<http::Response> FileHandler::respond(const http::RequestHead& head, c
     FileCache::Lookup known = finder_.cache().find(key, loop_.now_ms());
     const bool is_fresh =
         known.state != FileCache::State::unknown && known.state != FileCache::State::stale;
-    // Absent ones come here only to be made.
+    // Absent ones come here only to be made. Whether they would be private is not known of them.
     const bool is_known = is_fresh && (known.file ? known.file->held == CachedFile::Held::remote
-                                                  : is_made_on_demand(wanted));
+                                                  : wanted.is_let_in && is_made_on_demand(wanted));
     FileFinder::Found found{known.file, std::nullopt};
     if (!is_known) found = co_await finder_.find(loop_, key);
     if (found.error) co_return failed(head, key, *found.error);
     if (!found.file && is_made_on_demand(wanted)) {
+        if (auto kept_out = co_await keep_from_making(head, wanted, found))
+            co_return std::move(*kept_out);
         http::Response response = co_await respond_variant(head, std::move(key));
         co_return response;
     }
@@ -199,8 +218,10 @@ loop::Task<http::Response> FileHandler::respond(const http::RequestHead& head, c
 loop::Task<http::Response> FileHandler::respond_file(const http::RequestHead& head, std::string key,
                                                      std::shared_ptr<const CachedFile> file,
                                                      bool was_cached) {
+    Wanted wanted{.key = key};
+    if (auto kept_out = keep_out(head, wanted, file->is_private)) co_return std::move(*kept_out);
     if (file->is_deleted()) co_return gone(head, key, kStatusAbsentMiss);
-    if (!file->location.empty()) co_return redirect(head, *file, key);
+    if (file->is_redirected) co_return redirect(head, *file, key);
     const Choice choice = choose(head, *file);
     if (file->held == CachedFile::Held::remote && choice.needs_body(head)) {
         http::Response response =
@@ -260,7 +281,7 @@ loop::Task<std::optional<http::Response>> FileHandler::respond_copy(const http::
                                                                     const RemoteObject& object) {
     FileFinder::Found copy = co_await finder_.find_copy(loop_, object);
     if (!copy.file) co_return std::nullopt;
-    if (!copy.file->location.empty()) co_return redirect(head, *copy.file, key);
+    if (copy.file->is_redirected) co_return redirect(head, *copy.file, key);
     const Choice choice = choose(head, *copy.file);
     Bodies bodies;
     if (copy.file->held == CachedFile::Held::remote && choice.needs_body(head)) {
@@ -298,8 +319,14 @@ http::Response FileHandler::loop_detected() {
 http::Response FileHandler::redirect(const http::RequestHead& head, const CachedFile& file,
                                      std::string_view key) {
     count_view(head, file.image);
-    http::Response response =
-        problem(nullptr, 302, key, "", fmt::format("Location: {}\r\n", file.location));
+    const bool is_signed = file.is_private || file.location.empty();
+    const std::string location =
+        is_signed ? signed_location(*file.remote, head.method == http::Method::head, loop_.wall_s())
+                  : file.location;
+    const std::string field = fmt::format("Location: {}\r\n", location);
+    // A signed one is for whoever has asked, and ends.
+    http::Response response = is_signed ? error_answer(nullptr, 302, "", kNoStore, field)
+                                        : problem(nullptr, 302, key, "", field);
     response.source = http::Source::origin;
     return response;
 }
@@ -338,10 +365,11 @@ http::Response FileHandler::present(const http::RequestHead& head, const Choice&
     switch (choice.status) {
         case 412:
             return problem(&head, 412, {}, "precondition failed",
-                           fmt::format("ETag: {}\r\n", file->etag));
+                           fmt::format("ETag: {}\r\n", file->etag), file->is_unshared);
         case 416:
             response = problem(&head, 416, {}, "",
-                               fmt::format("Content-Range: bytes */{}\r\n", file->identity.size));
+                               fmt::format("Content-Range: bytes */{}\r\n", file->identity.size),
+                               file->is_unshared);
             break;
         case 304:
             response.status = 304;
@@ -450,8 +478,9 @@ http::Response FileHandler::options() {
 // JSON for a client that asks for it. The edge keeps one answer for all who ask, so it may not keep
 // that one.
 http::Response FileHandler::problem(const http::RequestHead* head, int status, std::string_view key,
-                                    std::string_view text, std::string_view fields) {
-    return error_answer(head, status, text, rules_.serve->policy.lines(key, status, kText), fields);
+                                    std::string_view text, std::string_view fields,
+                                    bool is_unshared) {
+    return error_answer(head, status, text, lifetime_of(key, status, is_unshared), fields);
 }
 
 http::Response FileHandler::absent(const http::RequestHead& head, std::string_view key,

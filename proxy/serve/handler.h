@@ -59,12 +59,14 @@ class FileHandler final : public http::Handler {
     void use_variants(VariantMaker& maker) { variants_ = &maker; }
     // From now on answers with an image's bytes are counted there. It outlives the handler.
     void count_views(ViewTable& views) { views_ = &views; }
+    const PrivateCounters& private_counters() const { return private_counters_; }
 
   private:
     // What a request's path stands for.
     struct Wanted {
         std::string key;
         bool is_signed = false;  // somebody with a key of ours wants it made
+        bool is_let_in = false;  // a signature was found good for what is private
     };
     // What a request makes of a file: the status, and for 206 the parts.
     struct Choice {
@@ -96,6 +98,13 @@ class FileHandler final : public http::Handler {
     }
     std::optional<http::Response> find_wanted(const http::RequestHead& head, Wanted& wanted);
     std::optional<http::Response> find_signed(const http::RequestHead& head, Wanted& wanted);
+    // handler_private.cpp: what is answered instead of something private; nothing: go on.
+    std::optional<http::Response> keep_out(const http::RequestHead& head, Wanted& wanted,
+                                           bool is_private);
+    loop::Task<std::optional<http::Response>> keep_from_making(const http::RequestHead& head,
+                                                               Wanted& wanted,
+                                                               const FileFinder::Found& found);
+    std::string lifetime_of(std::string_view key, int status, bool is_unshared) const;
     loop::Task<http::Response> respond_file(const http::RequestHead& head, std::string key,
                                             std::shared_ptr<const CachedFile> file,
                                             bool was_cached);
@@ -117,7 +126,8 @@ class FileHandler final : public http::Handler {
     http::Response redirect(const http::RequestHead& head, const CachedFile& file,
                             std::string_view key);
     http::Response problem(const http::RequestHead* head, int status, std::string_view key,
-                           std::string_view text, std::string_view fields = {});
+                           std::string_view text, std::string_view fields = {},
+                           bool is_unshared = false);
     http::Response absent(const http::RequestHead& head, std::string_view key,
                           std::string_view cache_status);
     http::Response gone(const http::RequestHead& head, std::string_view key,
@@ -144,7 +154,8 @@ class FileHandler final : public http::Handler {
     AccessLogWriter* log_;
     VariantMaker* variants_ = nullptr;
     ViewTable* views_ = nullptr;  // null: they are not counted
-    Wanted wanted_;               // scratch: of the request that respond_now() was last asked for
+    PrivateCounters private_counters_;
+    Wanted wanted_;  // scratch: of the request that respond_now() was last asked for
 };
 
 }  // namespace tidepool::serve

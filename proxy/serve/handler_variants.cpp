@@ -92,7 +92,7 @@ std::string FileHandler::stand_in_fields(std::string_view key) const {
 loop::Task<std::optional<http::Response>> FileHandler::stand_in(const http::RequestHead& head,
                                                                 const std::string& key) {
     std::shared_ptr<const CachedFile> file = (co_await finder_.find(loop_, key)).file;
-    if (!file || file->is_deleted() || !file->location.empty()) co_return std::nullopt;
+    if (!file || file->is_deleted() || file->is_redirected) co_return std::nullopt;
     const std::uint64_t size = file->identity.size;
     const bool has_body = head.method == http::Method::get && size > 0;
     Bodies bodies;

@@ -79,6 +79,30 @@ std::shared_ptr<const RemoteObject::Signed> signed_read(const RemoteObject& obje
 
 }  // namespace
 
+std::string signed_location(const RemoteObject& object, bool is_head, std::int64_t now) {
+    const storage::S3Requests& requests = object.pool->requests;
+    // The object was stored with the lifetime of a public one.
+    const storage::S3Requests::Presigned wanted{.lifetime_s = kLocationSeconds,
+                                                .method = is_head ? "HEAD" : "GET",
+                                                .cache_control = "private, max-age=60"};
+    if (is_head) return requests.presigned_url(object.key, now, wanted);
+    RemoteObject::Seen& seen = *object.seen;
+    {
+        const std::lock_guard lock(seen.mutex);
+        const RemoteObject::Location* const last = seen.location.get();
+        if (last != nullptr && last->pool == object.pool.get() && last->at <= now &&
+            now - last->at < kSameLocationSeconds)
+            return last->url;
+    }
+    auto made = std::make_shared<RemoteObject::Location>();
+    made->pool = object.pool.get();
+    made->at = now;
+    made->url = requests.presigned_url(object.key, now, wanted);
+    const std::lock_guard lock(seen.mutex);
+    seen.location = made;
+    return made->url;
+}
+
 http::FetchRequest fetch_of(const RemoteObject& object, std::uint64_t offset, std::uint64_t length,
                             std::string_view if_match, const storage::DownloadGrant& grant,
                             const conf::OriginSettings& settings, std::string_view cdn_loop,

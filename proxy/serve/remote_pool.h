@@ -66,6 +66,12 @@ struct RemoteObject {
         std::string url;
         std::string fields;  // as those of a FetchRequest
     };
+    // A URL that opens it for a visitor.
+    struct Location {
+        const RemotePool* pool = nullptr;
+        std::int64_t at = 0;  // seconds since 1970
+        std::string url;
+    };
     // What is known by having fetched it. Shared by all that stands for this object.
     struct Seen {
         std::mutex mutex;
@@ -73,7 +79,8 @@ struct RemoteObject {
         // later must be of the same one.
         std::string version_id;
         std::optional<Proved> proved;
-        std::shared_ptr<const Signed> read;  // the last one
+        std::shared_ptr<const Signed> read;        // the last one
+        std::shared_ptr<const Location> location;  // the same
     };
     std::shared_ptr<Seen> seen = std::make_shared<Seen>();
     // False where another version was seen before, or the row names another. `id` may be "".
@@ -93,6 +100,16 @@ std::shared_ptr<RemoteObject> remote_object(const storage::ObjectRecord& row,
 
 // Under which all of it is on the shelf.
 storage::ShelfName shelf_name(const RemoteObject& object);
+
+// How long such a URL is good, and for how long it is given again: a visitor who gets it last still
+// has time to come.
+inline constexpr std::int64_t kLocationSeconds = 900;
+inline constexpr std::int64_t kSameLocationSeconds = 780;
+// Where the object of a private image is, for GET or HEAD of whoever gets this, without
+// credentials. That of GET is the same for a while. `now` is in seconds since 1970. It is of the S3
+// API also where the pool is read by its friendly URL, as what opens that opens every name with its
+// beginning (contracts: b2-s3.md 10).
+std::string signed_location(const RemoteObject& object, bool is_head, std::int64_t now);
 
 // A read of bytes [offset, offset + length) of an object; `if_match` is an ETag or "". `grant` is
 // for a private bucket behind its friendly URL, else empty. `now` is in seconds since 1970. Headers

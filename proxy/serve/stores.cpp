@@ -103,12 +103,14 @@ void Stores::on_eviction(std::function<void()> evicted) {
 void Stores::use_pools(const std::vector<storage::KnownPool>& pools) {
     std::map<std::string, storage::PoolId> ids;
     std::map<storage::PoolId, Remote> remotes;
+    std::set<storage::PoolId> closed;
     std::vector<Remote> replaced;
     // Nobody else changes remotes_. The lock is not held while the catalog is asked, as loops want
     // it.
     for (const storage::KnownPool& pool : pools) {
         if (pool.id == 0) continue;
         ids.emplace(pool.settings.name, pool.id);
+        if (pool.settings.is_private()) closed.insert(pool.id);
         const bool is_served = pool.settings.storage_type == conf::PoolSettings::Type::s3 &&
                                pool.settings.is_active && !pool.settings.is_backup_target;
         const auto known = remotes_.find(pool.id);
@@ -123,6 +125,7 @@ void Stores::use_pools(const std::vector<storage::KnownPool>& pools) {
     {
         const std::lock_guard lock(pools_mutex_);
         ids_ = std::move(ids);
+        private_ = std::move(closed);
         std::swap(remotes_, remotes);
     }
     // Rows that name pools mean something else now.
@@ -193,6 +196,11 @@ std::optional<storage::PoolId> Stores::id_of(const std::string& pool) const {
     const auto found = ids_.find(pool);
     if (found == ids_.end()) return std::nullopt;
     return found->second;
+}
+
+bool Stores::is_private(storage::PoolId id) const {
+    const std::lock_guard lock(pools_mutex_);
+    return private_.contains(id);
 }
 
 std::string Stores::name_of(storage::PoolId id) const {

@@ -19,6 +19,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -62,6 +63,8 @@ class Stores {
     std::vector<std::shared_ptr<RemotePool>> remotes() const;
     // Nothing where there is no catalog.
     std::optional<storage::PoolId> id_of(const std::string& pool) const;
+    // Whether all that lives there is private.
+    bool is_private(storage::PoolId id) const;
     // Of one that is in the configuration, else "".
     std::string name_of(storage::PoolId id) const;
 
@@ -105,6 +108,7 @@ class Stores {
     mutable std::mutex pools_mutex_;
     std::map<std::string, storage::PoolId> ids_;
     std::map<storage::PoolId, Remote> remotes_;
+    std::set<storage::PoolId> private_;
 
     std::atomic<std::uint64_t> adopted_ = 0;
     std::atomic<std::uint64_t> not_adopted_ = 0;

@@ -97,6 +97,16 @@ bool VariantMaker::is_ordered(std::string_view key) const {
     return order && order->profile;
 }
 
+std::vector<std::string> VariantMaker::originals_of(std::string_view key) const {
+    const auto order = order_of(key);
+    std::vector<std::string> originals;
+    if (!order) return originals;
+    const storage::ImageKey parsed = storage::parse_image_key(key);
+    for (const std::string& extension : order->original_extensions)
+        originals.push_back(*original_key(parsed, extension));
+    return originals;
+}
+
 std::optional<transform::Order> VariantMaker::order_of(std::string_view key) const {
     const storage::ImageKey parsed = storage::parse_image_key(key);
     if (!original_key(parsed, "")) return std::nullopt;
@@ -280,11 +290,7 @@ loop::Task<> VariantMaker::fly(VariantMaker& self, std::string key,
                   {Error{ErrorKind::not_found, "no profile has it"}, nullptr, {}, {}});
         co_return;
     }
-    const storage::ImageKey parsed = storage::parse_image_key(key);
-    std::vector<std::string> originals;
-    for (const std::string& extension : order->original_extensions)
-        originals.push_back(*original_key(parsed, extension));
-    auto original = co_await self.source_.find(std::move(originals));
+    auto original = co_await self.source_.find(self.originals_of(key));
     if (!original) {
         self.land(key, *flight, {not_of_the_image(original.error()), nullptr, {}, {}});
         co_return;

@@ -52,6 +52,8 @@ class VariantMaker {
 
     // True for a key that a profile has, which anybody may have made. Pure; any thread.
     bool is_ordered(std::string_view key) const;
+    // The keys that the original of this variant can have; none of what is none. Pure; any thread.
+    std::vector<std::string> originals_of(std::string_view key) const;
 
     struct Outcome {
         std::optional<Error> error;

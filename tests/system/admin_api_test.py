@@ -325,7 +325,8 @@ class Document(admin_api.ApiCase):
     def test_it_is_what_is_served(self):
         images = [self.old_image() for _ in range(4)]
         folder = tidepool.Tree(self.folder / "other").path
-        self.start({"jobs": {"threads": 0}, **Tiering.CONFIG})
+        self.environment["TIDEPOOL_TEST_PRIVATE"] = "a key of sixteen"
+        self.start({"jobs": {"threads": 0}, "private": {"signing_key": "env:TIDEPOOL_TEST_PRIVATE"}, **Tiering.CONFIG})
         self.document = self.good("GET", "/openapi.json")
         self.seen = {}
         self.check("GET", "/openapi.json")
@@ -352,6 +353,10 @@ class Document(admin_api.ApiCase):
         self.check("GET", "/images?state=x")
         self.check("GET", f"/images/{images[0].uuid}")
         self.check("GET", f"/images/{NO_UUID}")
+        self.check("PATCH", f"/images/{images[0].uuid}", {"visibility": "private"})
+        self.check("PATCH", f"/images/{images[0].uuid}", {"visibility": "secret"})
+        self.check("PATCH", f"/images/{NO_UUID}", {"visibility": "public"})
+        self.check("PATCH", f"/images/{images[0].uuid}", b"[]")
         move = self.check("POST", f"/images/{images[0].uuid}/move", {"to": "cold"})
         self.check("POST", f"/images/{images[0].uuid}/move", {"to": "warm"})
         self.check("POST", f"/images/{NO_UUID}/move", {"to": "warm"})
@@ -385,6 +390,10 @@ class Document(admin_api.ApiCase):
         queued = self.check("POST", "/reconcile", {"pools": ["hot"], "repair": False, "max_change": 5})
         self.check("POST", "/reconcile", {"pools": ["hot"], "repair": True})
         self.check("POST", "/reconcile", {"pools": ["none"]})
+        self.check("POST", "/sign", {"path": "/uploads/a.jpg", "ttl": "1m", "form": None})
+        self.check("POST", "/sign", {"url": "https://images.example/a.jpg", "form": "absolute"})
+        self.check("POST", "/sign", {"path": "/uploads/a.jpg", "ttl": "10d"})
+        self.check("POST", "/sign", b"{")
         self.check("GET", "/settings")
         self.check("GET", "/settings?x=1")
         self.check("PATCH", "/settings", {"tiering": {"cohort_percent": 9, "window": None}, "timeouts": None})

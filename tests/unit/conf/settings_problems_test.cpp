@@ -471,7 +471,7 @@ TEST_CASE("settings: all problems are told at once, by line", "[conf][settings]"
               "edge, tls, access_log, log, catalog, shelf, jobs, move, delete, backup, upload, "
               "tiering, "
               "reconcile, origin, "
-              "variants, certificate, profile, "
+              "variants, private, certificate, profile, "
               "cache_control, pool",
               "t.toml:8:1: pool[1].name: is missing: write name = \"hot\"",
               "t.toml:9:13: pool[1].base_path: expected an absolute path, such as "

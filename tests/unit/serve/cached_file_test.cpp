@@ -96,3 +96,23 @@ TEST_CASE("cached file: Last-Modified lies neither ahead nor before 1970", "[ser
     CHECK_THAT(described("image/jpeg", -5).fields,
                Catch::Contains("Last-Modified: Thu, 01 Jan 1970 00:00:00 GMT\r\n"));
 }
+
+TEST_CASE("cached file: no head of a private one is for shared caches", "[serve][cached_file]") {
+    CachedFile file;
+    file.identity.size = 5;
+    file.body = "hello";
+    file.content_type = "image/jpeg";
+    file.is_private = file.is_unshared = true;
+    describe(file, "uploads/a.jpg", kEtag, CachePolicy(conf::default_cache_control()), kNow);
+    for (const std::string& head : {file.fields, file.head_200, file.head_304}) {
+        CAPTURE(head);
+        CHECK(
+            head.contains("Cache-Control: private, max-age=60\r\nCDN-Cache-Control: no-store\r\n"
+                          "Cloudflare-CDN-Cache-Control: no-store\r\n"));
+        CHECK_FALSE(head.contains("public"));
+    }
+    // Where the edge checks signatures, it may keep what they open.
+    file.is_unshared = false;
+    describe(file, "uploads/a.jpg", kEtag, CachePolicy(conf::default_cache_control()), kNow);
+    CHECK(file.fields.starts_with("Cache-Control: public, max-age=300\r\nETag"));
+}

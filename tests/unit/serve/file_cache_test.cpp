@@ -170,3 +170,27 @@ TEST_CASE("file cache: many threads at once", "[serve][cache]") {
         thread.join();
     CHECK(wrong == 0);
 }
+
+TEST_CASE("file cache: all keys of an image are forgotten, and what is looked for of them is late",
+          "[serve][cache]") {
+    FileCache cache(settings(1 << 20, 100, 100));
+    const std::string uuid = "0b1f6c2e-9a7d-4c55-8a3e-1234567890ab";
+    const std::string original = "uploads/original/2026/02/25/" + uuid + ".jpg";
+    const std::string variant = "uploads/variants/2026/02/25/" + uuid + "_small.webp";
+    const std::string absent = "uploads/variants/2026/02/25/" + uuid + "_medium.webp";
+    cache.put(original, on_disk(), 0, cache.generation(original));
+    cache.put(variant, in_memory(10), 0, cache.generation(variant));
+    cache.put(absent, nullptr, 0, cache.generation(absent));
+    cache.put("uploads/a.jpg", in_memory(10), 0, cache.generation("uploads/a.jpg"));
+    const std::uint64_t before = cache.generation(variant);
+    cache.forget_image(*storage::parse_uuid(uuid));
+    for (const std::string& each : {original, variant, absent}) {
+        CAPTURE(each);
+        CHECK(cache.find(each, 0).state == State::unknown);
+    }
+    CHECK(cache.find("uploads/a.jpg", 0).state == State::fresh);
+    CHECK(cache.usage().memory_entries == 1);
+    CHECK(cache.usage().open_files + cache.usage().absent_entries == 0);
+    cache.put(variant, in_memory(10), 0, before);
+    CHECK(cache.find(variant, 0).state == State::unknown);
+}

@@ -304,6 +304,46 @@ CATALOG_TEST("catalog: a variant gets a row only where its original is", "") {
     check_accounts(*catalog);
 }
 
+CATALOG_TEST("catalog: an image is private until that is taken back", "[private]") {
+    TestType backend;
+    const auto catalog = backend.open();
+    const PoolId hot = make_pool(*catalog, "hot");
+    const Uuid image = *parse_uuid(kUuid);
+    CHECK_FALSE(value_of(catalog->set_private(image, true)));
+    const ObjectRecord original = make_object(kOriginal, hot);
+    value_of(catalog->put_object(original));
+    CHECK_FALSE(value_of(catalog->locate(kOriginal)).is_private);
+    CHECK(value_of(catalog->locate(kOriginal)).home == hot);
+    CHECK_FALSE(value_of(catalog->locate("uploads/other.jpg")).home);
+
+    CHECK(value_of(catalog->set_private(image, true)));
+    CHECK(value_of(catalog->set_private(image, true)));
+    CHECK(value_of(catalog->find_image(image))->is_private);
+    CHECK(value_of(catalog->list_images({}, 10)).images.at(0).is_private);
+    CHECK(value_of(catalog->locate(kOriginal)).is_private);
+    CHECK(value_of(catalog->locate(variant(".avif"))).is_private);
+    CHECK_FALSE(value_of(catalog->locate("uploads/other.jpg")).is_private);
+    // Whoever writes the row says nothing of that.
+    ImageRecord row = *value_of(catalog->find_image(image));
+    row.is_private = false;
+    value_of(catalog->put_image(row));
+    CHECK(value_of(catalog->find_image(image))->is_private);
+    // A file that is not found for a while, and found again.
+    CHECK(value_of(catalog->remove_object(kOriginal, hot)));
+    CHECK_FALSE(value_of(catalog->find_image(image)));
+    CHECK(value_of(catalog->locate(variant(".avif"))).is_private);
+    value_of(catalog->adopt(std::vector{original}));
+    CHECK(value_of(catalog->find_image(image))->is_private);
+
+    CHECK(value_of(catalog->set_private(image, false)));
+    CHECK_FALSE(value_of(catalog->locate(kOriginal)).is_private);
+    // With the image it is forgotten.
+    CHECK(value_of(catalog->set_private(image, true)));
+    value_of(catalog->begin_deletion(image, {.type = "delete", .payload = "{}"}, 9));
+    value_of(catalog->end_deletion(image));
+    CHECK_FALSE(value_of(catalog->locate(kOriginal)).is_private);
+}
+
 CATALOG_TEST("catalog: what was deleted is located as that, and comes back by no way", "[delete]") {
     TestType backend;
     const auto catalog = backend.open();

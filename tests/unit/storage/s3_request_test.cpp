@@ -209,7 +209,8 @@ TEST_CASE("s3 request: presigned URLs carry no header", "[storage][s3]") {
     settings.bucket = "examplebucket";
     settings.endpoint_url = "https://s3.amazonaws.com";
     settings.addressing = conf::PoolSettings::Addressing::virtual_host;
-    const std::string url = S3Requests(settings).presigned_url("test.txt", kNow, 86'400);
+    const std::string url =
+        S3Requests(settings).presigned_url("test.txt", kNow, {.lifetime_s = 86'400});
     CHECK(url.starts_with("https://examplebucket.s3.amazonaws.com/test.txt?X-Amz-Algorithm="));
     CHECK(url.ends_with(
         "&X-Amz-Signature=aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404"));

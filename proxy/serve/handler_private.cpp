@@ -1,0 +1,28 @@
+// The part of FileHandler that keeps variants and lifetimes of private images from others.
+#include "proxy/serve/handler.h"
+
+#include <utility>
+#include <vector>
+
+namespace tidepool::serve {
+
+// A variant that no pool has is made for nobody who may not see its image, of which the catalog may
+// not know yet that it lives in a private folder.
+loop::Task<std::optional<http::Response>> FileHandler::keep_from_making(
+    const http::RequestHead& head, Wanted& wanted, const FileFinder::Found& found) {
+    if (wanted.is_let_in) co_return std::nullopt;
+    if (found.is_private) co_return keep_out(head, wanted, true);
+    std::vector<std::string> originals = variants_->originals_of(wanted.key);
+    const auto is_private = co_await finder_.is_in_private_folder(loop_, std::move(originals));
+    if (!is_private) co_return failed(head, wanted.key, is_private.error());
+    co_return keep_out(head, wanted, *is_private);
+}
+
+std::string FileHandler::lifetime_of(std::string_view key, int status, bool is_unshared) const {
+    const ServeRules& rules = *rules_.serve;
+    const bool is_covered = !rules.access.edge_checks() && rules.access.covers(key);
+    if (is_unshared || is_covered) return std::string(kNoStore);
+    return rules.policy.lines(key, status, "text/plain; charset=utf-8");
+}
+
+}  // namespace tidepool::serve
