@@ -325,7 +325,10 @@ class Document(admin_api.ApiCase):
     def test_it_is_what_is_served(self):
         images = [self.old_image() for _ in range(4)]
         folder = tidepool.Tree(self.folder / "other").path
-        self.start({"jobs": {"threads": 0}, **Tiering.CONFIG})
+        # Nobody is where the edge's API would be, so its jobs wait.
+        zone = {"zone_id": "0" * 32, "api_token": "env:TIDEPOOL_TEST_TOKEN", "api_url": "http://127.0.0.1:1",
+                "hosts": ["https://images.example"]}
+        self.start({"jobs": {"threads": 0}, "purge": zone, **Tiering.CONFIG})
         self.document = self.good("GET", "/openapi.json")
         self.seen = {}
         self.check("GET", "/openapi.json")
@@ -385,6 +388,10 @@ class Document(admin_api.ApiCase):
         queued = self.check("POST", "/reconcile", {"pools": ["hot"], "repair": False, "max_change": 5})
         self.check("POST", "/reconcile", {"pools": ["hot"], "repair": True})
         self.check("POST", "/reconcile", {"pools": ["none"]})
+        self.check("POST", "/purges", {"images": [images[0].uuid], "urls": ["https://images.example/a.jpg"]})
+        self.check("POST", "/purges", {"images": [NO_UUID]})
+        self.check("POST", "/purges", {"images": ["x"]})
+        self.check("POST", "/purges", b"{")
         self.check("GET", "/settings")
         self.check("GET", "/settings?x=1")
         self.check("PATCH", "/settings", {"tiering": {"cohort_percent": 9, "window": None}, "timeouts": None})
