@@ -498,16 +498,17 @@ void find_wrong_purge(const Settings& settings, Findings& findings) {
     const PurgeSettings& purge = settings.purge;
     if (purge.zone_id.empty()) return;
     if (purge.api_token.empty()) {
-        findings.push_back({{"purge.api_token", "purge.zone_id"},
-                            "is missing, without which nothing can be purged: write api_token = "
-                            "\"file:/etc/tidepool/purge.token\""});
+        findings.push_back(
+            {{"purge.api_token", "purge.zone_id"},
+             "needs api_token, without which nothing can be purged: write api_token = "
+             "\"file:/etc/tidepool/purge.token\""});
     }
     find_unsendable_secret(purge.api_token, "purge.api_token", findings);
     const auto has_host = [](const PoolSettings& pool) { return !pool.public_base_url.empty(); };
     if (purge.by != PurgeSettings::By::tags && purge.hosts.empty() &&
         settings.upload.public_base_url.empty() && std::ranges::none_of(settings.pools, has_host)) {
         findings.push_back({{"purge.hosts", "purge.zone_id"},
-                            "is empty, so no URL would be purged: write hosts = "
+                            "needs hosts, as no URL is known that could be purged: write hosts = "
                             "[\"https://images.example\"]"});
     }
     for (const std::string& origin : purge.origins) {
