@@ -229,6 +229,28 @@ struct DeleteSettings {
     bool operator==(const DeleteSettings&) const = default;
 };
 
+// [purge]: what visitors must not see any more is taken out of the edge, too (contracts:
+// cloudflare.md 4).
+struct PurgeSettings {
+    enum class By : std::uint8_t { urls, tags, both };
+    std::string zone_id;  // 32 hex digits; "" = nothing is purged, and nothing queued
+    Secret api_token;     // "env:NAME" or "file:/PATH"; it may purge this zone
+    std::string api_url = "https://api.cloudflare.com/client/v4";
+    By by = By::urls;                   // how an image is named to the edge
+    std::vector<std::string> hosts;     // "https://images.example": what visitors use, beside the
+                                        // pools' public_base_url and the site's
+    std::vector<std::string> origins;   // of pages that load images crossorigin: the edge keeps an
+                                        // entry of each URL for each of them
+    unsigned urls_per_call = 30;        // 1..500
+    unsigned calls_per_minute = 300;    // that name URLs. 1..60000
+    unsigned tags_per_call = 30;        // 1..100; the same for prefixes
+    unsigned tag_calls_per_minute = 5;  // that name tags, prefixes or everything. 1..60000
+    Milliseconds timeout{10'000};       // of a call, and of a question to the edge. 1s..60s
+    bool verify = true;                 // the edge is asked whether it has really forgotten
+    std::string verify_url;  // where it is asked, with the Host of each URL; "" = at the URL
+    bool operator==(const PurgeSettings&) const = default;
+};
+
 // [backup]: copies of originals in the pools with is_backup_target.
 struct BackupSettings {
     Milliseconds delay{300'000};       // not before an original is so old. 0..30d
@@ -473,6 +495,7 @@ struct Settings {
     JobSettings jobs;
     MoveSettings move;
     DeleteSettings deletion;  // [delete]
+    PurgeSettings purge;
     BackupSettings backup;
     UploadSettings upload;
     TieringSettings tiering;

@@ -540,6 +540,36 @@ void find_wrong_tiering(const Settings& settings, Findings& findings) {
 }
 
 // What is set aside must not have the keys of objects.
+void find_wrong_purge(const Settings& settings, Findings& findings) {
+    const PurgeSettings& purge = settings.purge;
+    if (purge.zone_id.empty()) return;
+    if (purge.api_token.empty()) {
+        findings.push_back(
+            {{"purge.api_token", "purge.zone_id"},
+             "needs api_token, without which nothing can be purged: write api_token = "
+             "\"file:/etc/tidepool/purge.token\""});
+    }
+    find_unsendable_secret(purge.api_token, "purge.api_token", findings);
+    const auto has_host = [](const PoolSettings& pool) { return !pool.public_base_url.empty(); };
+    if (purge.by != PurgeSettings::By::tags && purge.hosts.empty() &&
+        settings.upload.public_base_url.empty() && std::ranges::none_of(settings.pools, has_host)) {
+        findings.push_back({{"purge.hosts", "purge.zone_id"},
+                            "needs hosts, as no URL is known that could be purged: write hosts = "
+                            "[\"https://images.example\"]"});
+    }
+    for (const std::string& origin : purge.origins) {
+        if (origin == "*")
+            findings.push_back(
+                {{"purge.origins"}, "\"*\" is no origin that a browser sends: write each of them"});
+    }
+    for (const std::string& host : purge.hosts) {
+        if (host.empty())
+            findings.push_back({{"purge.hosts"},
+                                "expected a URL such as "
+                                "\"https://images.example\", not \"\""});
+    }
+}
+
 void find_served_quarantine(const Settings& settings, Findings& findings) {
     const std::string keys = settings.server.url_prefix.substr(1);
     const std::string& aside = settings.reconcile.quarantine_prefix;
@@ -589,8 +619,8 @@ Findings find_wrong_settings(const Settings& settings) {
          {find_no_pool, find_double_names, find_wrong_pools, find_shared_folders,
           find_shared_buckets, find_wrong_mirrors, find_double_addresses, find_no_certificate,
           find_wrong_order, find_wrong_profiles, find_wrong_signing, find_wrong_private,
-          find_wrong_upload, find_wrong_edge, find_wrong_tiering, find_served_quarantine,
-          find_cached_errors}) {
+          find_wrong_upload, find_wrong_edge, find_wrong_tiering, find_wrong_purge,
+          find_served_quarantine, find_cached_errors}) {
         find(settings, findings);
     }
     return findings;

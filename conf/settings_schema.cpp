@@ -376,6 +376,25 @@ std::vector<Field<PrivateSettings>> private_fields() {
     };
 }
 
+std::vector<Field<PurgeSettings>> purge_fields() {
+    using S = PurgeSettings;
+    return {
+        field("zone_id", &S::zone_id, Text{wrong_in_zone_id}),
+        field("api_token", &S::api_token, SecretSource{}),
+        field("api_url", &S::api_url, Text{wrong_in_base_url}),
+        field("by", &S::by, Choice{{"urls", "tags", "both"}}),
+        field("hosts", &S::hosts, TextList{wrong_in_base_url, 0}),
+        field("origins", &S::origins, TextList{wrong_in_origin, 0}),
+        field("urls_per_call", &S::urls_per_call, Count{1, 500}),
+        field("calls_per_minute", &S::calls_per_minute, Count{1, 60'000}),
+        field("tags_per_call", &S::tags_per_call, Count{1, 100}),
+        field("tag_calls_per_minute", &S::tag_calls_per_minute, Count{1, 60'000}),
+        field("timeout", &S::timeout, Duration{1s, 60s}),
+        field("verify", &S::verify, Flag{}),
+        field("verify_url", &S::verify_url, Text{wrong_in_base_url}),
+    };
+}
+
 std::vector<SectionSchema> make_schema() {
     using S = Settings;
     return {
@@ -408,6 +427,7 @@ std::vector<SectionSchema> make_schema() {
         section("delete", &S::deletion,
                 {field("backups", &DeleteSettings::backups, Flag{}),
                  field("remember", &DeleteSettings::remember, Duration{1min, 3650 * 24h})}),
+        section("purge", &S::purge, purge_fields()),
         section("backup", &S::backup,
                 {field("delay", &BackupSettings::delay, Duration{0s, 30 * 24h}),
                  field("interval", &BackupSettings::interval, Duration{1s, 30 * 24h})}),

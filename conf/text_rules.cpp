@@ -148,6 +148,13 @@ std::string wrong_in_pin(std::string_view text) {
     return "expected the SHA-256 of a public key as 64 hex digits, not " + quote(text);
 }
 
+std::string wrong_in_zone_id(std::string_view text) {
+    constexpr std::size_t kDigits = 32;
+    const auto is_hex = [](char c) { return is_digit(c) || (c >= 'a' && c <= 'f'); };
+    if (text.empty() || (text.size() == kDigits && std::ranges::all_of(text, is_hex))) return {};
+    return "expected the zone's id of 32 hex digits, not " + quote(text);
+}
+
 std::string wrong_in_secret_header(std::string_view text) {
     if (text.empty()) return {};
     // Others may get lost on the way (contracts: cloudflare.md 1.1).

@@ -25,6 +25,7 @@ std::string wrong_in_media_range(std::string_view text);        // "image/png", 
 std::string wrong_in_content_type(std::string_view text);       // "", "image/png", "image/*"
 std::string wrong_in_header_name(std::string_view text);        // "CF-Connecting-IP"
 std::string wrong_in_pin(std::string_view text);                // a SHA-256 as hex
+std::string wrong_in_zone_id(std::string_view text);            // of the edge; "" = none
 std::string wrong_in_secret_header(std::string_view text);      // "" or "X-Origin-Key"
 std::string wrong_in_cache_control(std::string_view text);      // directives
 std::string wrong_in_cdn_cache_control(std::string_view text);  // "" or directives

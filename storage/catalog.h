@@ -123,6 +123,12 @@ class Catalog {
     using Follow = std::function<std::optional<NewJob>(const ObjectRecord&)>;
     virtual void follow_rows(Follow follow) = 0;
 
+    // Told of what visitors must not see as it was any more, within the transaction that makes it
+    // so; the job it gives is queued with that. It must not ask the catalog. Replaces the one
+    // before.
+    using Outdate = std::function<std::optional<NewJob>(const Outdated&)>;
+    virtual void follow_outdated(Outdate outdate) = 0;
+
     // Grows with each change of objects, pools or settings by another process; what this one
     // changes does not count.
     virtual Result<std::uint64_t> foreign_changes() = 0;
@@ -187,6 +193,8 @@ class Catalog {
     Result<JobId> queue_job(const NewJob& job, std::int64_t now_s);
     // Where there is work, by lane, then priority. Cheap however many jobs there are.
     virtual Result<std::vector<OpenLane>> open_lanes() = 0;
+    // When the oldest job was queued that is queued or runs in this lane; nothing: there is none.
+    virtual Result<std::optional<std::int64_t>> oldest_open(std::string_view lane) = 0;
     struct LaneWant {
         std::string lane;
         std::size_t jobs = 1;  // at most

@@ -157,6 +157,27 @@ struct NewJob {
     std::int64_t not_before_s = 0;
     std::string lane{};   // "" = its type
     std::string batch{};  // "" = none
+    // Set: it is about what is so by now, which whoever is at such a job may not have seen. So an
+    // open job of this key does for it only while nobody works on it, and then has the payload that
+    // this makes of both; behind one that runs another is queued. Pure.
+    std::string (*merged)(std::string_view open, std::string_view wanted) = nullptr;
+};
+
+// That visitors must not see something any more, or see something else from now on.
+struct Outdated {
+    enum class Why : std::uint8_t {
+        deleted,   // they are told that it is gone
+        hidden,    // they are refused
+        shown,     // they are not refused any more
+        replaced,  // the content at a key is another one, or is not known any more
+        moved,     // from one pool to another
+    };
+    Why why = Why::replaced;
+    std::optional<Uuid> image{};
+    std::vector<std::string> keys{};  // that are known of it
+    bool is_whole = false;            // all that the image has, not these keys alone
+    PoolId from = 0;                  // of moved
+    PoolId to = 0;
 };
 
 // Who works on a job: what changes anything in its name names both.

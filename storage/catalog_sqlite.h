@@ -70,6 +70,7 @@ class SqliteCatalog final : public Catalog {
     Result<void> end_deletion(const Uuid& image) override;
     Result<std::size_t> forget_deletions(std::int64_t before_s) override;
     void follow_rows(Follow follow) override;
+    void follow_outdated(Outdate outdate) override;
     Result<std::uint64_t> foreign_changes() override;
 
     Result<void> put_backup(const BackupRecord& backup) override;
@@ -93,6 +94,7 @@ class SqliteCatalog final : public Catalog {
     Result<std::vector<JobId>> queue_jobs(std::span<const NewJob> jobs,
                                           std::int64_t now_s) override;
     Result<std::vector<OpenLane>> open_lanes() override;
+    Result<std::optional<std::int64_t>> oldest_open(std::string_view lane) override;
     Result<std::vector<JobRecord>> take_jobs(std::span<const LaneWant> wants,
                                              std::string_view owner, std::int64_t now_s,
                                              std::int64_t lease_s) override;
@@ -263,6 +265,11 @@ class SqliteCatalog final : public Catalog {
     std::optional<ObjectRecord> put_row(Writing& writing, const ObjectRecord& object);
     void relocate_one(Writing& writing, const ObjectRecord& object, const Relocation& relocation);
     void queue_followers(Writing& writing, const ObjectRecord& object, std::int64_t now_s) const;
+    void queue_outdated(Writing& writing, const Outdated& what, std::int64_t now_s) const;
+    void outdate_image(Writing& writing, const Uuid& image, Outdated::Why why,
+                       std::int64_t now_s) const;
+    void outdate_content(Writing& writing, const ObjectRecord& row, std::int64_t now_s) const;
+    void outdate_moved(Writing& writing, const Relocation& relocation) const;
     static void put_copy(Writing& writing, const BackupRecord& backup);
     static bool remove_copy(Writing& writing, PoolId pool, std::string_view key);
     static JobId queue_one(Writing& writing, const NewJob& job, std::int64_t now_s);
@@ -285,6 +292,7 @@ class SqliteCatalog final : public Catalog {
     std::mutex writer_mutex_;
     std::unique_ptr<sqlite::Connection> writer_;
     Follow follow_;
+    Outdate outdate_;
 
     std::mutex readers_mutex_;
     std::condition_variable reader_returned_;

@@ -1,6 +1,7 @@
 // Jobs in SQLite. A writer has the database alone, so taking some is a read and an update; where
 // several may take at once (PostgreSQL) it needs FOR UPDATE SKIP LOCKED.
 #include "storage/catalog_sqlite.h"
+#include "storage/job_keys.h"
 
 #include <algorithm>
 #include <limits>
@@ -20,16 +21,19 @@ using State = JobRecord::State;
     "lease_owner, lease_until_s, error_class, error_text, progress, dedup_key, lane, batch, lost"
 
 constexpr const char* kFindJob = "SELECT " JOB_COLUMNS " FROM jobs WHERE id = ?1";
-constexpr const char* kOpenJob =
-    "SELECT id FROM jobs WHERE dedup_key = ?1 AND dedup_key <> '' AND state IN (0, 1, 5)";
 constexpr const char* kNewJob =
     "INSERT INTO jobs (type, payload, state, priority, created_s, next_run_s, dedup_key, lane, "
     "batch) VALUES (?1, ?2, 0, ?3, ?4, ?5, ?6, ?7, ?8)";
+// What it waited for may have passed, and what is new has not waited.
+constexpr const char* kRephrase =
+    "UPDATE jobs SET payload = ?2, next_run_s = min(next_run_s, ?3) WHERE id = ?1";
 // Of a running job next_run_s is the end of its lease, so that one index finds both kinds.
 #define OPEN "state IN (0, 1)"  // as in the index jobs_due
 constexpr const char* kNextLane =
     "SELECT lane, priority, next_run_s FROM jobs WHERE " OPEN
     " AND (lane, priority) > (?1, ?2) ORDER BY lane, priority, next_run_s LIMIT 1";
+constexpr const char* kOldestOpen =
+    "SELECT created_s FROM jobs WHERE " OPEN " AND lane = ?1 ORDER BY created_s LIMIT 1";
 constexpr const char* kNextPriority =
     "SELECT priority, next_run_s FROM jobs WHERE " OPEN
     " AND lane = ?1 AND priority > ?2 ORDER BY priority, next_run_s LIMIT 1";
@@ -113,6 +117,12 @@ JobRecord job_of(const Query& query) {
     return job;
 }
 
+std::optional<JobRecord> find_open(sqlite::Connection& db, std::string_view dedup_key) {
+    Query query(db, kFindOpen, dedup_key);
+    if (!query.next()) return std::nullopt;
+    return job_of(query);
+}
+
 // Those of the lane that are due, by priority.
 std::vector<JobRecord> due_jobs(sqlite::Connection& db, const Catalog::LaneWant& want,
                                 std::int64_t now_s) {
@@ -135,13 +145,18 @@ std::vector<JobRecord> due_jobs(sqlite::Connection& db, const Catalog::LaneWant&
 }  // namespace
 
 JobId SqliteCatalog::queue_one(Writing& writing, const NewJob& job, std::int64_t now_s) {
-    {
-        Query query(writing.db, kOpenJob, job.dedup_key);
-        if (query.next()) return query.number(0);
+    std::string key = job.dedup_key;
+    for (std::size_t number = 1;; key = numbered_key(job.dedup_key, ++number)) {
+        const auto open = find_open(writing.db, key);
+        if (!open) break;
+        if (job.merged == nullptr) return open->id;
+        if (open->state == State::running) continue;
+        run(writing.db, kRephrase, open->id, job.merged(open->payload, job.payload),
+            std::max(now_s, job.not_before_s));
+        return open->id;
     }
     run(writing.db, kNewJob, job.type, job.payload, job.priority, now_s,
-        std::max(now_s, job.not_before_s), job.dedup_key, job.lane.empty() ? job.type : job.lane,
-        job.batch);
+        std::max(now_s, job.not_before_s), key, job.lane.empty() ? job.type : job.lane, job.batch);
     return writing.db.last_id();
 }
 
@@ -166,6 +181,14 @@ Result<std::vector<OpenLane>> SqliteCatalog::open_lanes() {
             at = {std::string(query.text(0)), static_cast<int>(query.number(1)), query.number(2)};
             lanes.push_back(at);
         }
+    });
+}
+
+Result<std::optional<std::int64_t>> SqliteCatalog::oldest_open(std::string_view lane) {
+    return read([&](sqlite::Connection& db) -> std::optional<std::int64_t> {
+        Query query(db, kOldestOpen, lane);
+        if (!query.next()) return std::nullopt;
+        return query.number(0);
     });
 }
 
@@ -320,11 +343,7 @@ Result<std::vector<JobCount>> SqliteCatalog::count_jobs(std::string_view batch) 
 }
 
 Result<std::optional<JobRecord>> SqliteCatalog::find_open_job(std::string_view dedup_key) {
-    return read([&](sqlite::Connection& db) -> std::optional<JobRecord> {
-        Query query(db, kFindOpen, dedup_key);
-        if (!query.next()) return std::nullopt;
-        return job_of(query);
-    });
+    return read([&](sqlite::Connection& db) { return find_open(db, dedup_key); });
 }
 
 Result<bool> SqliteCatalog::cancel_queued_job(std::string_view dedup_key, std::int64_t now_s) {

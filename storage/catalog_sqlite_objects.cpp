@@ -2,6 +2,7 @@
 #include "storage/catalog_sqlite.h"
 
 #include <algorithm>
+#include <ctime>
 
 #include <fmt/format.h>
 
@@ -347,7 +348,10 @@ Adoption SqliteCatalog::adopt_one(Writing& writing, const ObjectRecord& object) 
     writing.account(*row, -1);
     writing.account(changed, 1);
     writing.note_change();
-    if (!same_content(*row, object)) queue_followers(writing, changed, object.added_s);
+    if (!same_content(*row, object)) {
+        queue_followers(writing, changed, object.added_s);
+        outdate_content(writing, *row, object.added_s);
+    }
     return result;
 }
 
@@ -384,6 +388,17 @@ std::optional<ObjectRecord> SqliteCatalog::put_row(Writing& writing, const Objec
     if (row) {
         writing.account(*row, -1);
         disown_replaced(writing, *row, object);
+        if (!same_content(*row, object)) {
+            outdate_content(writing, *row, object.added_s);
+        } else if (row->pool != object.pool) {
+            queue_outdated(writing,
+                           {.why = Outdated::Why::moved,
+                            .image = row->image,
+                            .keys = {row->key},
+                            .from = row->pool,
+                            .to = object.pool},
+                           object.added_s);
+        }
         if (row->pool != object.pool) move_image(writing.db, object, object.pool, object.added_s);
     }
     add_image(writing.db, object);
@@ -451,6 +466,9 @@ Result<bool> SqliteCatalog::remove_object(std::string_view key, PoolId pool) {
             disown(writing, *row->image);
         writing.account(*row, -1);
         writing.note_change();
+        // Of an image that was deleted its deletion has told.
+        if (!has_deletion(writing.db, row->image))
+            outdate_content(writing, *row, std::time(nullptr));
         return true;
     });
 }
@@ -494,6 +512,7 @@ Result<void> SqliteCatalog::relocate(const Relocation& relocation) {
                 refuse(ErrorKind::conflict, row.key + " has come to its image meanwhile");
             }
         }
+        outdate_moved(writing, relocation);
         for (const BackupRecord& copy : relocation.copies)
             put_copy(writing, copy);
         for (const NewJob& job : relocation.then)
@@ -528,6 +547,9 @@ Result<bool> SqliteCatalog::set_private(const Uuid& image, bool is_private) {
         if (!known) return false;
         if (known->is_private == is_private) return true;
         run(writing.db, is_private ? kMakePrivate : kMakePublic, image);
+        // What the edge has of it is for others than may see it from now on.
+        outdate_image(writing, image, is_private ? Outdated::Why::hidden : Outdated::Why::shown,
+                      std::time(nullptr));
         writing.note_change();
         return true;
     });
@@ -559,6 +581,7 @@ Result<JobId> SqliteCatalog::begin_deletion(const Uuid& image, const NewJob& job
         run(writing.db, kDeleting, image);
         disown(writing, image);
         writing.note_change();
+        outdate_image(writing, image, Outdated::Why::deleted, now_s);
         return queue_one(writing, job, now_s);
     });
 }
@@ -588,6 +611,54 @@ void SqliteCatalog::queue_followers(Writing& writing, const ObjectRecord& object
                                     std::int64_t now_s) const {
     if (!follow_) return;
     if (const auto job = follow_(object)) queue_one(writing, *job, now_s);
+}
+
+void SqliteCatalog::follow_outdated(Outdate outdate) {
+    const std::lock_guard lock(writer_mutex_);
+    outdate_ = std::move(outdate);
+}
+
+void SqliteCatalog::queue_outdated(Writing& writing, const Outdated& what,
+                                   std::int64_t now_s) const {
+    if (!outdate_) return;
+    if (const auto job = outdate_(what)) queue_one(writing, *job, now_s);
+}
+
+// All that an image has, as far as it is known now: it may be forgotten before anybody asks again.
+void SqliteCatalog::outdate_image(Writing& writing, const Uuid& image, Outdated::Why why,
+                                  std::int64_t now_s) const {
+    if (!outdate_) return;
+    Outdated what{.why = why, .image = image, .is_whole = true};
+    if (const auto found = find_image_row(writing.db, image)) what.keys.push_back(found->original);
+    for (ObjectRecord& row : rows_of(writing.db, image)) {
+        if (what.keys.empty() || row.key != what.keys.front())
+            what.keys.push_back(std::move(row.key));
+    }
+    queue_outdated(writing, what, now_s);
+}
+
+// The object of this row is another one by now, or has no row any more. With an original go the
+// variants that were made of it.
+void SqliteCatalog::outdate_content(Writing& writing, const ObjectRecord& row,
+                                    std::int64_t now_s) const {
+    const bool is_whole = row.image && row.role == Role::original;
+    queue_outdated(writing, {.image = row.image, .keys = {row.key}, .is_whole = is_whole}, now_s);
+}
+
+// An image as one; of objects that are of none each.
+void SqliteCatalog::outdate_moved(Writing& writing, const Relocation& relocation) const {
+    if (!outdate_ || relocation.objects.empty()) return;
+    Outdated what{.why = Outdated::Why::moved,
+                  .image = relocation.image,
+                  .from = relocation.objects.front().pool,
+                  .to = relocation.to};
+    what.is_whole = what.image.has_value();
+    for (const ObjectRecord& object : relocation.objects) {
+        if (!what.image) what.keys.clear();
+        what.keys.push_back(object.key);
+        if (!what.image) queue_outdated(writing, what, relocation.now_s);
+    }
+    if (what.image) queue_outdated(writing, what, relocation.now_s);
 }
 
 void SqliteCatalog::put_copy(Writing& writing, const BackupRecord& backup) {

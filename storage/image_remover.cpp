@@ -29,16 +29,6 @@ NewJob delete_job(const Uuid& image, const std::string& original, const std::str
         .batch = batch};
 }
 
-// So that the edge forgets it too.
-NewJob purge_job(const Uuid& image, const std::vector<ObjectRecord>& rows) {
-    std::vector<std::string> keys;
-    for (const ObjectRecord& row : rows)
-        keys.push_back(row.key);
-    return {.type = "purge",
-            .payload = PayloadWriter().add("image", to_text(image)).add("keys", keys).text(),
-            .dedup_key = "purge " + to_text(image)};
-}
-
 Error stopped() {
     return {ErrorKind::closed, "stopped before its end"};
 }
@@ -85,10 +75,6 @@ JobEnd ImageRemover::remove(JobRun& run) {
     const auto is_clean = *has_ended ? end_cleaning(*image) : Result<bool>(false);
     if (!is_clean) return JobEnd::failed(is_clean.error());
     if (!*is_clean) return JobEnd::put_off(kWaitS);
-    if (!rows->empty()) {
-        const auto queued = catalog_.queue_job(purge_job(*image, *rows), std::time(nullptr));
-        if (!queued) return JobEnd::failed(queued.error());
-    }
     fault_point("delete.begun");
     if (auto removed = remove_rows(run, *rows); !removed) return end_of(removed.error());
     if (!original.empty()) {

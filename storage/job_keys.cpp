@@ -20,4 +20,12 @@ std::string copy_key(PoolId target, const std::string& key) {
     return fmt::format("backup {} {}", target, key);
 }
 
+std::string purge_key(const std::string& name) {
+    return "purge " + name;
+}
+
+std::string numbered_key(const std::string& key, std::size_t number) {
+    return number == 1 ? key : fmt::format("{} {}", key, number);
+}
+
 }  // namespace tidepool::storage

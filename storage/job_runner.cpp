@@ -302,37 +302,7 @@ void JobRunner::run_one(const std::shared_ptr<JobRun>& run) {
 
 void JobRunner::end(JobRun& run, const JobEnd& end) {
     const JobRecord& job = run.job();
-    const std::int64_t now_s = std::time(nullptr);
-    Result<bool> ended = true;
-    switch (end.kind) {
-        case JobEnd::Kind::finished:
-            break;
-        case JobEnd::Kind::done:
-            ended = catalog_.finish_job(job.id, job.lease_owner, now_s);
-            break;
-        case JobEnd::Kind::put_off:
-            ended = catalog_.put_off_job(job.id, job.lease_owner, now_s + end.seconds, false);
-            break;
-        case JobEnd::Kind::interrupted:
-            ended = catalog_.put_off_job(job.id, job.lease_owner, now_s, true);
-            break;
-        case JobEnd::Kind::failed: {
-            const auto retry_s = next_attempt_s(*end.error, job.attempts, now_s, random_part());
-            ended = catalog_.fail_job(job.id, job.lease_owner,
-                                      {.error_class = std::string(name_of(end.error->kind)),
-                                       .text = end.error->text,
-                                       .retry_at_s = retry_s},
-                                      now_s);
-            if (retry_s) {
-                conf::log_warn("job comes again id={} type={} in_s={} reason=\"{}\"", job.id,
-                               job.type, *retry_s - now_s, end.error->text);
-            } else {
-                conf::log_error("job failed id={} type={} reason=\"{}\"", job.id, job.type,
-                                end.error->text);
-            }
-            break;
-        }
-    }
+    const auto ended = end_job(catalog_, job, end);
     if (!ended)
         conf::log_warn("job not ended id={} reason=\"{}\"", job.id, ended.error().text);
     else if (!*ended)
@@ -340,6 +310,35 @@ void JobRunner::end(JobRun& run, const JobEnd& end) {
     const std::lock_guard lock(mutex_);
     if (end.kind == JobEnd::Kind::failed) ++counters_.failed;
     if (end.kind == JobEnd::Kind::done || end.kind == JobEnd::Kind::finished) ++counters_.done;
+}
+
+Result<bool> end_job(Catalog& catalog, const JobRecord& job, const JobEnd& end) {
+    const std::int64_t now_s = std::time(nullptr);
+    switch (end.kind) {
+        case JobEnd::Kind::finished:
+            return true;
+        case JobEnd::Kind::done:
+            return catalog.finish_job(job.id, job.lease_owner, now_s);
+        case JobEnd::Kind::put_off:
+            return catalog.put_off_job(job.id, job.lease_owner, now_s + end.seconds, false);
+        case JobEnd::Kind::interrupted:
+            return catalog.put_off_job(job.id, job.lease_owner, now_s, true);
+        case JobEnd::Kind::failed:
+            break;
+    }
+    const auto retry_s = next_attempt_s(*end.error, job.attempts, now_s, random_part());
+    if (retry_s) {
+        conf::log_warn("job comes again id={} type={} in_s={} reason=\"{}\"", job.id, job.type,
+                       *retry_s - now_s, end.error->text);
+    } else {
+        conf::log_error("job failed id={} type={} reason=\"{}\"", job.id, job.type,
+                        end.error->text);
+    }
+    return catalog.fail_job(job.id, job.lease_owner,
+                            {.error_class = std::string(name_of(end.error->kind)),
+                             .text = end.error->text,
+                             .retry_at_s = retry_s},
+                            now_s);
 }
 
 }  // namespace tidepool::storage

@@ -66,6 +66,10 @@ struct JobEnd {
     static JobEnd put_off(std::int64_t seconds) { return {Kind::put_off, {}, seconds}; }
 };
 
+// Writes down how an attempt ended, and logs what failed; false where the job is somebody else's by
+// now.
+Result<bool> end_job(Catalog& catalog, const JobRecord& job, const JobEnd& end);
+
 // Takes jobs of the kinds that it has handlers for, by leases that it renews, so that those of a
 // process that died are taken over. A lane's jobs run side by side up to its limit; one whose jobs
 // wait or fail holds up no other.

@@ -7,6 +7,7 @@
 #include "proxy/api/openapi.h"
 #include "proxy/api/pool_stats.h"
 #include "proxy/api/pools_api.h"
+#include "proxy/api/purges_api.h"
 #include "proxy/api/reconcile_api.h"
 #include "proxy/api/routes.h"
 #include "proxy/api/settings_api.h"
@@ -176,6 +177,10 @@ ApiAnswer AdminHandler::answer_api(const ApiCall& call) const {
     if (is_path_below(call.path, kReconcilePath)) {
         return answer_reconcile(
             {.catalog = &catalog, .drivers = api_.drivers, .queued = api_.images.queued}, call);
+    }
+    if (is_path_below(call.path, kPurgesPath)) {
+        return answer_purges(
+            {.catalog = &catalog, .has_zone = api_.has_zone, .queued = api_.images.queued}, call);
     }
     return answer_jobs(catalog, call);
 }

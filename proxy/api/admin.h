@@ -26,6 +26,7 @@ struct ApiMeans {
     storage::DriverSet* drivers = nullptr;      // outlives the handler; null without a catalog
     std::function<SettingsInForce()> settings;  // as they are now; any thread
     SettingsRegistry* changeable = nullptr;     // of them; outlives the handler
+    bool has_zone = false;                      // purge.zone_id: there is an edge to purge
     conf::Secret token;                         // that callers must have; none = the API is closed
     std::uint64_t request_body_bytes = 0;       // longer bodies are 413
     // Both block and are called on a worker of the catalog.

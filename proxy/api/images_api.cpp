@@ -181,6 +181,7 @@ ApiAnswer change(const ImageMeans& means, const Uuid& uuid, std::string_view bod
     if (!changed) return api_error(changed.error());
     if (!*changed) return no_image(uuid);
     if (means.visibility_changed) means.visibility_changed(uuid);
+    if (means.queued) means.queued();
     return show(*means.catalog, uuid);
 }
 

@@ -350,6 +350,35 @@ void add_jobs(Gatherer& out, const MetricSources& sources) {
     }
 }
 
+void add_purges(Gatherer& out, const MetricSources& sources) {
+    if (sources.jobs == nullptr) return;
+    const serve::EdgePurge& edge = sources.jobs->edge();
+    const serve::EdgePurge::Counters counters = edge.counters();
+    out.counter("tidepool_purged_urls_total",
+                "URLs that the edge was told to forget, each Origin's for itself.",
+                static_cast<double>(counters.urls));
+    out.counter("tidepool_purged_tags_total", "Tags, prefixes and whole zones of the same.",
+                static_cast<double>(counters.others));
+    using Met = serve::ZoneApi::Met;
+    out.family("tidepool_purge_calls_total", "Calls of the edge's API, by what came of them.",
+               MetricType::Counter);
+    for (const auto& [met, name] :
+         {std::pair{Met::done, "done"}, std::pair{Met::refused, "refused"},
+          std::pair{Met::denied, "denied"}, std::pair{Met::limited, "limited"},
+          std::pair{Met::failed, "failed"}})
+        out.value(static_cast<double>(edge.calls(met)), {{"result", name}});
+    out.counter("tidepool_purge_remembered_total",
+                "Answers of the edge that showed what it had been told to forget.",
+                static_cast<double>(counters.remembered));
+    out.counter("tidepool_purge_unverified_total",
+                "Purges that ended without an answer of the edge.",
+                static_cast<double>(counters.unverified));
+    const auto oldest_s = sources.jobs->state().oldest_purge_s;
+    out.gauge("tidepool_purge_oldest_seconds",
+              "Age of the oldest purge that is not done, as of the last minute; 0 = there is none.",
+              oldest_s ? static_cast<double>(std::time(nullptr) - *oldest_s) : 0);
+}
+
 void add_tiering(Gatherer& out, const MetricSources& sources) {
     if (sources.views != nullptr) {
         out.counter("tidepool_views_total", "Views of images that were counted.",
@@ -547,6 +576,7 @@ std::string gather_metrics(const MetricSources& sources) {
     add_stores(out, sources);
     add_variants(out, sources);
     add_jobs(out, sources);
+    add_purges(out, sources);
     add_tiering(out, sources);
     add_uploads(out, sources);
     add_background(out, sources);

@@ -787,6 +787,63 @@ constexpr std::string_view kOpenApi = R"json({
     }
    }
   },
+  "/purges": {
+   "post": {
+    "operationId": "purge",
+    "summary": "Make the edge forget images, URLs, tags, prefixes or everything",
+    "parameters": [{"$ref": "#/components/parameters/IdempotencyKey"}],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "type": "object",
+        "properties": {
+         "images": {
+          "type": ["array", "null"],
+          "items": {"type": "string", "format": "uuid"},
+          "description": "all URLs that visitors can have of each"
+         },
+         "urls": {"type": ["array", "null"], "items": {"type": "string"}, "description": "as visitors have them"},
+         "tags": {"type": ["array", "null"], "items": {"type": "string"}},
+         "prefixes": {
+          "type": ["array", "null"],
+          "items": {"type": "string"},
+          "description": "host and path, without a scheme"
+         },
+         "everything": {"type": ["boolean", "null"], "description": "true: all that the zone has"}
+        },
+        "additionalProperties": false
+       }
+      }
+     }
+    },
+    "responses": {
+     "202": {
+      "description": "The jobs that do it, new ones or such as wait already",
+      "headers": {"Location": {"schema": {"type": "string"}}},
+      "content": {
+       "application/json": {
+        "schema": {
+         "type": "object",
+         "properties": {"jobs": {"type": "array", "items": {"type": "integer"}}},
+         "required": ["jobs"],
+         "additionalProperties": false
+        }
+       }
+      }
+     },
+     "400": {"$ref": "#/components/responses/BadRequest"},
+     "401": {"$ref": "#/components/responses/Unauthorized"},
+     "403": {"$ref": "#/components/responses/Closed"},
+     "404": {"$ref": "#/components/responses/NotFound"},
+     "409": {"$ref": "#/components/responses/Conflict"},
+     "413": {"$ref": "#/components/responses/TooLarge"},
+     "422": {"$ref": "#/components/responses/Invalid"},
+     "503": {"$ref": "#/components/responses/Unavailable"}
+    }
+   }
+  },
   "/settings": {
    "get": {
     "operationId": "showSettings",

@@ -28,6 +28,7 @@ constexpr std::array kRoutes{
     Route{"/tiering/plan", "GET, HEAD"},
     Route{"/tiering/run", "POST"},
     Route{"/reconcile", "POST"},
+    Route{"/purges", "POST"},
     Route{"/settings", "GET, HEAD, PATCH"},
     Route{"/sign", "POST"},
 };

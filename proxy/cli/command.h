@@ -38,6 +38,7 @@ Command add_rm(CLI::App& program);
 Command add_mv(CLI::App& program);
 Command add_drain(CLI::App& program);
 Command add_key(CLI::App& program);
+Command add_purge(CLI::App& program);
 Command add_mirror(CLI::App& program);
 Command add_jobs(CLI::App& program);
 Command add_tier(CLI::App& program);

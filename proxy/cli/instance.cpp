@@ -4,6 +4,7 @@
 #include "proxy/api/settings_api.h"
 #include "proxy/cli/descriptor_limit.h"
 #include "proxy/loop/short_turns.h"
+#include "storage/purge_job.h"
 
 #include <cstdint>
 #include <string>
@@ -125,6 +126,7 @@ Instance::Instance(api::SettingsInForce loaded, OpenedStores stores,
                                           .drivers = drivers_.get(),
                                           .settings = [this] { return settings_in_force(); },
                                           .changeable = settings_registry_.get(),
+                                          .has_zone = !settings.purge.zone_id.empty(),
                                           .token = settings.admin.token,
                                           .request_body_bytes = settings.admin.request_body_bytes,
                                           .pools_changed = [this] { refresh_pools(); },
@@ -142,11 +144,18 @@ void Instance::make_jobs(const conf::Settings& settings) {
     storage::Catalog* const catalog = stores_->catalog();
     if (catalog == nullptr) return;
     drivers_ = std::make_unique<storage::DriverSet>(*catalog, url_prefix_.substr(1));
-    drivers_->use_pools(pools_);
+    follow_pools();
     if (settings.jobs.threads == 0) return;
     jobs_ = std::make_unique<serve::JobWork>(
         settings, *catalog, *drivers_, stores_->shelf(),
         [this](const std::vector<std::string>& keys) { on_changed(keys); });
+}
+
+// What hangs on the pools behind the catalog.
+void Instance::follow_pools() {
+    if (!drivers_) return;
+    drivers_->use_pools(pools_);
+    stores_->catalog()->follow_outdated(storage::purge_follower(in_force_.settings, pools_));
 }
 
 void Instance::make_uploads(const conf::Settings& settings) {
@@ -265,7 +274,7 @@ void Instance::refresh_pools() {
     pools_ = std::move(*pools);
     stores_->use_pools(pools_);
     finder_.use_pools(pools_);
-    if (drivers_) drivers_->use_pools(pools_);
+    follow_pools();
     push_handler_rules();
     conf::log_info("pools taken over count={}", pools_.size());
 }

@@ -70,6 +70,7 @@ class Instance {
     struct LoopThread;
 
     void make_jobs(const conf::Settings& settings);
+    void follow_pools();
     void on_changed(const std::vector<std::string>& keys);
     api::ImageMeans image_means();
     // Any thread.

@@ -73,7 +73,7 @@ int run(int argument_count, char** argument_values) {
         add_scan(app), add_ls(app),        add_stat(app),   add_put(app),      add_get(app),
         add_rm(app),   add_mv(app),        add_stats(app),  add_variants(app), add_jobs(app),
         add_tier(app), add_reconcile(app), add_backup(app), add_mirror(app),   add_drain(app),
-        add_key(app),  add_edge(app),      add_sign(app)};
+        add_key(app),  add_edge(app),      add_sign(app),   add_purge(app)};
 
     try {
         app.parse(argument_count, argument_values);

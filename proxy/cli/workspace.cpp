@@ -9,6 +9,7 @@
 #include "storage/catalog_sqlite.h"
 #include "storage/key.h"
 #include "storage/mirrors.h"
+#include "storage/purge_job.h"
 
 #include <algorithm>
 #include <ctime>
@@ -54,6 +55,7 @@ Result<void> Workspace::load_pools() {
     drivers_ =
         std::make_unique<storage::DriverSet>(*catalog_, settings_.server.url_prefix.substr(1));
     drivers_->use_pools(pools_);
+    catalog_->follow_outdated(storage::purge_follower(settings_, pools_));
     const auto rows = catalog_->pools();
     if (!rows) return std::unexpected(rows.error());
     for (const storage::PoolRecord& row : *rows)

@@ -3,6 +3,7 @@
 #include "conf/log.h"
 #include "storage/abandoned_uploads.h"
 #include "storage/backups.h"
+#include "storage/purge_job.h"
 #include "storage/resumable_uploads.h"
 
 #include <ctime>
@@ -140,8 +141,11 @@ void JobChores::look_for_backups() {
 void JobChores::count_jobs() {
     auto counts = catalog_.count_jobs("");
     if (!counts) return conf::log_warn("jobs not counted reason=\"{}\"", counts.error().text);
+    const auto oldest = catalog_.oldest_open(storage::kPurgeType);
+    if (!oldest) return conf::log_warn("purges not looked for reason=\"{}\"", oldest.error().text);
     const std::lock_guard lock(mutex_);
     state_.jobs = std::move(*counts);
+    state_.oldest_purge_s = *oldest;
 }
 
 void JobChores::recount() {

@@ -127,6 +127,7 @@ JobWork::JobWork(const conf::Settings& settings, storage::Catalog& catalog,
       reconcile_(catalog, drivers, repair_rules(settings, changed),
                  seconds(settings.reconcile.grace)),
       pool_reconcile_(catalog, drivers, reconcile_options(settings, changed)),
+      edge_(catalog, drivers, settings, variants_of(settings)),
       chores_(settings, catalog, drivers),
       runner_(catalog, runner_options(settings, drivers, most_)) {
     runner_.handle("move", [this](storage::JobRun& run) { return mover_.move(run); });
@@ -137,8 +138,10 @@ JobWork::JobWork(const conf::Settings& settings, storage::Catalog& catalog,
     runner_.handle("reconcile", [this](storage::JobRun& run) { return reconcile_.reconcile(run); });
     runner_.handle("reconcile-pool",
                    [this](storage::JobRun& run) { return pool_reconcile_.reconcile(run); });
-    // Nobody has told us of an edge that could be asked to forget it.
-    runner_.handle("purge", [](storage::JobRun&) { return storage::JobEnd::done(); });
+    // One at a time, as it takes the others along.
+    handle(
+        std::string(storage::kPurgeType), [this](storage::JobRun& run) { return edge_.purge(run); },
+        1);
 }
 
 void JobWork::handle(const std::string& type, storage::JobRunner::Handler handler,
@@ -154,6 +157,7 @@ void JobWork::start_all() {
 
 void JobWork::ask_to_stop() {
     drivers_.stop();
+    edge_.ask_to_stop();
     runner_.ask_to_stop();
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "conf/settings.h"
+#include "proxy/serve/edge_purge.h"
 #include "proxy/serve/job_chores.h"
 #include "storage/backups.h"
 #include "storage/catalog.h"
@@ -53,6 +54,7 @@ class JobWork {
     Result<bool> has_work() const { return runner_.has_work(); }
     storage::JobRunner::Counters counters() const { return runner_.counters(); }
     JobChores::State state() const { return chores_.state(); }
+    const EdgePurge& edge() const { return edge_; }
 
   private:
     storage::DriverSet& drivers_;
@@ -62,6 +64,7 @@ class JobWork {
     storage::Backups backups_;
     storage::ReconcileJobs reconcile_;
     storage::PoolReconcileJobs pool_reconcile_;
+    EdgePurge edge_;
     JobChores chores_;
     storage::JobRunner runner_;
 };

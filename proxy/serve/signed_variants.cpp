@@ -99,4 +99,21 @@ std::optional<std::expected<std::string, SignedVariants::Refusal>> SignedVariant
                        transform::extension_of(*format));
 }
 
+std::vector<std::string> SignedVariants::orders_of(std::string_view stored_key) const {
+    const storage::ImageKey image = storage::parse_image_key(stored_key);
+    if (!stored_key.starts_with(folder_) || image.day.empty() || !image.image ||
+        !transform::is_name_of_options(image.size))
+        return {};
+    // "_rs_fill_300_200-q_80" is "rs:fill:300:200/q:80".
+    std::string options(image.size.substr(1));
+    std::ranges::replace(options, '_', ':');
+    std::ranges::replace(options, '-', '/');
+    const std::string path = fmt::format("/{}/{}/{}.{}", options, image.day,
+                                         storage::to_text(*image.image), image.extension);
+    std::vector<std::string> orders;
+    for (const SigningPair& pair : pairs_)
+        orders.push_back(folder_ + path_signature(pair, path, signature_bytes_) + path);
+    return orders;
+}
+
 }  // namespace tidepool::serve

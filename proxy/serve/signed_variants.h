@@ -39,6 +39,10 @@ class SignedVariants {
     // The key under which the variant is stored that this one orders, a path decoded as by
     // storage::key_from_path; nothing where that has another form, and is what it says.
     std::optional<std::expected<std::string, Refusal>> read(std::string_view key) const;
+    // The way back: what stands in place of this stored key in paths that order it, with its
+    // options as its name has them and signed by each of our pairs. They have other spellings, too,
+    // which nobody knows. Empty where no options are in the name.
+    std::vector<std::string> orders_of(std::string_view stored_key) const;
 
   private:
     SignedVariants() = default;

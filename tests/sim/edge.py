@@ -201,7 +201,8 @@ class Edge:
         self.zone_id, self.token, self.url_items, self.items = zone_id, token, url_items, items
         self.clock_offset_s = 0
         self.fetches, self.log, self.purges, self.violations = [], [], [], []
-        self._failing_purges = []
+        self.foreign_hosts = set()  # hosts that are not of this zone: a call that names their URLs is refused
+        self._failing_purges, self._deaf_purges = [], 0
         self._limits = {"files": _Bucket(*url_limit, self.now), "other": _Bucket(*other_limit, self.now)}
         self._cache = {}
         self._opened = 0
@@ -692,9 +693,15 @@ class Edge:
     # --- the purge API ---
 
     def fail_purges(self, count=1, status=500, retry_after=None):
-        """The next calls are answered like this and do nothing."""
+        """The next calls are answered like this and do nothing. "silent" is no answer, until the caller gives up;
+        "unsuccessful" is a 200 that says success: false."""
         with self._news:
             self._failing_purges += [(status, retry_after)] * count
+
+    def forget_nothing(self, count=1):
+        """The next calls that are good are answered so, and do nothing."""
+        with self._news:
+            self._deaf_purges += count
 
     def _serve_api(self, sock, _):
         reader = http1.Reader(sock)
@@ -702,8 +709,13 @@ class Edge:
             while (request := http1.read_request_head(reader)) is not None:
                 request.body = reader.exactly(request.length() or 0)
                 status, message, fields = self._call(request)
+                if status == "silent":
+                    sock.recv(1)
+                    return
                 done = status == 200
-                content = {"success": done, "errors": [] if done else [{"code": 1000 + status, "message": message}],
+                status = 200 if status == "unsuccessful" else status
+                code = {400: 1012, 403: 10000}.get(status, 1000 + status)
+                content = {"success": done, "errors": [] if done else [{"code": code, "message": message}],
                            "messages": [], "result": {"id": self.zone_id} if done else None}
                 body = json.dumps(content).encode()
                 fields = [("Content-Type", "application/json"), ("Content-Length", str(len(body))), *fields]
@@ -726,7 +738,9 @@ class Edge:
         status, message, wait_s = self._judge(request, body)
         if status == 200:
             with self._news:
-                for key, entry in list(self._cache.items()):
+                is_deaf = self._deaf_purges > 0
+                self._deaf_purges -= is_deaf
+                for key, entry in list(self._cache.items()) if not is_deaf else ():
                     if self._selects(body, entry):
                         if match[2] == "purge_cache":
                             del self._cache[key]
@@ -754,9 +768,17 @@ class Edge:
                 return 400, "purge_everything is true or left out", 0
         elif not isinstance(named, list) or not 1 <= len(named) <= limit:
             return 400, f"between 1 and {limit} items", 0
+        foreign = [url for url in self.urls_of(body) if url.split("/")[2] in self.foreign_hosts]
+        if foreign:
+            return 400, "Request must be for a URL in your zone", 0
         with self._news:
             wait_s = self._limits["files" if kind == "files" else "other"].take()
         return (429, "rate limited", wait_s) if wait_s else (200, "", 0)
+
+    @staticmethod
+    def urls_of(body):
+        """The URLs that a call names, those with headers too."""
+        return [item if isinstance(item, str) else item["url"] for item in body.get("files", ())]
 
     @staticmethod
     def _selects(body, entry):

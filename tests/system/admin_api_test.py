@@ -326,7 +326,11 @@ class Document(admin_api.ApiCase):
         images = [self.old_image() for _ in range(4)]
         folder = tidepool.Tree(self.folder / "other").path
         self.environment["TIDEPOOL_TEST_PRIVATE"] = "a key of sixteen"
-        self.start({"jobs": {"threads": 0}, "private": {"signing_key": "env:TIDEPOOL_TEST_PRIVATE"}, **Tiering.CONFIG})
+        # Nobody is where the edge's API would be, so its jobs wait.
+        zone = {"zone_id": "0" * 32, "api_token": "env:TIDEPOOL_TEST_TOKEN", "api_url": "http://127.0.0.1:1",
+                "hosts": ["https://images.example"]}
+        self.start({"jobs": {"threads": 0}, "purge": zone, "private": {"signing_key": "env:TIDEPOOL_TEST_PRIVATE"},
+                    **Tiering.CONFIG})
         self.document = self.good("GET", "/openapi.json")
         self.seen = {}
         self.check("GET", "/openapi.json")
@@ -394,6 +398,10 @@ class Document(admin_api.ApiCase):
         self.check("POST", "/sign", {"url": "https://images.example/a.jpg", "form": "absolute"})
         self.check("POST", "/sign", {"path": "/uploads/a.jpg", "ttl": "10d"})
         self.check("POST", "/sign", b"{")
+        self.check("POST", "/purges", {"images": [images[0].uuid], "urls": ["https://images.example/a.jpg"]})
+        self.check("POST", "/purges", {"images": [NO_UUID]})
+        self.check("POST", "/purges", {"images": ["x"]})
+        self.check("POST", "/purges", b"{")
         self.check("GET", "/settings")
         self.check("GET", "/settings?x=1")
         self.check("PATCH", "/settings", {"tiering": {"cohort_percent": 9, "window": None}, "timeouts": None})

@@ -555,6 +555,20 @@ class Purging(EdgeCase):
         self.assertEqual([self.call({"tags": ["a"]}).status for _ in range(3)], [503, 503, 200])
         self.assertEqual([purge.status for purge in self.edge.purges], [503, 503, 200])
 
+    def test_calls_that_go_wrong_in_other_ways(self):
+        self.fill()
+        self.edge.fail_purges(1, "unsuccessful")
+        with self.assertRaises(AssertionError):
+            self.call({"tags": ["img-1"]})  # 200, and no success
+        self.edge.forget_nothing(1)
+        self.assertEqual(self.call({"tags": ["img-1"]}).status, 200)
+        self.assertEqual(self.there(), "abc")
+        self.edge.foreign_hosts.add("other.example")
+        answer = self.call({"files": [f"https://{HOST}/up/a.jpg", "https://other.example/a.jpg"]})
+        self.assertEqual((answer.status, answer.body["errors"][0]["code"], self.there()), (400, 1012, "abc"))
+        self.assertEqual(self.call({"tags": ["img-1"]}).status, 200)
+        self.assertEqual(self.there(), "bc")
+
 
 if __name__ == "__main__":
     unittest.main()

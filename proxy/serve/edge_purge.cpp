@@ -1,0 +1,429 @@
+#include "proxy/serve/edge_purge.h"
+
+#include "conf/fault_point.h"
+#include "conf/log.h"
+#include "storage/job_keys.h"
+#include "storage/job_owner.h"
+
+#include <algorithm>
+#include <ctime>
+#include <deque>
+#include <iterator>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace tidepool::serve {
+
+namespace {
+
+using storage::JobEnd;
+using storage::PurgeWish;
+using storage::VisitorUrl;
+using Clock = std::chrono::steady_clock;
+
+// Jobs that share an attempt. Their leases are not renewed, so it ends well before these do,
+// whatever the last calls take.
+constexpr std::size_t kJobsAtOnce = 100;
+constexpr std::chrono::seconds kMostAttempt{120};
+constexpr std::int64_t kPurgeLeaseS = 300;
+// A thread of the jobs is not held up for longer by the zone's pace.
+constexpr std::chrono::seconds kMostTurn{2};
+// So often a purge is made again because nobody could be asked whether it was of use.
+constexpr std::int64_t kVerifyTries = 5;
+constexpr std::size_t kNamed = 3;  // of what was refused, in a text
+constexpr std::size_t kMostProgress = 10'000;
+constexpr std::int64_t kLeastDeletionWaitS = 5;
+constexpr std::int64_t kMostDeletionWaitS = 3600;
+
+// The one place where the tag's prefix comes from: that of what answers carry as Cache-Tag.
+constexpr std::string_view kTagPrefix;
+
+std::int64_t purge_clock_ms() {
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    return std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
+}
+
+std::string_view host_of(std::string_view url) {
+    const std::size_t scheme = url.find("://");
+    return url.substr(0, scheme == url.npos ? 0 : url.find('/', scheme + 3));
+}
+
+}  // namespace
+
+// A job, and what it is about.
+struct EdgePurge::Task {
+    storage::JobRecord job;
+    PurgeWish wish{};
+    std::set<ZoneItem> items{};
+    std::vector<VisitorUrl> to_verify{};
+    bool is_refused = false;
+    bool is_being_deleted = false;
+    Progress progress{};
+};
+
+EdgePurge::EdgePurge(storage::Catalog& catalog, storage::DriverSet& drivers,
+                     const conf::Settings& settings, VariantsOf variants_of)
+    : catalog_(catalog),
+      drivers_(drivers),
+      settings_(settings.purge),
+      site_(settings.upload.public_base_url),
+      variants_of_(std::move(variants_of)),
+      signed_(SignedVariants::of(settings.variants, settings.server.url_prefix)),
+      owner_(storage::new_job_owner()),
+      api_(settings.purge) {}
+
+void EdgePurge::ask_to_stop() {
+    stopping_ = true;
+    api_.stop();
+}
+
+EdgePurge::Counters EdgePurge::counters() const {
+    return {.urls = urls_, .others = others_, .remembered = remembered_, .unverified = unverified_};
+}
+
+bool EdgePurge::goes_on(const Attempt& attempt) const {
+    return !stopping_ && attempt.run.goes_on() && Clock::now() < attempt.until;
+}
+
+JobEnd EdgePurge::purge(storage::JobRun& run) {
+    if (settings_.zone_id.empty()) return JobEnd::done();
+    const Attempt attempt{run, Clock::now() + kMostAttempt};
+    std::vector<Task> tasks = take_more(kJobsAtOnce - 1);
+    tasks.insert(tasks.begin(), Task{.job = run.job()});
+    fault_point("purge.begun");
+    std::map<storage::JobId, JobEnd> ends;
+    std::set<ZoneItem> items;
+    for (Task& task : tasks) {
+        if (const auto ready = prepare(task); !ready) {
+            ends.emplace(task.job.id, JobEnd::failed(ready.error()));
+            continue;
+        }
+        for (const ZoneItem& item : task.items) {
+            if (!task.progress.told_ms.contains(item)) items.insert(item);
+        }
+    }
+    Outcomes outcomes;
+    tell_all(attempt, std::move(items), outcomes);
+    fault_point("purge.told");
+    for (Task& task : tasks) {
+        if (!ends.contains(task.job.id)) ends.emplace(task.job.id, end_of(attempt, task, outcomes));
+    }
+    for (const Task& task : tasks) {
+        if (task.job.id == run.job().id) continue;
+        const auto ended = storage::end_job(catalog_, task.job, ends.at(task.job.id));
+        if (!ended)
+            conf::log_warn("job not ended id={} reason=\"{}\"", task.job.id, ended.error().text);
+        fault_point("purge.ended");
+    }
+    return ends.at(run.job().id);
+}
+
+// Other purges that are due. Where they cannot be had somebody takes them later.
+std::vector<EdgePurge::Task> EdgePurge::take_more(std::size_t most) {
+    // By a name of this taking alone, with the process in it, so that it is seen where that ends.
+    const std::string owner = fmt::format("{}.{}", owner_, ++takes_);
+    const storage::Catalog::LaneWant want{std::string(storage::kPurgeType), most};
+    auto jobs = catalog_.take_jobs({&want, 1}, owner, std::time(nullptr), kPurgeLeaseS);
+    std::vector<Task> tasks;
+    if (!jobs) {
+        conf::log_warn("no further purge taken reason=\"{}\"", jobs.error().text);
+        return tasks;
+    }
+    for (storage::JobRecord& job : *jobs)
+        tasks.push_back({.job = std::move(job)});
+    return tasks;
+}
+
+// --- what is to be forgotten
+
+storage::VisitorPlaces EdgePurge::places() const {
+    storage::VisitorPlaces places{
+        .hosts = settings_.hosts, .buckets = {}, .origins = settings_.origins};
+    if (!site_.empty()) places.hosts.push_back(site_);
+    for (const storage::KnownPool& pool : drivers_.pools()) {
+        const conf::PoolSettings& its = pool.settings;
+        if (!its.public_base_url.empty()) places.hosts.push_back(its.public_base_url);
+        if (!its.bucket.empty()) places.buckets.push_back({its.bucket, its.path_prefix});
+    }
+    return places;
+}
+
+// What was known when it was asked for, what is known now, and what the image can have besides.
+Result<std::vector<std::string>> EdgePurge::keys_of(const PurgeWish& wish) {
+    std::set<std::string> keys(wish.keys.begin(), wish.keys.end());
+    if (wish.is_whole && wish.image) {
+        const auto rows = catalog_.objects_of(*wish.image);
+        if (!rows) return std::unexpected(rows.error());
+        for (const storage::ObjectRecord& row : *rows)
+            keys.insert(row.key);
+    }
+    for (const std::string& key : std::vector(keys.begin(), keys.end())) {
+        const storage::ImageKey parsed = storage::parse_image_key(key);
+        if (wish.is_whole && parsed.role == storage::Role::original) {
+            for (std::string& variant : variants_of_(key))
+                keys.insert(std::move(variant));
+        }
+        if (!signed_) continue;
+        for (std::string& order : signed_->orders_of(key))
+            keys.insert(std::move(order));
+    }
+    return std::vector(keys.begin(), keys.end());
+}
+
+// Where visitors are not refused, only of what is stored is asked: asking for another variant would
+// have it made.
+Result<std::vector<std::string>> EdgePurge::keys_to_verify(std::vector<std::string> keys,
+                                                           bool is_refused) {
+    if (is_refused) return keys;
+    std::vector<std::string> stored;
+    for (std::string& key : keys) {
+        const auto row = catalog_.find(key);
+        if (!row) return std::unexpected(row.error());
+        if (*row) stored.push_back(std::move(key));
+    }
+    return stored;
+}
+
+Result<void> EdgePurge::prepare(Task& task) {
+    auto wish = storage::purge_wish(task.job);
+    if (!wish) return std::unexpected(std::move(wish.error()));
+    task.wish = std::move(*wish);
+    {
+        const std::lock_guard lock(mutex_);
+        const auto known = progress_.find(task.job.id);
+        if (known != progress_.end() && known->second.asked == task.wish.asked)
+            task.progress = known->second;
+    }
+    task.progress.asked = task.wish.asked;
+    task.is_refused = task.wish.is_refused.value_or(false);
+    if (task.wish.image) {
+        const auto is_deleted = catalog_.is_deleted(*task.wish.image);
+        if (!is_deleted) return std::unexpected(is_deleted.error());
+        task.is_refused = task.is_refused || *is_deleted;
+        const auto deletion =
+            catalog_.find_open_job(storage::delete_key(storage::to_text(*task.wish.image)));
+        if (!deletion) return std::unexpected(deletion.error());
+        task.is_being_deleted = deletion->has_value();
+    }
+    auto keys = keys_of(task.wish);
+    if (!keys) return std::unexpected(std::move(keys.error()));
+    using Kind = ZoneItem::Kind;
+    const storage::VisitorPlaces where = places();
+    // What has no image has no tag.
+    const bool by_tag = settings_.by != conf::PurgeSettings::By::urls && task.wish.image;
+    if (by_tag) task.items.insert({Kind::tag, storage::image_tag(kTagPrefix, *task.wish.image)});
+    if (!by_tag || settings_.by == conf::PurgeSettings::By::both) {
+        for (VisitorUrl& url : storage::visitor_urls(where, *keys))
+            task.items.insert({Kind::url, std::move(url.url), std::move(url.origin)});
+    }
+    auto stored = keys_to_verify(std::move(*keys), task.is_refused);
+    if (!stored) return std::unexpected(std::move(stored.error()));
+    task.to_verify = storage::visitor_urls(where, *stored);
+    for (const std::string& named : task.wish.urls) {
+        for (VisitorUrl& url : storage::with_origins(named, settings_.origins)) {
+            task.to_verify.push_back(url);
+            task.items.insert({Kind::url, std::move(url.url), std::move(url.origin)});
+        }
+    }
+    for (const std::string& tag : task.wish.tags)
+        task.items.insert({Kind::tag, tag});
+    for (const std::string& prefix : task.wish.prefixes)
+        task.items.insert({Kind::prefix, prefix});
+    if (task.wish.is_everything) task.items.insert({Kind::everything});
+    return {};
+}
+
+// --- telling the edge
+
+void EdgePurge::tell_all(const Attempt& attempt, std::set<ZoneItem> items, Outcomes& outcomes) {
+    while (!items.empty()) {
+        const ZoneItem::Kind kind = items.begin()->kind;
+        const auto end =
+            std::ranges::find_if(items, [kind](const ZoneItem& item) { return item.kind != kind; });
+        std::vector<ZoneItem> same(items.begin(), end);
+        items.erase(items.begin(), end);
+        const auto refusal = tell_kind(attempt, std::move(same), outcomes);
+        if (!refusal) continue;
+        // Whoever may not purge may not purge anything.
+        for (const ZoneItem& item : items)
+            outcomes[item].error = refusal;
+        return;
+    }
+}
+
+// An error: the API refuses whatever we ask for, not these alone.
+std::optional<Error> EdgePurge::tell_kind(const Attempt& attempt, std::vector<ZoneItem> items,
+                                          Outcomes& outcomes) {
+    const ZoneItem::Kind kind = items.front().kind;
+    const std::size_t most = api_.items_per_call(kind);
+    std::deque<std::vector<ZoneItem>> calls;
+    for (std::size_t at = 0; at < items.size(); at += most) {
+        const auto first = items.begin() + static_cast<std::ptrdiff_t>(at);
+        const auto count = static_cast<std::ptrdiff_t>(std::min(most, items.size() - at));
+        calls.emplace_back(std::make_move_iterator(first), std::make_move_iterator(first + count));
+    }
+    const auto leave = [&](const Outcome& outcome) {
+        for (const auto& call : calls) {
+            for (const ZoneItem& item : call)
+                outcomes[item] = outcome;
+        }
+    };
+    while (!calls.empty()) {
+        if (!goes_on(attempt)) {
+            leave({.wait_s = 1});
+            return std::nullopt;
+        }
+        if (const auto wait_s = api_.wait_for_turn(kind, kMostTurn); wait_s > 0) {
+            leave({.wait_s = wait_s});
+            return std::nullopt;
+        }
+        std::vector<ZoneItem> call = std::move(calls.front());
+        calls.pop_front();
+        const std::int64_t told_ms = purge_clock_ms();
+        const auto told = api_.purge(call);
+        fault_point("purge.called");
+        if (told) {
+            for (const ZoneItem& item : call)
+                outcomes[item] = {.told_ms = told_ms};
+            (kind == ZoneItem::Kind::url ? urls_ : others_) += call.size();
+        } else if (!told.error().is_of_an_item) {
+            calls.push_front(std::move(call));
+            const Error& error = told.error().error;
+            leave({.error = error});
+            return error.may_retry() ? std::nullopt : std::optional(error);
+        } else if (call.size() == 1) {
+            Error error = told.error().error;
+            error.text = name_of(call.front()) + ": " + error.text;
+            outcomes[call.front()] = {.error = std::move(error), .is_refused_item = true};
+        } else {
+            // Which of them it is, the API does not say for sure.
+            const auto middle = call.begin() + static_cast<std::ptrdiff_t>(call.size() / 2);
+            calls.emplace_front(middle, call.end());
+            calls.emplace_front(call.begin(), middle);
+        }
+    }
+    return std::nullopt;
+}
+
+// --- what becomes of a job
+
+JobEnd EdgePurge::end_of(const Attempt& attempt, Task& task, const Outcomes& outcomes) {
+    std::optional<Error> error;
+    std::vector<Error> refused;
+    std::int64_t wait_s = 0;
+    for (const ZoneItem& item : task.items) {
+        const auto found = outcomes.find(item);
+        if (found == outcomes.end()) continue;  // in an earlier attempt
+        const Outcome& outcome = found->second;
+        if (outcome.told_ms > 0) task.progress.told_ms[item] = outcome.told_ms;
+        wait_s = std::max(wait_s, outcome.wait_s);
+        if (!outcome.error) continue;
+        if (outcome.is_refused_item) {
+            refused.push_back(*outcome.error);
+        } else if (!error || error->may_retry()) {
+            error = outcome.error;
+        }
+    }
+    if (error || wait_s > 0) {
+        keep_progress(task);
+        if (error) return JobEnd::failed(std::move(*error));
+        return stopping_ ? JobEnd::interrupted() : JobEnd::put_off(wait_s);
+    }
+    if (auto end = verify(attempt, task)) return std::move(*end);
+    forget_progress(task.job.id);
+    if (!refused.empty()) {
+        Error all = refused.front();
+        for (std::size_t i = 1; i < std::min(kNamed, refused.size()); ++i)
+            all.text += "; " + refused[i].text;
+        if (refused.size() > kNamed)
+            all.text += fmt::format("; and {} more", refused.size() - kNamed);
+        return JobEnd::failed(std::move(all));
+    }
+    const auto again_s = wait_for_deletion(task);
+    if (!again_s) return JobEnd::failed(again_s.error());
+    if (*again_s) return JobEnd::put_off(**again_s);
+    conf::log_info("purged job={} items={}{}", task.job.id, task.items.size(),
+                   task.wish.image ? " image=" + storage::to_text(*task.wish.image) : "");
+    return JobEnd::done();
+}
+
+// Nothing: the edge has forgotten all of it, or is not asked.
+std::optional<JobEnd> EdgePurge::verify(const Attempt& attempt, Task& task) {
+    if (!settings_.verify || task.to_verify.empty()) return std::nullopt;
+    const auto is_for_later = storage::has_later_purge(catalog_, task.job);
+    if (!is_for_later) return JobEnd::failed(is_for_later.error());
+    if (*is_for_later) return std::nullopt;
+    std::int64_t told_ms = purge_clock_ms();
+    for (const auto& [item, at_ms] : task.progress.told_ms)
+        told_ms = std::min(told_ms, at_ms);
+    std::optional<Error> unreached;
+    std::set<std::string, std::less<>> silent_hosts;
+    for (const VisitorUrl& url : task.to_verify) {
+        if (task.progress.verified.contains(url) || silent_hosts.contains(host_of(url.url)))
+            continue;
+        if (!goes_on(attempt)) {
+            keep_progress(task);
+            return stopping_ ? JobEnd::interrupted() : JobEnd::put_off(1);
+        }
+        const auto glance = api_.look(url);
+        if (!glance) {
+            unreached = glance.error();
+            silent_hosts.emplace(host_of(url.url));
+            continue;
+        }
+        const auto item = task.progress.told_ms.find({ZoneItem::Kind::url, url.url, url.origin});
+        const std::int64_t since_ms = item == task.progress.told_ms.end() ? told_ms : item->second;
+        const EdgeMemory memory = judge_memory(*glance, since_ms, task.is_refused);
+        if (memory != EdgeMemory::forgotten) {
+            ++remembered_;
+            forget_progress(task.job.id);
+            return JobEnd::failed(
+                {ErrorKind::busy,
+                 fmt::format("{}{}{} after its purge, so it is purged again: {}{}{}", url.url,
+                             url.origin.empty() ? "" : " for Origin ", url.origin,
+                             memory == EdgeMemory::shown ? "visitors get an answer "
+                                                         : "the edge has the old answer ",
+                             glance->status,
+                             glance->cache_status.empty() ? "" : " " + glance->cache_status)});
+        }
+        task.progress.verified.insert(url);
+    }
+    fault_point("purge.verified");
+    if (!unreached) return std::nullopt;
+    if (task.job.attempts < kVerifyTries) {
+        keep_progress(task);
+        return JobEnd::failed(std::move(*unreached));
+    }
+    ++unverified_;
+    conf::log_warn("purged, and nobody says whether it was of use job={} reason=\"{}\"",
+                   task.job.id, unreached->text);
+    return std::nullopt;
+}
+
+// A bucket that visitors reach past us refuses nobody before the deletion is done with it, and the
+// edge may have asked it meanwhile: until then the purge comes back, ever more seldom.
+Result<std::optional<std::int64_t>> EdgePurge::wait_for_deletion(const Task& task) {
+    if (!task.is_being_deleted) return std::nullopt;
+    const auto pools = drivers_.pools();
+    const bool is_passed_by = std::ranges::any_of(pools, [](const storage::KnownPool& pool) {
+        return !pool.settings.bucket.empty() && !pool.settings.public_base_url.empty();
+    });
+    if (!is_passed_by) return std::nullopt;
+    return std::clamp((std::time(nullptr) - task.job.created_s) / 2, kLeastDeletionWaitS,
+                      kMostDeletionWaitS);
+}
+
+void EdgePurge::keep_progress(const Task& task) {
+    const std::lock_guard lock(mutex_);
+    // Of jobs that others have ended nobody tells us.
+    if (progress_.size() >= kMostProgress) progress_.clear();
+    progress_[task.job.id] = task.progress;
+}
+
+void EdgePurge::forget_progress(storage::JobId job) {
+    const std::lock_guard lock(mutex_);
+    progress_.erase(job);
+}
+
+}  // namespace tidepool::serve

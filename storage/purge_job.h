@@ -1,0 +1,69 @@
+// What the edge is to forget, as a job: what is known of it when it is asked for. Which URLs that
+// are is found when the job is done, see serve/edge_purge.h.
+#pragma once
+
+#include "conf/settings.h"
+#include "storage/catalog.h"
+#include "storage/known_pool.h"
+
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace tidepool::storage {
+
+inline constexpr std::string_view kPurgeType = "purge";
+
+// Each of them is purged.
+struct PurgeWish {
+    std::optional<Uuid> image{};
+    std::vector<std::string> keys{};  // of objects; what is known of them may be gone later
+    // True: also what else the image has, or can have, of variants.
+    bool is_whole = false;
+    // Whether visitors are refused from then on, so that the edge has to say the same. Nothing:
+    // what is asked for does not change that.
+    std::optional<bool> is_refused{};
+    std::vector<std::string> urls{};      // as visitors have them
+    std::vector<std::string> tags{};      // of the edge
+    std::vector<std::string> prefixes{};  // "images.example/uploads/original/2026"
+    bool is_everything = false;
+    // Grows with each wish that is merged into it: what was done for the one before does not do.
+    std::int64_t asked = 1;
+};
+
+// One image has one job that waits, which is for all that is wished meanwhile; behind one that runs
+// there is another. `batch` as of NewJob.
+NewJob purge_job(const PurgeWish& wish, const std::string& batch);
+
+// The wish of a job; invalid where it is none.
+Result<PurgeWish> purge_wish(const JobRecord& job);
+
+// What somebody wants purged by hand.
+struct PurgeOrder {
+    std::vector<Uuid> images{};
+    std::vector<std::string> keys{};
+    std::vector<std::string> urls{};
+    std::vector<std::string> tags{};
+    std::vector<std::string> prefixes{};
+    bool is_everything = false;
+};
+// The jobs for that, to be queued together: one of each image and key, and some of all the rest.
+// invalid where there is nothing in it, or what the edge cannot be asked for; not_found for an
+// image that the catalog does not know, whose URLs nobody can tell.
+Result<std::vector<NewJob>> ordered_purges(Catalog& catalog, const PurgeOrder& order,
+                                           const std::string& batch);
+
+// True where a later job waits to purge the same image: what it finds counts.
+Result<bool> has_later_purge(Catalog& catalog, const JobRecord& job);
+
+// What outdated objects are purged by, for Catalog::follow_outdated; empty where no zone is set.
+// A move is a reason where visitors find an image elsewhere then: by another pool's
+// public_base_url, or because one of the two sends visitors there.
+//
+// The jobs are due once every process of this catalog answers by the change, which is
+// cache.freshness later: an edge that forgets sooner is given the old content once more.
+Catalog::Outdate purge_follower(const conf::Settings& settings, std::span<const KnownPool> pools);
+
+}  // namespace tidepool::storage

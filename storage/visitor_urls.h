@@ -1,0 +1,46 @@
+// Under which URLs visitors can have an object, as the edge keeps an answer of each apart. Pure.
+#pragma once
+
+#include "storage/image_key.h"
+
+#include <compare>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace tidepool::storage {
+
+// Where visitors find objects.
+struct VisitorPlaces {
+    // A bucket whose objects are had in B2's own form, /file/NAME/KEY (mode B, contracts:
+    // pixelfox.md); by the edge alone with what the pool writes before its keys, too.
+    struct Bucket {
+        std::string name;
+        std::string path_prefix;
+        auto operator<=>(const Bucket&) const = default;
+    };
+    std::vector<std::string> hosts;  // base URLs, without a slash at their end
+    std::vector<Bucket> buckets;
+    std::vector<std::string> origins;  // values of Origin with which pages ask, beside none
+};
+
+struct VisitorUrl {
+    std::string url;
+    std::string origin{};  // "" = asked for without one
+    auto operator<=>(const VisitorUrl&) const = default;
+};
+
+// All URLs of these keys: on each host, in mode A and B, without Origin and with each. Percent-
+// encoded as our own links are and, where that differs, as browsers send what somebody typed in.
+// Sorted, each once.
+std::vector<VisitorUrl> visitor_urls(const VisitorPlaces& places,
+                                     std::span<const std::string> keys);
+
+// The same of one URL that is known as a whole: with each of the origins.
+std::vector<VisitorUrl> with_origins(std::string url, std::span<const std::string> origins);
+
+// The tag that goes with all answers of an image's bytes, by which the edge forgets them together.
+std::string image_tag(std::string_view prefix, const Uuid& image);
+
+}  // namespace tidepool::storage

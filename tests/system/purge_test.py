@@ -1,0 +1,359 @@
+"""What was deleted, replaced or moved is taken out of the edge, whatever becomes of its API and of us."""
+
+import json
+import os
+import pathlib
+import socket
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "sim"))
+import admin_api  # noqa: E402
+import cold  # noqa: E402
+import edge as edge_module  # noqa: E402
+import http1  # noqa: E402
+import image_host  # noqa: E402
+import tidepool  # noqa: E402
+
+HOST = "images.example"
+PAGE = "https://site.example"
+PURGE_TOKEN = "a-purge-token-that-nobody-may-see"
+STEPS = ("purge.begun", "purge.called", "purge.told", "purge.verified", "purge.ended")
+VARIANTS = ("_small.webp", "_small.avif", "_small.jpg", "_medium.webp", "_medium.avif", "_medium.jpg", ".webp", ".avif")
+
+
+class PurgeCase(admin_api.ApiCase):
+    """An image host behind the simulator of the edge."""
+
+    ZONE = {}
+    EDGE = {}
+
+    def setUp(self):
+        super().setUp()
+        # The edge outlives servers that are killed, and is told where each listens.
+        self.edge = edge_module.Edge(None, token=PURGE_TOKEN, **self.EDGE)
+        self.addCleanup(self.edge.stop)
+        self.environment["TIDEPOOL_TEST_PURGE"] = PURGE_TOKEN
+
+    def zone(self):
+        return {"zone_id": self.edge.zone_id, "api_token": "env:TIDEPOOL_TEST_PURGE", "api_url": self.edge.api_url,
+                "hosts": [f"https://{HOST}"], "origins": [PAGE], "verify_url": self.edge.url, "timeout": "2s",
+                **self.ZONE}
+
+    def start(self, config=None, **options):
+        sections = {"purge": self.zone(), "cache": {"freshness": "100ms"}, **(config or {})}
+        server = super().start(sections, **options)
+        self.edge.origin = server.address
+        return server
+
+    def visit(self, key, *fields, method="GET"):
+        """What a visitor gets for a key, or a path."""
+        path = key if key.startswith("/") else "/" + key
+        with socket.create_connection(self.edge.address) as sock:
+            sock.settimeout(tidepool.PATIENCE_S)
+            lines = "".join(f"{name}: {value}\r\n" for name, value in (("Host", HOST), *fields))
+            sock.sendall(f"{method} {path} HTTP/1.1\r\n{lines}\r\n".encode())
+            reader = http1.Reader(sock)
+            answer = http1.read_answer_head(reader)
+            answer.body = reader.exactly(answer.length()) if http1.has_body(method, answer.status) else b""
+            return answer
+
+    def hold(self, image):
+        """Has the edge store all of the image, also for a page that loads it crossorigin."""
+        for key in image.keys:
+            for fields in ((), (("Origin", PAGE),)):
+                self.assertEqual(self.visit(key, *fields).status, 200)
+                answer = self.visit(key, *fields)
+                self.assertEqual((answer.status, answer.get("cf-cache-status")), (200, "HIT"))
+        self.edge.clock_offset_s += 10
+
+    def assert_forgotten(self, image, status=410):
+        for key in image.keys:
+            for fields in ((), (("Origin", PAGE),)):
+                self.assertEqual(self.visit(key, *fields).status, status, key)
+
+    def urls(self, image, buckets=(cold.BUCKET,)):
+        """All that visitors can have of an image, as (URL, Origin)."""
+        keys = {image.original, *(f"uploads/variants/{image_host.DAY}/{image.uuid}{end}" for end in VARIANTS)}
+        paths = {f"/{key}" for key in keys} | {f"/file/{bucket}/{key}" for key in keys for bucket in buckets}
+        return {(f"https://{HOST}{path}", origin) for path in paths for origin in (None, PAGE)}
+
+    def purged(self):
+        """(URL, Origin) of all good calls."""
+        found = set()
+        for purge in self.edge.purges:
+            if purge.status == 200:
+                for item in purge.body.get("files", ()):
+                    named = (item, None) if isinstance(item, str) else (item["url"], item["headers"]["Origin"])
+                    found.add(named)
+        return found
+
+    def purges(self, **wanted):
+        """The purge jobs."""
+        return [job for job in self.json("jobs", "list", "--type", "purge", "--limit", "0")
+                if all(job[name] == value for name, value in wanted.items())]
+
+    def await_purges(self, count=1, state="done"):
+        jobs = tidepool.eventually(lambda: len(self.purges(state=state)) >= count and self.purges(), "it is purged",
+                                   every_s=0.1)
+        self.assertEqual({job["state"] for job in jobs}, {state}, jobs)
+        return jobs
+
+    def metric(self, name):
+        with tidepool.Wire(self.server.admin[0]) as wire:
+            text = wire.get("/metrics").body.decode()
+        return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith(name))
+
+    def assert_secret(self):
+        """The token is in nothing that anybody reads."""
+        texts = ["\n".join(self.server.log()), self.tool("jobs", "list", "--json", "--limit", "0")]
+        with tidepool.Wire(self.server.admin[0]) as wire:
+            texts.append(wire.get("/metrics").body.decode())
+        for text in texts:
+            self.assertNotIn(PURGE_TOKEN, text)
+
+
+class Deleted(PurgeCase):
+    def test_the_edge_forgets_all_variants_of_a_deleted_image(self):
+        image, other = self.new_image(), self.new_image()
+        self.start()
+        self.hold(image)
+        self.hold(other)
+        self.good("DELETE", f"/images/{image.uuid}", status=202)
+        self.await_purges()
+        self.assert_forgotten(image)
+        self.assertEqual(self.purged(), self.urls(image))
+        self.assertEqual(self.visit(other.original).get("cf-cache-status"), "HIT")
+        for purge in self.edge.purges:
+            self.assertEqual((purge.call, purge.status), ("purge_cache", 200))
+            self.assertLessEqual(len(purge.body["files"]), 30)
+        self.assertEqual(self.metric("tidepool_purged_urls_total"), len(self.urls(image)))
+        self.assertEqual(self.metric('tidepool_purge_calls_total{result="done"}'), len(self.edge.purges))
+        self.assert_secret()
+
+    def test_several_images_share_calls(self):
+        images = [self.new_image() for _ in range(10)]
+        self.start({"purge": {**self.zone(), "urls_per_call": 30, "verify": False}, "jobs": {"threads": 0}})
+        for image in images:
+            self.good("DELETE", f"/images/{image.uuid}", status=202)
+        tidepool.eventually(lambda: all(job["next_run"] <= time.time() for job in self.purges()), "they are due",
+                            every_s=0.1)
+        self.tool("jobs", "run")
+        self.await_purges(10)
+        wanted = set().union(*(self.urls(image) for image in images))
+        self.assertEqual(self.purged(), wanted)
+        self.assertLessEqual(len(self.edge.purges), len(wanted) // 30 + 3)
+
+    def test_nothing_is_queued_without_a_zone(self):
+        image = self.new_image()
+        self.start({"purge": {**self.zone(), "zone_id": ""}})
+        self.good("DELETE", f"/images/{image.uuid}", status=202)
+        self.wait_for_jobs()
+        self.assertEqual((self.purges(), self.edge.purges), ([], []))
+        self.assertEqual(self.call("POST", "/purges", {"everything": True})[0], 409)
+        status, _, error = self.run_tool("purge", image.uuid)
+        self.assertEqual(status, 1)
+        self.assertIn("purge.zone_id", error)
+
+    def test_by_tags(self):
+        image = self.new_image()
+        self.start({"purge": {**self.zone(), "by": "tags", "verify": False}})
+        self.good("DELETE", f"/images/{image.uuid}", status=202)
+        self.await_purges()
+        self.assertEqual([purge.body for purge in self.edge.purges], [{"tags": [f"img-{image.uuid}"]}])
+
+
+class Failing(PurgeCase):
+    def test_an_api_that_fails_is_asked_until_it_does(self):
+        image = self.new_image()
+        self.start()
+        self.hold(image)
+        self.edge.fail_purges(1, 500)
+        self.edge.fail_purges(1, 429, retry_after=1)
+        self.edge.fail_purges(1, "unsuccessful")
+        self.edge.fail_purges(1, "silent")
+        self.good("DELETE", f"/images/{image.uuid}", status=202)
+        job, = self.await_purges()
+        self.assertEqual(job["attempts"], 5)
+        self.assert_forgotten(image)
+        self.assertEqual(self.purged(), self.urls(image))
+        self.assertEqual(self.metric('tidepool_purge_calls_total{result="limited"}'), 1)
+        self.assert_secret()
+
+    def test_a_wrong_token_stops_the_job_and_says_so(self):
+        image = self.new_image()
+        self.start(environment={"TIDEPOOL_TEST_PURGE": "another-token-of-some-kind"})
+        self.good("DELETE", f"/images/{image.uuid}", status=202)
+        job, = self.await_purges(state="failed")
+        self.assertEqual((job["error_class"], job["attempts"]), ("denied", 1))
+        self.assertIn("purge.api_token", job["error"])
+        self.assertNotIn("another-token", json.dumps(job) + "\n".join(self.server.log()))
+        self.assertEqual(self.metric('tidepool_purge_calls_total{result="denied"}'), 1)
+        self.server.crash()
+        self.start(scanned=False)
+        self.tool("jobs", "retry", job["id"])
+        self.await_purges()
+        self.assertEqual(self.purged(), self.urls(image))
+
+    def test_a_url_that_is_refused_is_named_and_the_others_are_purged(self):
+        image = self.new_image()
+        self.edge.foreign_hosts.add("other.example")
+        self.start({"purge": {**self.zone(), "verify": False, "origins": []}})
+        urls = [f"https://{HOST}/{key}" for key in image.keys] + ["https://other.example/a.jpg"]
+        job, = self.good("POST", "/purges", {"urls": urls}, status=202)["jobs"]
+        shown = self.job_of({"job": job})
+        self.assertEqual((shown["state"], shown["error_class"]), ("failed", "invalid"))
+        self.assertIn("https://other.example/a.jpg: ", shown["error"])
+        self.assertEqual(self.purged(), {(url, None) for url in urls[:-1]})
+
+    def test_a_purge_that_was_of_no_use_is_made_again(self):
+        image = self.new_image()
+        self.start()
+        self.hold(image)
+        calls = -(-len(self.urls(image)) // 30)
+        self.edge.forget_nothing(2 * calls)
+        self.good("DELETE", f"/images/{image.uuid}", status=202)
+        job, = self.await_purges()
+        self.assertEqual(job["attempts"], 3)
+        self.assert_forgotten(image)
+        self.assertEqual(self.metric("tidepool_purge_remembered_total"), 2)
+
+    def test_an_edge_that_cannot_be_asked_does_not_keep_a_job_for_ever(self):
+        image = self.new_image()
+        nobody = socket.create_server(("127.0.0.1", 0))
+        address = nobody.getsockname()
+        nobody.close()
+        self.start({"purge": {**self.zone(), "verify_url": f"http://127.0.0.1:{address[1]}"}})
+        self.good("DELETE", f"/images/{image.uuid}", status=202)
+        self.await_purges()
+        self.assertEqual(self.purged(), self.urls(image))
+        self.assertEqual(self.metric("tidepool_purge_unverified_total"), 1)
+
+    def test_killed_at_each_step_it_is_purged_in_the_end(self):
+        self.start()
+        for step in STEPS:
+            with self.subTest(step):
+                # So many that some are taken along by another one's attempt.
+                images = [self.new_image(bytes_each=2_000) for _ in range(6)]
+                self.tool("scan", "--hash")
+                for image in images:
+                    self.hold(image)
+                self.server.crash()
+                del self.edge.purges[:]
+                self.start(scanned=False, environment={"TIDEPOOL_FAULT_POINT": f"{step}:1"})
+                for image in images:
+                    self.good("DELETE", f"/images/{image.uuid}", status=202)
+                self.server.child.wait(tidepool.PATIENCE_S)
+                self.server.stopped = True
+                self.start(scanned=False)
+                tidepool.eventually(lambda: not [job for job in self.purges() if job["state"] != "done"],
+                                    "all are purged", every_s=0.1)
+                for image in images:
+                    self.assert_forgotten(image)
+                self.assertEqual(self.purged(), set().union(*(self.urls(image) for image in images)))
+
+
+class Paced(PurgeCase):
+    EDGE = {"url_items": 5, "url_limit": (2, 4)}
+    ZONE = {"urls_per_call": 5, "calls_per_minute": 120}
+
+    def test_the_limits_of_the_zone_are_kept(self):
+        image = self.new_image()
+        self.start()
+        self.good("DELETE", f"/images/{image.uuid}", status=202)
+        self.await_purges()
+        self.assertEqual(self.purged(), self.urls(image))
+        self.assertEqual({purge.status for purge in self.edge.purges}, {200})
+        self.assertEqual(len(self.edge.purges), -(-len(self.urls(image)) // 5))
+
+
+class Slow(PurgeCase):
+    ZONE = {"urls_per_call": 20, "calls_per_minute": 15, "verify": False}
+
+    def test_what_waits_for_its_turn_goes_on_where_it_was(self):
+        image = self.new_image()
+        self.start()
+        self.good("DELETE", f"/images/{image.uuid}", status=202)
+        job, = self.await_purges()
+        self.assertEqual(self.purged(), self.urls(image))
+        self.assertEqual(len(self.edge.purges), 2)
+        self.assertEqual(job["attempts"], 1)  # to wait is no attempt
+
+
+class ByHand(PurgeCase):
+    def test_by_the_command_and_the_api(self):
+        image = self.new_image()
+        self.start()
+        self.hold(image)
+        self.assertIn("1 done", self.tool("purge", image.uuid))
+        self.assertEqual(self.purged(), self.urls(image))
+        self.assertEqual(self.visit(image.original).get("cf-cache-status"), "HIT")  # fetched anew by the look at it
+        self.assertEqual(self.visit(image.original, ("Origin", PAGE)).status, 200)
+        del self.edge.purges[:]
+        url = f"https://{HOST}/uploads/{image.uuid}.jpg?w=1"
+        queued = self.good("POST", "/purges", {"urls": [url], "tags": ["pool-1"], "prefixes": [f"{HOST}/uploads/x"]},
+                           "Idempotency-Key: one", status=202)["jobs"]
+        again = self.good("POST", "/purges", {"urls": [url], "tags": ["pool-1"], "prefixes": [f"{HOST}/uploads/x"]},
+                          "Idempotency-Key: one", status=202)["jobs"]
+        self.assertEqual((len(queued), again), (3, queued))
+        for job in queued:
+            self.assertEqual(self.job_of({"job": job})["state"], "done")
+        self.assertEqual(self.purged(), {(url, None), (url, PAGE)})
+        self.assertEqual(sorted(list(purge.body) for purge in self.edge.purges if "files" not in purge.body),
+                         [["prefixes"], ["tags"]])
+        shown = self.json("purge", "--everything", "--yes", "--detach")
+        self.assertEqual(self.job_of({"job": shown["jobs"][0]})["state"], "done")
+        self.assertEqual(self.edge.purges[-1].body, {"purge_everything": True})
+        self.assertEqual(self.edge.stored, 0)
+
+    def test_what_is_wrong_is_refused(self):
+        self.start()
+        for body in ({}, {"urls": ["images.example/a"]}, {"urls": ["https://u@h/a"]}, {"tags": ["a b"]},
+                     {"prefixes": ["https://h/a"]}, {"images": ["x"]}, {"more": 1}, {"urls": "x"}):
+            self.assertIn(self.call("POST", "/purges", body)[0], (400, 422), body)
+        self.assertEqual(self.call("POST", "/purges", {"images": ["0b1f6c2e-9a7d-4c55-8a3e-1234567890ab"]})[0], 404)
+        self.assertEqual(self.run_tool("purge", "--everything")[0], 2)
+        self.assertEqual(self.run_tool("purge")[0], 2)
+        self.assertEqual(self.run_tool("purge", "https://nothing")[0], 2)
+        self.assertEqual(self.purges(), [])
+
+
+class Changed(PurgeCase):
+    def test_a_file_that_was_rewritten(self):
+        image = self.new_image()
+        self.start()
+        self.hold(image)
+        content = tidepool.make_image("image/jpeg", 30_000, "another")
+        self.trees["uploads"].put(image.original.removeprefix("uploads/"), content)
+        tidepool.eventually(lambda: self.server.get(f"/{image.original}").body == content, "it is seen")
+        self.await_purges()
+        self.assertEqual(self.purged(), self.urls(image))
+        self.assertEqual(self.visit(image.original).body, content)
+        self.assertEqual(self.visit(image.original, ("Origin", PAGE)).body, content)
+
+    def test_a_variant_that_was_rewritten_is_purged_alone(self):
+        image = self.new_image()
+        self.start()
+        self.hold(image)
+        key = f"uploads/variants/{image_host.DAY}/{image.uuid}_small.webp"
+        content = tidepool.make_image("image/webp", 3_000, "another")
+        self.trees["uploads"].put(key.removeprefix("uploads/"), content)
+        tidepool.eventually(lambda: self.server.get(f"/{key}").body == content, "it is seen")
+        self.await_purges()
+        self.assertEqual({url for url, _ in self.purged()},
+                         {f"https://{HOST}/{key}", f"https://{HOST}/file/{cold.BUCKET}/{key}"})
+        self.assertEqual(self.visit(key).body, content)
+        self.assertEqual(self.visit(image.original).get("cf-cache-status"), "HIT")
+
+    def test_a_move_counts_where_visitors_find_it_elsewhere_then(self):
+        image = self.new_image()
+        self.start(pools=self.pools(serve="redirect", public_base_url="https://b2.example", download_url=""))
+        self.tool("mv", image.uuid, "--to", "warm")
+        self.assertEqual(self.purges(), [])
+        self.tool("mv", image.uuid, "--to", "cold")
+        self.assertEqual(len(self.purges()), 1)
+
+
+if __name__ == "__main__":
+    tidepool.main()

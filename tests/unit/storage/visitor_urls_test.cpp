@@ -1,0 +1,82 @@
+#include "storage/visitor_urls.h"
+
+#include <algorithm>
+
+#include <catch2/catch.hpp>
+
+using namespace tidepool::storage;
+
+namespace {
+
+std::vector<std::string> urls_only(const std::vector<VisitorUrl>& urls) {
+    std::vector<std::string> texts;
+    for (const VisitorUrl& url : urls)
+        texts.push_back(url.origin.empty() ? url.url : url.url + " " + url.origin);
+    return texts;
+}
+
+}  // namespace
+
+TEST_CASE("visitor urls: each host, mode and origin has its own", "[storage][purge]") {
+    const VisitorPlaces places{.hosts = {"https://b.example", "https://a.example/x"},
+                               .buckets = {{"one", ""}, {"two", "pre/"}},
+                               .origins = {"https://site.example"}};
+    const std::vector<std::string> keys{"uploads/a.jpg"};
+    const auto urls = visitor_urls(places, keys);
+    CHECK(urls_only(urls) ==
+          std::vector<std::string>{
+              "https://a.example/x/file/one/uploads/a.jpg",
+              "https://a.example/x/file/one/uploads/a.jpg https://site.example",
+              "https://a.example/x/file/two/pre/uploads/a.jpg",
+              "https://a.example/x/file/two/pre/uploads/a.jpg https://site.example",
+              "https://a.example/x/file/two/uploads/a.jpg",
+              "https://a.example/x/file/two/uploads/a.jpg https://site.example",
+              "https://a.example/x/uploads/a.jpg",
+              "https://a.example/x/uploads/a.jpg https://site.example",
+              "https://b.example/file/one/uploads/a.jpg",
+              "https://b.example/file/one/uploads/a.jpg https://site.example",
+              "https://b.example/file/two/pre/uploads/a.jpg",
+              "https://b.example/file/two/pre/uploads/a.jpg https://site.example",
+              "https://b.example/file/two/uploads/a.jpg",
+              "https://b.example/file/two/uploads/a.jpg https://site.example",
+              "https://b.example/uploads/a.jpg",
+              "https://b.example/uploads/a.jpg https://site.example"});
+}
+
+TEST_CASE("visitor urls: what is said twice is there once, in an order of its own",
+          "[storage][purge]") {
+    const VisitorPlaces places{.hosts = {"https://a", "https://a"},
+                               .buckets = {{"b", ""}, {"b", ""}},
+                               .origins = {"https://s", "https://s"}};
+    const std::vector<std::string> one{"k/b.jpg", "k/a.jpg", "k/b.jpg"};
+    const std::vector<std::string> other{"k/a.jpg", "k/b.jpg"};
+    CHECK(visitor_urls(places, one) == visitor_urls(places, other));
+    CHECK(visitor_urls(places, one).size() == 8);
+    CHECK(visitor_urls(places, {}).empty());
+    CHECK(visitor_urls({.hosts = {}, .buckets = {}, .origins = {}}, one).empty());
+}
+
+TEST_CASE("visitor urls: encoded as we do and as browsers do", "[storage][purge]") {
+    const VisitorPlaces places{.hosts = {"https://a"}, .buckets = {}, .origins = {}};
+    const auto of = [&](const std::string& key) {
+        return urls_only(visitor_urls(places, std::vector<std::string>{key}));
+    };
+    using Texts = std::vector<std::string>;
+    CHECK(of("u/a-b_c.~1.jpg") == Texts{"https://a/u/a-b_c.~1.jpg"});
+    CHECK(of("u/a b.jpg") == Texts{"https://a/u/a%20b.jpg"});
+    CHECK(of("u/50%.jpg") == Texts{"https://a/u/50%25.jpg"});
+    CHECK(of("u/\xC3\xA4.jpg") == Texts{"https://a/u/%C3%A4.jpg"});
+    CHECK(of("u/a(1)+b.jpg") == Texts{"https://a/u/a%281%29%2Bb.jpg", "https://a/u/a(1)+b.jpg"});
+    CHECK(of("u/rs:fill:1:2.jpg") ==
+          Texts{"https://a/u/rs%3Afill%3A1%3A2.jpg", "https://a/u/rs:fill:1:2.jpg"});
+}
+
+TEST_CASE("visitor urls: a URL that is known goes with each origin", "[storage][purge]") {
+    const std::vector<std::string> origins{"https://s"};
+    CHECK(urls_only(with_origins("https://a/b?c=d", origins)) ==
+          std::vector<std::string>{"https://a/b?c=d", "https://a/b?c=d https://s"});
+    const auto uuid = parse_uuid("0f8fad5b-d9cb-469f-a165-70867728950e");
+    REQUIRE(uuid);
+    CHECK(image_tag("", *uuid) == "img-0f8fad5b-d9cb-469f-a165-70867728950e");
+    CHECK(image_tag("s1-", *uuid) == "s1-img-0f8fad5b-d9cb-469f-a165-70867728950e");
+}
