@@ -118,17 +118,17 @@ TEST_CASE("remote object: it is of the version that its row names", "[serve]") {
 TEST_CASE("remote pool: a visitor's URL is the same until shortly before it ends",
           "[serve][remote]") {
     const RemoteObject object = object_in("bucket");
-    const std::string first = signed_location(object, false, kNow);
+    const std::string first = serve::signed_location(object, false, kNow);
     CHECK(first.starts_with("https://s3.us-west-001.backblazeb2.com/bucket/uploads/a%20b.jpg?"));
     CHECK(first.contains("X-Amz-Expires=900"));
     CHECK(first.contains("X-Amz-Signature="));
     CHECK_FALSE(first.contains("TOPSECRET"));
-    CHECK(signed_location(object, false, kNow + kSameLocationSeconds - 1) == first);
-    CHECK(signed_location(object, false, kNow + kSameLocationSeconds) != first);
-    CHECK(signed_location(object_in("bucket"), false, kNow - 1) !=
+    CHECK(serve::signed_location(object, false, kNow + serve::kSameLocationSeconds - 1) == first);
+    CHECK(serve::signed_location(object, false, kNow + serve::kSameLocationSeconds) != first);
+    CHECK(serve::signed_location(object_in("bucket"), false, kNow - 1) !=
           first);  // the clock was set back
     // A signature is for one method.
-    const std::string head = signed_location(object, true, kNow);
+    const std::string head = serve::signed_location(object, true, kNow);
     CHECK(head.substr(0, head.find("X-Amz-Signature=")) ==
           first.substr(0, first.find("X-Amz-Signature=")));
     CHECK(head != first);
