@@ -144,6 +144,9 @@ conf::Settings after_reload(const conf::Settings& old, const conf::Settings& fil
     settings.tls.ticket_rotation = file.tls.ticket_rotation;
     settings.edge = file.edge;
     settings.edge.client_address_header = old.edge.client_address_header;
+    settings.hotlink = file.hotlink;
+    settings.rate_limits = file.rate_limits;
+    settings.rate_limit = file.rate_limit;
     return settings;
 }
 

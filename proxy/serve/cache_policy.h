@@ -11,6 +11,9 @@ namespace tidepool::serve {
 
 // For answers whose lifetime is no matter of the configuration.
 inline constexpr std::string_view kNoStore = "Cache-Control: no-store\r\n";
+// Beside it, where a rule at a cache might look at these alone.
+inline constexpr std::string_view kNoStoreInCdns =
+    "CDN-Cache-Control: no-store\r\nCloudflare-CDN-Cache-Control: no-store\r\n";
 
 // The rules of the configuration, the first that matches deciding.
 class CachePolicy {
