@@ -147,6 +147,10 @@ struct EdgeSettings {
     std::vector<std::string> client_pins;
     Lock lock = Lock::enforce;
     Refusal refusal = Refusal::forbid;
+    // Which tags answers have, by which the edge can be told to forget them: "image", "pool",
+    // "day"; see proxy/serve/cache_tags.h. [] = none
+    std::vector<std::string> cache_tags{"image"};
+    std::string cache_tag_prefix;  // of all tags, for a zone that others use as well
     // False: there is nothing to lock.
     bool has_checks() const {
         return only_trusted_peers || !hosts.empty() || !secret_header.empty() ||

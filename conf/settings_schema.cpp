@@ -147,6 +147,8 @@ std::vector<Field<EdgeSettings>> edge_fields() {
         field("client_pins", &S::client_pins, TextList{wrong_in_pin, 0}),
         field("lock", &S::lock, Choice{{"enforce", "log", "off"}}),
         field("refusal", &S::refusal, Choice{{"forbid", "close"}}),
+        field("cache_tags", &S::cache_tags, TextList{wrong_in_cache_tag, 0}),
+        field("cache_tag_prefix", &S::cache_tag_prefix, Text{wrong_in_cache_tag_prefix}),
     };
 }
 

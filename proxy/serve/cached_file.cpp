@@ -35,16 +35,18 @@ void describe(CachedFile& file, std::string_view key, std::string etag, const Ca
             ? "Content-Disposition: attachment\r\nContent-Security-Policy: default-src 'none'; "
               "sandbox\r\n"
             : "";
+    const std::string lifetime =
+        policy.lines(key, 200, file.content_type) +
+        policy.tag_line({key, file.pool_name(), file.last_modified}, 200, file.content_type);
     file.fields =
         fmt::format("{}ETag: {}\r\nLast-Modified: {}\r\nX-Content-Type-Options: nosniff\r\n{}",
-                    policy.lines(key, 200, file.content_type), file.etag,
-                    http::format_date(file.last_modified), active_fields);
+                    lifetime, file.etag, http::format_date(file.last_modified), active_fields);
     file.head_200 = fmt::format(
         "HTTP/1.1 200 OK\r\nContent-Type: {}\r\nContent-Length: {}\r\nAccept-Ranges: bytes\r\n{}{}",
         file.content_type, file.identity.size, file.fields, cache_status);
     // No more than guides a cache's update (RFC 9110, 15.4.5).
-    file.head_304 = fmt::format("HTTP/1.1 304 Not Modified\r\n{}ETag: {}\r\n{}",
-                                policy.lines(key, 200, file.content_type), file.etag, cache_status);
+    file.head_304 = fmt::format("HTTP/1.1 304 Not Modified\r\n{}ETag: {}\r\n{}", lifetime,
+                                file.etag, cache_status);
 }
 
 }  // namespace tidepool::serve

@@ -315,8 +315,12 @@ http::Response FileHandler::loop_detected() {
 http::Response FileHandler::redirect(const http::RequestHead& head, const CachedFile& file,
                                      std::string_view key) {
     count_view(head, file.image);
+    const CachePolicy& policy = rules_.serve->policy;
+    const std::string lifetime =
+        policy.lines(key, 302, kText) +
+        policy.tag_line({key, file.pool_name(), file.last_modified}, 302, kText);
     http::Response response =
-        problem(nullptr, 302, key, "", fmt::format("Location: {}\r\n", file.location));
+        error_answer(nullptr, 302, "", lifetime, fmt::format("Location: {}\r\n", file.location));
     response.source = http::Source::origin;
     return response;
 }
@@ -468,7 +472,10 @@ http::Response FileHandler::options() {
 // that one. What it may keep has the image's tag, so that what is purged with it are absences, too.
 http::Response FileHandler::problem(const http::RequestHead* head, int status, std::string_view key,
                                     std::string_view text, std::string_view fields) {
-    return error_answer(head, status, text, rules_.serve->policy.lines(key, status, kText), fields);
+    const CachePolicy& policy = rules_.serve->policy;
+    const std::string lifetime =
+        policy.lines(key, status, kText) + policy.tag_line({key, {}, std::nullopt}, status, kText);
+    return error_answer(head, status, text, lifetime, fields);
 }
 
 http::Response FileHandler::absent(const http::RequestHead& head, std::string_view key,

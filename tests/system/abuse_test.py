@@ -1,4 +1,4 @@
-"""Hotlinks and clients that ask too often are turned away, and the edge keeps none of it."""
+"""Hotlinks and clients that ask too often are turned away, and the edge keeps none of it; what it is told to forget."""
 
 import json
 import pathlib
@@ -10,6 +10,7 @@ import tempfile
 sys.path[:0] = [str(pathlib.Path(__file__).resolve().parents[1] / name) for name in ("sim", "support")]
 import edge as edge_module  # noqa: E402
 import http1  # noqa: E402
+import image_host  # noqa: E402
 import tidepool  # noqa: E402
 
 INSIDE, ALSO_INSIDE, OUTSIDE = "127.0.0.2", "127.0.0.3", "127.0.0.1"  # of the trusted ranges
@@ -196,6 +197,98 @@ class Hotlinks(AbuseCase):
         self.assertEqual(self.through(edge, IMAGE, GOOD), (200, "MISS"))
         # Why the edge needs the rule, too.
         self.assertEqual(self.through(edge, IMAGE, EVIL), (200, "HIT"))
+
+
+class Lifetimes(AbuseCase):
+    def test_no_rule_makes_what_is_about_the_client_last(self):
+        self.start(rule(1), '[[cache_control]]\nstatus = ["4xx"]\ncache_control = "public, max-age=99"\n', hotlink=HOTLINK)
+        self.assert_refused(self.ask(EVIL), 403)
+        self.assertEqual(self.ask(client("203.0.113.7"), path="/uploads/no.jpg")["cache-control"], "public, max-age=99")
+        self.assert_refused(self.ask(client("203.0.113.7")), 429)
+        self.assertEqual(self.ask('If-Match: "x"')["cache-control"], "no-store")  # 412
+        self.assertEqual(self.ask("Range: bytes=5000-")["cache-control"], "no-store")  # 416
+
+    def test_check_warns_of_what_switches_each_other_off(self):
+        self.start()
+        self.server.write_config(extra='[[cache_control]]\nstatus = ["200"]\n'
+                                       'cache_control = "public, s-maxage=60, stale-while-revalidate=60"\n')
+        status, _, error = tidepool.run_tool("check", "-c", str(self.server.config_file))
+        self.assertEqual(status, 0)
+        self.assertIn("warning: cache_control[1].cache_control: stale-while-revalidate does nothing", error)
+
+
+class Tags(image_host.ImageHostCase):
+    ALL = {"edge": {"cache_tags": ["image", "pool", "day"]}}
+
+    def tags(self, path, *fields, method="GET"):
+        answer = self.server.get(path, *fields, method=method)
+        return answer.status, answer.get("cache-tag")
+
+    def test_by_default_the_image(self):
+        image = self.new_image()
+        self.start()
+        self.trees["uploads"].image("a.jpg")
+        tag = f"img-{image.uuid}"
+        for key in image.keys:
+            self.assertEqual(self.tags(f"/{key}"), (200, tag))
+        path = f"/{image.original}"
+        etag = self.server.get(path)["etag"]
+        self.assertEqual(self.tags(path, method="HEAD"), (200, tag))
+        self.assertEqual(self.tags(path, "Range: bytes=0-9"), (206, tag))
+        self.assertEqual(self.tags(path, f"If-None-Match: {etag}"), (304, tag))
+        self.assertEqual(self.tags(path, "Range: bytes=99999999-"), (416, None))
+        self.assertEqual(self.tags(path, 'If-Match: "no"'), (412, None))
+        self.assertEqual(self.tags("/uploads/a.jpg"), (200, None))
+        self.assertEqual(self.tags("/uploads/none.jpg"), (404, None))
+        absent = path.replace(image.uuid, UUID)
+        self.assertEqual(self.tags(absent), (404, f"img-{UUID}"))
+        self.assertEqual(self.tags(absent), (404, f"img-{UUID}"))  # remembered
+        self.assertEqual(self.tags(absent, "Accept: application/json"), (404, None))
+        self.tool("rm", image.uuid, "--yes")
+        tidepool.eventually(lambda: self.tags(path) == (410, tag), "the image is gone")
+
+    def test_they_follow_an_image_to_its_new_pool(self):
+        image = self.new_image()
+        self.start(self.ALL)
+        path = f"/{image.original}"
+        for pool in ("hot", "warm", "cold"):
+            if pool != "hot":
+                self.tool("mv", image.uuid, "--to", pool)
+            wanted = (200, f"img-{image.uuid},pool-{pool},day-2026-02-25")
+            tidepool.eventually(lambda: self.tags(path) == wanted, f"it is in {pool}")
+        self.wait_for_jobs()
+
+    def test_on_redirects_and_with_a_prefix(self):
+        image = self.new_image()
+        edge = {**self.ALL["edge"], "cache_tag_prefix": "TP-"}
+        pools = self.pools(serve="redirect", public_base_url="https://images-b2.example")
+        self.start({"edge": edge}, pools=pools)
+        self.tool("mv", image.uuid, "--to", "cold")
+        wanted = (302, f"tp-img-{image.uuid},tp-pool-cold,tp-day-2026-02-25")
+        tidepool.eventually(lambda: self.tags(f"/{image.original}") == wanted, "visitors are sent to the bucket")
+
+    def test_a_purge_by_tag_takes_absences_along(self):
+        self.start()
+        path = f"/uploads/original/{image_host.DAY}/{UUID}.jpg"
+        with edge_module.Edge(self.server.address) as edge:
+            def seen():
+                with socket.create_connection(edge.address) as sock:
+                    sock.settimeout(tidepool.PATIENCE_S)
+                    sock.sendall(tidepool.request(path, "Connection: close"))
+                    answer = http1.read_answer_head(http1.Reader(sock))
+                    return answer.status, answer.get("cf-cache-status"), answer.get("cache-tag")
+            self.assertEqual([seen(), seen()], [(404, "MISS", None), (404, "HIT", None)])
+            self.trees["uploads"].image(path.removeprefix("/uploads/"))
+            tidepool.eventually(lambda: self.server.get(path).status == 200, "it is there")
+            self.assertEqual(seen(), (404, "HIT", None))
+            body = json.dumps({"tags": [f"img-{UUID.upper()}"]})
+            host, _, port = edge.api_url.removeprefix("http://").partition("/")[0].partition(":")
+            with tidepool.Wire((host, int(port))) as wire:
+                wire.send(tidepool.request(f"/client/v4/zones/{edge.zone_id}/purge_cache", f"Authorization: Bearer {edge.token}",
+                                           "Content-Type: application/json", f"Content-Length: {len(body)}",
+                                           "Connection: close", method="POST") + body.encode())
+                self.assertIn(b" 200 ", wire.read_to_end()[0].split(b"\r\n")[0])
+            self.assertEqual(seen(), (200, "MISS", None))
 
 
 if __name__ == "__main__":
