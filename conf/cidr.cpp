@@ -41,12 +41,17 @@ bool IpAddress::is_v4() const {
     return std::equal(kMappedPrefix.begin(), kMappedPrefix.end(), bytes.begin());
 }
 
-std::string client_network(std::string_view client) {
+IpAddress client_network(IpAddress client) {
     constexpr std::ptrdiff_t kNetworkBytes = 8;
-    auto address = IpAddress::parse(client);
+    if (!client.is_v4())
+        std::fill(client.bytes.begin() + kNetworkBytes, client.bytes.end(), std::uint8_t{0});
+    return client;
+}
+
+std::string client_network(std::string_view client) {
+    const auto address = IpAddress::parse(client);
     if (!address || address->is_v4()) return std::string(client);
-    std::fill(address->bytes.begin() + kNetworkBytes, address->bytes.end(), std::uint8_t{0});
-    return address->text();
+    return client_network(*address).text();
 }
 
 std::string IpAddress::text() const {

@@ -27,6 +27,8 @@ struct IpAddress {
 // IPv6 has 2^64 of them, so those of a /64 are one (RFC 6177, 2). Text that is no address (of a
 // unix socket there is none) is returned as it is.
 std::string client_network(std::string_view client);
+// The first address of that network.
+IpAddress client_network(IpAddress client);
 
 // A range of addresses. `prefix_bits` counts in the 128-bit form (an IPv4 /20 is 116).
 struct Cidr {

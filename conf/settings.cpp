@@ -40,6 +40,65 @@ std::vector<VariantProfile> default_profiles() {
     return {full, thumbnails("small", 200), thumbnails("medium", 500)};
 }
 
+std::vector<std::string> default_hotlink_exceptions() {
+    return {
+        // Search. A star stands for no country, so these are the largest.
+        "google.com",
+        "*.google.com",
+        "www.google.de",
+        "www.google.fr",
+        "www.google.it",
+        "www.google.es",
+        "www.google.pl",
+        "www.google.nl",
+        "www.google.ca",
+        "www.google.co.uk",
+        "www.google.co.in",
+        "www.google.co.jp",
+        "www.google.com.br",
+        "www.google.com.mx",
+        "www.google.com.au",
+        "bing.com",
+        "*.bing.com",
+        "duckduckgo.com",
+        "*.duckduckgo.com",
+        "yandex.ru",
+        "*.yandex.ru",
+        "yandex.com",
+        "*.yandex.com",
+        "*.search.yahoo.com",
+        "*.baidu.com",
+        "www.ecosia.org",
+        "www.qwant.com",
+        "www.startpage.com",
+        "search.brave.com",
+        // Translators and web caches.
+        "*.translate.goog",
+        "translate.googleusercontent.com",
+        "webcache.googleusercontent.com",
+        "*.microsofttranslator.com",
+        "translated.turbopages.org",
+        "web.archive.org",
+        // Mail in a browser, where the sender's images are shown.
+        "outlook.live.com",
+        "outlook.office.com",
+        "mail.yahoo.com",
+        "mail.proton.me",
+        // Previews of links.
+        "*.facebook.com",
+        "t.co",
+        "x.com",
+        "twitter.com",
+        "*.linkedin.com",
+        "*.pinterest.com",
+        "www.reddit.com",
+        "discord.com",
+        "*.slack.com",
+        "web.telegram.org",
+        "web.whatsapp.com",
+    };
+}
+
 std::vector<CacheControlRule> default_cache_control() {
     return {
         rule({"5xx"}, "no-store"),

@@ -111,6 +111,9 @@ struct CacheControlRule {
 // every answer has one.
 std::vector<CacheControlRule> default_cache_control();
 
+// Search engines, translators, web caches, mail and previews of links.
+std::vector<std::string> default_hotlink_exceptions();
+
 // [types]
 struct TypeSettings {
     // What may be served, judged by the bytes; "image/*" and "*" are understood. Anything else is
@@ -145,12 +148,41 @@ struct EdgeSettings {
     std::vector<std::string> client_pins;
     Lock lock = Lock::enforce;
     Refusal refusal = Refusal::forbid;
+    // Which tags answers have, by which the edge can be told to forget them: "image", "pool",
+    // "day"; see proxy/serve/cache_tags.h. [] = none
+    std::vector<std::string> cache_tags{"image"};
+    std::string cache_tag_prefix;  // of all tags, for a zone that others use as well
     // False: there is nothing to lock.
     bool has_checks() const {
         return only_trusted_peers || !hosts.empty() || !secret_header.empty() ||
                !client_ca_files.empty();
     }
     bool operator==(const EdgeSettings&) const = default;
+};
+
+// [hotlink]: on whose pages images may be shown, as the Referer tells.
+struct HotlinkSettings {
+    std::vector<std::string> allowed_hosts;  // "example.com" or "*.example.com"; [] = off
+    std::vector<std::string> prefixes;       // of keys that it holds for; [] = all
+    bool allow_empty = true;                 // no Referer, or one that names no host, is let in
+    // Hosts whose pages show everybody's images; see the manual.
+    std::vector<std::string> exceptions = default_hotlink_exceptions();
+    bool operator==(const HotlinkSettings&) const = default;
+};
+
+// [rate_limits]
+struct RateLimitSettings {
+    unsigned table = 100'000;  // clients remembered, of all rules; 16 bytes each. 1000..100000000
+    bool operator==(const RateLimitSettings&) const = default;
+};
+
+// [[rate_limit]]: of one client (IPv6: a /64); the longest prefix that matches decides.
+struct RateLimitRule {
+    std::string prefix;        // of the key; "" = any. Unique
+    unsigned requests = 0;     // 1..1000000
+    Milliseconds per{60'000};  // 1s..1d
+    unsigned burst = 0;        // at once; 0 = as many as requests. 0..1000000
+    bool operator==(const RateLimitRule&) const = default;
 };
 
 // [tls]
@@ -486,6 +518,9 @@ struct Settings {
     CacheSettings cache;
     TypeSettings types;
     EdgeSettings edge;
+    HotlinkSettings hotlink;
+    RateLimitSettings rate_limits;
+    std::vector<RateLimitRule> rate_limit;
     TlsSettings tls;
     std::vector<CertificateSettings> certificates;
     AccessLogSettings access_log;

@@ -512,6 +512,28 @@ void find_wrong_edge(const Settings& settings, Findings& findings) {
     }
 }
 
+// One rule counts a client's requests for a key, and its bucket can be told from others'.
+void find_wrong_rate_limits(const Settings& settings, Findings& findings) {
+    constexpr auto kMostFilling = std::chrono::hours(30 * 24);
+    const auto& rules = settings.rate_limit;
+    for (std::size_t i = 0; i < rules.size(); ++i) {
+        const std::string name = fmt::format("rate_limit[{}]", i + 1);
+        const auto first = static_cast<std::size_t>(
+            std::ranges::find(rules, rules[i].prefix, &RateLimitRule::prefix) - rules.begin());
+        if (first != i) {
+            findings.push_back(
+                {{name + ".prefix", fmt::format("rate_limit[{}].prefix", first + 1)},
+                 fmt::format("rule {} is for the same keys: remove one of them", first + 1)});
+        }
+        if (rules[i].requests == 0) continue;  // which has been said
+        if (rules[i].per / rules[i].requests * rules[i].burst > kMostFilling) {
+            findings.push_back({{name + ".burst", name + ".requests", name + ".per"},
+                                "takes more than 30 days to come back: allow less at once, or more "
+                                "in that time"});
+        }
+    }
+}
+
 void compare_watermarks(unsigned low, unsigned high, std::string_view tier, Findings& findings) {
     if (low < high) return;
     findings.push_back(
@@ -556,6 +578,12 @@ void find_wrong_purge(const Settings& settings, Findings& findings) {
         findings.push_back({{"purge.hosts", "purge.zone_id"},
                             "needs hosts, as no URL is known that could be purged: write hosts = "
                             "[\"https://images.example\"]"});
+    }
+    if (purge.by != PurgeSettings::By::urls &&
+        std::ranges::find(settings.edge.cache_tags, "image") == settings.edge.cache_tags.end()) {
+        findings.push_back({{"purge.by", "edge.cache_tags"},
+                            "names images by their tags, which answers have with cache_tags = "
+                            "[\"image\"] alone"});
     }
     for (const std::string& origin : purge.origins) {
         if (origin == "*")
@@ -619,8 +647,8 @@ Findings find_wrong_settings(const Settings& settings) {
          {find_no_pool, find_double_names, find_wrong_pools, find_shared_folders,
           find_shared_buckets, find_wrong_mirrors, find_double_addresses, find_no_certificate,
           find_wrong_order, find_wrong_profiles, find_wrong_signing, find_wrong_private,
-          find_wrong_upload, find_wrong_edge, find_wrong_tiering, find_wrong_purge,
-          find_served_quarantine, find_cached_errors}) {
+          find_wrong_upload, find_wrong_edge, find_wrong_rate_limits, find_wrong_tiering,
+          find_wrong_purge, find_served_quarantine, find_cached_errors}) {
         find(settings, findings);
     }
     return findings;

@@ -148,6 +148,28 @@ std::vector<Field<EdgeSettings>> edge_fields() {
         field("client_pins", &S::client_pins, TextList{wrong_in_pin, 0}),
         field("lock", &S::lock, Choice{{"enforce", "log", "off"}}),
         field("refusal", &S::refusal, Choice{{"forbid", "close"}}),
+        field("cache_tags", &S::cache_tags, TextList{wrong_in_cache_tag, 0}),
+        field("cache_tag_prefix", &S::cache_tag_prefix, Text{wrong_in_cache_tag_prefix}),
+    };
+}
+
+std::vector<Field<HotlinkSettings>> hotlink_fields() {
+    using S = HotlinkSettings;
+    return {
+        field("allowed_hosts", &S::allowed_hosts, TextList{wrong_in_host_pattern, 0}),
+        field("prefixes", &S::prefixes, TextList{wrong_in_key_prefix, 0}),
+        field("allow_empty", &S::allow_empty, Flag{}),
+        field("exceptions", &S::exceptions, TextList{wrong_in_host_pattern, 0}),
+    };
+}
+
+std::vector<Field<RateLimitRule>> rate_limit_fields() {
+    using S = RateLimitRule;
+    return {
+        field("prefix", &S::prefix, Text{wrong_in_key_prefix}),
+        required("requests = 600", field("requests", &S::requests, Count{1, 1'000'000})),
+        field("per", &S::per, Duration{1s, 24h}),
+        field("burst", &S::burst, Count{0, 1'000'000}),
     };
 }
 
@@ -410,6 +432,9 @@ std::vector<SectionSchema> make_schema() {
         section("types", &S::types,
                 {field("allowed", &TypeSettings::allowed, TextList{wrong_in_media_range, 1})}),
         section("edge", &S::edge, edge_fields()),
+        section("hotlink", &S::hotlink, hotlink_fields()),
+        section("rate_limits", &S::rate_limits,
+                {field("table", &RateLimitSettings::table, Count{1000, 100'000'000})}),
         section("tls", &S::tls,
                 {field("listen", &TlsSettings::listen, ListenList{.min_items = 0}),
                  field("min_version", &TlsSettings::min_version, Choice{{"1.2", "1.3"}}),
@@ -447,6 +472,7 @@ std::vector<SectionSchema> make_schema() {
                       field("chain_file", &CertificateSettings::chain_file, Text{wrong_in_file})),
              required("\"/etc/tidepool/key.pem\"",
                       field("key_file", &CertificateSettings::key_file, Text{wrong_in_file}))}),
+        repeated_section("rate_limit", &S::rate_limit, rate_limit_fields()),
         repeated_section("profile", &S::profiles, profile_fields()),
         repeated_section("cache_control", &S::cache_control, cache_control_fields()),
         repeated_section("pool", &S::pools, pool_fields()),

@@ -125,6 +125,21 @@ std::string wrong_in_status(std::string_view text) {
                : "expected a status such as \"200\" or a class such as \"4xx\", not " + quote(text);
 }
 
+std::string wrong_in_cache_tag(std::string_view text) {
+    if (text == "image" || text == "pool" || text == "day") return {};
+    return "expected \"image\", \"pool\" or \"day\", not " + quote(text);
+}
+
+// Contracts: cloudflare.md 4.
+std::string wrong_in_cache_tag_prefix(std::string_view text) {
+    constexpr std::size_t kMostBytes = 64;
+    const auto is_allowed = [](char c) { return c > ' ' && c < 0x7f && c != ','; };
+    if (text.size() <= kMostBytes && std::ranges::all_of(text, is_allowed)) return {};
+    return "expected at most 64 visible characters of ASCII without a comma, such as \"tp-\", "
+           "not " +
+           quote(text);
+}
+
 std::string wrong_in_media_range(std::string_view text) {
     if (text == "*" || is_type_range(text)) return {};
     return "expected a type in lower case such as \"image/png\", \"image/*\" or \"*\", not " +

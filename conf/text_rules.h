@@ -27,6 +27,8 @@ std::string wrong_in_header_name(std::string_view text);        // "CF-Connectin
 std::string wrong_in_pin(std::string_view text);                // a SHA-256 as hex
 std::string wrong_in_zone_id(std::string_view text);            // of the edge; "" = none
 std::string wrong_in_secret_header(std::string_view text);      // "" or "X-Origin-Key"
+std::string wrong_in_cache_tag(std::string_view text);          // "image", "pool" or "day"
+std::string wrong_in_cache_tag_prefix(std::string_view text);   // "" or "tp-"
 std::string wrong_in_cache_control(std::string_view text);      // directives
 std::string wrong_in_cdn_cache_control(std::string_view text);  // "" or directives
 std::string wrong_in_base_path(std::string_view text);          // "" or a folder

@@ -76,8 +76,4 @@ std::vector<VisitorUrl> with_origins(std::string url, std::span<const std::strin
     return urls;
 }
 
-std::string image_tag(std::string_view prefix, const Uuid& image) {
-    return fmt::format("{}img-{}", prefix, to_text(image));
-}
-
 }  // namespace tidepool::storage

@@ -40,7 +40,4 @@ std::vector<VisitorUrl> visitor_urls(const VisitorPlaces& places,
 // The same of one URL that is known as a whole: with each of the origins.
 std::vector<VisitorUrl> with_origins(std::string url, std::span<const std::string> origins);
 
-// The tag that goes with all answers of an image's bytes, by which the edge forgets them together.
-std::string image_tag(std::string_view prefix, const Uuid& image);
-
 }  // namespace tidepool::storage

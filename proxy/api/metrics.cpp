@@ -150,6 +150,24 @@ void add_private(Gatherer& out, const MetricSources& sources) {
     }
 }
 
+void add_guard(Gatherer& out, const MetricSources& sources) {
+    const serve::GuardMemory::Usage usage = sources.guard->usage(sources.loops.front()->now_ms());
+    out.counter("tidepool_hotlinks_refused_total",
+                "Requests for images that another site's page made, by their Referer.",
+                static_cast<double>(usage.hotlinks));
+    out.family("tidepool_rate_limited_total",
+               "Requests for images of clients that made too many, by the rule's prefix.",
+               MetricType::Counter);
+    for (const auto& [prefix, refused] : usage.over_rate)
+        out.value(static_cast<double>(refused), {{"prefix", prefix}});
+    out.gauge("tidepool_rate_limit_buckets", "Buckets of clients that are not full.",
+              static_cast<double>(usage.buckets));
+    out.counter("tidepool_rate_limit_evictions_total",
+                "Such buckets that were forgotten to make room: with many, rate_limits.table is "
+                "too small.",
+                static_cast<double>(usage.evictions));
+}
+
 void add_connections(Gatherer& out, const MetricSources& sources) {
     const double accepted = sum(sources, [](const auto& c) -> auto& { return c.accepted; });
     const double closed = sum(sources, [](const auto& c) -> auto& { return c.closed; });
@@ -567,6 +585,7 @@ std::string gather_metrics(const MetricSources& sources) {
     add_requests(out, sources);
     add_lock(out, sources);
     add_private(out, sources);
+    add_guard(out, sources);
     add_connections(out, sources);
     add_handshakes(out, sources);
     add_http2(out, sources);

@@ -9,6 +9,7 @@
 #include "proxy/serve/job_work.h"
 #include "proxy/serve/lock_keeper.h"
 #include "proxy/serve/private_access.h"
+#include "proxy/serve/request_guard.h"
 #include "proxy/serve/tier_work.h"
 #include "proxy/serve/variant_maker.h"
 #include "proxy/serve/view_counter.h"
@@ -26,6 +27,7 @@ struct MetricSources {
     std::vector<const serve::PrivateCounters*> private_images;  // the same
     std::vector<loop::Loop*> loops;
     serve::FileFinder* finder = nullptr;
+    const serve::GuardMemory* guard = nullptr;
     const serve::AccessLog* access_log = nullptr;   // may be null
     const serve::VariantMaker* variants = nullptr;  // may be null
     const serve::ViewCounter* views = nullptr;      // may be null

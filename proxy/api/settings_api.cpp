@@ -157,6 +157,9 @@ conf::Settings after_reload(const conf::Settings& old, const conf::Settings& fil
     settings.edge = file.edge;
     settings.edge.client_address_header = old.edge.client_address_header;
     settings.private_images = file.private_images;
+    settings.hotlink = file.hotlink;
+    settings.rate_limits = file.rate_limits;
+    settings.rate_limit = file.rate_limit;
     return settings;
 }
 

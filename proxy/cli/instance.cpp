@@ -75,6 +75,7 @@ Instance::Instance(api::SettingsInForce loaded, OpenedStores stores,
       rules_(serve::serve_rules(loaded_.settings)),
       signed_variants_(serve::SignedVariants::of(loaded_.settings.variants, url_prefix_)),
       lock_(serve::OriginLock::of(loaded_.settings.edge)),
+      guard_(serve::RequestGuard::of(in_force_.settings, pools_, guard_memory_)),
       finder_(in_force_.settings, rules_, *stores_),
       origin_(loaded_.settings.origin, loaded_.settings.shelf.slice_bytes, stores_->shelf(),
               stores_->shelf_workers()),
@@ -90,6 +91,7 @@ Instance::Instance(api::SettingsInForce loaded, OpenedStores stores,
     api::MetricSources sources;
     sources.finder = &finder_;
     sources.access_log = log_.get();
+    sources.guard = guard_memory_.get();
     sources.version = TIDEPOOL_VERSION;
     for (unsigned i = 0; i < loops; ++i) {
         serve::AccessLogWriter* const writer = log_ ? &log_->writer(i) : nullptr;
@@ -250,7 +252,8 @@ serve::HandlerRules Instance::handler_rules() const {
             .loop_id = loop_id_,
             .more_shapes = more_shapes(pools_),
             .serve = rules_,
-            .signed_variants = signed_variants_};
+            .signed_variants = signed_variants_,
+            .guard = guard_};
 }
 
 void Instance::push_handler_rules() {
@@ -272,6 +275,7 @@ void Instance::refresh_pools() {
     }
     if (*pools == pools_) return;
     pools_ = std::move(*pools);
+    guard_ = serve::RequestGuard::of(in_force_.settings, pools_, guard_memory_);
     stores_->use_pools(pools_);
     finder_.use_pools(pools_);
     follow_pools();
@@ -349,6 +353,7 @@ void Instance::take_over(api::SettingsInForce loaded) {
     rules_ = serve::serve_rules(settings);
     signed_variants_ = serve::SignedVariants::of(settings.variants, url_prefix_);
     lock_ = serve::OriginLock::of(settings.edge);
+    guard_ = serve::RequestGuard::of(in_force_.settings, pools_, guard_memory_);
     if (has_other_edge) log_lock(lock_.get());
     range_limit_ = settings.limits.ranges;
     finder_.change_rules(rules_);

@@ -107,6 +107,9 @@ class Instance {
     std::shared_ptr<const serve::ServeRules> rules_;
     std::shared_ptr<const serve::SignedVariants> signed_variants_;
     std::shared_ptr<const serve::OriginLock> lock_;  // null: all come in
+    const std::shared_ptr<serve::GuardMemory> guard_memory_ =
+        std::make_shared<serve::GuardMemory>();
+    std::shared_ptr<const serve::RequestGuard> guard_;  // null: nobody is turned away
     serve::FileFinder finder_;
     serve::Origin origin_;
     http::ConnectionCounts counts_;

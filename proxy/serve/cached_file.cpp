@@ -35,8 +35,11 @@ void describe(CachedFile& file, std::string_view key, std::string etag, const Ca
             ? "Content-Disposition: attachment\r\nContent-Security-Policy: default-src 'none'; "
               "sandbox\r\n"
             : "";
-    const std::string lifetime = file.is_unshared ? std::string(kPrivateLifetime)
-                                                  : policy.lines(key, 200, file.content_type);
+    const std::string lifetime =
+        file.is_unshared ? std::string(kPrivateLifetime)
+                         : policy.lines(key, 200, file.content_type) +
+                               policy.tag_line({key, file.pool_name(), file.last_modified}, 200,
+                                               file.content_type);
     file.fields =
         fmt::format("{}ETag: {}\r\nLast-Modified: {}\r\nX-Content-Type-Options: nosniff\r\n{}",
                     lifetime, file.etag, http::format_date(file.last_modified), active_fields);

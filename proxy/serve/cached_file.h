@@ -47,6 +47,11 @@ struct CachedFile {
                            // the cache
     std::string head_304;
 
+    // The name of the pool that has it; "" where there is none.
+    std::string_view pool_name() const {
+        if (remote && remote->pool) return remote->pool->settings.name;
+        return pool != nullptr ? std::string_view(pool->name()) : std::string_view();
+    }
     bool in_memory() const { return held == Held::in_memory; }
     bool is_deleted() const { return held == Held::deleted; }
     // What it takes in the cache's memory, bookkeeping included.

@@ -30,11 +30,16 @@ std::optional<conf::IpAddress> last_forwarded(const http::RequestHead& head) {
 
 }  // namespace
 
+std::optional<conf::IpAddress> named_client(const http::RequestHead& head, const http::Peer& peer,
+                                            std::string_view header) {
+    if (!peer.is_believed()) return std::nullopt;
+    if (const auto address = conf::IpAddress::parse(head.single(header))) return address;
+    return last_forwarded(head);
+}
+
 conf::IpAddress client_address(const http::RequestHead& head, const http::Peer& peer,
                                std::string_view header) {
-    if (!peer.is_believed()) return peer.address;
-    if (const auto address = conf::IpAddress::parse(head.single(header))) return *address;
-    return last_forwarded(head).value_or(peer.address);
+    return named_client(head, peer, header).value_or(peer.address);
 }
 
 }  // namespace tidepool::serve

@@ -4,13 +4,18 @@
 #include "conf/cidr.h"
 #include "proxy/http/handler.h"
 
+#include <optional>
 #include <string_view>
 
 namespace tidepool::serve {
 
-// Who really asked: for a peer that is believed the address in `header`, else the right-most of
-// X-Forwarded-For, which the edge appends (contracts: cloudflare.md 1.1, 6); for anybody else, and
-// where these are no single valid address, the peer.
+// Whom a peer that is believed names as the client: the address in `header`, else the right-most of
+// X-Forwarded-For, which the edge appends (contracts: cloudflare.md 1.1, 6). Nothing from anybody
+// else, and where these are no single valid address.
+std::optional<conf::IpAddress> named_client(const http::RequestHead& head, const http::Peer& peer,
+                                            std::string_view header);
+
+// Who really asked: that one, else the peer.
 conf::IpAddress client_address(const http::RequestHead& head, const http::Peer& peer,
                                std::string_view header);
 

@@ -36,9 +36,6 @@ constexpr std::size_t kMostProgress = 10'000;
 constexpr std::int64_t kLeastDeletionWaitS = 5;
 constexpr std::int64_t kMostDeletionWaitS = 3600;
 
-// The one place where the tag's prefix comes from: that of what answers carry as Cache-Tag.
-constexpr std::string_view kTagPrefix;
-
 std::int64_t purge_clock_ms() {
     const auto now = std::chrono::system_clock::now().time_since_epoch();
     return std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
@@ -67,6 +64,7 @@ EdgePurge::EdgePurge(storage::Catalog& catalog, storage::DriverSet& drivers,
     : catalog_(catalog),
       drivers_(drivers),
       settings_(settings.purge),
+      tags_(settings.edge),
       site_(settings.upload.public_base_url),
       variants_of_(std::move(variants_of)),
       signed_(SignedVariants::of(settings.variants, settings.server.url_prefix)),
@@ -212,7 +210,7 @@ Result<void> EdgePurge::prepare(Task& task) {
     const storage::VisitorPlaces where = places();
     // What has no image has no tag.
     const bool by_tag = settings_.by != conf::PurgeSettings::By::urls && task.wish.image;
-    if (by_tag) task.items.insert({Kind::tag, storage::image_tag(kTagPrefix, *task.wish.image)});
+    if (by_tag) task.items.insert({Kind::tag, tags_.of_image(*task.wish.image)});
     if (!by_tag || settings_.by == conf::PurgeSettings::By::both) {
         for (VisitorUrl& url : storage::visitor_urls(where, *keys))
             task.items.insert({Kind::url, std::move(url.url), std::move(url.origin)});

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "conf/settings.h"
+#include "proxy/serve/cache_tags.h"
 #include "proxy/serve/signed_variants.h"
 #include "proxy/serve/zone_api.h"
 #include "storage/catalog.h"
@@ -89,6 +90,7 @@ class EdgePurge {
     storage::Catalog& catalog_;
     storage::DriverSet& drivers_;
     const conf::PurgeSettings settings_;
+    const CacheTags tags_;
     const std::string site_;  // upload.public_base_url
     const VariantsOf variants_of_;
     const std::shared_ptr<const SignedVariants> signed_;  // null: there are none

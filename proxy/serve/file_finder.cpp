@@ -82,9 +82,9 @@ bool ServeRules::allows(std::string_view type) const {
 }
 
 std::shared_ptr<const ServeRules> serve_rules(const conf::Settings& settings) {
-    return std::make_shared<const ServeRules>(ServeRules{CachePolicy(settings.cache_control),
-                                                         settings.types.allowed,
-                                                         PrivateRules(settings.private_images)});
+    return std::make_shared<const ServeRules>(
+        ServeRules{CachePolicy(settings.cache_control, CacheTags(settings.edge)),
+                   settings.types.allowed, PrivateRules(settings.private_images)});
 }
 
 struct FileFinder::Flight {

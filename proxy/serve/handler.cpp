@@ -75,6 +75,8 @@ std::string_view error_code(int status) {
             return "precondition_failed";
         case 422:
             return "unprocessable_image";
+        case 429:
+            return "too_many_requests";
         default:
             return "temporarily_unavailable";
     }
@@ -119,6 +121,18 @@ storage::KeyVerdict FileHandler::key_of(std::string_view path, std::string& key)
     return storage::KeyVerdict::absent;
 }
 
+// Before a signature is looked at, so that who guesses at them is slowed down. No rule of the
+// configuration gives the answer a lifetime: caches would keep it for those who may have the image.
+std::optional<http::Response> FileHandler::turn_away(const http::RequestHead& head,
+                                                     const http::Peer& peer) {
+    if (key_of(head.path, wanted_.key) != storage::KeyVerdict::good) return std::nullopt;
+    const auto refusal = rules_.guard->judge(head, peer, wanted_.key, loop_.now_ms());
+    if (!refusal) return std::nullopt;
+    std::string fields(kNoStoreInCdns);
+    if (refusal->retry_s > 0) fields += fmt::format("Retry-After: {}\r\n", refusal->retry_s);
+    return error_answer(&head, refusal->status, refusal->text, kNoStore, fields);
+}
+
 // Nothing: it is found. Else what is answered.
 std::optional<http::Response> FileHandler::find_wanted(const http::RequestHead& head,
                                                        Wanted& wanted) {
@@ -161,12 +175,15 @@ std::optional<http::Response> FileHandler::find_signed(const http::RequestHead& 
 }
 
 std::optional<http::Response> FileHandler::respond_now(const http::RequestHead& head,
-                                                       const http::Peer&) {
+                                                       const http::Peer& peer) {
     if (head.method == http::Method::options) return options();
     if (head.method == http::Method::other)
         return problem(&head, 405, {}, "method not allowed", kAllow);
     if (head.count(http::Known::cdn_loop) > 0 && is_own_loop(head)) return loop_detected();
 
+    if (rules_.guard != nullptr) {
+        if (auto refused = turn_away(head, peer)) return refused;
+    }
     if (auto refused = find_wanted(head, wanted_)) return refused;
     const std::string& key = wanted_.key;
     FileCache::Lookup known = finder_.cache().find(key, loop_.now_ms());
@@ -319,14 +336,18 @@ http::Response FileHandler::loop_detected() {
 http::Response FileHandler::redirect(const http::RequestHead& head, const CachedFile& file,
                                      std::string_view key) {
     count_view(head, file.image);
+    // A signed one is for whoever has asked, and ends.
     const bool is_signed = file.is_private || file.location.empty();
     const std::string location =
         is_signed ? signed_location(*file.remote, head.method == http::Method::head, loop_.wall_s())
                   : file.location;
-    const std::string field = fmt::format("Location: {}\r\n", location);
-    // A signed one is for whoever has asked, and ends.
-    http::Response response = is_signed ? error_answer(nullptr, 302, "", kNoStore, field)
-                                        : problem(nullptr, 302, key, "", field);
+    const CachePolicy& policy = rules_.serve->policy;
+    const std::string lifetime =
+        is_signed ? std::string(kNoStore)
+                  : policy.lines(key, 302, kText) +
+                        policy.tag_line({key, file.pool_name(), file.last_modified}, 302, kText);
+    http::Response response =
+        error_answer(nullptr, 302, "", lifetime, fmt::format("Location: {}\r\n", location));
     response.source = http::Source::origin;
     return response;
 }
@@ -476,7 +497,7 @@ http::Response FileHandler::options() {
 }
 
 // JSON for a client that asks for it. The edge keeps one answer for all who ask, so it may not keep
-// that one.
+// that one. What it may keep has the image's tag, so that what is purged with it are absences, too.
 http::Response FileHandler::problem(const http::RequestHead* head, int status, std::string_view key,
                                     std::string_view text, std::string_view fields,
                                     bool is_unshared) {

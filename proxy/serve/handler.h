@@ -8,6 +8,7 @@
 #include "proxy/serve/access_log.h"
 #include "proxy/serve/file_finder.h"
 #include "proxy/serve/origin.h"
+#include "proxy/serve/request_guard.h"
 #include "proxy/serve/signed_variants.h"
 #include "proxy/serve/variant_maker.h"
 #include "proxy/serve/view_counter.h"
@@ -38,6 +39,7 @@ struct HandlerRules {
     std::vector<UrlShape> more_shapes;
     std::shared_ptr<const ServeRules> serve;
     std::shared_ptr<const SignedVariants> signed_variants;  // null: there are none
+    std::shared_ptr<const RequestGuard> guard;              // null: nobody is turned away
 };
 
 // Answers for the public listener of one loop. Loop thread only.
@@ -96,6 +98,7 @@ class FileHandler final : public http::Handler {
     bool is_made_on_demand(const Wanted& wanted) const {
         return variants_ != nullptr && (wanted.is_signed || variants_->is_ordered(wanted.key));
     }
+    std::optional<http::Response> turn_away(const http::RequestHead& head, const http::Peer& peer);
     std::optional<http::Response> find_wanted(const http::RequestHead& head, Wanted& wanted);
     std::optional<http::Response> find_signed(const http::RequestHead& head, Wanted& wanted);
     // handler_private.cpp: what is answered instead of something private; nothing: go on.

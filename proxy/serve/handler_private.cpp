@@ -22,7 +22,9 @@ std::string FileHandler::lifetime_of(std::string_view key, int status, bool is_u
     const ServeRules& rules = *rules_.serve;
     const bool is_covered = !rules.access.edge_checks() && rules.access.covers(key);
     if (is_unshared || is_covered) return std::string(kNoStore);
-    return rules.policy.lines(key, status, "text/plain; charset=utf-8");
+    constexpr std::string_view kType = "text/plain; charset=utf-8";
+    return rules.policy.lines(key, status, kType) +
+           rules.policy.tag_line({key, {}, std::nullopt}, status, kType);
 }
 
 }  // namespace tidepool::serve

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "proxy/api/api_answer.h"
-#include "proxy/upload/rate_limiter.h"
+#include "proxy/serve/rate_limiter.h"
 
 #include <cstdint>
 #include <optional>
@@ -19,11 +19,11 @@ struct Rate {
 };
 
 // 429 where this user, or holder of a key, has had as many. Any thread.
-std::optional<api::ApiAnswer> refuse_holder(RateLimiter& limiter, const Rate& rate,
+std::optional<api::ApiAnswer> refuse_holder(serve::RateLimiter& limiter, const Rate& rate,
                                             std::string_view holder);
 
 // 429 where this client's address has had as many (see conf::client_network). Any thread.
-std::optional<api::ApiAnswer> refuse_address(RateLimiter& limiter, const Rate& rate,
+std::optional<api::ApiAnswer> refuse_address(serve::RateLimiter& limiter, const Rate& rate,
                                              std::string_view client);
 
 }  // namespace tidepool::upload

@@ -5,8 +5,8 @@
 #include "proxy/http/handler.h"
 #include "proxy/loop/loop.h"
 #include "proxy/loop/task.h"
+#include "proxy/serve/rate_limiter.h"
 #include "proxy/upload/intake.h"
-#include "proxy/upload/rate_limiter.h"
 
 #include <string>
 
@@ -16,7 +16,7 @@ namespace tidepool::upload {
 class Receiver {
   public:
     // Both outlive it. `limiter` counts by key and address.
-    Receiver(Intake& intake, RateLimiter& limiter) : intake_(intake), limiter_(limiter) {}
+    Receiver(Intake& intake, serve::RateLimiter& limiter) : intake_(intake), limiter_(limiter) {}
 
     // Takes the form as it comes: its file goes to where the image will be while it is hashed, is
     // looked at in a worker's sandbox, and gets its name and its rows only then. The answer is 200
@@ -29,7 +29,7 @@ class Receiver {
     class Upload;
 
     Intake& intake_;
-    RateLimiter& limiter_;
+    serve::RateLimiter& limiter_;
 };
 
 }  // namespace tidepool::upload

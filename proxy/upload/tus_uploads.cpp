@@ -560,7 +560,7 @@ class TusUploads::Request {
     bool is_looked_at_ = false;
 };
 
-TusUploads::TusUploads(Intake& intake, RateLimiter& limiter)
+TusUploads::TusUploads(Intake& intake, serve::RateLimiter& limiter)
     : intake_(intake), limiter_(limiter), spool_(intake.means().settings.upload.spool_path) {}
 
 bool TusUploads::owns(std::string_view path) {

@@ -9,8 +9,8 @@
 #include "proxy/http/request.h"
 #include "proxy/loop/loop.h"
 #include "proxy/loop/task.h"
+#include "proxy/serve/rate_limiter.h"
 #include "proxy/upload/intake.h"
-#include "proxy/upload/rate_limiter.h"
 #include "storage/resumable_spool.h"
 
 #include <string>
@@ -32,7 +32,7 @@ inline constexpr std::string_view kTusExposedFields =
 class TusUploads {
   public:
     // Both outlive it. `limiter` counts by key and address.
-    TusUploads(Intake& intake, RateLimiter& limiter);
+    TusUploads(Intake& intake, serve::RateLimiter& limiter);
 
     // Whether a path is one of these uploads, or where they begin.
     static bool owns(std::string_view path);
@@ -49,7 +49,7 @@ class TusUploads {
     class Request;
 
     Intake& intake_;
-    RateLimiter& limiter_;
+    serve::RateLimiter& limiter_;
     storage::ResumableSpool spool_;
 };
 

@@ -6,8 +6,8 @@
 #include "proxy/http/handler.h"
 #include "proxy/loop/loop.h"
 #include "proxy/loop/task.h"
+#include "proxy/serve/rate_limiter.h"
 #include "proxy/upload/intake.h"
-#include "proxy/upload/rate_limiter.h"
 #include "proxy/upload/receiver.h"
 #include "proxy/upload/tus_uploads.h"
 #include "proxy/upload/upload_means.h"
@@ -56,7 +56,7 @@ class UploadApi {
     http::Response finish(const http::RequestHead& head, const api::ApiAnswer& answer) const;
 
     const UploadMeans means_;
-    RateLimiter limiter_;
+    serve::RateLimiter limiter_;
     Intake intake_;
     Receiver receiver_;
     TusUploads tus_;

@@ -70,7 +70,7 @@ class OfAServer(Asked, tidepool.ServerCase):
         self.assertEqual(said["edge"], {
             "store": True, "ttl_s": 30 * DAY_S, "ttl_source": "Cloudflare-CDN-Cache-Control", "revalidate_always": False,
             "stale_while_revalidate_s": DAY_S, "stale_if_error_s": 7 * DAY_S, "eligible": True, "cache_status": "MISS",
-            "removes": ["cloudflare-cdn-cache-control"]})
+            "removes": ["cache-tag", "cloudflare-cdn-cache-control"]})
         self.assertEqual(said["browser"], {"store": True, "ttl_s": 365 * DAY_S, "revalidate_always": False,
                                            "immutable": True, "stale_while_revalidate_s": 0})
         self.assertEqual(said["verdict"], "the edge stores it for 30 days, then serves it stale for 1 day while it asks "

@@ -57,7 +57,7 @@ class Modes(cold.ColdCase):
             for name, kind in ((f"{UUID}.jpg", "image/jpeg"), ("b.png", "image/png")):
                 answer = self.assert_served(server, name)
                 allowed = {"date", "content-type", "content-length", "accept-ranges", "cache-control", "etag",
-                           "cdn-cache-control", "cloudflare-cdn-cache-control", "last-modified", "cache-status",
+                           "cache-tag", "cdn-cache-control", "cloudflare-cdn-cache-control", "last-modified", "cache-status",
                            "x-content-type-options", "connection"}
                 self.assertLessEqual({field for field, _ in answer.fields}, allowed)
                 self.assertEqual(answer["content-type"], kind)

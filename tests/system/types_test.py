@@ -200,7 +200,7 @@ class Fields(TypesCase):
                 self.assertEqual(sorted(field for field, _ in answer.fields), expected)
         self.tree.put(f"{UUID}.jpg", self.small)
         answer = self.wire.get(f"/uploads/{UUID}.jpg")
-        self.assertEqual(sorted(field for field, _ in answer.fields), sorted([*expected, "cloudflare-cdn-cache-control"]))
+        self.assertEqual(sorted(field for field, _ in answer.fields), sorted([*expected, "cache-tag", "cloudflare-cdn-cache-control"]))
 
     def test_validators(self):
         for name, content in (("small.jpg", self.small), ("large.jpg", self.large)):

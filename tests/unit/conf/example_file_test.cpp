@@ -26,10 +26,11 @@ std::string example_text() {
     return text_of(kExample);
 }
 
-// The example with its commented-out rules and profiles as such.
+// The example with its commented-out tables as such.
 std::string with_rules() {
     const std::regex commented(
-        "(^|\n)# (\\[\\[(?:cache_control|certificate|profile)\\]\\]|[a-z_]+ = [\\[\"a-z0-9])");
+        "(^|\n)# (\\[\\[(?:cache_control|certificate|profile|rate_limit)\\]\\]|[a-z_]+ = "
+        "[\\[\"a-z0-9])");
     std::string text = example_text();
     // Twice, for two lines in a row share the line feed between them.
     for (int i = 0; i < 2; ++i)

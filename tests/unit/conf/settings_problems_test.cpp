@@ -468,11 +468,11 @@ TEST_CASE("settings: all problems are told at once, by line", "[conf][settings]"
               "write \"10s\"",
               "t.toml:7:2: nonsense: unknown key; known here: server, admin, limits, timeouts, "
               "workers, cache, types, "
-              "edge, tls, access_log, log, catalog, shelf, jobs, move, delete, purge, backup, "
-              "upload, "
+              "edge, hotlink, rate_limits, tls, access_log, log, catalog, shelf, jobs, move, "
+              "delete, purge, backup, upload, "
               "tiering, "
               "reconcile, origin, "
-              "variants, private, certificate, profile, "
+              "variants, private, certificate, rate_limit, profile, "
               "cache_control, pool",
               "t.toml:8:1: pool[1].name: is missing: write name = \"hot\"",
               "t.toml:9:13: pool[1].base_path: expected an absolute path, such as "

@@ -4,6 +4,7 @@
 
 #include <catch2/catch.hpp>
 
+using namespace tidepool;
 using namespace tidepool::upload;
 
 TEST_CASE("rates: an address of IPv6 counts as its /64, one of IPv4 as itself", "[upload][rate]") {
@@ -25,7 +26,7 @@ TEST_CASE("rates: an address of IPv6 counts as its /64, one of IPv4 as itself", 
     };
     for (const Case& each : all) {
         INFO(each.first << " and " << each.second);
-        RateLimiter limiter(100);
+        serve::RateLimiter limiter(100);
         const Rate rate{"uploads", 1, 1000};
         CHECK_FALSE(refuse_address(limiter, rate, each.first));
         CHECK(refuse_address(limiter, rate, each.second).has_value() == each.is_one);
@@ -34,7 +35,7 @@ TEST_CASE("rates: an address of IPv6 counts as its /64, one of IPv4 as itself", 
 
 TEST_CASE("rates: holders and addresses, uploads and sessions are counted apart",
           "[upload][rate]") {
-    RateLimiter limiter(100);
+    serve::RateLimiter limiter(100);
     CHECK_FALSE(refuse_holder(limiter, {"uploads", 1, 1000}, "::1"));
     CHECK_FALSE(refuse_address(limiter, {"uploads", 1, 1000}, "::1"));
     CHECK_FALSE(refuse_holder(limiter, {"sessions", 1, 1000}, "::1"));
