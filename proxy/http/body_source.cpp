@@ -19,7 +19,7 @@ constexpr std::uint64_t kCheckBytes = 64ULL * 1024;
 
 }  // namespace
 
-void BodySource::begin(const Response& response, bool with_body) {
+void BodySource::begin(const Response& response, bool with_body, std::uint64_t now_ns) {
     response_ = &response;
     next_part_ = with_body ? 0 : response.parts.size();
     left_ = with_body ? response.body_bytes : 0;
@@ -27,7 +27,8 @@ void BodySource::begin(const Response& response, bool with_body) {
     part_ = nullptr;
     incoming_ = nullptr;
     offset_ = end_ = 0;
-    is_checked_ = true;
+    is_new_ = true;
+    checked_ns_ = now_ns;
     file_ = nullptr;
     chunk_.reset();
 }
@@ -51,25 +52,26 @@ bool BodySource::next_part() {
 }
 
 // A program that rewrites the file in place must not make us end a mixture of two versions as if it
-// were whole.
-bool BodySource::is_unchanged(std::uint64_t now_ms) {
-    if (now_ms == checked_ms_ && offset_ >= checked_from_ && offset_ - checked_from_ < kCheckBytes)
-        return true;
-    if (!std::exchange(is_checked_, false) && !file_->unchanged()) return false;
-    checked_ms_ = now_ms;
-    checked_from_ = offset_;
+// were whole. Looked at within this iteration of the loop it is as good as now.
+bool BodySource::is_unchanged(std::uint64_t now_ns) {
+    const bool is_known =
+        now_ns == checked_ns_ && (is_new_ || offset_ - checked_from_ < kCheckBytes);
+    if (!is_known && !file_->unchanged()) return false;
+    if (!is_known || is_new_) checked_from_ = offset_;
+    is_new_ = false;
+    checked_ns_ = now_ns;
     return true;
 }
 
-BodySource::Look BodySource::look_at_file(std::uint64_t bytes, std::uint64_t now_ms) {
-    if (file_->in_memory(file_offset_, bytes, now_ms))
+BodySource::Look BodySource::look_at_file(std::uint64_t bytes, std::uint64_t now_ns) {
+    if (file_->in_memory(file_offset_, bytes, now_ns / 1'000'000))
         return {Step::ready, static_cast<std::size_t>(bytes)};
     if (!chunk_) chunk_ = std::make_unique<std::vector<char>>();
     chunk_->resize(std::min(end_ - offset_, kChunkBytes));
     return {Step::unread};
 }
 
-BodySource::Look BodySource::look(std::size_t most, std::uint64_t now_ms) {
+BodySource::Look BodySource::look(std::size_t most, std::uint64_t now_ns) {
     while (text_.empty()) {
         if (offset_ == end_) {
             chunk_.reset();
@@ -81,8 +83,8 @@ BodySource::Look BodySource::look(std::size_t most, std::uint64_t now_ms) {
             file_ = part_->file.get();
             readers_ = part_->readers;
             file_offset_ = offset_;
-            if (!is_unchanged(now_ms)) return {Step::spoilt};
-            return look_at_file(bytes, now_ms);
+            if (!is_unchanged(now_ns)) return {Step::spoilt};
+            return look_at_file(bytes, now_ns);
         }
         const Incoming::View view = incoming_->source->look(offset_);
         if (view.bytes == 0) return {Step::starved};
@@ -91,7 +93,7 @@ BodySource::Look BodySource::look(std::size_t most, std::uint64_t now_ms) {
             file_ = view.file;
             readers_ = view.readers;
             file_offset_ = view.file_offset;
-            const Look seen = look_at_file(bytes, now_ms);
+            const Look seen = look_at_file(bytes, now_ns);
             if (seen.step == Step::unread) chunk_->resize(std::min(chunk_->size(), view.bytes));
             return seen;
         }

@@ -15,8 +15,9 @@ namespace tidepool::http {
 // Never waits: says what it would have to wait for. Loop thread only.
 class BodySource {
   public:
-    // `response` lives until the body was taken, and its files have just been seen to be unchanged.
-    void begin(const Response& response, bool with_body);
+    // `response` lives until the body was taken, and its files were seen to be unchanged in this
+    // iteration of the loop, which began at `now_ns`.
+    void begin(const Response& response, bool with_body, std::uint64_t now_ns);
 
     // What can be had next, of the same piece.
     enum class Step : std::uint8_t {
@@ -30,9 +31,10 @@ class BodySource {
         Step step = Step::end;
         std::size_t bytes = 0;
     };
-    // At most `most` bytes; `now_ms` is the loop's clock.
-    Look look(std::size_t most, std::uint64_t now_ms);
-    // Copies the next bytes, not more than look() has just shown. False: the file was cut short.
+    // At most `most` bytes; `now_ns` is when this iteration of the loop began.
+    Look look(std::size_t most, std::uint64_t now_ns);
+    // Copies the next bytes, not more than look() has just shown, in the same iteration of the
+    // loop. False: the file was cut short.
     bool take(std::span<char> into);
     // Of the body, what was not taken.
     std::uint64_t left() const { return left_; }
@@ -50,8 +52,8 @@ class BodySource {
 
   private:
     bool next_part();
-    bool is_unchanged(std::uint64_t now_ms);
-    Look look_at_file(std::uint64_t bytes, std::uint64_t now_ms);
+    bool is_unchanged(std::uint64_t now_ns);
+    Look look_at_file(std::uint64_t bytes, std::uint64_t now_ns);
 
     const Response* response_ = nullptr;
     std::size_t next_part_ = 0;
@@ -62,9 +64,9 @@ class BodySource {
     const IncomingPart* incoming_ = nullptr;
     std::uint64_t offset_ = 0;
     std::uint64_t end_ = 0;
-    // That the file is unchanged was seen by whoever made the response, or then and from there on.
-    bool is_checked_ = false;
-    std::uint64_t checked_ms_ = 0;
+    // When the file was last seen to be unchanged, and from where on that has not been used up.
+    bool is_new_ = false;  // by whoever made the response
+    std::uint64_t checked_ns_ = 0;
     std::uint64_t checked_from_ = 0;
     // Of the last look: the file that the bytes are in; null: they are text_.
     const storage::OpenFile* file_ = nullptr;

@@ -21,6 +21,17 @@ struct BodyWait {
 
 }  // namespace
 
+Http2Body::Http2Body(Http2Connection& connection, Http2Stream& stream, bool is_streamed)
+    : connection_(connection), stream_(stream), is_streamed_(is_streamed) {
+    const Server& server = connection.server_;
+    until_ms_ = server.loop_.now_ms() + count_ms(server.rules_.timeouts.header);
+}
+
+Http2Body::~Http2Body() {
+    if (is_wide_) connection_.narrow();
+    if (at_ < piece_.size()) connection_.consume(stream_, piece_.size() - at_);
+}
+
 bool Http2Body::is_over() const {
     return stream_.has_ended || stream_.is_closed || connection_.is_ended_;
 }
@@ -30,7 +41,10 @@ bool Http2Body::has_more() const {
 }
 
 loop::Task<std::expected<std::string_view, Refusal>> Http2Body::next() {
-    if (!std::exchange(has_begun_, true) && !has_more()) connection_.allow_body(stream_);
+    if (!std::exchange(has_begun_, true)) {
+        is_wide_ = is_streamed_ && connection_.widen(stream_);
+        if (!has_more()) connection_.allow_body(stream_);
+    }
     if (given_ > 0) {
         at_ += given_;
         connection_.consume(stream_, std::exchange(given_, 0));
@@ -59,10 +73,16 @@ loop::Task<bool> Http2Body::wait() {
     while (!has_more()) {
         // What time we took ourselves since it was last waited for is not the sender's.
         const std::uint64_t since_ms = connection_.server_.loop_.now_ms();
-        stream_.body_deadline.set(since_ms + window_ms - std::min(waited_ms_, window_ms));
+        stream_.body_deadline.set(
+            is_streamed_ ? since_ms + window_ms - std::min(waited_ms_, window_ms) : until_ms_);
         co_await BodyWait{stream_};
         stream_.body_deadline.clear();
-        waited_ms_ += connection_.server_.loop_.now_ms() - since_ms;
+        const std::uint64_t now_ms = connection_.server_.loop_.now_ms();
+        if (!is_streamed_) {
+            if (now_ms >= until_ms_ && !has_more()) co_return false;
+            continue;
+        }
+        waited_ms_ += now_ms - since_ms;
         in_window_ += stream_.arrived.size();
         if (waited_ms_ < window_ms) continue;
         if (timeouts.min_receive_rate > 0 && in_window_ < least) co_return false;

@@ -19,8 +19,13 @@ namespace tidepool::http {
 // holds the stream.
 class Http2Body final : public BodyStream {
   public:
-    Http2Body(Http2Connection& connection, Http2Stream& stream)
-        : connection_(connection), stream_(stream) {}
+    // `is_streamed`: by a handler that takes it as it comes; it may be long, and is judged by its
+    // pace. Else it has to be there as soon as a head.
+    Http2Body(Http2Connection& connection, Http2Stream& stream, bool is_streamed);
+    // What was not taken may come again, to be dropped.
+    ~Http2Body();
+    Http2Body(const Http2Body&) = delete;
+    Http2Body& operator=(const Http2Body&) = delete;
 
     loop::Task<std::expected<std::string_view, Refusal>> next() override;
 
@@ -36,7 +41,10 @@ class Http2Body final : public BodyStream {
     std::size_t given_ = 0;        // behind that: what is being taken
     std::uint64_t in_window_ = 0;  // bytes
     std::uint64_t waited_ms_ = 0;  // in the window
+    const bool is_streamed_;
+    std::uint64_t until_ms_ = 0;  // of one that is not streamed
     bool has_begun_ = false;
+    bool is_wide_ = false;  // its window
 };
 
 }  // namespace tidepool::http

@@ -15,6 +15,7 @@
 #include <linux/sockios.h>
 #include <nghttp2/nghttp2.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 
 namespace tidepool::http {
 
@@ -28,9 +29,10 @@ constexpr std::size_t kTurnOutBytes = 256ULL * 1024;
 // Of a frame (RFC 9113, 4.1 and 4.2).
 constexpr std::size_t kFrameHeadBytes = 9;
 constexpr std::size_t kFrameBytes = 16ULL * 1024;
-// What the sender of a body may send before it is taken, where a handler takes it as it comes; else
-// it is the protocol's 65,535.
+// What the sender of a body may send before it is taken, where a handler takes it as it comes, and
+// of how many of a connection at a time; of others it is the protocol's 65,535.
 constexpr std::int32_t kBodyWindow = 512 * 1024;
+constexpr unsigned kMostWideBodies = 8;
 // Of all streams together, so that it never holds up a stream whose own window is open.
 constexpr std::int32_t kConnectionWindow = 64 * 1024 * 1024;
 // Heads of requests that are kept while these are open.
@@ -150,8 +152,7 @@ struct Http2Connection::Callbacks {
             known->has_head = true;
             known->has_body = !known->has_ended;
             connection.head_until_ms_ = 0;
-            known->kept_bytes = known->lines.bytes();
-            connection.head_bytes_ += known->kept_bytes;
+            connection.count_head(*known);
             connection.hold(*known, connection.came_);
         } else if (known->has_ended) {
             connection.hold(*known, connection.woken_);
@@ -217,8 +218,11 @@ struct Http2Connection::Callbacks {
     static ssize_t on_read_body(nghttp2_session*, std::int32_t, std::uint8_t*, std::size_t most,
                                 std::uint32_t* flags, nghttp2_data_source* source, void* user) {
         Http2Connection& connection = self(user);
+        // Asked before the source is looked at, so that its bytes are taken as soon as it was.
+        if (!connection.has_room())
+            return connection.has_failed_ ? NGHTTP2_ERR_CALLBACK_FAILURE : NGHTTP2_ERR_PAUSE;
         Http2Stream& stream = *static_cast<Http2Stream*>(source->ptr);
-        const BodySource::Look seen = stream.source.look(most, connection.server_.loop_.now_ms());
+        const BodySource::Look seen = stream.source.look(most, connection.server_.loop_.now_ns());
         switch (seen.step) {
             case BodySource::Step::ready:
                 *flags = NGHTTP2_DATA_FLAG_NO_COPY;
@@ -242,8 +246,6 @@ struct Http2Connection::Callbacks {
     static int on_send_data(nghttp2_session*, nghttp2_frame*, const std::uint8_t* frame_head,
                             std::size_t bytes, nghttp2_data_source* source, void* user) {
         Http2Connection& connection = self(user);
-        if (!connection.has_room())
-            return connection.has_failed_ ? NGHTTP2_ERR_CALLBACK_FAILURE : NGHTTP2_ERR_WOULDBLOCK;
         Http2Stream& stream = *static_cast<Http2Stream*>(source->ptr);
         std::string& out = connection.out_;
         const std::size_t before = out.size();
@@ -324,15 +326,13 @@ loop::Task<> Http2Connection::run() {
         if (server_.draining_) begin_drain();
         while (true) {
             const Turn turn = take_turn();
-            if (turn == Turn::ended || socket_.is_closing()) break;
+            if (turn == Turn::ended || socket_.is_closing() || !keep_time()) break;
             if (turn == Turn::again) {
                 co_await server_.loop_.yield();
                 continue;
             }
             set_deadline();
-            const loop::Wake wake = co_await socket_.ready(may_read(), is_blocked_);
-            if (wake == loop::Wake::closed) break;
-            if (wake == loop::Wake::timed_out && !pass_deadline()) break;
+            if (co_await socket_.ready(may_read(), is_blocked_) == loop::Wake::closed) break;
         }
     }
     end_all();
@@ -346,8 +346,8 @@ Http2Connection::Turn Http2Connection::take_turn() {
     is_blocked_ = false;
     sealed_in_turn_ = 0;
     const bool has_read_all = !may_read() || !socket_.may_be_readable() || read_some();
-    dispatch();
-    const bool is_there = !closes_unanswered_ && push();
+    if (!is_broken_) dispatch();
+    const bool is_there = !is_broken_ && !closes_unanswered_ && push();
     is_in_turn_ = false;
     if (!is_there) return Turn::ended;
     // What answers wait for begins once all that can leave has left.
@@ -358,7 +358,8 @@ Http2Connection::Turn Http2Connection::take_turn() {
         release(*each);
     }
     if (has_peer_ended_) return Turn::ended;
-    if (nghttp2_session_want_read(session_) == 0 && nghttp2_session_want_write(session_) == 0)
+    if (!is_blocked_ && nghttp2_session_want_read(session_) == 0 &&
+        nghttp2_session_want_write(session_) == 0)
         return Turn::ended;
     const bool is_ready = is_paused_ || !came_.empty() || !woken_.empty() || !starved_.empty();
     return is_ready || !has_read_all ? Turn::again : Turn::wait;
@@ -383,11 +384,11 @@ bool Http2Connection::read_some() {
         const auto taken = nghttp2_session_mem_recv(
             session_, reinterpret_cast<const std::uint8_t*>(bytes.data()), got.bytes);
         if (taken < 0) {
-            // What it finds wrong within frames nghttp2 says itself.
+            // What it finds wrong within frames nghttp2 says itself; then it is of no more use.
+            if (taken == NGHTTP2_ERR_FLOODED) server_.counters_.http2_floods.add();
             conf::log_debug("no HTTP/2 peer={} reason=\"{}\"", peer_.text(),
                             nghttp2_strerror(static_cast<int>(taken)));
-            terminate(taken == NGHTTP2_ERR_FLOODED ? NGHTTP2_ENHANCE_YOUR_CALM
-                                                   : NGHTTP2_PROTOCOL_ERROR);
+            is_broken_ = true;
             return true;
         }
         if (is_flooding()) terminate(NGHTTP2_ENHANCE_YOUR_CALM);
@@ -421,6 +422,23 @@ void Http2Connection::terminate(std::uint32_t error) {
     if (std::exchange(is_terminated_, true)) return;
     if (error == NGHTTP2_ENHANCE_YOUR_CALM) server_.counters_.http2_floods.add();
     nghttp2_session_terminate_session(session_, error);
+    wake();
+}
+
+// Anew, after what it takes in memory has changed.
+void Http2Connection::count_head(Http2Stream& stream) {
+    head_bytes_ -= std::exchange(
+        stream.kept_bytes, stream.lines.bytes() + stream.head.fields.capacity() * sizeof(Field));
+    head_bytes_ += stream.kept_bytes;
+}
+
+// Lets more of a body come at a time. False: enough others have that.
+bool Http2Connection::widen(Http2Stream& stream) {
+    if (wide_bodies_ >= kMostWideBodies || stream.is_closed || is_ended_) return false;
+    ++wide_bodies_;
+    nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, stream.id, kBodyWindow);
+    wake();
+    return true;
 }
 
 // Does what the callbacks have noted.
@@ -448,12 +466,14 @@ void Http2Connection::dispatch() {
 void Http2Connection::admit(Http2Stream& stream) {
     server_.counters_.http2_requests.add();
     const std::optional<Refusal> refusal = stream.lines.read(stream.head, stream.has_body);
+    count_head(stream);
     const Admission admission =
         server_.handler_.let_in(refusal ? nullptr : &stream.head, stream.peer);
     stream.peer.proven = admission.proven;
     if (admission.entry == Admission::Entry::close) {
         if (refusal) server_.counters_.refused[static_cast<std::size_t>(*refusal)].add();
         closes_unanswered_ = true;
+        has_peer_ended_ = true;  // for us
     } else if (admission.entry == Admission::Entry::forbid) {
         give(stream, refuse(Refusal::locked_out));
     } else if (refusal) {
@@ -506,9 +526,10 @@ loop::Task<> Http2Connection::answer_with_body(Http2Stream& stream) {
 
 loop::Task<Response> Http2Connection::respond_to_body(Http2Stream& stream) {
     Handler& handler = server_.handler_;
-    Http2Body body(*this, stream);
-    if (stream.head.method == Method::other && handler.wants_stream(stream.head)) {
-        nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, stream.id, kBodyWindow);
+    const bool is_streamed =
+        stream.head.method == Method::other && handler.wants_stream(stream.head);
+    Http2Body body(*this, stream, is_streamed);
+    if (is_streamed) {
         Response response = co_await handler.respond_to_stream(stream.head, stream.peer, body);
         co_return response;
     }
@@ -578,7 +599,8 @@ Response Http2Connection::refuse(Refusal refusal) {
 void Http2Connection::give(Http2Stream& stream, Response response) {
     stream.response = std::move(response);
     stream.is_answered = true;
-    stream.arrived = {};
+    if (!stream.arrived.empty()) consume(stream, stream.arrived.size());
+    stream.arrived = std::string();       // = {} would keep its memory
     if (stream.is_closed || is_ended_) {  // the client took it back, or is gone
         report(stream);
         return;
@@ -588,19 +610,18 @@ void Http2Connection::give(Http2Stream& stream, Response response) {
 }
 
 void Http2Connection::submit(Http2Stream& stream) {
-    constexpr std::size_t kMostFields = 64;
+    thread_local std::vector<nghttp2_nv> fields;
+    fields.clear();
     const Response& response = stream.response;
     std::string_view lines = response.head_lines();
     lines.remove_prefix(std::min(lines.find('\n'), lines.size() - 1) + 1);  // the status line
     stream.names.reserve(lines.size());  // so that views of it stay good
-    std::array<nghttp2_nv, kMostFields> fields;
-    std::size_t count = 0;
     const fmt::format_int status(response.status);
     // These are copied, the others are where the stream has them for as long as it lives.
-    fields[count++] = field_of(":status", {status.data(), status.size()}, NGHTTP2_NV_FLAG_NONE);
+    fields.push_back(field_of(":status", {status.data(), status.size()}, NGHTTP2_NV_FLAG_NONE));
     const std::string& date = server_.tail_.date(server_.loop_.wall_s());
-    fields[count++] = field_of("date", date, NGHTTP2_NV_FLAG_NONE);
-    while (!lines.empty() && count < fields.size()) {
+    fields.push_back(field_of("date", date, NGHTTP2_NV_FLAG_NONE));
+    while (!lines.empty()) {
         const std::size_t end = std::min(lines.find("\r\n"), lines.size());
         const std::string_view line = lines.substr(0, end);
         lines.remove_prefix(std::min(end + 2, lines.size()));
@@ -614,16 +635,16 @@ void Http2Connection::submit(Http2Stream& stream) {
         while (value.starts_with(' '))
             value.remove_prefix(1);
         if (is_of_connection(name)) continue;
-        fields[count++] =
-            field_of(name, value, NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE);
+        fields.push_back(
+            field_of(name, value, NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE));
     }
     const bool with_body =
         response.has_body && response.body_bytes > 0 && stream.head.method != Method::head;
-    stream.source.begin(response, with_body);
+    stream.source.begin(response, with_body, server_.loop_.now_ns());
     nghttp2_data_provider provider{};
     provider.source.ptr = &stream;
     provider.read_callback = &Callbacks::on_read_body;
-    nghttp2_submit_response(session_, stream.id, fields.data(), count,
+    nghttp2_submit_response(session_, stream.id, fields.data(), fields.size(),
                             with_body ? &provider : nullptr);
 }
 
@@ -671,7 +692,7 @@ void Http2Connection::report(const Http2Stream& stream) {
 // False: the peer is gone.
 bool Http2Connection::push() {
     is_paused_ = false;
-    if (out_.capacity() < kOutBytes) out_.swap(spare_frames());
+    if (out_.empty() && out_.capacity() < kOutBytes) out_.swap(spare_frames());
     const int sent = nghttp2_session_send(session_);
     if (has_failed_ || (sent != 0 && sent != NGHTTP2_ERR_CALLBACK_FAILURE)) {
         has_peer_ended_ = has_failed_;
@@ -683,7 +704,7 @@ bool Http2Connection::push() {
     if (spare_frames().capacity() < kOutBytes) {
         out_.swap(spare_frames());
     } else {
-        out_ = {};
+        out_ = std::string();  // = {} would keep its memory
     }
     switch (tls_.flush()) {
         case tls::Step::done:
@@ -758,6 +779,7 @@ void Http2Connection::close(Http2Stream& stream) {
 
 void Http2Connection::end_all() {
     is_ended_ = true;
+    if (closes_unanswered_) shutdown(socket_.fd(), SHUT_RDWR);  // others may take a while
     for (std::vector<Http2Stream*>* const list : {&came_, &starved_}) {
         for (Http2Stream* const each : *list)
             release(*each);
@@ -788,35 +810,37 @@ void Http2Connection::begin_drain() {
 }
 
 void Http2Connection::set_deadline() {
-    const std::uint64_t now_ms = server_.loop_.now_ms();
-    std::uint64_t until_ms = idle_until_ms_;
-    if (open_ > 0) {
-        if (window_until_ms_ <= now_ms) begin_window();
-        until_ms = window_until_ms_;
-    }
+    std::uint64_t until_ms = window_until_ms_ != 0 ? window_until_ms_ : idle_until_ms_;
     if (head_until_ms_ != 0) until_ms = std::min(until_ms, head_until_ms_);
     if (goaway_at_ms_ != 0 && !is_goaway_final_) until_ms = std::min(until_ms, goaway_at_ms_);
     socket_.set_deadline(until_ms);
 }
 
-// False: the connection ends at once.
-bool Http2Connection::pass_deadline() {
+// By the clock and after each turn, as turns come when the client likes. False: the connection ends
+// at once.
+bool Http2Connection::keep_time() {
     const std::uint64_t now_ms = server_.loop_.now_ms();
     if (goaway_at_ms_ != 0 && now_ms >= goaway_at_ms_ && !std::exchange(is_goaway_final_, true)) {
         nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE,
                               nghttp2_session_get_last_proc_stream_id(session_), NGHTTP2_NO_ERROR,
                               nullptr, 0);
+        wake();
     }
     if (head_until_ms_ != 0 && now_ms >= head_until_ms_) {
+        head_until_ms_ = 0;
         server_.counters_.refused[static_cast<std::size_t>(Refusal::header_timeout)].add();
         terminate(NGHTTP2_ENHANCE_YOUR_CALM);
     }
-    if (open_ == 0 && now_ms >= idle_until_ms_) {
-        if (is_terminated_) return false;  // it does not even take our last word
-        terminate(NGHTTP2_NO_ERROR);
-        idle_until_ms_ = now_ms + count_ms(server_.rules_.timeouts.linger);
+    if (open_ > 0 || is_blocked_) {
+        if (window_until_ms_ == 0) begin_window();
+        if (now_ms < window_until_ms_) return true;
+        const bool goes_on = judge_readers();
+        begin_window();
+        return goes_on;
     }
-    return open_ == 0 || now_ms < window_until_ms_ || judge_readers();
+    window_until_ms_ = 0;
+    if (now_ms >= idle_until_ms_) terminate(NGHTTP2_NO_ERROR);
+    return true;
 }
 
 void Http2Connection::begin_window() {
@@ -840,6 +864,7 @@ bool Http2Connection::judge_readers() {
         has_peer_ended_ = true;
         return false;
     }
+    if (open_ == 0) return true;
     // All that are open share one line.
     const std::uint64_t least_each = std::max<std::uint64_t>(least / open_, least > 0 ? 1 : 0);
     for (Http2Stream* each = first_; each != nullptr; each = each->next) {
@@ -847,6 +872,7 @@ bool Http2Connection::judge_readers() {
         if (each->body_sent - each->body_sent_before >= least_each) continue;
         server_.counters_.slow_readers.add();
         nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, each->id, NGHTTP2_CANCEL);
+        wake();
     }
     return true;
 }

@@ -63,6 +63,9 @@ class Http2Connection {
     loop::Task<> fill(Http2Stream& stream);
     void allow_body(Http2Stream& stream);
     void consume(Http2Stream& stream, std::size_t bytes);
+    bool widen(Http2Stream& stream);
+    void narrow() { --wide_bodies_; }
+    void count_head(Http2Stream& stream);
     int drop(Http2Stream& stream, std::size_t bytes);
     void refuse_rest(Http2Stream& stream);
     Response refuse(Refusal refusal);
@@ -82,7 +85,7 @@ class Http2Connection {
     struct AllDone;
 
     void set_deadline();
-    bool pass_deadline();
+    bool keep_time();
     void begin_window();
     bool judge_readers();
     bool waits_for_peer(const Http2Stream& stream) const;
@@ -102,6 +105,7 @@ class Http2Connection {
     std::size_t open_ = 0;        // of these, not closed
     std::size_t tasks_ = 0;       // coroutines
     std::size_t head_bytes_ = 0;  // of the requests in the list
+    unsigned wide_bodies_ = 0;    // see widen()
     std::int32_t last_id_ = -1;
     std::vector<std::int32_t> passed_over_;  // smaller numbers that no stream has had
     std::coroutine_handle<> end_waiter_;     // for the last coroutine
@@ -124,6 +128,7 @@ class Http2Connection {
     bool has_peer_ended_ = false;
     bool closes_unanswered_ = false;  // see Admission::Entry::close
     bool is_in_turn_ = false;
+    bool is_broken_ = false;             // what came is no HTTP/2
     bool is_terminated_ = false;         // GOAWAY was said, and that it ends now
     bool is_goaway_final_ = false;       // the second one was said
     std::uint64_t idle_until_ms_ = 0;    // while no stream is open

@@ -39,6 +39,11 @@ Http2Head::Added Http2Head::add(std::string_view name, std::string_view value) {
     return Added::kept;
 }
 
+std::size_t Http2Head::bytes() const {
+    return method_.capacity() + path_.capacity() + authority_.capacity() + host_.capacity() +
+           fields_.capacity() + text_.capacity();
+}
+
 std::optional<Refusal> Http2Head::read(RequestHead& head, bool has_body) {
     if (path_.size() > limits_.request_line_bytes) path_.resize(limits_.request_line_bytes + 2);
     const std::string& target = path_.empty() ? authority_ : path_;  // CONNECT has no path
@@ -49,7 +54,8 @@ std::optional<Refusal> Http2Head::read(RequestHead& head, bool has_body) {
     if (!host_.empty() && conf::lower_case(host_) != conf::lower_case(authority_))
         text_.append("host: ").append(host_).append("\r\n");
     text_.append(fields_).append("\r\n");
-    fields_ = {};
+    for (std::string* const part : {&method_, &path_, &authority_, &host_, &fields_})
+        *part = std::string();  // = {} would keep its memory
     HeadScanner scanner;
     const HeadScanner::Outcome outcome =
         scanner.scan(text_, {limits_.request_line_bytes, text_.size(), limits_.fields}, head);

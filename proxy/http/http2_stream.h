@@ -31,8 +31,8 @@ class Http2Head {
     // After the last one: fills `head`, whose views point in here. Nothing: it is a request.
     // `has_body`: one follows, perhaps of no bytes.
     std::optional<Refusal> read(RequestHead& head, bool has_body);
-    // What is kept.
-    std::size_t bytes() const { return text_.size() + fields_.size(); }
+    // What it takes in memory.
+    std::size_t bytes() const;
 
   private:
     HeadLimits limits_;

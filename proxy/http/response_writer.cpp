@@ -56,7 +56,7 @@ void ResponseWriter::begin(const Response& response, std::string_view tail, bool
     incoming_ = nullptr;
     sent_in_a_row_ = 0;
     just_checked_ = true;
-    if (!chunk_.empty()) chunk_ = {};
+    if (!chunk_.empty()) chunk_ = std::vector<char>();  // = {} would keep its memory
 
     const std::string_view head = response.head_lines();
     head_bytes_ = head.size() + tail.size();

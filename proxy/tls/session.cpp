@@ -208,7 +208,7 @@ Step Session::flush() {
     if (spare_buffer().capacity() == 0 && unsent_.capacity() <= kMostSpareBytes) {
         unsent_.swap(spare_buffer());
     } else {
-        unsent_ = {};
+        unsent_ = std::vector<char>();  // = {} would keep its memory
     }
     return Step::done;
 }

@@ -170,6 +170,45 @@ class Clients(Http2Case):
             self.assertEqual((answer.reset, answer.ended), (h2.INTERNAL_ERROR, False))
             self.assertEqual(wire.get("/uploads/large.jpg", method="HEAD").status, 200)  # others go on
 
+    def test_an_answer_that_waited_for_its_window_is_looked_at_again(self):
+        server = self.start({"cache": {"memory_object_max": "0B"}})
+        for size in (16_000, 65_000):
+            name = f"{size}.jpg"
+            content = server.tree.image(name, size=size)
+            with self.wire(own=((h2.INITIAL_WINDOW_SIZE, 0),)) as wire:
+                wire.opens_windows = False
+                stream = wire.ask(f"/uploads/{name}")
+                self.assertIsNotNone(wire.read_until(lambda got: got.type == HEADERS))
+                with open(server.tree.path / name, "r+b") as file:
+                    file.seek(size // 2)
+                    file.write(bytes(size - size // 2))
+                wire.send(h2.window_update(0, size) + h2.window_update(stream, size))
+                answer = wire.answer(stream)
+                self.assertEqual((answer.reset, answer.ended), (h2.INTERNAL_ERROR, False), answer.body == content)
+
+    def test_slow_readers_get_what_is_theirs(self):
+        """Many that read a little now and then, of one loop: each gets its own bytes, in its own connection."""
+        server = self.start({"server": {"threads": 1}})
+        contents = [server.tree.image(f"{number}.jpg", size=1_000_000 + number) for number in range(12)]
+        wires = [self.wire(receive_buffer=4096, own=((h2.INITIAL_WINDOW_SIZE, (1 << 31) - 1),)) for _ in contents]
+        streams = []
+        for number, wire in enumerate(wires):
+            wire.opens_windows = False
+            wire.send(h2.window_update(0, 500_000 + 1000 * number))
+            streams.append(wire.ask(f"/uploads/{number}.jpg"))
+        left = dict(enumerate(wires))
+        while left:
+            for number, wire in list(left.items()):
+                answer = wire.answers[streams[number]]
+                for _ in range(1 + number % 3):
+                    if not answer.ended and wire.read() is None:
+                        self.fail(f"{number}: the connection ended, GOAWAY {wire.goaway}")
+                wire.send(h2.window_update(0, 60_000) + frame(PING, payload=b"12345678") * (number % 4))
+                if answer.ended:
+                    self.assertTrue(answer.body == contents[number], number)
+                    self.assertEqual({each.stream for each in wire.frames}, {0, streams[number]})
+                    del left[number]
+
     def test_who_goes_away_leaves_nothing_behind(self):
         server = self.start()
         server.tree.image("large.jpg", size=LARGE)
@@ -256,6 +295,22 @@ class Limits(Http2Case):
             self.assertTrue(wire.get("/uploads/a.jpg").body == self.content)
         self.assertEqual(self.metric("http_slow_readers_total"), 1)
 
+    def test_who_chats_meanwhile_is_judged_as_well(self):
+        self.start({"timeouts": {"send_window": "1s"}})
+        with self.wire(own=((h2.INITIAL_WINDOW_SIZE, 100),)) as wire:
+            wire.opens_windows = False
+            answer = wire.answers[wire.ask("/uploads/a.jpg")]
+            wire.wire.socket.settimeout(0.005)
+
+            def is_judged():
+                wire.send(frame(PRIORITY, 0, 1, struct.pack(">IB", 3, 1)))
+                try:
+                    wire.read()
+                except TimeoutError:
+                    pass
+                return answer.reset == h2.CANCEL
+            eventually(is_judged, "it loses the answer", every_s=0)
+
     def test_who_reads_nothing_is_cut(self):
         self.start({"timeouts": {"send_window": "1s"}})
         self.server.tree.image("large.jpg", size=16_000_000)
@@ -266,7 +321,7 @@ class Limits(Http2Case):
         self.gone()
 
     def test_a_body_nobody_asked_for(self):
-        self.start({"timeouts": {"receive_window": "1s"}})
+        self.start({"timeouts": {"header": "1s"}})
         with self.wire() as wire:
             stream = wire.ask("/uploads/a.jpg", end=False)
             wire.send(frame(DATA, 0, stream, b"x"))
@@ -406,6 +461,23 @@ class Drains(Http2Case):
             self.assertTrue(wire.answer(stuck).body == content)
             self.assertIsNone(wire.read())
         self.assertEqual(server.exit_of(server.pid), 0)
+
+
+    def test_the_end_of_an_answer_is_waited_for(self):
+        for size in (3_980_000, 4_040_000, 4_200_000):
+            with self.subTest(size):
+                server = self.start()
+                content = server.tree.image("large.jpg", size=size)
+                with self.wire(receive_buffer=65_536, own=((h2.INITIAL_WINDOW_SIZE, 1),)) as wire:
+                    wire.opens_windows = False
+                    wire.send(h2.window_update(0, (1 << 31) - 65_536))
+                    stream = wire.ask("/uploads/large.jpg")
+                    self.assertIsNotNone(wire.read_until(lambda got: got.type == DATA))
+                    server.signal(signal.SIGTERM)
+                    for _ in range(2):  # we go, and now we are gone
+                        self.assertIsNotNone(wire.read_until(lambda got: got.type == GOAWAY))
+                    wire.send(h2.window_update(stream, size))
+                    self.assertEqual(server.exit_of(server.pid) if wire.answer(stream).body == content else "cut", 0)
 
 
 class Uploads(uploads.UploadCase):

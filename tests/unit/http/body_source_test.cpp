@@ -91,7 +91,7 @@ TEST_CASE("a body is taken in pieces of any size") {
     const std::string whole = memory + "between" + content.substr(10, 150'000) + "end";
     for (const std::size_t most : {1UL, 7UL, 1000UL, 16'384UL, 1'000'000UL}) {
         BodySource source;
-        source.begin(response, true);
+        source.begin(response, true, 0);
         CHECK(source.left() == whole.size());
         const auto [got, step] = take_all(source, most);
         CHECK(got == whole);
@@ -99,7 +99,7 @@ TEST_CASE("a body is taken in pieces of any size") {
         CHECK(source.left() == 0);
     }
     BodySource source;
-    source.begin(response, false);
+    source.begin(response, false, 0);
     CHECK(source.look(10, 1).step == Step::end);
     CHECK(source.left() == 0);
 }
@@ -111,7 +111,7 @@ TEST_CASE("what is not in memory is read by somebody else") {
     response.parts.emplace_back(FilePart{file.open(1), nullptr, 5, 140'000});
     response.body_bytes = 140'000;
     BodySource source;
-    source.begin(response, true);
+    source.begin(response, true, 0);
     std::string got;
     unsigned reads = 0;
     while (true) {
@@ -135,7 +135,7 @@ TEST_CASE("what has not arrived is waited for") {
     response.parts.emplace_back(IncomingPart{incoming, 2, 6});
     response.body_bytes = 11;
     BodySource source;
-    source.begin(response, true);
+    source.begin(response, true, 0);
     incoming->arrived = "xx";
     CHECK(take_all(source, 100) == std::pair<std::string, Step>("head ", Step::starved));
     CHECK(source.incoming_offset() == 2);
@@ -154,7 +154,7 @@ TEST_CASE("a file that is rewritten or cut while it is taken spoils the body") {
         response.parts.emplace_back(FilePart{file.open(), nullptr, 0, content.size()});
         response.body_bytes = content.size();
         BodySource source;
-        source.begin(response, true);
+        source.begin(response, true, 0);
         std::array<char, 1000> piece{};
         REQUIRE(source.look(piece.size(), 1).step == Step::ready);
         REQUIRE(source.take(piece));
