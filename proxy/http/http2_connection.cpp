@@ -600,7 +600,7 @@ void Http2Connection::give(Http2Stream& stream, Response response) {
     stream.response = std::move(response);
     stream.is_answered = true;
     if (!stream.arrived.empty()) consume(stream, stream.arrived.size());
-    stream.arrived = std::string();       // = {} would keep its memory
+    free_memory(stream.arrived);
     if (stream.is_closed || is_ended_) {  // the client took it back, or is gone
         report(stream);
         return;
@@ -704,7 +704,7 @@ bool Http2Connection::push() {
     if (spare_frames().capacity() < kOutBytes) {
         out_.swap(spare_frames());
     } else {
-        out_ = std::string();  // = {} would keep its memory
+        free_memory(out_);
     }
     switch (tls_.flush()) {
         case tls::Step::done:

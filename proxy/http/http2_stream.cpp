@@ -55,7 +55,7 @@ std::optional<Refusal> Http2Head::read(RequestHead& head, bool has_body) {
         text_.append("host: ").append(host_).append("\r\n");
     text_.append(fields_).append("\r\n");
     for (std::string* const part : {&method_, &path_, &authority_, &host_, &fields_})
-        *part = std::string();  // = {} would keep its memory
+        free_memory(*part);
     HeadScanner scanner;
     const HeadScanner::Outcome outcome =
         scanner.scan(text_, {limits_.request_line_bytes, text_.size(), limits_.fields}, head);

@@ -18,6 +18,11 @@
 
 namespace tidepool::http {
 
+// Gives back what a text takes, which assigning an empty one does not.
+inline void free_memory(std::string& text) {
+    std::string().swap(text);
+}
+
 // Puts a request's fields together as HTTP/1.1 would have sent them, and has HeadScanner read that:
 // so both protocols have one idea of what a request is, and the same refusals. That names and
 // values may stand where they do (RFC 9113, 8.2 and 8.3) was seen by who calls add(). Pure.
