@@ -228,7 +228,8 @@ struct Http2Connection::Callbacks {
                 *flags = NGHTTP2_DATA_FLAG_NO_COPY;
                 if (seen.bytes == stream.source.left()) *flags |= NGHTTP2_DATA_FLAG_EOF;
                 return static_cast<ssize_t>(seen.bytes);
-            case BodySource::Step::end:  // of a body of no bytes
+            case BodySource::Step::end:
+                if (stream.source.left() > 0) break;  // less than the head has said
                 *flags = NGHTTP2_DATA_FLAG_EOF;
                 return 0;
             case BodySource::Step::unread:
