@@ -27,7 +27,8 @@ MEMORY_MIB = 64
 def certificate(folder):
     files = folder / "chain.pem", folder / "key.pem"
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-                    "-out", files[0], "-keyout", files[1], "-subj", "/CN=images.example"], check=True, capture_output=True)
+                    "-out", files[0], "-keyout", files[1], "-subj", "/CN=images.example",
+                    "-addext", "subjectAltName=DNS:images.example"], check=True, capture_output=True)
     return files
 
 
@@ -62,8 +63,8 @@ def main():
         folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-attacks-")))
         chain, key = certificate(folder)
         paths = make_files(folder, {"16k": (16 * 1024, 50)})["16k"]
-        for name, size in {"a": 16 * 1024, "large": 8 * 1024 * 1024}.items():
-            path = make_files(folder, {name: (size, 1)})[name][0]
+        for seed, (name, size) in enumerate({"a": 16 * 1024, "large": 8 * 1024 * 1024}.items(), 2):
+            path = make_files(folder, {name: (size, 1)}, seed)[name][0]
             (folder / path[1:]).rename(folder / f"uploads/{name}.jpg")
         tls = free_ports(1)[0]
         (folder / "secret").write_text(SECRET)

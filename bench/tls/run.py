@@ -81,7 +81,7 @@ def h2load(core, name, server, urls, seconds, size):
     cpu = (server.cpu_ticks() - before) / TICKS_PER_SECOND
     requests = re.search(r"requests: .* (\d+) done, (\d+) succeeded, 0 failed, 0 errored, 0 timeout", done.stdout)
     traffic = re.search(r"traffic: .*, [^(]*\(([0-9]+)\) data", done.stdout)
-    if done.returncode != 0 or not requests or not traffic or not cpu or "Application protocol: h2" not in done.stdout:
+    if done.returncode != 0 or not requests or not int(requests[2]) or not traffic or not cpu or "Application protocol: h2" not in done.stdout:
         fail(f"{name}: h2load failed:\n{done.stdout}{done.stderr}")
     count = int(requests[2])
     slack = 2 * H2_CONNECTIONS * H2_STREAMS / count + 0.02  # at the end some answers are only half read
@@ -107,7 +107,7 @@ def run(options, folder, core, name, servers, paths):
     for number_ in range(options.rounds + 1):
         for which in (0, 1) if number_ % 2 == 0 else (1, 0):
             core, title_, server, port, script, answer = sides[which]
-            seconds = options.seconds if number_ else 1
+            seconds = options.seconds if number_ else 2
             if name.startswith("h2-"):
                 urls = folder / f"{name}-{server.name}.urls"
                 urls.write_text("".join(f"https://127.0.0.1:{port}{path}\n" for path in paths))
