@@ -1,4 +1,4 @@
-// The two halves of `tidepool edge`; edge.cpp reads their arguments. Each gives the exit status.
+// The commands of `tidepool edge`; edge.cpp reads their arguments. Each gives the exit status.
 #pragma once
 
 #include <string>
@@ -24,5 +24,21 @@ struct UpdateRangesArguments {
     bool is_dry_run = false;
 };
 int update_ranges(const UpdateRangesArguments& arguments);
+
+// What the rules of a zone are made from.
+struct ZoneArguments {
+    std::string config;
+    std::string state_dir;
+    std::vector<std::string> hosts;  // beside those of the configuration
+    std::string address;             // of this server; "" = it is not known
+    std::string plan = "free";
+    std::string zone;  // "" = purge.zone_id
+};
+
+struct RulesArguments : ZoneArguments {
+    std::string format = "text";
+    bool show_secrets = false;
+};
+int print_rules(const RulesArguments& arguments);
 
 }  // namespace tidepool::cli
