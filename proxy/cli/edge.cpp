@@ -1,4 +1,4 @@
-// tidepool edge explain | update-ranges | rules: the edge, seen from here.
+// tidepool edge explain | update-ranges | rules | apply: the edge, seen from here.
 #include "proxy/cli/edge.h"
 
 #include "proxy/cli/command.h"
@@ -85,6 +85,19 @@ void add_rules(CLI::App& parser, RulesArguments& arguments) {
                     "print the lock's secret and the signing keys instead of their names");
 }
 
+void add_apply(CLI::App& parser, ApplyArguments& arguments) {
+    add_zone(parser, arguments);
+    parser
+        .add_option("--token-file", arguments.token_file,
+                    "holds a token of the API that may edit rules; default: purge.api_token")
+        ->type_name("FILE");
+    parser.add_option("--api-url", arguments.api_url, "of the API; default: purge.api_url")
+        ->type_name("URL");
+    parser.add_flag("--dry-run", arguments.is_dry_run,
+                    "show what would change, and change nothing");
+    parser.add_flag("--yes", arguments.yes, "change it without asking");
+}
+
 }  // namespace
 
 Command add_edge(CLI::App& program) {
@@ -103,9 +116,14 @@ Command add_edge(CLI::App& program) {
     CLI::App& printing = *parser.add_subcommand(
         "rules", "Print what the zone needs: records, settings and rules, for this configuration");
     add_rules(printing, *rules);
-    return {&parser, [=, &explaining, &printing] {
+    auto apply = std::make_shared<ApplyArguments>();
+    CLI::App& applying = *parser.add_subcommand(
+        "apply", "Put the rules into the zone by its API, and leave those of others as they are");
+    add_apply(applying, *apply);
+    return {&parser, [=, &explaining, &printing, &applying] {
                 if (explaining.parsed()) return explain_answer(*explain);
                 if (printing.parsed()) return print_rules(*rules);
+                if (applying.parsed()) return apply_rules(*apply);
                 return update_ranges(*update);
             }};
 }

@@ -41,4 +41,12 @@ struct RulesArguments : ZoneArguments {
 };
 int print_rules(const RulesArguments& arguments);
 
+struct ApplyArguments : ZoneArguments {
+    std::string token_file;  // "" = purge.api_token
+    std::string api_url;     // "" = purge.api_url
+    bool is_dry_run = false;
+    bool yes = false;
+};
+int apply_rules(const ApplyArguments& arguments);
+
 }  // namespace tidepool::cli

@@ -1,8 +1,11 @@
-"""`tidepool edge rules`: what a zone needs is said, in three forms."""
+"""`tidepool edge rules` and `apply`: what a zone needs is said, and put there among the rules of others."""
 
 import json
+import os
 import pathlib
+import pty
 import re
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -149,6 +152,167 @@ class Rules(ZoneCase):
         _, error = self.tool("rules", status=2)
         self.assertIn("edge.hosts", error)
         self.assertIn("tidepool_cache", self.tool("rules", "--host", "a.example", "--format", "json")[0])
+
+
+class Apply(ZoneCase):
+    OTHERS = {"http_request_firewall_custom": [
+        {"description": "let the office in", "expression": "ip.src eq 192.0.2.1", "action": "skip",
+         "action_parameters": {"ruleset": "current"}, "logging": {"enabled": True}}],
+        "http_ratelimit": [{"expression": "true", "action": "block", "ratelimit": {"period": 10}}]}
+
+    def setUp(self):
+        super().setUp()
+        self.api = zone_api.ZoneApi()
+        self.addCleanup(self.api.stop)
+        self.token_file = self.folder / "token"
+        self.token_file.write_text(self.api.token + "\n")
+
+    def apply(self, *arguments, status=0, url=None):
+        out, error = self.tool("apply", "--api-url", url or self.api.url, "--token-file", self.token_file, "--plan", "pro",
+                               *arguments, status=status)
+        self.assertNotIn(self.api.token, out + error)
+        return out, error
+
+    def writes(self):
+        return [call.phase for call in self.api.calls if call.method == "PUT"]
+
+    def all_rules(self):
+        return {phase: self.api.rules(phase) for phase in zone_api.PHASES}
+
+    def put_others(self):
+        for phase, rules in self.OTHERS.items():
+            self.api.put(phase, rules)
+
+    def test_a_dry_run_changes_nothing(self):
+        self.put_others()
+        before = self.all_rules()
+        out, _ = self.apply("--dry-run")
+        self.assertEqual(self.all_rules(), before)
+        self.assertEqual(self.writes(), [])
+        self.assertIn("http_request_firewall_custom: 2 added, 0 changed, 0 removed, 0 as they are, 1 of others kept", out)
+        self.assertIn("  + tidepool: prove to the origin that it is this zone", out)
+
+    def test_twice_is_once(self):
+        self.put_others()
+        out, _ = self.apply("--yes")
+        self.assertEqual(self.writes(), PHASES)
+        self.assertIn("written: " + ", ".join(PHASES), out)
+        after = self.all_rules()
+        self.assertEqual(after["http_request_late_transform"][0]["action_parameters"]["headers"]["X-Origin-Key"]["value"],
+                         SECRET)
+        self.api.calls.clear()
+        out, _ = self.apply("--yes")
+        self.assertIn("Nothing is to be changed.", out)
+        self.assertEqual(self.writes(), [])
+        self.assertEqual(self.all_rules(), after)
+
+    def test_rules_of_others_survive(self):
+        self.put_others()
+        before = self.all_rules()
+        self.apply("--yes")
+        self.configure(lambda text: text.replace('secret_header = "X-Origin-Key"', 'secret_header = "X-Other"')
+                       .replace("edge_checks = true", "edge_checks = false"))
+        out, _ = self.apply("--yes")
+        self.assertIn("  ~ tidepool: prove to the origin that it is this zone: action_parameters", out)
+        self.assertIn("  - tidepool: refuse private images without a signature", out)
+        after = self.all_rules()
+        for phase, rules in before.items():
+            for rule in rules:
+                self.assertIn(rule, after[phase])
+        self.assertEqual([rule["description"] for rule in after["http_request_firewall_custom"]],
+                         ["let the office in", "tidepool: show nothing but images on images-b2.example"])
+        self.assertNotIn("http_ratelimit", self.writes())
+
+    def test_what_is_no_longer_wanted_is_taken_away(self):
+        self.apply("--yes")
+        self.configure(lambda text: text[:text.index("[[pool]]\nname = \"cold\"")])
+        out, _ = self.apply("--yes")
+        self.assertIn("http_request_transform: 0 added, 0 changed, 1 removed", out)
+        self.assertEqual(self.api.rules("http_request_transform"), [])
+        self.assertEqual(self.api.rules("http_response_headers_transform"), [])
+        self.assertIn("Nothing is to be changed.", self.apply("--yes")[0])
+
+    def test_a_wrong_token_or_zone(self):
+        self.token_file.write_text("another token\n")
+        _, error = self.apply("--yes", status=1)
+        self.assertIn("10000: Authentication error", error)
+        self.assertIn("the token may not", error)
+        self.token_file.write_text(self.api.token)
+        _, error = self.apply("--yes", "--zone", "f" * 32, status=1)
+        self.assertIn("there is no such zone", error)
+        self.assertEqual(self.writes(), [])
+
+    def test_the_api_is_down_midway(self):
+        self.put_others()
+        self.api.fail(500, method="PUT", phase="http_request_late_transform")
+        out, error = self.apply("--yes", status=1)
+        self.assertIn("written: http_request_transform, http_request_firewall_custom; not written: "
+                      "http_request_late_transform, http_request_cache_settings, http_response_headers_transform", out)
+        self.assertIn("http_request_late_transform: the edge's API answers 500", error)
+        self.assertEqual(self.writes(), PHASES[:3])
+        out, _ = self.apply("--yes")
+        self.assertIn("written: " + ", ".join(PHASES[2:]), out)
+
+    def test_the_api_does_not_answer(self):
+        self.api.fail("silent", method="GET", phase="http_ratelimit", count=9)
+        out, error = self.apply("--yes", status=1)
+        self.assertIn("http_ratelimit: the edge's API is not reached", error)
+        self.assertEqual(self.writes(), [])
+        self.api.stop()
+        self.apply("--yes", status=1)
+
+    def test_a_host_that_sends_back_what_it_was_sent(self):
+        self.api.fail("echo", method="GET")
+        _, error = self.apply("--yes", status=1)
+        self.assertIn("answers 502", error)
+
+    def test_somebody_else_changes_it_at_the_same_time(self):
+        def interfere(method, phase):
+            if phase == "http_request_firewall_custom" and self.writes():
+                self.api.before_call = lambda *_: None
+                self.put_others()
+        self.api.before_call = interfere
+        out, error = self.apply("--yes", status=1)
+        self.assertIn("http_request_firewall_custom: somebody has changed its rules meanwhile", error)
+        self.assertIn("written: http_request_transform; not written: http_request_firewall_custom", out)
+        self.assertEqual(self.writes(), PHASES[:1])
+
+    def test_nobody_to_ask(self):
+        _, error = self.apply(status=2)
+        self.assertIn("--yes", error)
+        self.assertEqual(self.writes(), [])
+
+    def ask(self, answer):
+        """(status, what was on the terminal) with somebody who answers."""
+        ours, theirs = pty.openpty()
+        with subprocess.Popen([tidepool.BINARY, "edge", "apply", "-c", self.config, "--api-url", self.api.url,
+                               "--token-file", self.token_file], stdin=theirs, stdout=subprocess.PIPE,
+                              env={**os.environ, **ENVIRONMENT}) as process:
+            os.close(theirs)
+            os.write(ours, answer)
+            out, _ = process.communicate(timeout=tidepool.PATIENCE_S)
+            os.close(ours)
+            return process.returncode, out.decode()
+
+    def test_somebody_to_ask(self):
+        status, out = self.ask(b"n\n")
+        self.assertEqual(status, 1, out)
+        self.assertIn("[y/N]", out)
+        self.assertEqual(self.writes(), [])
+        status, out = self.ask(b"y\n")
+        self.assertEqual(status, 0, out)
+        self.assertEqual(self.writes(), PHASES)
+
+    def test_wrong_use(self):
+        self.assertIn("https://", self.apply(url="http://api.example/v4", status=2)[1])
+        self.assertIn("--api-url", self.apply(url="ftp://x", status=2)[1])
+        self.token_file.write_text("")
+        self.assertIn("token", self.apply("--yes", status=2)[1])
+        self.token_file.unlink()
+        self.apply("--yes", status=2)
+        self.configure(lambda text: re.sub(r"\[purge\](.|\n)*?\n\n", "", text))
+        self.assertIn("--zone", self.apply("--yes", status=2)[1])
+        self.assertEqual(self.api.calls, [])
 
 
 if __name__ == "__main__":
