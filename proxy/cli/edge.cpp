@@ -1,4 +1,4 @@
-// tidepool edge explain | update-ranges | rules | apply: the edge, seen from here.
+// tidepool edge explain | update-ranges | rules | apply | doctor: the edge, seen from here.
 #include "proxy/cli/edge.h"
 
 #include "proxy/cli/command.h"
@@ -98,6 +98,27 @@ void add_apply(CLI::App& parser, ApplyArguments& arguments) {
     parser.add_flag("--yes", arguments.yes, "change it without asking");
 }
 
+void add_doctor(CLI::App& parser, DoctorArguments& arguments) {
+    parser.add_option("URL", arguments.urls,
+                      "images that everybody may see; default: one of each host, as the catalog "
+                      "and the pools have them");
+    parser.add_option("-c,--config", arguments.config, "configuration file")
+        ->type_name("FILE")
+        ->required();
+    add_state_dir(parser, arguments.state_dir);
+    parser.add_option("--edge", arguments.edge, "where the edge is, instead of where DNS says")
+        ->type_name("ADDRESS:PORT");
+    parser
+        .add_option("--origin", arguments.origin,
+                    "this server as others reach it: HOST:PORT or unix:PATH; default: the first of "
+                    "server.listen")
+        ->type_name("ADDRESS");
+    parser.add_option("--timeout", arguments.timeout, "of each question")
+        ->type_name("TIME")
+        ->capture_default_str();
+    parser.add_flag("--json", arguments.json, "print JSON, for programs");
+}
+
 }  // namespace
 
 Command add_edge(CLI::App& program) {
@@ -120,10 +141,15 @@ Command add_edge(CLI::App& program) {
     CLI::App& applying = *parser.add_subcommand(
         "apply", "Put the rules into the zone by its API, and leave those of others as they are");
     add_apply(applying, *apply);
-    return {&parser, [=, &explaining, &printing, &applying] {
+    auto doctor = std::make_shared<DoctorArguments>();
+    CLI::App& examining = *parser.add_subcommand(
+        "doctor", "Look at the live set-up from the outside, and say what is to be mended");
+    add_doctor(examining, *doctor);
+    return {&parser, [=, &explaining, &printing, &applying, &examining] {
                 if (explaining.parsed()) return explain_answer(*explain);
                 if (printing.parsed()) return print_rules(*rules);
                 if (applying.parsed()) return apply_rules(*apply);
+                if (examining.parsed()) return examine_edge(*doctor);
                 return update_ranges(*update);
             }};
 }

@@ -49,4 +49,15 @@ struct ApplyArguments : ZoneArguments {
 };
 int apply_rules(const ApplyArguments& arguments);
 
+struct DoctorArguments {
+    std::string config;
+    std::string state_dir;
+    std::vector<std::string> urls;  // none = what is found by itself
+    std::string edge;               // HOST:PORT to connect to; "" = as the URLs say
+    std::string origin;             // HOST:PORT or unix:PATH; "" = the first of server.listen
+    std::string timeout = "20s";    // of a question
+    bool json = false;
+};
+int examine_edge(const DoctorArguments& arguments);
+
 }  // namespace tidepool::cli

@@ -1,10 +1,11 @@
-"""`tidepool edge rules` and `apply`: what a zone needs is said, and put there among the rules of others."""
+"""`tidepool edge rules`, `apply` and `doctor`: what a zone needs is said, put there, and looked at from outside."""
 
 import json
 import os
 import pathlib
 import pty
 import re
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -12,7 +13,11 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "sim"))
+import cold  # noqa: E402
+import edge as edge_module  # noqa: E402
+import sockets  # noqa: E402
 import tidepool  # noqa: E402
+import tls  # noqa: E402
 import zone_api  # noqa: E402
 
 SECRET = "an-origin-secret-that-nobody-may-see"
@@ -313,6 +318,259 @@ class Apply(ZoneCase):
         self.configure(lambda text: re.sub(r"\[purge\](.|\n)*?\n\n", "", text))
         self.assertIn("--zone", self.apply("--yes", status=2)[1])
         self.assertEqual(self.api.calls, [])
+
+
+PRIVATE = "/uploads/private/"
+DIRECT = "images-b2.example"
+LIFECYCLE = {"fileNamePrefix": "uploads/", "daysFromUploadingToHiding": None, "daysFromHidingToDeleting": 1}
+NEEDED = ("listBuckets", "listFiles", "readFiles", "writeFiles", "deleteFiles", "shareFiles")
+
+
+class DoctorCase(cold.ColdCase):
+    """A server over a local pool and a bucket, the edge before it, and the edge before the bucket's own host."""
+
+    PUBLIC = True
+    ACCESS = {}
+    EDGE = {}
+
+    def setUp(self):
+        super().setUp()
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="tidepool-test-"))
+        (self.folder / "secret").write_text(SECRET)
+        (self.folder / "signing").write_text(KEY)
+        self.bucket = self.b2.account.bucket(cold.BUCKET)
+        self.bucket.lifecycle = [LIFECYCLE]
+        self.b2.key = self.b2.new_key(NEEDED, bucket=cold.BUCKET)
+        self.put("cold.jpg", 300_000, headers={})
+        self.put("private/secret.jpg", 5000)
+        self.edge = edge_module.Edge(None, origin_fields=[("X-Origin-Key", SECRET)])
+        self.addCleanup(self.edge.stop)
+        self.direct = edge_module.Edge(self.b2.friendly_address, zone=edge_module.Zone(
+            rewrite=lambda target: f"/file/{cold.BUCKET}{target}", ttl_s=2_592_000,
+            remove=("x-bz-file-id", "x-bz-file-name", "x-bz-content-sha1", "x-bz-upload-timestamp"),
+            put=[("Cache-Control", "public, max-age=31536000, immutable"), ("X-Content-Type-Options", "nosniff")]))
+        self.addCleanup(self.direct.stop)
+
+    def start(self, **pool):
+        config = {"edge": {"hosts": ["images.example"], "secret_header": "X-Origin-Key",
+                           "secret": f"file:{self.folder}/secret", **self.EDGE},
+                  "private": {"prefixes": [PRIVATE[1:]], "signing_key": f"file:{self.folder}/signing", **self.ACCESS},
+                  "upload": {"public_base_url": "http://images.example"}}
+        self.server = self.serve_cold(config, folder=self.folder, pool={
+            "download_url": self.b2.friendly_url, "native_url": self.b2.friendly_url, **pool})
+        self.edge.origin = self.server.address
+        return self.server
+
+    def doctor(self, *arguments, edge=None, status=0, checks=None):
+        """{check: finding} of --json, for the one subject of each check that is not ok, else for the first."""
+        edge = edge or self.edge
+        origin = f"{self.server.address[0]}:{self.server.address[1]}"
+        done, out, error = tidepool.run_tool(
+            "edge", "doctor", "-c", str(self.server.config_file), "--edge", f"{edge.address[0]}:{edge.address[1]}",
+            "--origin", origin, "--json", *arguments, environment={"TIDEPOOL_TEST_S3_SECRET": self.b2.key.secret})
+        self.assertEqual(done, status, out + error)
+        for secret in (SECRET, KEY, self.b2.key.secret):
+            self.assertNotIn(secret, out + error)
+        said = json.loads(out)
+        self.assertEqual(said["ok"], status == 0)
+        found = {}
+        for finding in said["findings"]:
+            self.assertEqual(finding["advice"] is None, finding["grade"] == "ok", finding)
+            if found.get(finding["check"], {"grade": "ok"})["grade"] == "ok":
+                found[finding["check"]] = finding
+        return found
+
+    def grades(self, found, grade):
+        return sorted(check for check, finding in found.items() if finding["grade"] == grade)
+
+
+class Doctor(DoctorCase):
+    def assert_broken(self, check, *parts, grade="fail", edge=None, url=None, also=()):
+        """The doctor names what was broken, and nothing else."""
+        arguments = [url] if url else []
+        found = self.doctor(*arguments, edge=edge, status=1 if grade == "fail" else 0)
+        self.assertEqual(self.grades(found, grade), sorted([check, *also]), found)
+        text = found[check]["seen"] + " " + found[check]["advice"]
+        for part in parts:
+            self.assertIn(part, text)
+        return found
+
+    def test_all_is_well(self):
+        self.start()
+        found = self.doctor()
+        self.assertEqual(self.grades(found, "fail"), [])
+        self.assertEqual(self.grades(found, "warn"), ["certificate"])  # nobody speaks TLS here
+        self.assertEqual(self.grades(found, "ok"), ["cache", "fields", "found", "head", "key", "lifecycle", "lifetime",
+                                                    "lock", "private", "proxied", "range", "unchanged"])
+        self.assertEqual(found["cache"]["seen"], "MISS, then HIT")
+        self.assertEqual(found["unchanged"]["seen"], "304, HIT")
+        self.assertEqual(found["range"]["seen"], "206, bytes 150000-299999/300000")
+        self.assertEqual(found["private"]["seen"], "403 without a signature, 200 with one")
+
+    def test_what_people_read(self):
+        self.start()
+        self.edge.zone.proxied = False
+        origin = f"{self.server.address[0]}:{self.server.address[1]}"
+        status, out, _ = tidepool.run_tool(
+            "edge", "doctor", "-c", str(self.server.config_file), "--edge",
+            f"{self.edge.address[0]}:{self.edge.address[1]}", "--origin", origin,
+            environment={"TIDEPOOL_TEST_S3_SECRET": self.b2.key.secret})
+        self.assertEqual(status, 1)
+        self.assertIn("http://images.example/uploads/cold.jpg\n", out)
+        self.assertRegex(out, r"  fail  proxied: server: nginx, and no CF-Ray\n        visitors come past the edge")
+        self.assertRegex(out, r"\n\d+ ok, 1 to look at, \d wrong\n$")
+
+    def test_the_bucket_of_its_own_host(self):
+        self.start(public_base_url=f"http://{DIRECT}")
+        found = self.doctor(f"http://{DIRECT}/uploads/cold.jpg", edge=self.direct)
+        self.assertEqual(self.grades(found, "fail"), [])
+        self.assertEqual(self.grades(found, "ok"), ["cache", "fields", "head", "key", "lifecycle", "lifetime", "proxied",
+                                                    "range", "rewrite", "unchanged"])
+
+    def test_not_proxied(self):
+        self.start()
+        self.edge.zone.proxied = False
+        self.assert_broken("proxied", "orange cloud")
+
+    def test_nobody_there(self):
+        self.start()
+        self.edge.stop()
+        found = self.doctor(status=1)
+        self.assertIn("reached", self.grades(found, "fail"))
+
+    def test_a_certificate_that_nobody_knows(self):
+        self.start()
+        authority = tls.Authority()
+        self.addCleanup(authority.close)
+        certificate = authority.certificate("images.example")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate["chain_file"], certificate["key_file"])
+        listener = sockets.Listener(lambda sock, _: context.wrap_socket(sock, server_side=True).close())
+        self.addCleanup(listener.stop)
+        found = self.doctor("https://images.example/uploads/cold.jpg", edge=listener, status=1)
+        self.assertEqual(found["certificate"]["grade"], "fail")
+
+    def test_the_origin_is_not_let_in(self):
+        self.start()
+        self.edge.origin_fields = []
+        found = self.doctor(status=1)
+        self.assertEqual(self.grades(found, "fail"), ["found"])
+        self.assertIn("prove to the origin", found["found"]["advice"])
+
+    def test_the_lock_is_open(self):
+        self.EDGE = {"secret_header": "", "secret": "", "hosts": ["images.example"]}
+        self.start()
+        self.assert_broken("lock", "200 of the origin")
+
+    def test_the_lock_only_counts(self):
+        self.EDGE = {"lock": "log"}
+        self.start()
+        self.assert_broken("lock", "refuses nobody", grade="warn", also=["certificate"])
+
+    def test_not_cached(self):
+        self.start()
+        self.edge.zone.bypass = lambda request: True
+        self.assert_broken("cache", "DYNAMIC, then DYNAMIC", "keep images as long as the origin says")
+
+    def test_validators_are_stripped(self):
+        self.start()
+        self.edge.zone.remove = {"etag", "last-modified"}
+        self.assert_broken("unchanged", "neither ETag nor Last-Modified")
+
+    def test_a_lifetime_that_is_not_ours(self):
+        self.start()
+        self.edge.zone.put = [("Cache-Control", "max-age=14400")]
+        self.assert_broken("lifetime", "max-age=14400", "Respect Existing Headers")
+
+    def test_cookies_and_vary(self):
+        self.start()
+        self.edge.zone.put = [("Set-Cookie", "a=b")]
+        self.assert_broken("fields", "Set-Cookie")
+        self.edge.zone.put = [("Vary", "Accept")]
+        self.assert_broken("fields", "Vary: accept")
+
+    def test_no_rewrite(self):
+        self.start(public_base_url=f"http://{DIRECT}")
+        self.direct.zone.rewrite = None
+        self.assert_broken("rewrite", "find the bucket", edge=self.direct, url=f"http://{DIRECT}/uploads/cold.jpg")
+
+    def test_the_bucket_leaks_its_headers(self):
+        self.start(public_base_url=f"http://{DIRECT}")
+        self.direct.zone.remove = set()
+        self.assert_broken("fields", "x-bz-file-id", edge=self.direct, url=f"http://{DIRECT}/uploads/cold.jpg")
+
+    def test_the_bucket_forbids_to_store(self):
+        self.start(public_base_url=f"http://{DIRECT}")
+        self.direct.zone.ttl_s = None
+        found = self.doctor(f"http://{DIRECT}/uploads/cold.jpg", edge=self.direct, status=1)
+        self.assertIn("keep the images of HOST", found["cache"]["advice"])
+
+    def test_private_images_are_kept(self):
+        self.start()
+        self.edge.zone.ttl_s = 3600
+        self.assert_broken("private", "the edge has stored what a signature opens")
+
+    def test_private_images_are_shown(self):
+        self.start()
+        original = self.edge._key  # a rule that leaves the query out of the key
+        self.edge.zone.ttl_s = 3600
+        self.edge._key = lambda request: tuple(part.partition("?")[0] if isinstance(part, str) else part
+                                               for part in original(request))
+        found = self.doctor(status=1)
+        self.assertIn("200 without a signature", found["private"]["seen"])
+
+    def test_no_private_image_is_known(self):
+        self.b2.delete(cold.BUCKET, "uploads/private/secret.jpg")
+        self.start()
+        self.assertIn("404 with one; no private image is known", self.doctor()["private"]["seen"])
+
+    def test_the_key_opens_more(self):
+        self.b2.key = self.b2.new_key(NEEDED)
+        self.start()
+        self.assert_broken("key", "every bucket of the account", f"--bucket {cold.BUCKET}")
+        self.b2.key = self.b2.new_key(bucket=cold.BUCKET)
+        self.start()
+        self.assert_broken("key", "deleteBuckets", grade="warn", also=["certificate"])
+
+    def test_images_would_go_away(self):
+        self.start()
+        self.bucket.lifecycle = [{**LIFECYCLE, "fileNamePrefix": "", "daysFromUploadingToHiding": 30}]
+        self.assert_broken("lifecycle", "hidden 30 days after their upload")
+        self.bucket.lifecycle = []
+        self.assert_broken("lifecycle", "for ever", grade="warn", also=["certificate"])
+
+    def test_nothing_to_ask_for(self):
+        self.b2.delete(cold.BUCKET, "uploads/cold.jpg")
+        self.start()
+        self.assert_broken("found", "name a URL", grade="warn")
+
+    def test_wrong_use(self):
+        self.start()
+        for arguments in (["/uploads/cold.jpg"], ["--timeout", "1h"], ["--edge", "images.example"], ["--origin", "x"]):
+            status, _, _ = tidepool.run_tool("edge", "doctor", "-c", str(self.server.config_file), *arguments,
+                                             environment={"TIDEPOOL_TEST_S3_SECRET": self.b2.key.secret})
+            self.assertEqual(status, 2, arguments)
+
+
+class DoctorOfEdgeChecks(DoctorCase):
+    ACCESS = {"edge_checks": True}
+
+    def test_the_rule_is_there(self):
+        self.start()
+        self.edge.zone.block = lambda request: request.path.startswith(PRIVATE) and "?verify=" not in request.target
+        found = self.doctor()
+        self.assertEqual(found["private"]["seen"], "403 without a signature, 200 with one, kept at the edge")
+
+    def test_the_rule_is_missing(self):
+        self.start()
+        found = self.doctor(status=1)
+        self.assertIn("refused by the origin and not by the edge", found["private"]["seen"])
+
+    def test_the_rule_has_another_key(self):
+        self.start()
+        self.edge.zone.block = lambda request: request.path.startswith(PRIVATE)
+        found = self.doctor(status=1)
+        self.assertIn("another key or ttl", found["private"]["advice"])
 
 
 if __name__ == "__main__":
