@@ -23,7 +23,7 @@ constexpr long kKeptSeconds = 55;  // an idle connection older than this may be 
 struct FreeList {
     void operator()(curl_slist* list) const { curl_slist_free_all(list); }
 };
-using HeaderList = std::unique_ptr<curl_slist, FreeList>;
+using HeaderList = std::unique_ptr<curl_slist, FreeList>;  // of other lines, too
 
 void append(HeaderList& list, const std::string& line) {
     curl_slist* longer = curl_slist_append(list.get(), line.c_str());
@@ -282,6 +282,9 @@ std::expected<HttpAnswer, HttpFault> S3Http::perform(const StoreRequest& request
     set_limits(handle, limits_, exchange);
     set_callbacks(handle, transfer);
     curl_easy_setopt(handle, CURLOPT_HTTPHEADER, headers.get());
+    HeaderList connect_to;
+    if (!limits_.connect_to.empty()) append(connect_to, "::" + limits_.connect_to);
+    curl_easy_setopt(handle, CURLOPT_CONNECT_TO, connect_to.get());
     curl_easy_setopt(handle, CURLOPT_ERRORBUFFER, reason.data());
     const CURLcode code = curl_easy_perform(handle);
     HttpAnswer& answer = transfer.answer;

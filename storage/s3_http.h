@@ -26,6 +26,9 @@ struct HttpLimits {
     std::chrono::seconds stall_timeout{30};  // with less than min_rate, or without an answer
     std::uint64_t min_rate = 1024;           // bytes a second
     std::size_t kept_connections = 16;
+    // "127.0.0.1:8443": where all connections go, whatever host and port a URL names; TLS is still
+    // spoken with that host. "" = where the URL says.
+    std::string connect_to{};
 };
 
 struct HttpAnswer {

@@ -3,12 +3,11 @@
 #include "conf/small_file.h"
 #include "conf/trusted_ranges.h"
 #include "proxy/cli/edge.h"
+#include "proxy/cli/safe_way.h"
 #include "proxy/cli/workspace.h"
 #include "proxy/edge/range_list.h"
 #include "storage/s3_http.h"
 
-#include <algorithm>
-#include <array>
 #include <chrono>
 #include <span>
 #include <string>
@@ -30,20 +29,7 @@ bool is_web(std::string_view source) {
     return source.starts_with("https://") || source.starts_with("http://");
 }
 
-// Who can change the list on its way can have anybody believed, so it comes over TLS, or from this
-// machine.
-bool is_safe_way(std::string_view url) {
-    if (url.starts_with("https://")) return true;
-    const std::string_view rest = url.substr(std::string_view("http://").size());
-    const std::string_view host = rest.substr(0, rest.find_first_of("/?#"));
-    constexpr std::array<std::string_view, 3> kHere{"127.0.0.1", "[::1]", "localhost"};
-    return std::ranges::any_of(kHere, [host](std::string_view here) {
-        return host == here ||
-               (host.starts_with(here) && host.substr(here.size()).starts_with(':') &&
-                host.find('@') == host.npos);
-    });
-}
-
+// Who can change the list on its way can have anybody believed.
 Result<std::string> fetch_list(const std::string& url) {
     if (!is_safe_way(url))
         return fail(ErrorKind::invalid, url + ": a list of whom to believe comes by https://");

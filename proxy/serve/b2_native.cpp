@@ -95,6 +95,19 @@ std::optional<std::vector<B2Bucket>> buckets_in(const Json& list) {
     return buckets;
 }
 
+// misconfigured where it is not among those that are listed.
+Result<Json> bucket_in_list(std::string_view body, std::string_view bucket) {
+    const auto json = object_in(kList, body);
+    if (!json) return std::unexpected(json.error());
+    const Json& buckets = member(*json, "buckets");
+    if (!buckets.is_array()) return wrong(kList, "has no buckets");
+    for (const Json& each : buckets) {
+        if (text_in(each, "bucketName") == bucket) return each;
+    }
+    return fail(ErrorKind::misconfigured,
+                fmt::format("the key's account has no bucket {}", conf::quote(bucket)));
+}
+
 }  // namespace
 
 bool refuses_token(const StoreDetail& detail) {
@@ -157,18 +170,34 @@ Result<B2Account> parse_account(std::string_view body, std::string_view native_u
 }
 
 Result<std::string> parse_bucket_list(std::string_view body, std::string_view bucket) {
-    const auto json = object_in(kList, body);
-    if (!json) return std::unexpected(json.error());
-    const Json& buckets = member(*json, "buckets");
-    if (!buckets.is_array()) return wrong(kList, "has no buckets");
-    for (const Json& each : buckets) {
-        if (text_in(each, "bucketName") != bucket) continue;
-        std::string id = text_in(each, "bucketId");
-        if (!is_token(id)) return wrong(kList, "has no bucketId");
-        return id;
+    const auto found = bucket_in_list(body, bucket);
+    if (!found) return std::unexpected(found.error());
+    std::string id = text_in(*found, "bucketId");
+    if (!is_token(id)) return wrong(kList, "has no bucketId");
+    return id;
+}
+
+Result<std::vector<B2LifecycleRule>> parse_lifecycle(std::string_view body,
+                                                     std::string_view bucket) {
+    const auto found = bucket_in_list(body, bucket);
+    if (!found) return std::unexpected(found.error());
+    std::vector<B2LifecycleRule> rules;
+    const Json& listed = member(*found, "lifecycleRules");
+    if (listed.is_null()) return rules;
+    if (!listed.is_array()) return wrong(kList, "has a wrong list of lifecycleRules");
+    const auto days = [](const Json& rule, std::string_view name) -> std::optional<std::int64_t> {
+        const Json& value = member(rule, name);
+        if (!value.is_number_integer()) return std::nullopt;
+        return value.get<std::int64_t>();
+    };
+    for (const Json& each : listed) {
+        if (!member(each, "fileNamePrefix").is_string())
+            return wrong(kList, "has a lifecycle rule without fileNamePrefix");
+        rules.push_back({.prefix = text_in(each, "fileNamePrefix"),
+                         .days_to_hiding = days(each, "daysFromUploadingToHiding"),
+                         .days_to_deleting = days(each, "daysFromHidingToDeleting")});
     }
-    return fail(ErrorKind::misconfigured,
-                fmt::format("the key's account has no bucket {}", conf::quote(bucket)));
+    return rules;
 }
 
 Result<std::string> parse_download_authorization(std::string_view body, std::string_view bucket_id,

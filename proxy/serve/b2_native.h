@@ -7,6 +7,7 @@
 #include "storage/s3_request.h"
 
 #include <chrono>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -28,6 +29,13 @@ struct B2Account {
     std::vector<std::string> capabilities{};
     std::optional<std::vector<B2Bucket>> buckets{};  // that it is limited to; nothing = it is not
     std::string name_prefix{};                       // of the names that it is limited to
+};
+
+// What becomes of the versions of names that begin so. Nothing = nothing.
+struct B2LifecycleRule {
+    std::string prefix{};
+    std::optional<std::int64_t> days_to_hiding{};    // from the upload
+    std::optional<std::int64_t> days_to_deleting{};  // from the hiding
 };
 
 // A call; one with a body is a POST of it.
@@ -52,6 +60,9 @@ B2Request get_download_authorization(const B2Account& account, std::string_view 
 Result<B2Account> parse_account(std::string_view body, std::string_view native_url);
 // The id of that bucket. misconfigured where it is not among those that are listed.
 Result<std::string> parse_bucket_list(std::string_view body, std::string_view bucket);
+// The rules of that bucket. Errors as of parse_bucket_list.
+Result<std::vector<B2LifecycleRule>> parse_lifecycle(std::string_view body,
+                                                     std::string_view bucket);
 // The token, which must be for this bucket and prefix.
 Result<std::string> parse_download_authorization(std::string_view body, std::string_view bucket_id,
                                                  std::string_view prefix);

@@ -113,8 +113,8 @@ std::string purge_body(std::span<const ZoneItem> items) {
 }
 
 std::expected<void, ZoneFailure> read_zone_answer(int status, std::string_view body,
-                                                  std::string_view retry_after,
-                                                  std::int64_t now_s) {
+                                                  std::string_view retry_after, std::int64_t now_s,
+                                                  const ZoneWords& words) {
     const ZoneAnswer said = parse_zone_answer(body);
     if (status == 200 && said.success) return {};
     std::string text = fmt::format("the edge's API answers {}", status);
@@ -133,16 +133,20 @@ std::expected<void, ZoneFailure> read_zone_answer(int status, std::string_view b
                         is_of_an_item});
     };
     if (status == 401 || status == 403 || has_code(said, kTokenCodes))
-        return failure(ErrorKind::denied,
-                       ": purge.api_token may not purge this zone, or is not good any more");
+        return failure(ErrorKind::denied, words.denied);
     if (status == 404 || has_code(said, kZoneCodes))
-        return failure(ErrorKind::misconfigured,
-                       ": purge.zone_id is no zone of purge.api_url, or not of this token");
+        return failure(ErrorKind::misconfigured, words.misconfigured);
     if (status == 429) return failure(ErrorKind::overloaded, "");
     // Else something on the way has answered, which may be gone soon.
     const bool is_about_items = status == 400 || status == 413 || status == 422;
     if (is_about_items && said.is_envelope) return failure(ErrorKind::invalid, "", true);
     return failure(ErrorKind::io, "");
+}
+
+bool is_about_no_zone(std::string_view body) {
+    const ZoneAnswer said = parse_zone_answer(body);
+    return said.is_envelope && !said.success && !has_code(said, kZoneCodes) &&
+           !has_code(said, kTokenCodes);
 }
 
 }  // namespace tidepool::serve

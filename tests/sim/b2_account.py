@@ -71,6 +71,7 @@ class Bucket:
         self.id = secrets.token_hex(12)
         self.created_s = account.now()
         self.uploads = {}
+        self.lifecycle = []  # rules in the native API's form; nothing here follows them
         self._names = {}  # key -> [Version], oldest first
         self._sorted = []
         self._stale = False

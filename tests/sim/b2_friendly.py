@@ -160,7 +160,8 @@ class FriendlyFace:
                  if name in (None, held.name) and bucket_id in (None, held.id)]
         return self._json({"buckets": [
             {"accountId": self.account.id, "bucketId": held.id, "bucketName": held.name, "bucketInfo": held.info,
-             "bucketType": "allPublic" if held.public else "allPrivate", "corsRules": [], "lifecycleRules": [],
+             "bucketType": "allPublic" if held.public else "allPrivate", "corsRules": [],
+             "lifecycleRules": held.lifecycle,
              "options": ["s3"], "revision": 1} for held in found]})
 
     def _get_download_authorization(self, request, call):

@@ -6,7 +6,8 @@
 
 Visitors speak plain HTTP/1.1 with `address`, the purge API is at `api_url`, both on ports of the kernel's choice.
 Lifetimes are counted on the clock of `now()`, which `clock_offset_s` moves; the timers on the way to the origin are
-real ones, scaled down to a tenth. Not here: TLS, HTTP/2, several ranges at once (answered whole), cache rules.
+real ones, scaled down to a tenth. Rules of the zone are what a test gives as `Zone`. Not here: TLS, HTTP/2, several
+ranges at once (answered whole).
 """
 
 import collections
@@ -48,6 +49,20 @@ _COMPRESSED = re.compile(r"image/svg\+xml|text/|application/(json|javascript)")
 Rules = collections.namedtuple("Rules", "store ttl_s swr_s sie_s always unstored status")
 Visit = collections.namedtuple("Visit", "method target status cache ray")
 Purge = collections.namedtuple("Purge", "call body status")
+
+
+class Zone:
+    """What the rules of a zone do; each may be changed at any time.
+
+    `rewrite` gives the target that the origin is asked for, `block` and `bypass` say whether a request is refused or not
+    cached. A `ttl_s` makes every path one that is cached, and is how long a 200 is, whatever the origin says. `remove` and
+    `put` change the fields of what the origin answered, `put` those of a 200. Without `proxied` visitors come to the origin
+    as if there were no edge.
+    """
+
+    def __init__(self, rewrite=None, block=None, bypass=None, ttl_s=None, remove=(), put=(), proxied=True):
+        self.rewrite, self.block, self.bypass, self.ttl_s = rewrite, block, bypass, ttl_s
+        self.remove, self.put, self.proxied = set(remove), list(put), proxied
 
 
 class OriginError(Exception):
@@ -193,7 +208,8 @@ class Edge:
     def __init__(self, origin, ranges="default", accept_encoding="br, gzip", country=None, visitor_ip=None,
                  scheme="https", origin_fields=(), source=None, connect_s=1.9, read_s=12.0, idle_s=90.0,
                  max_head=128 * 1024, zone_id="0123456789abcdef0123456789abcdef", token="purge-token",
-                 url_limit=(800, 800), other_limit=(25, 5 / 60), url_items=30, items=100):
+                 url_limit=(800, 800), other_limit=(25, 5 / 60), url_items=30, items=100, zone=None):
+        self.zone = zone or Zone()
         self.origin, self.ranges, self.accept_encoding = origin, ranges, accept_encoding
         self.country, self.visitor_ip, self.scheme = country, visitor_ip, scheme
         self.origin_fields, self.source = list(origin_fields), source
@@ -271,9 +287,14 @@ class Edge:
             return self._say(sock, request, 403, 1000)
         if len(request.target) > _MAX_URL:
             return self._say(sock, request, 414, 414)
+        if self.zone.block is not None and self.zone.block(request):
+            return self._say(sock, request, 403, 1020)
         extension = request.path.rpartition("/")[2].rpartition(".")[2].lower()
+        is_eligible = extension in EXTENSIONS or self.zone.ttl_s is not None
+        if self.zone.bypass is not None and self.zone.bypass(request):
+            is_eligible = False
         try:
-            if request.method in ("GET", "HEAD") and extension in EXTENSIONS:
+            if request.method in ("GET", "HEAD") and is_eligible and self.zone.proxied:
                 return self._from_cache(sock, request)
             answer, whole = self._fetch(sock, request, request.method, keep=_CONDITIONS | {"range"})
             return self._send(sock, request, self._shown(answer), "DYNAMIC", whole=whole)
@@ -287,8 +308,9 @@ class Edge:
 
     def _send(self, sock, request, answer, cache, age_s=None, whole=True, pieces=None):
         """Writes an answer; `pieces` gives a body that is still coming. One that is not whole ends the connection."""
-        fields = [("Date", http1.date(self.now())), ("Server", "cloudflare"), ("CF-Ray", request.ray), *answer.fields]
-        if cache is not None:
+        own = [("Server", "cloudflare"), ("CF-Ray", request.ray)] if self.zone.proxied else [("Server", "nginx")]
+        fields = [("Date", http1.date(self.now())), *own, *answer.fields]
+        if cache is not None and self.zone.proxied:
             fields.append(("CF-Cache-Status", cache))
         if age_s is not None:
             fields.append(("Age", str(int(age_s))))
@@ -310,6 +332,10 @@ class Edge:
         """The answer as visitors see it."""
         fields = [(name, value) for name, value in answer.fields
                   if name not in _CONSUMED and name not in _HOP and name not in ("date", "server", "age")]
+        fields = [(name, value) for name, value in fields if name.lower() not in self.zone.remove]
+        if answer.status == 200 and self.zone.put:
+            names = {name.lower() for name, _ in self.zone.put}
+            fields = [(name, value) for name, value in fields if name.lower() not in names] + self.zone.put
         # An ETag that is not in quotes is taken away, not mended.
         fields = [(name, value) for name, value in fields
                   if name != "etag" or re.fullmatch(r'(W/)?"[\x21\x23-\x7e\x80-\xff]*"', value)]
@@ -346,6 +372,8 @@ class Edge:
                      or bool(answer.all("set-cookie")) or len(answer.body) > _MAX_STORED)
         if request.get("authorization") is not None and not {"public", "must-revalidate", "s-maxage"} & set(control):
             forbidden = True
+        if self.zone.ttl_s is not None and answer.status == 200:
+            return Rules(True, self.zone.ttl_s, 0, 0, False, set(), "MISS")
         default = DEFAULT_TTL_S.get(answer.status)
         fresh = ttl_s if ttl_s is not None else default
         store = not forbidden and (fresh is not None or always) and answer.status != 206
@@ -629,14 +657,15 @@ class Edge:
         """(the origin's answer, whether its body is whole)."""
         number, sock, reader, reused = self._connection()
         fields = self._origin_request(request, method, list(more), keep)
-        fetch = Fetch(method, request.target, fields, number, reused)
+        target = self.zone.rewrite(request.target) if self.zone.rewrite is not None else request.target
+        fetch = Fetch(method, target, fields, number, reused)
         with self._news:
             self.fetches.append(fetch)
         keeps = False
         try:
             sock.settimeout(self.read_s)
             head = "".join(f"{name}: {value}\r\n" for name, value in fields)
-            sock.sendall(f"{method} {request.target} HTTP/1.1\r\n{head}\r\n".encode("latin-1") + request.body)
+            sock.sendall(f"{method} {target} HTTP/1.1\r\n{head}\r\n".encode("latin-1") + request.body)
             self._await(visitor, sock)
             answer = http1.read_answer_head(reader, self.max_head)
             fetch.status = answer.status

@@ -277,3 +277,27 @@ TEST_CASE("b2 native: which bucket and prefix a key may open", "[serve][b2]") {
     REQUIRE_FALSE(powerless);
     CHECK(powerless.error().text.find("shareFiles") != std::string::npos);
 }
+
+TEST_CASE("b2 native: lifecycle rules of a bucket", "[serve]") {
+    const auto rules = parse_lifecycle(
+        R"({"buckets":[{"bucketName":"other","lifecycleRules":[{"fileNamePrefix":"x"}]},)"
+        R"({"bucketName":"images","lifecycleRules":[{"fileNamePrefix":"uploads/",)"
+        R"("daysFromUploadingToHiding":null,"daysFromHidingToDeleting":1},)"
+        R"({"fileNamePrefix":"","daysFromUploadingToHiding":30}]}]})",
+        "images");
+    REQUIRE(rules);
+    REQUIRE(rules->size() == 2);
+    CHECK(rules->at(0).prefix == "uploads/");
+    CHECK_FALSE(rules->at(0).days_to_hiding);
+    CHECK(rules->at(0).days_to_deleting == 1);
+    CHECK(rules->at(1).prefix.empty());
+    CHECK(rules->at(1).days_to_hiding == 30);
+    CHECK_FALSE(rules->at(1).days_to_deleting);
+    const std::string none = R"({"buckets":[{"bucketName":"images"}]})";
+    CHECK(parse_lifecycle(none, "images")->empty());
+    CHECK(parse_lifecycle(none, "other").error().kind == ErrorKind::misconfigured);
+    CHECK(
+        parse_lifecycle(R"({"buckets":[{"bucketName":"images","lifecycleRules":[{}]}]})", "images")
+            .error()
+            .kind == ErrorKind::io);
+}
