@@ -14,7 +14,7 @@ namespace tidepool::cli {
 
 namespace {
 
-using edge::Finding;
+using edge::Diagnosis;
 using edge::Grade;
 
 // What a pool needs of its key, and what is no more than that (contracts: b2-s3.md 1).
@@ -47,7 +47,7 @@ Result<std::string> ask_b2(storage::S3Http& http, const serve::B2Request& b2,
                 fmt::format("{}: {} {}", b2.name, answer->status, hidden(answer->body)));
 }
 
-Finding unknown_of_bucket(std::string_view check, const Error& error) {
+Diagnosis unknown_of_bucket(std::string_view check, const Error& error) {
     const bool is_denied = error.kind == ErrorKind::denied;
     return {std::string(check), is_denied && check == "key" ? Grade::fail : Grade::warn, error.text,
             is_denied && check == "key" ? "B2 does not know access_key_id and secret_access_key"
@@ -57,7 +57,7 @@ Finding unknown_of_bucket(std::string_view check, const Error& error) {
 
 }  // namespace
 
-Finding judge_key(const serve::B2Account& account, const conf::PoolSettings& pool) {
+Diagnosis judge_key(const serve::B2Account& account, const conf::PoolSettings& pool) {
     if (!account.buckets)
         return {"key", Grade::fail, "it opens every bucket of the account",
                 fmt::format("make one that is limited to {}: b2 key create --bucket {} NAME "
@@ -81,7 +81,7 @@ Finding judge_key(const serve::B2Account& account, const conf::PoolSettings& poo
     return {"key", Grade::ok, "is limited to the bucket, and to what is needed of it"};
 }
 
-Finding judge_lifecycle(const std::vector<serve::B2LifecycleRule>& rules, std::string_view keys) {
+Diagnosis judge_lifecycle(const std::vector<serve::B2LifecycleRule>& rules, std::string_view keys) {
     const auto touches = [keys](const serve::B2LifecycleRule& rule) {
         return rule.prefix.starts_with(keys) || keys.starts_with(rule.prefix);
     };
@@ -105,8 +105,8 @@ Finding judge_lifecycle(const std::vector<serve::B2LifecycleRule>& rules, std::s
                         keys)};
 }
 
-std::vector<Finding> look_at_bucket(const conf::PoolSettings& pool, std::string_view url_prefix,
-                                    const storage::HttpLimits& limits) {
+std::vector<Diagnosis> look_at_bucket(const conf::PoolSettings& pool, std::string_view url_prefix,
+                                      const storage::HttpLimits& limits) {
     if (!is_of_b2(pool)) return {};
     storage::S3Http http(limits);
     const auto said = ask_b2(
@@ -115,7 +115,7 @@ std::vector<Finding> look_at_bucket(const conf::PoolSettings& pool, std::string_
     if (!said) return {unknown_of_bucket("key", said.error())};
     const auto account = serve::parse_account(*said, pool.native_url);
     if (!account) return {unknown_of_bucket("key", account.error())};
-    std::vector<Finding> findings{judge_key(*account, pool)};
+    std::vector<Diagnosis> findings{judge_key(*account, pool)};
     const auto listed = ask_b2(http, serve::list_buckets(*account, pool.bucket), pool);
     const auto rules =
         listed ? serve::parse_lifecycle(*listed, pool.bucket)

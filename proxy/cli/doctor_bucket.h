@@ -13,16 +13,16 @@ namespace tidepool::cli {
 
 // Asks b2_authorize_account and b2_list_buckets, which are two calls of class C beside the pool's
 // budget. Nothing of a pool that is no bucket of B2.
-std::vector<edge::Finding> look_at_bucket(const conf::PoolSettings& pool,
-                                          std::string_view url_prefix,
-                                          const storage::HttpLimits& limits);
+std::vector<edge::Diagnosis> look_at_bucket(const conf::PoolSettings& pool,
+                                            std::string_view url_prefix,
+                                            const storage::HttpLimits& limits);
 
 // Whether the key opens more than this bucket and what is needed of it. Pure.
-edge::Finding judge_key(const serve::B2Account& account, const conf::PoolSettings& pool);
+edge::Diagnosis judge_key(const serve::B2Account& account, const conf::PoolSettings& pool);
 
 // Whether hidden versions of images go away, and images do not. `keys`: what names of images in
 // the bucket begin with. Pure.
-edge::Finding judge_lifecycle(const std::vector<serve::B2LifecycleRule>& rules,
-                              std::string_view keys);
+edge::Diagnosis judge_lifecycle(const std::vector<serve::B2LifecycleRule>& rules,
+                                std::string_view keys);
 
 }  // namespace tidepool::cli

@@ -29,7 +29,7 @@ namespace tidepool::cli {
 
 namespace {
 
-using edge::Finding;
+using edge::Diagnosis;
 using edge::Grade;
 using edge::SeenAnswer;
 
@@ -67,7 +67,7 @@ class Visitor {
 };
 
 // What went wrong before there was an answer.
-Finding finding_of(const storage::HttpFault& fault) {
+Diagnosis finding_of(const storage::HttpFault& fault) {
     const std::string text = conf::printable(fault.ours ? fault.ours->text : fault.text);
     switch (fault.fault) {
         case storage::TransportFault::tls:
@@ -91,11 +91,11 @@ class Doctor {
     bool look_at(const DoctorTarget& target);
     void look_at_private(const PrivateTarget& target);
     void look_at_lock(const std::string& url, const conf::ListenAddress& origin);
-    void add(Finding finding, const std::string& subject) {
+    void add(Diagnosis finding, const std::string& subject) {
         finding.subject = subject;
         findings_.push_back(std::move(finding));
     }
-    const std::vector<Finding>& findings() const { return findings_; }
+    const std::vector<Diagnosis>& findings() const { return findings_; }
 
   private:
     // Nothing where there was no answer, which is a finding.
@@ -107,7 +107,7 @@ class Doctor {
 
     const ZoneSetup& setup_;
     Visitor visitor_;
-    std::vector<Finding> findings_;
+    std::vector<Diagnosis> findings_;
 };
 
 std::optional<SeenAnswer> Doctor::ask(const std::string& subject, const std::string& url,
@@ -127,10 +127,10 @@ bool Doctor::look_at(const DoctorTarget& target) {
     const auto first = ask(target.url, url);
     if (!first) return false;
     add(judge_certificate(examined), target.url);
-    const Finding proxied = judge_proxied(*first);
+    const Diagnosis proxied = judge_proxied(*first);
     add(proxied, target.url);
     if (proxied.grade == Grade::fail) return false;  // the rest is about the edge
-    const Finding found = judge_found(examined, *first);
+    const Diagnosis found = judge_found(examined, *first);
     add(found, target.url);
     if (found.grade == Grade::fail) return false;
     std::optional<SeenAnswer> second;
@@ -179,11 +179,11 @@ void Doctor::look_at_private(const PrivateTarget& target) {
     if (!again) return;
     auto bare_again = ask(target.url, target.url);
     if (!bare_again) return;
-    Finding finding = edge::judge_private({.bare = std::move(*bare),
-                                           .with = std::move(*with),
-                                           .again = std::move(*again),
-                                           .bare_again = std::move(*bare_again)},
-                                          setup_.settings.private_images.edge_checks);
+    Diagnosis finding = edge::judge_private({.bare = std::move(*bare),
+                                             .with = std::move(*with),
+                                             .again = std::move(*again),
+                                             .bare_again = std::move(*bare_again)},
+                                            setup_.settings.private_images.edge_checks);
     if (finding.grade == Grade::ok && !target.is_there)
         finding.seen += "; no private image is known, so whether the edge keeps one is not";
     add(std::move(finding), target.url);
@@ -284,9 +284,9 @@ std::expected<DoctorTargets, int> targets_of(const DoctorArguments& arguments,
     return targets;
 }
 
-Json findings_json(const std::vector<Finding>& findings) {
+Json findings_json(const std::vector<Diagnosis>& findings) {
     Json list = Json::array();
-    for (const Finding& finding : findings)
+    for (const Diagnosis& finding : findings)
         list.push_back({{"check", finding.check},
                         {"grade", name_of(finding.grade)},
                         {"subject", finding.subject},
@@ -295,9 +295,9 @@ Json findings_json(const std::vector<Finding>& findings) {
     return list;
 }
 
-void print_findings(const std::vector<Finding>& findings) {
+void print_findings(const std::vector<Diagnosis>& findings) {
     std::string_view subject;
-    for (const Finding& finding : findings) {
+    for (const Diagnosis& finding : findings) {
         if (finding.subject != subject) {
             fmt::print("{}{}\n", subject.empty() ? "" : "\n", conf::printable(finding.subject));
             subject = finding.subject;
@@ -308,9 +308,9 @@ void print_findings(const std::vector<Finding>& findings) {
     }
 }
 
-int report_findings(const std::vector<Finding>& findings, bool json) {
+int report_findings(const std::vector<Diagnosis>& findings, bool json) {
     const auto count = [&](Grade grade) {
-        return std::ranges::count(findings, grade, &Finding::grade);
+        return std::ranges::count(findings, grade, &Diagnosis::grade);
     };
     const bool is_well = count(Grade::fail) == 0;
     if (json) {
@@ -361,7 +361,7 @@ int examine_edge(const DoctorArguments& arguments) {
     storage::HttpLimits bucket_limits = *limits;
     bucket_limits.connect_to.clear();
     for (const conf::PoolSettings& pool : setup->pools) {
-        for (Finding& finding : look_at_bucket(pool, setup->facts.url_prefix, bucket_limits))
+        for (Diagnosis& finding : look_at_bucket(pool, setup->facts.url_prefix, bucket_limits))
             doctor.add(std::move(finding), "pool " + pool.name);
     }
     return report_findings(doctor.findings(), arguments.json);

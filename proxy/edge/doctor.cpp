@@ -28,13 +28,13 @@ std::string cache_status_text(const SeenAnswer& got) {
     return status.empty() ? "no CF-Cache-Status" : conf::printable(status);
 }
 
-Finding good(std::string_view check, std::string seen) {
+Diagnosis good(std::string_view check, std::string seen) {
     return {.check = std::string(check), .grade = Grade::ok, .seen = std::move(seen)};
 }
-Finding doubtful(std::string_view check, std::string seen, std::string advice) {
+Diagnosis doubtful(std::string_view check, std::string seen, std::string advice) {
     return {std::string(check), Grade::warn, std::move(seen), std::move(advice)};
 }
-Finding bad(std::string_view check, std::string seen, std::string advice) {
+Diagnosis bad(std::string_view check, std::string seen, std::string advice) {
     return {std::string(check), Grade::fail, std::move(seen), std::move(advice)};
 }
 
@@ -66,7 +66,7 @@ std::string_view name_of(Grade grade) {
     return kNames.at(static_cast<std::size_t>(grade));
 }
 
-Finding judge_proxied(const SeenAnswer& got) {
+Diagnosis judge_proxied(const SeenAnswer& got) {
     const FieldList& fields = got.head.fields;
     const bool is_edge = conf::lower_case(fields.value("server")) == "cloudflare";
     if (is_edge && fields.has("cf-ray"))
@@ -77,14 +77,14 @@ Finding judge_proxied(const SeenAnswer& got) {
                "see that no other host or port is given to them");
 }
 
-Finding judge_certificate(const Examined& examined) {
+Diagnosis judge_certificate(const Examined& examined) {
     if (examined.is_tls) return good("certificate", "is valid, and for this host");
     return doubtful("certificate", "asked by http://, so nobody has looked",
                     "ask for an https:// URL, and let the edge send http:// there (SSL/TLS, Edge "
                     "Certificates, Always Use HTTPS)");
 }
 
-Finding judge_found(const Examined& examined, const SeenAnswer& got) {
+Diagnosis judge_found(const Examined& examined, const SeenAnswer& got) {
     const std::string_view check = examined.is_direct ? "rewrite" : "found";
     const int status = got.head.status;
     const std::string type = got.head.fields.value("content-type");
@@ -111,7 +111,7 @@ Finding judge_found(const Examined& examined, const SeenAnswer& got) {
     return bad(check, seen, "ask for a URL of an image that there is");
 }
 
-Finding judge_cache(const Examined& examined, const SeenAnswer& first, const SeenAnswer& second) {
+Diagnosis judge_cache(const Examined& examined, const SeenAnswer& first, const SeenAnswer& second) {
     const std::string status = cache_status(second);
     const std::string seen =
         fmt::format("{}, then {}", cache_status_text(first), cache_status_text(second));
@@ -125,7 +125,7 @@ Finding judge_cache(const Examined& examined, const SeenAnswer& first, const See
     return bad("cache", seen, why_not_kept(examined, status));
 }
 
-Finding judge_unchanged(const SeenAnswer& got, const std::optional<SeenAnswer>& again) {
+Diagnosis judge_unchanged(const SeenAnswer& got, const std::optional<SeenAnswer>& again) {
     if (!again)
         return bad("unchanged", "neither ETag nor Last-Modified",
                    "a rule of the zone strips validators: browsers then fetch all anew");
@@ -142,7 +142,7 @@ Finding judge_unchanged(const SeenAnswer& got, const std::optional<SeenAnswer>& 
     return good("unchanged", seen);
 }
 
-Finding judge_head(const SeenAnswer& got, const SeenAnswer& head) {
+Diagnosis judge_head(const SeenAnswer& got, const SeenAnswer& head) {
     std::vector<std::string> different;
     if (head.head.status != got.head.status)
         different.push_back(fmt::format("status {}, not {}", head.head.status, got.head.status));
@@ -158,7 +158,7 @@ Finding judge_head(const SeenAnswer& got, const SeenAnswer& head) {
                "for images, purges come with another one, too");
 }
 
-Finding judge_range(const SeenAnswer& got, const SeenAnswer& part, AskedRange range) {
+Diagnosis judge_range(const SeenAnswer& got, const SeenAnswer& part, AskedRange range) {
     const std::string wanted = fmt::format("bytes {}-{}/{}", range.first, range.last, got.bytes);
     const std::string given = part.head.fields.value("content-range");
     const std::string seen =
@@ -173,7 +173,7 @@ Finding judge_range(const SeenAnswer& got, const SeenAnswer& part, AskedRange ra
                fmt::format("expected 206 with \"{}\": players and downloads break here", wanted));
 }
 
-Finding judge_lifetime(const Examined& examined, const SeenAnswer& got) {
+Diagnosis judge_lifetime(const Examined& examined, const SeenAnswer& got) {
     const std::string value = got.head.fields.value("cache-control");
     if (value.empty())
         return bad("lifetime", "no Cache-Control",
@@ -202,7 +202,7 @@ Finding judge_lifetime(const Examined& examined, const SeenAnswer& got) {
                                  examined.cache_control));
 }
 
-Finding judge_fields(const Examined& examined, const SeenAnswer& got) {
+Diagnosis judge_fields(const Examined& examined, const SeenAnswer& got) {
     std::vector<std::string> leaks;
     for (const Field& field : got.head.fields.all()) {
         if (field.name.starts_with("x-bz-")) leaks.push_back(field.name);
@@ -230,7 +230,7 @@ Finding judge_fields(const Examined& examined, const SeenAnswer& got) {
     return good("fields", "nothing that should not be there");
 }
 
-Finding judge_lock(std::optional<int> status) {
+Diagnosis judge_lock(std::optional<int> status) {
     if (!status) return good("lock", "the origin ends the connection");
     if (*status == 403) return good("lock", "403 of the origin to who comes past the edge");
     return bad("lock", fmt::format("{} of the origin to who comes past the edge", *status),
@@ -238,7 +238,7 @@ Finding judge_lock(std::optional<int> status) {
                "edge.only_trusted_peers and edge.client_ca_files, with edge.lock = \"enforce\"");
 }
 
-Finding judge_private(const PrivateAnswers& answers, bool edge_checks) {
+Diagnosis judge_private(const PrivateAnswers& answers, bool edge_checks) {
     const int with = answers.with.head.status;
     for (const SeenAnswer* bare : {&answers.bare, &answers.bare_again}) {
         if (bare->head.status == 403) continue;

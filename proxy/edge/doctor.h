@@ -14,7 +14,7 @@ namespace tidepool::edge {
 enum class Grade : std::uint8_t { ok, warn, fail };
 std::string_view name_of(Grade grade);
 
-struct Finding {
+struct Diagnosis {
     std::string check;  // "cache"; does not change, for programs
     Grade grade = Grade::ok;
     std::string seen;
@@ -35,28 +35,28 @@ struct Examined {
 };
 
 // Each judges the answer to a GET, unless it says otherwise. `subject` is the caller's.
-Finding judge_proxied(const SeenAnswer& got);
-Finding judge_certificate(const Examined& examined);
+Diagnosis judge_proxied(const SeenAnswer& got);
+Diagnosis judge_certificate(const Examined& examined);
 // Whether the image is there: else nothing more can be said.
-Finding judge_found(const Examined& examined, const SeenAnswer& got);
+Diagnosis judge_found(const Examined& examined, const SeenAnswer& got);
 // The same URL asked twice.
-Finding judge_cache(const Examined& examined, const SeenAnswer& first, const SeenAnswer& second);
+Diagnosis judge_cache(const Examined& examined, const SeenAnswer& first, const SeenAnswer& second);
 // `again`: the answer to the same with If-None-Match or If-Modified-Since of `got`; nothing where
 // `got` has neither.
-Finding judge_unchanged(const SeenAnswer& got, const std::optional<SeenAnswer>& again);
-Finding judge_head(const SeenAnswer& got, const SeenAnswer& head);
+Diagnosis judge_unchanged(const SeenAnswer& got, const std::optional<SeenAnswer>& again);
+Diagnosis judge_head(const SeenAnswer& got, const SeenAnswer& head);
 // `part`: the answer to bytes=FIRST-LAST.
 struct AskedRange {
     std::uint64_t first = 0;
     std::uint64_t last = 0;
 };
-Finding judge_range(const SeenAnswer& got, const SeenAnswer& part, AskedRange range);
-Finding judge_lifetime(const Examined& examined, const SeenAnswer& got);
+Diagnosis judge_range(const SeenAnswer& got, const SeenAnswer& part, AskedRange range);
+Diagnosis judge_lifetime(const Examined& examined, const SeenAnswer& got);
 // Fields that are no business of a visitor, or keep the edge from storing.
-Finding judge_fields(const Examined& examined, const SeenAnswer& got);
+Diagnosis judge_fields(const Examined& examined, const SeenAnswer& got);
 
 // The origin asked past the edge; nothing where it has ended the connection without an answer.
-Finding judge_lock(std::optional<int> status);
+Diagnosis judge_lock(std::optional<int> status);
 
 // A private URL: without a signature; with one, twice; without one again.
 struct PrivateAnswers {
@@ -65,6 +65,6 @@ struct PrivateAnswers {
     SeenAnswer again;
     SeenAnswer bare_again;
 };
-Finding judge_private(const PrivateAnswers& answers, bool edge_checks);
+Diagnosis judge_private(const PrivateAnswers& answers, bool edge_checks);
 
 }  // namespace tidepool::edge

@@ -44,7 +44,7 @@ TEST_CASE("doctor: an answer that is no image has its reason", "[edge]") {
     CHECK(judge_found(kOurs, seen(403, {{"cf-cache-status", "DYNAMIC"}}))
               .advice.find("edge.secret") != std::string::npos);
     CHECK(judge_found(kOurs, seen(522, {})).advice.find("firewall") != std::string::npos);
-    const Finding rewrite = judge_found(kBucket, seen(404, {{"cf-cache-status", "MISS"}}));
+    const Diagnosis rewrite = judge_found(kBucket, seen(404, {{"cf-cache-status", "MISS"}}));
     CHECK(rewrite.check == "rewrite");
     CHECK(rewrite.advice.find("/file/BUCKET/") != std::string::npos);
 }
@@ -79,7 +79,8 @@ TEST_CASE("doctor: validators hold at the edge", "[edge]") {
 TEST_CASE("doctor: HEAD is as GET", "[edge]") {
     const SeenAnswer got = seen(200, {{"content-length", "1000"}, {"etag", "\"x\""}});
     CHECK(judge_head(got, got).grade == Grade::ok);
-    const Finding wrong = judge_head(got, seen(200, {{"content-length", "0"}, {"etag", "\"x\""}}));
+    const Diagnosis wrong =
+        judge_head(got, seen(200, {{"content-length", "0"}, {"etag", "\"x\""}}));
     CHECK(wrong.grade == Grade::fail);
     CHECK(wrong.seen == "content-length: 0, not 1000");
     CHECK(judge_head(got, seen(404, {})).grade == Grade::fail);
