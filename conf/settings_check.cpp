@@ -585,6 +585,15 @@ void find_wrong_purge(const Settings& settings, Findings& findings) {
                             "names images by their tags, which answers have with cache_tags = "
                             "[\"image\"] alone"});
     }
+    const auto is_reached_past_us = [](const PoolSettings& pool) {
+        return pool.storage_type == PoolSettings::Type::s3 && !pool.public_base_url.empty();
+    };
+    if (purge.by == PurgeSettings::By::tags &&
+        std::ranges::any_of(settings.pools, is_reached_past_us)) {
+        findings.push_back({{"purge.by", "pool.public_base_url"},
+                            "names images by tags, which a bucket with a public_base_url of its "
+                            "own does not send: write by = \"both\""});
+    }
     for (const std::string& origin : purge.origins) {
         if (origin == "*")
             findings.push_back(

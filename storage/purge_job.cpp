@@ -19,8 +19,6 @@ namespace tidepool::storage {
 
 namespace {
 
-// Nobody waits longer than that, whatever the setting: asking the edge shows what was too soon.
-constexpr std::int64_t kMostDelayS = 60;
 constexpr int kPurgePriority = 10;  // what is to be forgotten is seen until then
 
 void unite(std::vector<std::string>& into, const std::vector<std::string>& more) {
@@ -149,12 +147,13 @@ void add_in_parts(std::vector<NewJob>& jobs, const std::vector<std::string>& all
 }
 
 // Where visitors find what a pool has, as far as that differs between pools.
-using VisibleAt = std::tuple<std::string, std::string, bool>;
+using VisibleAt = std::tuple<std::string, std::string, bool, bool>;
 
 VisibleAt visible_at(const conf::PoolSettings& pool) {
     const bool redirects = pool.serve == conf::PoolSettings::Serve::redirect;
-    if (pool.public_base_url.empty()) return {"", "", redirects};
-    return {pool.public_base_url, pool.bucket, redirects};
+    const bool is_private = pool.is_private();
+    if (pool.public_base_url.empty()) return {"", "", redirects, is_private};
+    return {pool.public_base_url, pool.bucket, redirects, is_private};
 }
 
 }  // namespace
@@ -212,9 +211,11 @@ Result<bool> has_later_purge(Catalog& catalog, const JobRecord& job) {
 
 Catalog::Outdate purge_follower(const conf::Settings& settings, std::span<const KnownPool> pools) {
     if (settings.purge.zone_id.empty()) return {};
-    // A second more, as times of jobs are whole ones.
-    const std::int64_t delay_s = std::min(
-        kMostDelayS, std::chrono::ceil<std::chrono::seconds>(settings.cache.freshness).count() + 1);
+    // Others see a change when they next look for one, twice in that time, and answer by what they
+    // know for as long as it is fresh. Two seconds more, as times of jobs are whole ones.
+    const auto until_all_know = settings.cache.freshness * 3 / 2;
+    const std::int64_t delay_s =
+        std::chrono::ceil<std::chrono::seconds>(until_all_know).count() + 2;
     const auto places = std::make_shared<std::map<PoolId, VisibleAt>>();
     for (const KnownPool& pool : pools)
         places->emplace(pool.id, visible_at(pool.settings));
@@ -230,6 +231,10 @@ Catalog::Outdate purge_follower(const conf::Settings& settings, std::span<const 
         PurgeWish wish{.image = what.image, .keys = what.keys, .is_whole = what.is_whole};
         if (what.why == Why::deleted || what.why == Why::hidden) wish.is_refused = true;
         if (what.why == Why::shown) wish.is_refused = false;
+        if (what.why == Why::moved) {
+            const auto to = places->find(what.to);
+            if (to != places->end() && std::get<3>(to->second)) wish.is_refused = true;
+        }
         if (!wish.image && wish.keys.empty()) return std::nullopt;
         NewJob job = purge_job(wish, "");
         job.not_before_s = std::time(nullptr) + delay_s;

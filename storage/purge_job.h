@@ -63,7 +63,8 @@ Result<bool> has_later_purge(Catalog& catalog, const JobRecord& job);
 // public_base_url, or because one of the two sends visitors there.
 //
 // The jobs are due once every process of this catalog answers by the change, which is
-// cache.freshness later: an edge that forgets sooner is given the old content once more.
+// one and a half times cache.freshness later: an edge that forgets sooner is given the old content
+// once more.
 Catalog::Outdate purge_follower(const conf::Settings& settings, std::span<const KnownPool> pools);
 
 }  // namespace tidepool::storage

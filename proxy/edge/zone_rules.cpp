@@ -302,8 +302,8 @@ class RuleWriter {
                     "signatures alone: those with exp= and sig= are refused.",
              .steps = {"Then take action: Block"}});
         all_.notes.push_back(
-            "private.edge_checks = true is for private.prefixes: what is private by its pool or "
-            "by itself, and signed variants of what is private, no rule knows by a path");
+            "private.edge_checks = true is for private.prefixes: signed variants of what is "
+            "private no rule knows by a path, and the edge keeps them");
     }
 
     // What is below longer prefixes has rules of its own.

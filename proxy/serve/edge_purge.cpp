@@ -2,7 +2,6 @@
 
 #include "conf/fault_point.h"
 #include "conf/log.h"
-#include "storage/job_keys.h"
 #include "storage/job_owner.h"
 
 #include <algorithm>
@@ -199,10 +198,10 @@ Result<void> EdgePurge::prepare(Task& task) {
         const auto is_deleted = catalog_.is_deleted(*task.wish.image);
         if (!is_deleted) return std::unexpected(is_deleted.error());
         task.is_refused = task.is_refused || *is_deleted;
-        const auto deletion =
-            catalog_.find_open_job(storage::delete_key(storage::to_text(*task.wish.image)));
-        if (!deletion) return std::unexpected(deletion.error());
-        task.is_being_deleted = deletion->has_value();
+        // Its row goes last, also where the deletion has failed and waits for somebody.
+        const auto row = catalog_.find_image(*task.wish.image);
+        if (!row) return std::unexpected(row.error());
+        task.is_being_deleted = *is_deleted && row->has_value();
     }
     auto keys = keys_of(task.wish);
     if (!keys) return std::unexpected(std::move(keys.error()));

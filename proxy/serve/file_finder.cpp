@@ -145,6 +145,7 @@ void FileFinder::use_pools(const std::vector<storage::KnownPool>& pools) {
         const std::lock_guard lock(sites_mutex_);
         sites_ = std::move(sites);
     }
+    forget_flights();
     cache_.clear();
 }
 
@@ -158,11 +159,18 @@ std::shared_ptr<const ServeRules> FileFinder::rules() const {
     return rules_;
 }
 
+// Who asks from now on does not join who looked by what was before.
+void FileFinder::forget_flights() {
+    const std::lock_guard lock(flights_mutex_);
+    flights_.clear();
+}
+
 void FileFinder::change_rules(std::shared_ptr<const ServeRules> rules) {
     {
         const std::lock_guard lock(rules_mutex_);
         rules_ = std::move(rules);
     }
+    forget_flights();
     cache_.clear();
 }
 
@@ -231,7 +239,7 @@ loop::Task<FileFinder::Found> FileFinder::find_copy(loop::Loop& loop, const Remo
             if (!copies) return std::unexpected(std::move(copies.error()));
             return Known{std::move(*location), std::move(*copies)};
         });
-    if (!asked || !asked->location.row) co_return Found{};
+    if (!asked || !asked->location.row || asked->location.is_deleted) co_return Found{};
     const std::optional<storage::ObjectRecord>& home = asked->location.row;
     // A copy has no copy of its own.
     if (stores_.id_of(object.pool->settings.name) != home->pool) co_return Found{};
@@ -313,6 +321,8 @@ loop::Task<FileFinder::Found> FileFinder::look_by_catalog(loop::Loop& loop, cons
                                             [&] { return catalog->locate(key); });
         if (!asked) {
             conf::log_warn("catalog not asked key={} reason=\"{}\"", key, asked.error().text);
+            // What was deleted does not come back for want of somebody who knows that.
+            if (known && known->is_deleted()) co_return Found{known, std::nullopt};
             // Where some images are private, this one may be.
             const bool may_be_private =
                 rules()->access.is_in_use() && storage::parse_image_key(key).image.has_value();
@@ -360,7 +370,9 @@ FileFinder::CatalogWord FileFinder::word_of(const storage::Location& location,
 void FileFinder::set_private(const ServeRules& rules, std::string_view key, bool is_private,
                              CachedFile& file) {
     file.is_private = is_private || rules.access.covers(key);
-    file.is_unshared = file.is_private && !rules.access.edge_checks();
+    // A rule of the edge knows paths, not what is private by itself or by its pool.
+    const bool is_checked = rules.access.edge_checks() && rules.access.covers(key);
+    file.is_unshared = file.is_private && !is_checked;
 }
 
 // The same, as the catalog says now.
@@ -481,7 +493,7 @@ loop::Task<FileFinder::Found> FileFinder::look_on_shelf(loop::Loop& loop, const 
                                                         const CatalogWord& word) {
     const std::shared_ptr<const ServeRules> rules = this->rules();
     std::shared_ptr<CachedFile> file = describe_remote(*rules, key, row, std::move(pool));
-    if (!file) co_return Found{};
+    if (!file) co_return Found{nullptr, std::nullopt, word.is_private};
     file->catalog_state = word.state;
     set_private(*rules, key, word.is_private, *file);
     const std::int64_t now_s = wall_clock_ns() / 1'000'000'000;

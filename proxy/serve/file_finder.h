@@ -151,6 +151,7 @@ class FileFinder {
     loop::Task<Found> look_on_shelf(loop::Loop& loop, const std::string& key, const Known& known,
                                     const storage::ObjectRecord& row,
                                     std::shared_ptr<RemotePool> pool, const CatalogWord& word);
+    void forget_flights();
     CatalogWord word_of(const storage::Location& location, std::uint64_t catalog_state) const;
     static void set_private(const ServeRules& rules, std::string_view key, bool is_private,
                             CachedFile& file);

@@ -298,6 +298,8 @@ loop::Task<std::optional<http::Response>> FileHandler::respond_copy(const http::
                                                                     const RemoteObject& object) {
     FileFinder::Found copy = co_await finder_.find_copy(loop_, object);
     if (!copy.file) co_return std::nullopt;
+    Wanted wanted{.key = key};
+    if (auto kept_out = keep_out(head, wanted, copy.file->is_private)) co_return kept_out;
     if (copy.file->is_redirected) co_return redirect(head, *copy.file, key);
     const Choice choice = choose(head, *copy.file);
     Bodies bodies;

@@ -132,12 +132,12 @@ std::expected<void, ZoneFailure> read_zone_answer(int status, std::string_view b
                               std::make_shared<const StoreDetail>(std::move(detail))},
                         is_of_an_item});
     };
-    if (status == 401 || status == 403 || has_code(said, kTokenCodes))
-        return failure(ErrorKind::denied, words.denied);
-    if (status == 404 || has_code(said, kZoneCodes))
+    // What is no answer of the API's comes from something on the way, which may be gone soon.
+    const bool is_denied = said.is_envelope && (status == 401 || status == 403);
+    if (is_denied || has_code(said, kTokenCodes)) return failure(ErrorKind::denied, words.denied);
+    if ((said.is_envelope && status == 404) || has_code(said, kZoneCodes))
         return failure(ErrorKind::misconfigured, words.misconfigured);
     if (status == 429) return failure(ErrorKind::overloaded, "");
-    // Else something on the way has answered, which may be gone soon.
     const bool is_about_items = status == 400 || status == 413 || status == 422;
     if (is_about_items && said.is_envelope) return failure(ErrorKind::invalid, "", true);
     return failure(ErrorKind::io, "");
