@@ -401,6 +401,23 @@ class Images(admin_api.ApiCase):
         self.set(image, "public")
         self.assertEqual(self.all_statuses(image), {200})
 
+    def test_what_was_deleted_stays_gone_while_the_catalog_cannot_be_read(self):
+        image = self.new_image()
+        self.begin({"jobs": {"threads": 0}, "cache": {"freshness": "100ms"}})
+        self.set(image, "private")
+        self.good("DELETE", f"/images/{image.uuid}", status=202)
+        self.assertEqual(self.all_statuses(image), {410})
+        mark = len(self.server.log())
+        for name in ("catalog.db", "catalog.db-wal", "catalog.db-shm"):
+            path = self.folder / name
+            if path.exists():
+                with open(path, "r+b") as file:
+                    file.write(bytes(path.stat().st_size))
+        tidepool.eventually(lambda: self.all_statuses(image) and "catalog not asked" in "\n".join(self.server.log()[mark:]),
+                            "it is asked in vain")
+        for _ in range(5):
+            self.assertEqual(self.all_statuses(image), {410})
+
     def test_it_stays_private_wherever_it_goes(self):
         image = self.new_image()
         self.begin()

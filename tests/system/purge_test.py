@@ -247,6 +247,27 @@ class Changed(BehindEdgeCase):
         self.assertEqual(self.visit(key).body, content)
         self.assertEqual(self.visit(image.original).get("cf-cache-status"), "HIT")
 
+    def test_a_move_into_a_private_pool(self):
+        self.environment["TIDEPOOL_TEST_PRIVATE"] = "a key of a private image host"
+        image = self.new_image()
+        pools = self.pools()
+        pools[1]["visibility"] = "private"
+        self.start({"private": {"signing_key": "env:TIDEPOOL_TEST_PRIVATE"}}, pools=pools)
+        self.hold(image)
+        self.tool("mv", image.uuid, "--to", "warm")
+        self.await_purges()
+        self.assert_forgotten(image, status=403)
+
+    def test_it_waits_until_all_know_whoever_asks_again(self):
+        image = self.new_image()
+        self.start({"cache": {"freshness": "20s"}, "jobs": {"threads": 0}})
+        before = time.time()
+        self.good("DELETE", f"/images/{image.uuid}", status=202)
+        for _ in range(2):
+            job, = self.purges()
+            self.assertGreaterEqual(job["next_run"], before + 30)
+            self.good("POST", "/purges", {"images": [image.uuid]}, status=202)
+
     def test_a_move_counts_where_visitors_find_it_elsewhere_then(self):
         image = self.new_image()
         self.start(pools=self.pools(serve="redirect", public_base_url="https://b2.example", download_url=""))
