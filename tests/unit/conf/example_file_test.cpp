@@ -29,7 +29,7 @@ std::string example_text() {
 // The example with its commented-out tables as such.
 std::string with_rules() {
     const std::regex commented(
-        "(^|\n)# (\\[\\[(?:cache_control|certificate|profile|rate_limit)\\]\\]|[a-z_]+ = "
+        "(^|\n)# (\\[\\[(?:cache_control|certificate|profile|rate_limit)\\]\\]|[a-z0-9_]+ = "
         "[\\[\"a-z0-9])");
     std::string text = example_text();
     // Twice, for two lines in a row share the line feed between them.
@@ -46,7 +46,7 @@ std::set<std::string> keys_in(const std::string& text) {
     for (std::string line; std::getline(lines, line);) {
         std::smatch match;
         if (std::regex_search(line, match, std::regex("^\\[+([a-z_]+)\\]+"))) section = match[1];
-        if (std::regex_search(line, match, std::regex("^([a-z_]+) = ")))
+        if (std::regex_search(line, match, std::regex("^([a-z0-9_]+) = ")))
             keys.insert(section + "." + match[1].str());
     }
     return keys;
@@ -108,7 +108,7 @@ TEST_CASE("example file: it has every key that the reader knows", "[conf][settin
 TEST_CASE("example file: a sentence stands before every key", "[conf][settings]") {
     std::istringstream lines(example_text());
     std::string before;
-    const std::regex starts_key("^[a-z_]+ = ");
+    const std::regex starts_key("^[a-z0-9_]+ = ");
     for (std::string line; std::getline(lines, line); before = line) {
         INFO(line);
         if (std::regex_search(line, starts_key)) CHECK_THAT(before, Catch::StartsWith("# "));
@@ -126,7 +126,7 @@ TEST_CASE("readme: the reference has every key and its default", "[conf][setting
     for (std::string line; std::getline(lines, line);) {
         std::smatch match;
         if (std::regex_search(line, match, std::regex("^\\[+([a-z_]+)\\]+"))) section = match[1];
-        if (!std::regex_match(line, match, std::regex("([a-z_]+) = (.*[^\\[])"))) continue;
+        if (!std::regex_match(line, match, std::regex("([a-z0-9_]+) = (.*[^\\[])"))) continue;
         if (section == "pool" && (match[1] == "name" || match[1] == "base_path")) continue;
         const std::string row =
             "| `" + section + "." + match[1].str() + "` | `" + match[2].str() + "` | ";
