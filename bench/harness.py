@@ -136,6 +136,15 @@ def run_nginx(stack, core, folder, template, words):
     return start(stack, core, [binary, "-p", folder, "-e", "stderr", "-c", folder / "nginx.conf"])
 
 
+def certificate(folder):
+    """A certificate for images.example that signs itself, and its key."""
+    files = folder / "chain.pem", folder / "key.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+                    "-out", files[0], "-keyout", files[1], "-subj", "/CN=images.example",
+                    "-addext", "subjectAltName=DNS:images.example"], check=True, capture_output=True)
+    return files
+
+
 def wait_until_open(process, port, name):
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline and process.poll() is None:

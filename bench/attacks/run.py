@@ -15,21 +15,13 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE)]
 from attackers import ATTACKS  # noqa: E402
 from harness import (  # noqa: E402
-    ROOT, TICKS_PER_SECOND, circumstances, fail, free_ports, make_files, note, pool, start, start_tidepool, two_cores,
-    wait_until_open)
+    ROOT, TICKS_PER_SECOND, certificate, circumstances, fail, free_ports, make_files, note, pool, start, start_tidepool,
+    two_cores, wait_until_open)
 
 SECRET = "0123456789abcdef"
 CLIENTS, RATE = 4, 250  # of the well-behaved: connections, and requests per second of each
 TARGET = 3.0
 MEMORY_MIB = 64
-
-
-def certificate(folder):
-    files = folder / "chain.pem", folder / "key.pem"
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-                    "-out", files[0], "-keyout", files[1], "-subj", "/CN=images.example",
-                    "-addext", "subjectAltName=DNS:images.example"], check=True, capture_output=True)
-    return files
 
 
 def behave(core, port, paths, folder, seconds):

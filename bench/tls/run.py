@@ -17,8 +17,8 @@ import tempfile
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 from harness import (  # noqa: E402
-    ROOT, TICKS_PER_SECOND, Server, circumstances, fail, fetch, free_ports, head_bytes, make_files, measure_server, note,
-    number, pool, request_text, run_nginx, start_tidepool, two_cores, wait_until_open, write_script)
+    ROOT, TICKS_PER_SECOND, Server, certificate, circumstances, fail, fetch, free_ports, head_bytes, make_files,
+    measure_server, note, number, pool, request_text, run_nginx, start_tidepool, two_cores, wait_until_open, write_script)
 
 SCENARIOS = {  # name: title, size of the files, how many, further fields; "h2-..." are over HTTP/2
     "handshake": ("one request a connection, 1 KiB", 1024, 50, {"Connection": "close"}),
@@ -31,14 +31,6 @@ SCENARIOS = {  # name: title, size of the files, how many, further fields; "h2-.
 TARGET = 1.0
 # Of h2load: few connections with many requests each, as an edge has them.
 H2_CONNECTIONS, H2_STREAMS = 16, 20
-
-
-def certificate(folder):
-    files = folder / "chain.pem", folder / "key.pem"
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-                    "-out", files[0], "-keyout", files[1], "-subj", "/CN=images.example",
-                    "-addext", "subjectAltName=DNS:images.example"], check=True, capture_output=True)
-    return files
 
 
 def start_nginx(stack, core, folder, chain, key):
