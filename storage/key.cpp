@@ -33,11 +33,9 @@ bool decode(std::string_view path, std::string& out) {
     for (std::size_t i = 0; i < path.size(); ++i) {
         char c = path[i];
         if (c == '%') {
-            if (path.size() - i < 3) return false;
-            const int high = conf::hex_value(path[i + 1]);
-            const int low = conf::hex_value(path[i + 2]);
-            if (high < 0 || low < 0) return false;
-            c = static_cast<char>(high * 16 + low);
+            const auto escaped = conf::escaped_byte(path.substr(i));
+            if (!escaped) return false;
+            c = static_cast<char>(*escaped);
             if (c == '/') return false;
             i += 2;
         }

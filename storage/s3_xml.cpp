@@ -61,10 +61,9 @@ std::string decoded(std::string_view text) {
     std::string plain;
     plain.reserve(text.size());
     for (std::size_t i = 0; i < text.size(); ++i) {
-        const int high = text[i] == '%' && text.size() - i > 2 ? conf::hex_value(text[i + 1]) : -1;
-        const int low = high >= 0 ? conf::hex_value(text[i + 2]) : -1;
-        if (low >= 0) {
-            plain.push_back(static_cast<char>(high * 16 + low));
+        const auto byte = text[i] == '%' ? conf::escaped_byte(text.substr(i)) : std::nullopt;
+        if (byte) {
+            plain.push_back(static_cast<char>(*byte));
             i += 2;
         } else {
             plain.push_back(text[i] == '+' ? ' ' : text[i]);

@@ -16,12 +16,9 @@ namespace {
 std::string decoded(std::string_view text) {
     std::string result;
     for (std::size_t i = 0; i < text.size(); ++i) {
-        const bool is_escape = text[i] == '%' && i + 2 < text.size() &&
-                               conf::hex_value(text[i + 1]) >= 0 &&
-                               conf::hex_value(text[i + 2]) >= 0;
-        if (is_escape) {
-            result.push_back(static_cast<char>(conf::hex_value(text[i + 1]) * 16 +
-                                               conf::hex_value(text[i + 2])));
+        const auto byte = text[i] == '%' ? conf::escaped_byte(text.substr(i)) : std::nullopt;
+        if (byte) {
+            result.push_back(static_cast<char>(*byte));
             i += 2;
         } else {
             result.push_back(text[i] == '+' ? ' ' : text[i]);

@@ -52,15 +52,6 @@ bool stands_in_path(char c) {
     return is_unreserved_in_path(c) || std::string_view("/!$&'()*+,;=:@").contains(c);
 }
 
-// Nothing where a '%' is not followed by two hex digits.
-std::optional<unsigned char> escaped_byte(std::string_view text) {
-    if (text.size() < 3) return std::nullopt;
-    const int high = conf::hex_value(text[1]);
-    const int low = conf::hex_value(text[2]);
-    if (high < 0 || low < 0) return std::nullopt;
-    return static_cast<unsigned char>(high * 16 + low);
-}
-
 void append_escape(std::string& out, unsigned char byte) {
     fmt::format_to(std::back_inserter(out), "%{:02X}", byte);
 }
@@ -73,7 +64,7 @@ std::optional<std::string> decoded(std::string_view text) {
             text.remove_prefix(1);
             continue;
         }
-        const auto byte = escaped_byte(text);
+        const auto byte = conf::escaped_byte(text);
         if (!byte) return std::nullopt;
         out.push_back(static_cast<char>(*byte));
         text.remove_prefix(3);
@@ -214,7 +205,7 @@ std::optional<std::string> normalised_path(std::string_view path) {
             path.remove_prefix(1);
             continue;
         }
-        const auto byte = escaped_byte(path);
+        const auto byte = conf::escaped_byte(path);
         if (!byte) return std::nullopt;
         if (is_unreserved_in_path(static_cast<char>(*byte))) {
             out.push_back(static_cast<char>(*byte));

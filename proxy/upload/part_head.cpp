@@ -120,10 +120,9 @@ std::optional<std::string> extended_text(std::string_view value) {
     while (!value.empty()) {
         std::size_t length = 1;
         if (value.front() == '%') {
-            const int high = value.size() < 3 ? -1 : conf::hex_value(value[1]);
-            const int low = value.size() < 3 ? -1 : conf::hex_value(value[2]);
-            if (high < 0 || low < 0) return std::nullopt;
-            text += static_cast<char>(high * 16 + low);
+            const auto byte = conf::escaped_byte(value);
+            if (!byte) return std::nullopt;
+            text += static_cast<char>(*byte);
             length = 3;
         } else if (is_extended_character(value.front())) {
             text += value.front();
