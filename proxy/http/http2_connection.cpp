@@ -1,5 +1,6 @@
 #include "proxy/http/http2_connection.h"
 
+#include "conf/ascii.h"
 #include "conf/log.h"
 #include "proxy/http/http2_body.h"
 
@@ -490,7 +491,7 @@ void Http2Connection::take_request(Http2Stream& stream) {
             give(stream, refuse(Refusal::body_not_allowed));
             return;
         }
-        start(stream, answer_with_body(stream));
+        start(stream, answer(stream, respond_to_body(stream)));
         return;
     }
     // Most answers come from memory, and need no coroutine of their own.
@@ -498,7 +499,7 @@ void Http2Connection::take_request(Http2Stream& stream) {
         give(stream, std::move(*response));
         return;
     }
-    start(stream, answer(stream));
+    start(stream, answer(stream, server_.handler_.respond(stream.head, stream.peer)));
 }
 
 // Runs a coroutine that works on the stream, and ends with leave().
@@ -513,14 +514,8 @@ void Http2Connection::leave(Http2Stream& stream) {
     if (--tasks_ == 0 && end_waiter_) server_.loop_.post(std::exchange(end_waiter_, nullptr));
 }
 
-loop::Task<> Http2Connection::answer(Http2Stream& stream) {
-    Response response = co_await server_.handler_.respond(stream.head, stream.peer);
-    give(stream, std::move(response));
-    leave(stream);
-}
-
-loop::Task<> Http2Connection::answer_with_body(Http2Stream& stream) {
-    Response response = co_await respond_to_body(stream);
+loop::Task<> Http2Connection::answer(Http2Stream& stream, loop::Task<Response> made) {
+    Response response = co_await std::move(made);
     give(stream, std::move(response));
     leave(stream);
 }
@@ -630,7 +625,7 @@ void Http2Connection::submit(Http2Stream& stream) {
         if (colon == std::string_view::npos) continue;
         const std::size_t name_at = stream.names.size();
         for (const char c : line.substr(0, colon))
-            stream.names.push_back(c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c);
+            stream.names.push_back(conf::lower_case(c));
         const std::string_view name = std::string_view(stream.names).substr(name_at);
         std::string_view value = line.substr(colon + 1);
         while (value.starts_with(' '))

@@ -57,8 +57,7 @@ class Http2Connection {
     void take_request(Http2Stream& stream);
     void start(Http2Stream& stream, loop::Task<> task);
     void leave(Http2Stream& stream);
-    loop::Task<> answer(Http2Stream& stream);
-    loop::Task<> answer_with_body(Http2Stream& stream);
+    loop::Task<> answer(Http2Stream& stream, loop::Task<Response> made);
     loop::Task<Response> respond_to_body(Http2Stream& stream);
     loop::Task<> fill(Http2Stream& stream);
     void allow_body(Http2Stream& stream);
