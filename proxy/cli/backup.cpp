@@ -35,7 +35,7 @@ int run(Workspace& workspace, const BackupArguments& arguments) {
 
 int verify(Workspace& workspace, const BackupArguments& arguments) {
     if (auto has = require_copies(workspace, CopyKind::backup); !has)
-        return failed(has.error(), arguments.json) + 1;
+        return wrong_use(has.error(), arguments.json);
     std::uint64_t seen = 0;
     std::uint64_t bad = 0;
     Json problems = Json::array();
@@ -82,7 +82,7 @@ int restore(Workspace& workspace, const BackupArguments& arguments) {
     std::optional<storage::PoolId> to;
     if (!arguments.to.empty()) {
         const auto pool = workspace.find_pool(arguments.to);
-        if (!pool) return failed(pool.error(), arguments.json) + 1;
+        if (!pool) return wrong_use(pool.error(), arguments.json);
         to = (*pool)->id;
     }
     const auto from =

@@ -25,7 +25,7 @@ Result<void> require_copies(Workspace& workspace, CopyKind kind) {
 }
 
 int show_copies(Workspace& workspace, CopyKind kind, bool json) {
-    if (auto has = require_copies(workspace, kind); !has) return failed(has.error(), json) + 1;
+    if (auto has = require_copies(workspace, kind); !has) return wrong_use(has.error(), json);
     const bool of_mirrors = kind == CopyKind::mirror;
     storage::BackupLook look;
     look.of_mirrors = of_mirrors;
@@ -54,7 +54,7 @@ int show_copies(Workspace& workspace, CopyKind kind, bool json) {
 }
 
 int make_copies(Workspace& workspace, CopyKind kind, bool json) {
-    if (auto has = require_copies(workspace, kind); !has) return failed(has.error(), json) + 1;
+    if (auto has = require_copies(workspace, kind); !has) return wrong_use(has.error(), json);
     const std::string batch = fmt::format("backup {}", conf::random_name());
     std::vector<storage::JobId> jobs;
     storage::BackupLook look;

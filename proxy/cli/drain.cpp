@@ -181,7 +181,7 @@ int drain(const DrainArguments& arguments) {
     auto workspace = Workspace::open(arguments);
     if (!workspace) return workspace.error();
     const auto from = workspace->find_pool(arguments.pool);
-    if (!from) return failed(from.error(), arguments.json) + 1;  // wrong usage
+    if (!from) return wrong_use(from.error(), arguments.json);  // wrong usage
     if (arguments.undo) return undo(*workspace, arguments, **from);
     if (arguments.to.empty()) {
         return failed({ErrorKind::invalid, "drain: name the pool that takes its images, by --to"},
@@ -189,9 +189,9 @@ int drain(const DrainArguments& arguments) {
                1;
     }
     const auto to = workspace->find_pool(arguments.to);
-    if (!to) return failed(to.error(), arguments.json) + 1;
+    if (!to) return wrong_use(to.error(), arguments.json);
     if (auto target = require_target(**from, **to); !target)
-        return failed(target.error(), arguments.json) + 1;
+        return wrong_use(target.error(), arguments.json);
     const bool is_waited_for = !arguments.dry_run && !arguments.detach;
     Result<Drained> drained;
     if (arguments.dry_run) {

@@ -32,24 +32,22 @@ struct PhasePlan {
     edge::PhaseMerge merge;
 };
 
-int wrong_apply_use(std::string text) {
-    return failed({ErrorKind::invalid, std::move(text)}) + 1;
-}
-
 std::expected<conf::Secret, int> token_of(const ApplyArguments& arguments,
                                           const conf::Settings& settings) {
     conf::Secret token = settings.purge.api_token;
     if (!arguments.token_file.empty()) {
         auto read =
             conf::read_secret("file:" + std::filesystem::absolute(arguments.token_file).string());
-        if (!read) return std::unexpected(failed(read.error()) + 1);
+        if (!read) return std::unexpected(wrong_use(read.error()));
         token = std::move(*read);
     }
     if (token.empty())
         return std::unexpected(
-            wrong_apply_use("a token of the API is needed: --token-file FILE, or purge.api_token"));
+            wrong_use({ErrorKind::invalid,
+                       "a token of the API is needed: --token-file FILE, or purge.api_token"}));
     if (conf::has_control_character(token.reveal()))
-        return std::unexpected(wrong_apply_use("the token holds a control character"));
+        return std::unexpected(
+            wrong_use({ErrorKind::invalid, "the token holds a control character"}));
     return token;
 }
 
@@ -57,9 +55,10 @@ std::expected<std::string, int> api_url_of(const ApplyArguments& arguments,
                                            const conf::Settings& settings) {
     const std::string& url = arguments.api_url.empty() ? settings.purge.api_url : arguments.api_url;
     if (const std::string wrong = conf::wrong_in_base_url(url); !wrong.empty())
-        return std::unexpected(wrong_apply_use("--api-url: " + wrong));
+        return std::unexpected(wrong_use({ErrorKind::invalid, "--api-url: " + wrong}));
     if (!is_safe_way(url))
-        return std::unexpected(wrong_apply_use(url + ": a token is sent by https:// alone"));
+        return std::unexpected(
+            wrong_use({ErrorKind::invalid, url + ": a token is sent by https:// alone"}));
     return url;
 }
 
@@ -110,8 +109,9 @@ void print_plan(const PhasePlan& plan) {
 std::optional<int> ask_whether(const ApplyArguments& arguments, std::size_t phases) {
     if (arguments.yes) return std::nullopt;
     if (isatty(STDIN_FILENO) == 0)
-        return wrong_apply_use(
-            "nothing is changed: there is nobody to ask, so say --yes (or --dry-run)");
+        return wrong_use(
+            {ErrorKind::invalid,
+             "nothing is changed: there is nobody to ask, so say --yes (or --dry-run)"});
     fmt::print("Change {} phase{} of the zone? [y/N] ", phases, phases == 1 ? "" : "s");
     std::fflush(stdout);
     std::array<char, 16> answer{};
@@ -164,7 +164,8 @@ int apply_rules(const ApplyArguments& arguments) {
     const auto rules = rules_of_setup(*setup);
     if (!rules) return rules.error();
     if (setup->zone_id.empty())
-        return wrong_apply_use("the zone's id is needed: --zone ID, or purge.zone_id");
+        return wrong_use(
+            {ErrorKind::invalid, "the zone's id is needed: --zone ID, or purge.zone_id"});
     const auto token = token_of(arguments, setup->settings);
     if (!token) return token.error();
     const auto url = api_url_of(arguments, setup->settings);

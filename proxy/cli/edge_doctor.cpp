@@ -224,29 +224,24 @@ void Doctor::look_at_lock(const std::string& url, const conf::ListenAddress& ori
         address);
 }
 
-int wrong_doctor_use(const Error& error, const DoctorArguments& arguments) {
-    return failed(error, arguments.json) + 1;
-}
-
 std::expected<storage::HttpLimits, int> limits_of_doctor(const DoctorArguments& arguments) {
     const auto timeout = conf::parse_duration(arguments.timeout);
     constexpr std::chrono::milliseconds kShortest{1000};
     constexpr std::chrono::milliseconds kLongest{600'000};
     if (!timeout || *timeout < kShortest || *timeout > kLongest)
-        return std::unexpected(wrong_doctor_use(
+        return std::unexpected(wrong_use(
             {ErrorKind::invalid, "--timeout: expected a time from 1s to 10m, such as 20s"},
-            arguments));
+            arguments.json));
     storage::HttpLimits limits{.connect_timeout = *timeout,
                                .stall_timeout = std::chrono::ceil<std::chrono::seconds>(*timeout),
                                .kept_connections = 2};
     if (arguments.edge.empty()) return limits;
     const auto address = conf::parse_listen_address(arguments.edge);
     if (!address || address->family == conf::ListenAddress::Family::unix_path)
-        return std::unexpected(
-            wrong_doctor_use({ErrorKind::invalid,
-                              "--edge: expected an address and its port, such as "
-                              "192.0.2.1:443"},
-                             arguments));
+        return std::unexpected(wrong_use({ErrorKind::invalid,
+                                          "--edge: expected an address and its port, such as "
+                                          "192.0.2.1:443"},
+                                         arguments.json));
     limits.connect_to = arguments.edge;
     return limits;
 }
@@ -257,7 +252,7 @@ std::expected<conf::ListenAddress, int> origin_of_doctor(const DoctorArguments& 
     auto address = conf::parse_listen_address(arguments.origin);
     if (address) return std::move(*address);
     return std::unexpected(
-        wrong_doctor_use({address.error().kind, "--origin: " + address.error().text}, arguments));
+        wrong_use({address.error().kind, "--origin: " + address.error().text}, arguments.json));
 }
 
 std::expected<std::optional<Workspace>, int> workspace_of(const DoctorArguments& arguments,
@@ -278,7 +273,7 @@ std::expected<DoctorTargets, int> targets_of(const DoctorArguments& arguments,
     DoctorTargets targets;
     for (const std::string& url : arguments.urls) {
         auto target = target_of(setup, url);
-        if (!target) return std::unexpected(wrong_doctor_use(target.error(), arguments));
+        if (!target) return std::unexpected(wrong_use(target.error(), arguments.json));
         targets.targets.push_back(std::move(*target));
     }
     return targets;

@@ -22,11 +22,6 @@ namespace tidepool::cli {
 
 namespace {
 
-// 2 for what the caller got wrong.
-int misused(const Error& error, bool json) {
-    return failed(error, json) + 1;
-}
-
 Result<edge::Question> question_of(const ExplainArguments& arguments) {
     auto question = edge::read_question(arguments.url);
     if (!question) return question;
@@ -61,7 +56,7 @@ std::expected<edge::Answer, int> given_answer(const ExplainArguments& arguments)
     if (!text) return std::unexpected(failed(text.error(), arguments.json));
     auto answer = edge::read_answer(*text);
     if (answer) return std::move(*answer);
-    return std::unexpected(misused(
+    return std::unexpected(wrong_use(
         {answer.error().kind, arguments.answer + ": " + answer.error().text}, arguments.json));
 }
 
@@ -70,7 +65,7 @@ std::expected<conf::ListenAddress, int> server_to_ask(const ExplainArguments& ar
         auto address = conf::parse_listen_address(arguments.server);
         if (address) return std::move(*address);
         return std::unexpected(
-            misused({address.error().kind, "--server: " + address.error().text}, arguments.json));
+            wrong_use({address.error().kind, "--server: " + address.error().text}, arguments.json));
     }
     conf::Settings settings;
     if (!arguments.config.empty()) {
@@ -101,9 +96,9 @@ std::expected<edge::Answer, int> asked_answer(const ExplainArguments& arguments,
         server->family != conf::ListenAddress::Family::unix_path && server->port == 0;
     if (is_open)
         return std::unexpected(
-            misused({ErrorKind::invalid,
-                     server->text() + " leaves the port to the kernel: say it with --server"},
-                    arguments.json));
+            wrong_use({ErrorKind::invalid,
+                       server->text() + " leaves the port to the kernel: say it with --server"},
+                      arguments.json));
     const auto text = ask_head(*server, request_of(question, *server));
     if (!text) return std::unexpected(failed(text.error(), arguments.json));
     auto answer = edge::read_answer(*text);
@@ -166,7 +161,7 @@ void print_explanation(const edge::Explanation& all, int status) {
 
 int explain_answer(const ExplainArguments& arguments) {
     const auto question = question_of(arguments);
-    if (!question) return misused(question.error(), arguments.json);
+    if (!question) return wrong_use(question.error(), arguments.json);
     const auto answer =
         arguments.answer.empty() ? asked_answer(arguments, *question) : given_answer(arguments);
     if (!answer) return answer.error();

@@ -123,9 +123,9 @@ int write_ranges(const std::string& path, const std::vector<conf::Cidr>& ranges,
 
 int update_ranges(const UpdateRangesArguments& arguments) {
     const auto path = file_to_update(arguments);
-    if (!path) return failed(path.error()) + 1;
+    if (!path) return wrong_use(path.error());
     const auto own = read_own_ranges(arguments.own);
-    if (!own) return failed(own.error()) + 1;
+    if (!own) return wrong_use(own.error());
     std::vector<std::string> names;
     auto ranges = gather_ranges(
         arguments.sources.empty() ? std::vector{std::string(kPublisher)} : arguments.sources,

@@ -19,7 +19,7 @@ int print_rules(const RulesArguments& arguments) {
     const bool is_json = arguments.format == "json";
     const bool is_terraform = arguments.format == "terraform";
     if (!is_json && !is_terraform && arguments.format != "text")
-        return failed({ErrorKind::invalid, "--format: there are text, json and terraform"}) + 1;
+        return wrong_use({ErrorKind::invalid, "--format: there are text, json and terraform"});
     const auto setup = read_zone_setup(arguments);
     if (!setup) return setup.error();
     const auto rules = rules_of_setup(*setup);

@@ -23,7 +23,7 @@ struct MirrorArguments : CommonOptions {
 
 int prune(Workspace& workspace, const MirrorArguments& arguments) {
     const auto pool = workspace.find_pool(arguments.pool);
-    if (!pool) return failed(pool.error(), arguments.json) + 1;  // wrong usage
+    if (!pool) return wrong_use(pool.error(), arguments.json);  // wrong usage
     if ((*pool)->settings.is_backup_target) {
         return failed({ErrorKind::invalid, "backups are no copies of a mirror"}, arguments.json) +
                1;

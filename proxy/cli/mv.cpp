@@ -140,7 +140,7 @@ int mv(const MvArguments& arguments) {
     auto workspace = Workspace::open(arguments);
     if (!workspace) return workspace.error();
     const auto to = workspace->find_pool(arguments.to);
-    if (!to) return failed(to.error(), arguments.json) + 1;
+    if (!to) return wrong_use(to.error(), arguments.json);
     const std::string batch = fmt::format("mv {}", conf::random_name());
     std::vector<storage::JobId> queued;
     const auto plan = arguments.pool.empty()

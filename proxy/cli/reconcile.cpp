@@ -232,17 +232,13 @@ Result<ReconcileResult> reconcile_one(Workspace& workspace, const KnownPool& poo
     return storage::reconcile_pool(workspace.catalog(), workspace.drivers(), pool.id, options);
 }
 
-int wrong_usage(const Error& error, const ReconcileArguments& arguments) {
-    return failed(error, arguments.json) + 1;
-}
-
 int reconcile(const ReconcileArguments& arguments) {
     auto workspace = Workspace::open(arguments);
     if (!workspace) return workspace.error();
     const auto options = read_options(*workspace, arguments);
-    if (!options) return wrong_usage(options.error(), arguments);
+    if (!options) return wrong_use(options.error(), arguments.json);
     const auto pools = read_pools(*workspace, arguments);
-    if (!pools) return wrong_usage(pools.error(), arguments);
+    if (!pools) return wrong_use(pools.error(), arguments.json);
     if (arguments.repair) {
         // Else what they left would count as pending.
         const auto cleaned =

@@ -101,7 +101,7 @@ int rm(const RmArguments& arguments) {
             continue;
         }
         auto key = read_key(text);
-        if (!key) return failed(key.error(), arguments.json) + 1;  // wrong usage
+        if (!key) return wrong_use(key.error(), arguments.json);  // wrong usage
         keys.push_back(std::move(*key));
     }
     if (!keys.empty() && !images.empty()) {

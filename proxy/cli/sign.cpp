@@ -23,19 +23,18 @@ struct SignArguments : CommonOptions {
     std::string form = "timed";
 };
 
-int wrong_use(const std::string& text, const SignArguments& arguments) {
-    return failed({ErrorKind::invalid, text}, arguments.json) + 1;
-}
-
 int sign(const SignArguments& arguments) {
     serve::SigningOrder order{.url = arguments.url};
     if (!arguments.ttl.empty()) {
         const auto ttl = conf::parse_duration(arguments.ttl);
-        if (!ttl) return wrong_use("--ttl: " + ttl.error().text, arguments);
+        if (!ttl)
+            return wrong_use({ErrorKind::invalid, "--ttl: " + ttl.error().text}, arguments.json);
         order.ttl = std::chrono::duration_cast<std::chrono::seconds>(*ttl);
     }
     const auto form = serve::parse_signature_form(arguments.form);
-    if (!form) return wrong_use("--form: there are timed and absolute", arguments);
+    if (!form)
+        return wrong_use({ErrorKind::invalid, "--form: there are timed and absolute"},
+                         arguments.json);
     order.form = *form;
     ServeOptions options;
     options.config = arguments.config;
@@ -44,8 +43,8 @@ int sign(const SignArguments& arguments) {
     if (!settings) return 2;
     const auto made = serve::sign_url(settings->private_images, order, now_s());
     if (!made && made.error().kind == ErrorKind::invalid)
-        return wrong_use(made.error().text, arguments);
-    if (!made) return failed(made.error(), arguments.json) + 1;
+        return wrong_use({ErrorKind::invalid, made.error().text}, arguments.json);
+    if (!made) return wrong_use(made.error(), arguments.json);
     if (arguments.json) {
         print_json(api::sign_json(*made));
     } else {

@@ -277,7 +277,7 @@ int run_action(VariantsAction action, const VariantsArguments& arguments) {
     auto workspace = Workspace::open(arguments);
     if (!workspace) return workspace.error();
     const auto selection = read_selection(*workspace, arguments);
-    if (!selection) return failed(selection.error(), arguments.json) + 1;  // wrong usage
+    if (!selection) return wrong_use(selection.error(), arguments.json);  // wrong usage
     return action(*workspace, *selection, arguments);
 }
 

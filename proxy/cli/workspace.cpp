@@ -156,6 +156,10 @@ int failed(const Error& error, bool json) {
     return failed(error);
 }
 
+int wrong_use(const Error& error, bool json) {
+    return failed(error, json) + 1;
+}
+
 std::int64_t now_s() {
     return std::time(nullptr);
 }

@@ -71,6 +71,8 @@ Result<std::string> read_key(const std::string& text);
 int failed(const Error& error);
 // The same, as JSON for programs: {"error": KIND, "message": TEXT}, on standard output.
 int failed(const Error& error, bool json);
+// The same of what was asked for wrongly; 2.
+int wrong_use(const Error& error, bool json = false);
 
 std::int64_t now_s();
 

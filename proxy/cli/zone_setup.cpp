@@ -16,10 +16,6 @@ namespace tidepool::cli {
 
 namespace {
 
-int wrong_zone_use(std::string text) {
-    return failed({ErrorKind::invalid, std::move(text)}) + 1;
-}
-
 std::expected<std::vector<conf::PoolSettings>, int> pools_in_force(const ZoneArguments& arguments,
                                                                    const conf::Settings& settings) {
     if (!has_catalog_file(settings)) return settings.pools;
@@ -47,17 +43,18 @@ std::expected<ZoneSetup, int> read_zone_setup(const ZoneArguments& arguments) {
     ZoneSetup setup;
     const auto plan = edge::parse_zone_plan(arguments.plan);
     if (!plan)
-        return std::unexpected(
-            wrong_zone_use("--plan: there are free, pro, business and enterprise"));
+        return std::unexpected(wrong_use(
+            {ErrorKind::invalid, "--plan: there are free, pro, business and enterprise"}));
     setup.options = {.address = arguments.address, .plan = *plan};
     if (conf::has_control_character(arguments.address))
-        return std::unexpected(wrong_zone_use("--address holds a control character"));
+        return std::unexpected(
+            wrong_use({ErrorKind::invalid, "--address holds a control character"}));
     for (const std::string& host : arguments.hosts) {
         if (const std::string wrong = conf::wrong_in_host_pattern(host); !wrong.empty())
-            return std::unexpected(wrong_zone_use("--host: " + wrong));
+            return std::unexpected(wrong_use({ErrorKind::invalid, "--host: " + wrong}));
     }
     if (const std::string wrong = conf::wrong_in_zone_id(arguments.zone); !wrong.empty())
-        return std::unexpected(wrong_zone_use("--zone: " + wrong));
+        return std::unexpected(wrong_use({ErrorKind::invalid, "--zone: " + wrong}));
     ServeOptions files;
     files.config = arguments.config;
     files.state_dir = arguments.state_dir;
@@ -75,8 +72,9 @@ std::expected<ZoneSetup, int> read_zone_setup(const ZoneArguments& arguments) {
 std::expected<edge::ZoneRules, int> rules_of_setup(const ZoneSetup& setup) {
     edge::ZoneRules rules = edge::zone_rules(setup.facts, setup.options);
     if (!rules.rules.empty()) return rules;
-    return std::unexpected(wrong_zone_use(
-        fmt::format("there is nothing to make rules of: {}", fmt::join(rules.notes, "; "))));
+    return std::unexpected(
+        wrong_use({ErrorKind::invalid, fmt::format("there is nothing to make rules of: {}",
+                                                   fmt::join(rules.notes, "; "))}));
 }
 
 }  // namespace tidepool::cli
