@@ -35,6 +35,13 @@ _PR_SET_CHILD_SUBREAPER = 36
 ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
+def refusing_address(test):
+    """An address of this machine where nobody listens: taken until the test ends, so that nobody else comes to."""
+    taken = test.enterContext(socket.socket())
+    taken.bind(("127.0.0.1", 0))
+    return taken.getsockname()
+
+
 def eventually(condition, what, patience_s=PATIENCE_S, every_s=0.01):
     """Returns the first truthy value of condition(); fails with `what` where none comes in time."""
     pause = threading.Event()

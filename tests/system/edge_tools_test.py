@@ -160,9 +160,7 @@ class OfOtherServers(Asked, cold.ColdCase):
                 self.assertRegex(error, what)
                 if more:
                     self.assertIn("error", json.loads(out))
-        with socket.create_server(("127.0.0.1", 0)) as taken:
-            address = address_text(taken.getsockname())
-        refuses(address, "connect to .*refused")
+        refuses(address_text(tidepool.refusing_address(self)), "connect to .*refused")
         refuses("unix:/none/at/all", "No such file")
         for sent, what in ((b"", "520"), (b"HTTP/1.1 200", "520"), (b"nonsense\r\n\r\n", "no answer.*no status line"),
                            (b"HTTP/1.1 200 OK\r\nA: " + b"a" * 200_000, "128 KiB")):
@@ -412,8 +410,7 @@ class Ranges(unittest.TestCase):
     def test_sources_that_fail(self):
         self.file.write_text("1.0.0.0/24\n")
         good = api_answer(["2.0.0.0/24"])
-        with socket.create_server(("127.0.0.1", 0)) as taken:
-            nobody = f"http://127.0.0.1:{taken.getsockname()[1]}/ips"
+        nobody = f"http://127.0.0.1:{tidepool.refusing_address(self)[1]}/ips"
         for source, what in ((self.publish(good, "/500", status=500), "status 500"),
                              (self.publish(good, "/302", status=302, Location=self.url + "/ips"), "status 302"),
                              (self.url + "/none", "status 404"), (nobody, "."), (self.folder / "none", "No such file"),

@@ -2,7 +2,6 @@
 
 import json
 import pathlib
-import socket
 import sys
 import time
 
@@ -122,10 +121,8 @@ class Failing(BehindEdgeCase):
 
     def test_an_edge_that_cannot_be_asked_does_not_keep_a_job_for_ever(self):
         image = self.new_image()
-        nobody = socket.create_server(("127.0.0.1", 0))
-        address = nobody.getsockname()
-        nobody.close()
-        self.start({"purge": {**self.zone(), "verify_url": f"http://127.0.0.1:{address[1]}"}})
+        nobody = tidepool.refusing_address(self)
+        self.start({"purge": {**self.zone(), "verify_url": f"http://127.0.0.1:{nobody[1]}"}})
         self.good("DELETE", f"/images/{image.uuid}", status=202)
         self.await_purges()
         self.assertEqual(self.purged(), self.urls(image))
