@@ -1,6 +1,7 @@
 """HTTP/2 by RFC 9113, section by section, in frames of our own: what is wrong ends the stream or the connection with the code
 that the RFC names, and what is merely odd is taken. Names of cases are sections."""
 
+import contextlib
 import pathlib
 import struct
 import sys
@@ -157,9 +158,20 @@ class Frames(tidepool.OwnServerCase):
         self.addCleanup(wire.close)
         return wire
 
+    @contextlib.contextmanager
+    def section(self, name):
+        """A case of a connection of its own; what it showed is printed, for the report that CI shows."""
+        shown = "failed"
+        try:
+            with self.subTest(name), self.wire() as wire:
+                yield wire
+                shown = "held"
+        finally:
+            print(f"{shown:6} {name}")
+
     def test_what_is_broken(self):
         for name, (sent, what, codes) in BROKEN.items():
-            with self.subTest(name), self.wire() as wire:
+            with self.section(name) as wire:
                 codes = codes if isinstance(codes, tuple) else (codes,)
                 wire.send(sent)
                 if what == CONNECTION:
@@ -179,7 +191,7 @@ class Frames(tidepool.OwnServerCase):
 
     def test_what_is_odd(self):
         for name, sent in ODD.items():
-            with self.subTest(name), self.wire() as wire:
+            with self.section(name) as wire:
                 wire.send(sent)
                 wire.next_stream = 101
                 answer = wire.get("/uploads/a.jpg")

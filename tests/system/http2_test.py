@@ -115,6 +115,7 @@ class Clients(Http2Case):
         list_file.write_text("".join(f"https://127.0.0.1:{server.tls[0][1]}{path}\n" for path in paths))
         done = subprocess.run(["h2load", "-n", "20000", "-c", "10", "-m", "100", "-i", list_file], stdin=subprocess.DEVNULL,
                               capture_output=True, text=True, timeout=tidepool.PATIENCE_S * 4)
+        print(done.stdout)
         self.assertIn("status codes: 20000 2xx, 0 3xx, 0 4xx, 0 5xx", done.stdout)
         self.assertIn("20000 succeeded, 0 failed, 0 errored, 0 timeout", done.stdout)
         eventually(lambda: self.metric("http2_requests_total") == 20_000, "all are counted")
