@@ -9,6 +9,7 @@ function(tidepool_layer name)
     file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${name}/*.cpp)
     file(GLOB_RECURSE headers CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${name}/*.h)
     list(REMOVE_ITEM sources ${CMAKE_SOURCE_DIR}/proxy/main.cpp)
+    list(FILTER sources EXCLUDE REGEX "/transform/worker(/|_process)")  # see cmake/worker.cmake
     if(TIDEPOOL_PRESET STREQUAL "fuzz")
         list(FILTER sources INCLUDE REGEX "/(${ARG_PARSERS})\\.cpp$")
     endif()

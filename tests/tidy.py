@@ -29,8 +29,8 @@ OWNERS = [
     (r"systemd/", ["proxy/cli/"], 0),
     (r"prometheus/", ["proxy/"], 1),
     (r"sqlite3\.h", ["storage/sqlite"], 1),
-    (r"vips/", ["transform/vips/", "tests/unit/transform/"], 0),
-    (r"seccomp\.h", ["transform/sandbox"], 1),
+    (r"vips/", ["transform/worker/vips/", "tests/unit/transform/"], 0),
+    (r"seccomp\.h", ["transform/worker/sandbox"], 1),
     (r"nlohmann/", ["proxy/", "storage/job_payload"], 0),
     (r"catch2/", ["tests/"], 0),
 ]

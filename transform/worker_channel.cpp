@@ -13,6 +13,7 @@ namespace tidepool::transform {
 
 namespace {
 
+constexpr unsigned kExecutable = 0x10;  // MFD_EXEC of Linux 6.3, which older headers do not name
 constexpr int kSeals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
 
 union Control {
@@ -107,8 +108,13 @@ Result<conf::Descriptor> receive_packet(int socket, std::span<char> into) {
     return taken;
 }
 
-Result<conf::Descriptor> make_sealed_file(std::span<const char> bytes) {
-    conf::Descriptor file(memfd_create("variant", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+Result<conf::Descriptor> make_sealed_file(std::span<const char> bytes, MemoryFile what) {
+    const bool is_program = what == MemoryFile::program;
+    const char* const name = is_program ? "tidepool-worker" : "variant";
+    constexpr unsigned kFlags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+    conf::Descriptor file(memfd_create(name, is_program ? kFlags | kExecutable : kFlags));
+    if (!file && is_program && errno == EINVAL)  // Linux before 6.3, where all of them are
+        file = conf::Descriptor(memfd_create(name, kFlags));
     if (!file) return fail_errno(errno, "make a memory file");
     if (const int failed = conf::write_all(file.get(), bytes); failed != 0)
         return fail_errno(failed, "write a memory file");

@@ -1,6 +1,6 @@
 // What server and worker process say to each other: one message per packet of a SOCK_SEQPACKET
-// pair, with a descriptor beside it. Both are the same program, so messages are plain values as
-// they are in memory.
+// pair, with a descriptor beside it. Both are built as one, so messages are plain values as they
+// are in memory.
 #pragma once
 
 #include "conf/descriptor.h"
@@ -17,6 +17,16 @@
 #include <type_traits>
 
 namespace tidepool::transform {
+
+// The descriptor that a worker is given, its only one but for standard input and output, which lead
+// nowhere.
+inline constexpr int kWorkerSocket = 3;
+
+// What a worker is started with.
+struct WorkerLimits {
+    std::uint64_t memory_bytes = 0;  // that one image may take
+    int nice = 0;
+};
 
 // To the worker, with the source, open for reading: the variants to be made of it, or how closely
 // it is to be looked at.
@@ -86,8 +96,10 @@ Result<conf::Descriptor> receive_message(int socket, Message& into) {
     return receive_packet(socket, {reinterpret_cast<char*>(&into), sizeof into});
 }
 
-// A memory file that nobody can change any more.
-Result<conf::Descriptor> make_sealed_file(std::span<const char> bytes);
+// A memory file that nobody can change any more; one of a program can be run.
+enum class MemoryFile : std::uint8_t { variant, program };
+Result<conf::Descriptor> make_sealed_file(std::span<const char> bytes,
+                                          MemoryFile what = MemoryFile::variant);
 // True where it is one, of this size.
 bool is_sealed_file(int fd, std::uint64_t bytes);
 

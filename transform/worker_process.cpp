@@ -1,12 +1,13 @@
 #include "transform/worker_process.h"
 
 #include "transform/test_hooks.h"
-#include "transform/worker_channel.h"
 
 #include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
+#include <mutex>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -16,9 +17,28 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+// worker_program.S
+extern "C" const char tidepool_worker_program[];      // NOLINT(readability-identifier-naming)
+extern "C" const char tidepool_worker_program_end[];  // NOLINT(readability-identifier-naming)
+
 namespace tidepool::transform {
 
 namespace {
+
+// The worker's program as a file in memory, made at the first call and kept: workers are replaced
+// as long as the server runs.
+Result<int> worker_program() {
+    static std::mutex mutex;
+    static conf::Descriptor file;
+    const std::lock_guard lock(mutex);
+    if (!file) {
+        auto made = make_sealed_file({tidepool_worker_program, tidepool_worker_program_end},
+                                     MemoryFile::program);
+        if (!made) return std::unexpected(std::move(made.error()));
+        file = std::move(*made);
+    }
+    return file.get();
+}
 
 // One thread makes a variant, and its libraries look for no files of a user's.
 std::vector<std::string> environment() {
@@ -103,7 +123,9 @@ class Attributes {
 
 }  // namespace
 
-Result<WorkerProcess> start_worker(const std::string& program, const WorkerLimits& limits) {
+Result<WorkerProcess> start_worker(const WorkerLimits& limits) {
+    const auto program = worker_program();
+    if (!program) return std::unexpected(program.error());
     auto channel = open_channel();
     if (!channel) return std::unexpected(std::move(channel.error()));
     const FileActions actions(channel->theirs.get());
@@ -112,10 +134,16 @@ Result<WorkerProcess> start_worker(const std::string& program, const WorkerLimit
     std::vector<std::string> arguments{"tidepool", "worker", fmt::format("{}", limits.memory_bytes),
                                        fmt::format("{}", limits.nice)};
     std::vector<std::string> variables = environment();
+    // Of this process: the new one has closed it when it looks for the program.
+    const std::string path = fmt::format("/proc/{}/fd/{}", getpid(), *program);
     WorkerProcess worker;
-    const int error = posix_spawn(&worker.pid, program.c_str(), actions.get(), attributes.get(),
+    const int error = posix_spawn(&worker.pid, path.c_str(), actions.get(), attributes.get(),
                                   pointers(arguments).data(), pointers(variables).data());
-    if (error != 0) return fail_errno(error, "start a worker: " + program);
+    if (error != 0) {
+        return fail_errno(error,
+                          "start a worker from memory (vm.memfd_noexec of sysctl must not "
+                          "be 2, and /proc must be mounted)");
+    }
     worker.socket = std::move(channel->ours);
     return worker;
 }

@@ -3,7 +3,7 @@
 
 #include "conf/descriptor.h"
 #include "conf/error.h"
-#include "transform/worker.h"
+#include "transform/worker_channel.h"
 
 #include <string>
 
@@ -11,18 +11,14 @@
 
 namespace tidepool::transform {
 
-// The descriptor that a worker is given, its only one but for standard input and output, which lead
-// nowhere.
-inline constexpr int kWorkerSocket = 3;
-
 struct WorkerProcess {
     pid_t pid = 0;
     conf::Descriptor socket;  // does not block
 };
 
-// Runs `program worker`, which calls run_worker with these limits. Its environment is made for it.
-// Any thread.
-Result<WorkerProcess> start_worker(const std::string& program, const WorkerLimits& limits);
+// Runs the worker's program (worker/main.cpp), which this one carries, so that it needs no file and
+// the server itself none of the image libraries. Its environment is made for it. Any thread.
+Result<WorkerProcess> start_worker(const WorkerLimits& limits);
 
 // How a worker ended.
 struct WorkerEnd {

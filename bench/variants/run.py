@@ -222,7 +222,7 @@ def main():
         folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-variants-")))
         note("making photographs")
         photos = make_photos(folder)
-        tidepool = Side(stack, "tidepool", cores, [BUILD / "bench/variants_bench", BUILD / "tidepool", WORKERS])
+        tidepool = Side(stack, "tidepool", cores, [BUILD / "bench/variants_bench", WORKERS])
         script = pathlib.Path(__file__).with_name("sharp_side.mjs")
         others = [Side(stack, "sharp", cores, ["node", script, SHARP, WORKERS, "equal"]),
                   Side(stack, "sharp-fast", cores, ["node", script, SHARP, WORKERS, "fast"]),

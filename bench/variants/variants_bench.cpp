@@ -1,7 +1,7 @@
 // tidepool's side of bench/variants: makes variants with the worker processes of the server, as the
 // server does, on a loop of its own.
 //
-//     variants_bench TIDEPOOL WORKERS
+//     variants_bench WORKERS
 //
 // reads one command a line, says "ready" once and then answers each with a line:
 //
@@ -91,8 +91,7 @@ struct Done {
 
 class Bench {
   public:
-    Bench(const std::string& program, unsigned workers)
-        : at_once_(workers), workers_(loop_, options(program, workers)) {
+    explicit Bench(unsigned workers) : at_once_(workers), workers_(loop_, options(workers)) {
         workers_.start();
     }
 
@@ -112,11 +111,10 @@ class Bench {
         void await_resume() const noexcept {}
     };
 
-    static serve::VariantWorkers::Options options(const std::string& program, unsigned workers) {
+    static serve::VariantWorkers::Options options(unsigned workers) {
         auto made = serve::VariantWorkers::options_of({});
         made.lanes = {serve::VariantWorkers::LaneLimits{workers, 64},
                       serve::VariantWorkers::LaneLimits{0, 1}};
-        made.program = program;
         made.nice = 0;  // as the others
         return made;
     }
@@ -193,7 +191,7 @@ class Bench {
 }  // namespace
 
 int main(int count, char** words) {
-    if (count != 3) give_up("usage: variants_bench TIDEPOOL WORKERS");
-    Bench(words[1], static_cast<unsigned>(std::stoul(words[2]))).run();
+    if (count != 2) give_up("usage: variants_bench WORKERS");
+    Bench(static_cast<unsigned>(std::stoul(words[1]))).run();
     return 0;
 }

@@ -3,7 +3,6 @@
 #include "proxy/cli/command.h"
 #include "proxy/cli/commands.h"
 #include "proxy/cli/takeover.h"
-#include "proxy/cli/worker.h"
 
 #include <array>
 #include <cerrno>
@@ -65,9 +64,6 @@ int run(int argument_count, char** argument_values) {
     checking.add_flag("--write", check_writing,
                       "also store something small in each pool and remove it");
     add_state_dir(checking, checked.state_dir);
-
-    transform::WorkerLimits worker_limits;
-    add_worker(app, worker_limits);
 
     const std::array commands{
         add_scan(app), add_ls(app),        add_stat(app),   add_put(app),      add_get(app),

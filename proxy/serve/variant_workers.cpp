@@ -324,9 +324,8 @@ loop::Task<> VariantWorkers::run_slot(VariantWorkers& self, Lane& lane, Slot& sl
 // Where none can be started, those who wait are told: they would wait for nothing.
 loop::Task<bool> VariantWorkers::start_worker(Lane& lane, Slot& slot) {
     const transform::WorkerLimits limits{options_.memory_bytes, options_.nice};
-    auto started = co_await loop::offload(home_, starters_, loop::Lane::quick, [this, &limits] {
-        return transform::start_worker(options_.program, limits);
-    });
+    auto started = co_await loop::offload(home_, starters_, loop::Lane::quick,
+                                          [&limits] { return transform::start_worker(limits); });
     Result<void> ready;
     if (started) {
         slot.worker = std::make_unique<Worker>(home_, started->pid, started->socket.release());

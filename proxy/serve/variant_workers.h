@@ -99,7 +99,6 @@ class VariantWorkers {
         std::uint64_t growth_bytes = 0;
         unsigned jobs = 1;
         int nice = 0;
-        std::string program = "/proc/self/exe";
     };
     static Options options_of(const conf::VariantSettings& settings);
 

@@ -1,12 +1,12 @@
-#include "transform/inspect.h"
+#include "transform/worker/inspect.h"
 
 #include "transform/blur_hash.h"
 #include "transform/exif.h"
-#include "transform/vips/colour.h"
-#include "transform/vips/image.h"
-#include "transform/vips/source.h"
-#include "transform/vips/treatment.h"
 #include "transform/whole_image.h"
+#include "transform/worker/vips/colour.h"
+#include "transform/worker/vips/image.h"
+#include "transform/worker/vips/source.h"
+#include "transform/worker/vips/treatment.h"
 
 #include <algorithm>
 #include <cstddef>

@@ -1,9 +1,9 @@
-#include "transform/make.h"
+#include "transform/worker/make.h"
 
-#include "transform/vips/encode.h"
-#include "transform/vips/image.h"
-#include "transform/vips/source.h"
-#include "transform/vips/treatment.h"
+#include "transform/worker/vips/encode.h"
+#include "transform/worker/vips/image.h"
+#include "transform/worker/vips/source.h"
+#include "transform/worker/vips/treatment.h"
 
 #include <algorithm>
 #include <cstdint>

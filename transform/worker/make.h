@@ -3,8 +3,8 @@
 #pragma once
 
 #include "conf/error.h"
-#include "transform/bytes.h"
 #include "transform/recipe.h"
+#include "transform/worker/bytes.h"
 
 #include <cstddef>
 #include <memory>

@@ -1,6 +1,6 @@
-#include "transform/resample.h"
+#include "transform/worker/resample.h"
 
-#include "transform/resample_kernels.h"
+#include "transform/worker/resample_kernels.h"
 
 #include <algorithm>
 #include <atomic>

@@ -1,4 +1,4 @@
-#include "transform/resample_kernels.h"
+#include "transform/worker/resample_kernels.h"
 
 #include <algorithm>
 

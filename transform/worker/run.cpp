@@ -1,10 +1,10 @@
-#include "transform/worker.h"
+#include "transform/worker/run.h"
 
-#include "transform/inspect.h"
-#include "transform/make.h"
-#include "transform/sandbox.h"
 #include "transform/test_hooks.h"
-#include "transform/vips/sample.h"
+#include "transform/worker/inspect.h"
+#include "transform/worker/make.h"
+#include "transform/worker/sandbox.h"
+#include "transform/worker/vips/sample.h"
 #include "transform/worker_channel.h"
 
 #include <algorithm>

@@ -1,14 +1,10 @@
-// The worker process: makes variants and looks at originals, one after the other, in a sandbox.
+// What the worker process does: makes variants and looks at originals, one after the other, in a
+// sandbox.
 #pragma once
 
-#include <cstdint>
+#include "transform/worker_channel.h"
 
 namespace tidepool::transform {
-
-struct WorkerLimits {
-    std::uint64_t memory_bytes = 0;  // that one image may take
-    int nice = 0;
-};
 
 // Serves the jobs that come over `socket` (worker_channel.h) until the other end closes it. Before
 // the first it makes one of everything, so that all that is loaded on first use is there, and

@@ -1,4 +1,4 @@
-#include "transform/sandbox.h"
+#include "transform/worker/sandbox.h"
 
 #include <array>
 #include <cerrno>

@@ -1,4 +1,4 @@
-#include "transform/webp_file.h"
+#include "transform/worker/webp_file.h"
 
 #include <cstdint>
 #include <cstring>

@@ -8,7 +8,6 @@
 
 #include <atomic>
 #include <cstdlib>
-#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -29,8 +28,6 @@ namespace {
 VariantWorkers::Options options() {
     auto made = VariantWorkers::options_of({});
     made.lanes = {VariantWorkers::LaneLimits{1, 8}, VariantWorkers::LaneLimits{1, 8}};
-    made.program =
-        std::filesystem::read_symlink("/proc/self/exe").parent_path().parent_path() / "tidepool";
     made.nice = 0;
     return made;
 }

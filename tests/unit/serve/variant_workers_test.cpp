@@ -3,13 +3,12 @@
 
 #include "tests/unit/transform/gallery.h"
 #include "transform/content_type.h"
-#include "transform/inspect.h"
 #include "transform/test_hooks.h"
+#include "transform/worker/inspect.h"
 #include "transform/worker_channel.h"
 
 #include <csignal>
 #include <cstdlib>
-#include <filesystem>
 #include <functional>
 #include <optional>
 #include <set>
@@ -18,6 +17,7 @@
 #include <vector>
 
 #include <catch2/catch.hpp>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -37,15 +37,9 @@ constexpr bool kSanitized = false;
 
 constexpr std::uint64_t kMiB = 1024ULL * 1024;
 
-// Beside this program, where the build puts it.
-std::string tidepool_program() {
-    return std::filesystem::read_symlink("/proc/self/exe").parent_path().parent_path() / "tidepool";
-}
-
 VariantWorkers::Options options() {
     auto made = VariantWorkers::options_of({});
     made.lanes = {VariantWorkers::LaneLimits{1, 8}, VariantWorkers::LaneLimits{1, 8}};
-    made.program = tidepool_program();
     made.nice = 0;
     return made;
 }
@@ -63,11 +57,29 @@ std::string content_of(const MadeVariant& made) {
     return bytes;
 }
 
+// While it lives, whoever wants another descriptor is refused it.
+class NoMoreDescriptors {
+  public:
+    NoMoreDescriptors() {
+        getrlimit(RLIMIT_NOFILE, &before_);
+        const rlimit none{0, before_.rlim_max};
+        REQUIRE(setrlimit(RLIMIT_NOFILE, &none) == 0);
+    }
+    ~NoMoreDescriptors() { setrlimit(RLIMIT_NOFILE, &before_); }
+    NoMoreDescriptors(const NoMoreDescriptors&) = delete;
+    NoMoreDescriptors& operator=(const NoMoreDescriptors&) = delete;
+
+  private:
+    rlimit before_{};
+};
+
 // Workers on a loop of this thread, and what is asked of them.
 class Ground {
   public:
-    explicit Ground(const VariantWorkers::Options& with) : workers(loop, with) {
+    explicit Ground(const VariantWorkers::Options& with, bool can_start = true)
+        : workers(loop, with) {
         setenv(transform::kTestDecoderVariable, "1", 1);  // NOLINT(concurrency-mt-unsafe)
+        if (!can_start) none.emplace();
         workers.start();
     }
 
@@ -97,6 +109,7 @@ class Ground {
 
     loop::Loop loop;
     VariantWorkers workers;
+    std::optional<NoMoreDescriptors> none;
 };
 
 std::string image() {
@@ -434,18 +447,19 @@ TEST_CASE("variant workers: a full queue is an answer, and one lane does not hol
 }
 
 TEST_CASE("variant workers: where none can be started, who waits is told", "[variants]") {
-    auto with = options();
-    with.program = "/nonexistent/tidepool";
-    Ground ground(with);
-    const auto body = [](Ground& on) -> loop::Task<> {
-        const auto made = co_await on.make(image());
+    const std::string bytes = image();
+    const conf::Descriptor source = source_of(bytes);
+    Ground ground(options(), false);
+    const auto body = [](Ground& on, int from, std::uint64_t size) -> loop::Task<> {
+        const transform::Recipe webp = recipe(Format::webp, 32);
+        const auto made = co_await on.workers.make(VariantLane::cheap, from, size, webp);
         CHECK_FALSE(made);
         on.workers.stop(false);
-        const auto late = co_await on.make(image());
+        const auto late = co_await on.workers.make(VariantLane::cheap, from, size, webp);
         REQUIRE_FALSE(late);
         CHECK(late.error().kind == ErrorKind::closed);
     };
-    ground.run(body(ground));
+    ground.run(body(ground, source.get(), bytes.size()));
     CHECK(ground.cheap().start_failures.value() >= 1);
     CHECK(ground.cheap().started.value() == 0);
 }

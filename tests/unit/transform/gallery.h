@@ -2,8 +2,8 @@
 #pragma once
 
 #include "conf/settings.h"
-#include "transform/make.h"
 #include "transform/recipe.h"
+#include "transform/worker/make.h"
 
 #include <cstdint>
 #include <cstdlib>

@@ -1,4 +1,4 @@
-#include "transform/vips/bitmap_source.h"
+#include "transform/worker/vips/bitmap_source.h"
 
 #include "transform/bitmap.h"
 

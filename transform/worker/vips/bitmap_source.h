@@ -2,7 +2,7 @@
 #pragma once
 
 #include "conf/error.h"
-#include "transform/vips/image.h"
+#include "transform/worker/vips/image.h"
 
 #include <span>
 

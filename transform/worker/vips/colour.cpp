@@ -1,4 +1,4 @@
-#include "transform/vips/colour.h"
+#include "transform/worker/vips/colour.h"
 
 #include <span>
 #include <utility>

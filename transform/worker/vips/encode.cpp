@@ -1,6 +1,6 @@
-#include "transform/vips/encode.h"
+#include "transform/worker/vips/encode.h"
 
-#include "transform/webp_file.h"
+#include "transform/worker/webp_file.h"
 
 #include <algorithm>
 #include <array>

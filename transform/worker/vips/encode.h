@@ -2,9 +2,9 @@
 #pragma once
 
 #include "conf/error.h"
-#include "transform/bytes.h"
 #include "transform/recipe.h"
-#include "transform/vips/image.h"
+#include "transform/worker/bytes.h"
+#include "transform/worker/vips/image.h"
 
 namespace tidepool::transform {
 

@@ -1,4 +1,4 @@
-#include "transform/vips/focus.h"
+#include "transform/worker/vips/focus.h"
 
 #include <algorithm>
 #include <cstdint>

@@ -1,4 +1,4 @@
-#include "transform/vips/image.h"
+#include "transform/worker/vips/image.h"
 
 #include <mutex>
 #include <string>

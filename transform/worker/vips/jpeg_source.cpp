@@ -1,4 +1,4 @@
-#include "transform/vips/jpeg_source.h"
+#include "transform/worker/vips/jpeg_source.h"
 
 #include <algorithm>
 #include <csetjmp>

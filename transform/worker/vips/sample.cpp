@@ -1,6 +1,6 @@
-#include "transform/vips/sample.h"
+#include "transform/worker/vips/sample.h"
 
-#include "transform/vips/image.h"
+#include "transform/worker/vips/image.h"
 
 namespace tidepool::transform {
 

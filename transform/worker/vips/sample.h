@@ -2,7 +2,7 @@
 #pragma once
 
 #include "conf/error.h"
-#include "transform/bytes.h"
+#include "transform/worker/bytes.h"
 
 namespace tidepool::transform {
 

@@ -1,7 +1,7 @@
-#include "transform/vips/shape.h"
+#include "transform/worker/vips/shape.h"
 
-#include "transform/resample.h"
-#include "transform/vips/focus.h"
+#include "transform/worker/resample.h"
+#include "transform/worker/vips/focus.h"
 
 #include <algorithm>
 #include <cmath>

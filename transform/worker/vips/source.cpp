@@ -1,8 +1,8 @@
-#include "transform/vips/source.h"
+#include "transform/worker/vips/source.h"
 
 #include "transform/content_type.h"
-#include "transform/vips/bitmap_source.h"
-#include "transform/vips/jpeg_source.h"
+#include "transform/worker/vips/bitmap_source.h"
+#include "transform/worker/vips/jpeg_source.h"
 
 #include <algorithm>
 #include <array>

@@ -3,7 +3,7 @@
 
 #include "conf/error.h"
 #include "transform/recipe.h"
-#include "transform/vips/image.h"
+#include "transform/worker/vips/image.h"
 
 #include <cstdint>
 #include <span>

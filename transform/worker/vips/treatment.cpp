@@ -1,6 +1,6 @@
-#include "transform/vips/treatment.h"
+#include "transform/worker/vips/treatment.h"
 
-#include "transform/vips/colour.h"
+#include "transform/worker/vips/colour.h"
 
 #include <array>
 #include <utility>

@@ -3,9 +3,9 @@
 
 #include "conf/error.h"
 #include "transform/recipe.h"
-#include "transform/vips/image.h"
-#include "transform/vips/shape.h"
-#include "transform/vips/source.h"
+#include "transform/worker/vips/image.h"
+#include "transform/worker/vips/shape.h"
+#include "transform/worker/vips/source.h"
 
 #include <cstdint>
 

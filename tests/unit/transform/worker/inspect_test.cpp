@@ -1,5 +1,5 @@
 // Looking at originals of all kinds: good, odd, broken and hostile.
-#include "transform/inspect.h"
+#include "transform/worker/inspect.h"
 
 #include "tests/unit/transform/bmp_file.h"
 #include "tests/unit/transform/exif_file.h"

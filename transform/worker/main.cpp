@@ -1,0 +1,36 @@
+// The worker's program. It is no file of its own where tidepool is installed:
+// transform/worker_process.cpp carries it.
+#include "transform/worker/run.h"
+
+#include <charconv>
+#include <cstdlib>
+#include <span>
+#include <string_view>
+#include <system_error>
+
+#include <sys/prctl.h>
+
+namespace {
+
+template <class Number>
+bool read_number(std::string_view text, Number& number) {
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    return error == std::errc() && end == text.data() + text.size();
+}
+
+}  // namespace
+
+// As start_worker calls it: "tidepool worker MEMORY NICE", which is how it shows in a list of
+// processes.
+int main(int argument_count, char** argument_values) {
+    constexpr int kUsage = 2;
+    const std::span arguments(argument_values, static_cast<std::size_t>(argument_count));
+    tidepool::transform::WorkerLimits limits;
+    if (arguments.size() != 4 || !read_number(arguments[2], limits.memory_bytes) ||
+        !read_number(arguments[3], limits.nice))
+        return kUsage;
+    prctl(PR_SET_NAME, "tidepool-worker");  // else the number of a descriptor
+    const int status = tidepool::transform::run_worker(tidepool::transform::kWorkerSocket, limits);
+    // Nothing of this process can be cleaned up in the sandbox.
+    std::_Exit(status);
+}
