@@ -1,7 +1,7 @@
 # tidepool_precompiled(TARGET): the standard headers that most files include are read once for all of them, instead of
 # anew for each, and the files of a layer are compiled as one, which takes a third of the time. Only headers that every
 # layer may include are among the precompiled, so the layer order holds. What is local to one file of a layer has a name
-# that no other file of it uses for something else.
+# that no other file of it uses for something else. Unit tests come together as well (tests/batch.py).
 #
 # The preset dev does without, unless CI asks for it: there, a file that does not include what it needs does not compile.
 option(TIDEPOOL_PRECOMPILE "precompile the headers that most files include, compile the files of a layer as one" OFF)

@@ -22,6 +22,27 @@ std::string section_with(std::string_view key) {
     return {};
 }
 
+// Says that `key` is missing in `table`.
+void add_missing_key(const Node& table, std::string_view key, std::string_view example,
+                     ProblemList& problems) {
+    const std::string dot = table.path.empty() ? "" : ".";
+    problems.add(table.place, fmt::format("{}{}{}", table.path, dot, key),
+                 fmt::format("is missing: write {}", example));
+}
+
+void read_member(const Member& member, const std::vector<Field>& fields, void* section,
+                 ProblemList& problems) {
+    std::vector<std::string_view> known;
+    for (const Field& field : fields) {
+        if (field.key == member.key) {
+            void* const value = static_cast<char*>(section) + field.place;
+            return field.rules.read(member.value, value, problems);
+        }
+        known.push_back(field.key);
+    }
+    add_unknown_key(member, known, problems);
+}
+
 }  // namespace
 
 void add_unknown_key(const Member& member, const std::vector<std::string_view>& known,
@@ -37,11 +58,23 @@ void add_unknown_key(const Member& member, const std::vector<std::string_view>& 
     problems.add(member.place, member.value.path, "unknown key; " + hint);
 }
 
-void add_missing_key(const Node& table, std::string_view key, std::string_view example,
-                     ProblemList& problems) {
-    const std::string dot = table.path.empty() ? "" : ".";
-    problems.add(table.place, fmt::format("{}{}{}", table.path, dot, key),
-                 fmt::format("is missing: write {}", example));
+void read_fields(const Node& table, const std::vector<Field>& fields, void* section,
+                 ProblemList& problems) {
+    for (const Member& member : table.members)
+        read_member(member, fields, section, problems);
+    for (const Field& field : fields) {
+        const auto is_it = [&field](const Member& member) { return member.key == field.key; };
+        if (!field.example.empty() && std::ranges::none_of(table.members, is_it))
+            add_missing_key(table, field.key, field.example, problems);
+    }
+}
+
+void check_fields(const void* section, const std::string& name, const std::vector<Field>& fields,
+                  Findings& findings) {
+    for (const Field& field : fields) {
+        const void* const value = static_cast<const char*>(section) + field.place;
+        field.rules.check(value, name + "." + std::string(field.key), findings);
+    }
 }
 
 }  // namespace tidepool::conf

@@ -15,46 +15,70 @@ namespace {
 
 using namespace std::chrono_literals;
 
+template <class Section>
+using Fields = std::vector<FieldOf<Section>>;
+
 constexpr std::uint64_t kMostPoolBytes = 1024 * kTiB;
 constexpr std::int64_t kMostCalls = 1'000'000'000'000;
 constexpr std::int64_t kMostPixels = 1'000'000'000;
 constexpr std::int64_t kMostSide = 16'384;  // of a WebP, and a little more
 
-template <class Section>
-std::vector<std::string_view> keys_of(const std::vector<Field<Section>>& fields) {
+std::vector<std::string_view> keys_of(const std::vector<Field>& fields) {
     std::vector<std::string_view> keys;
     keys.reserve(fields.size());
-    for (const Field<Section>& field : fields)
+    for (const Field& field : fields)
         keys.push_back(field.key);
     return keys;
 }
 
+// Their section is that of all of them.
 template <class Section>
-SectionSchema section(std::string_view name, Section Settings::* member,
-                      const std::vector<Field<Section>>& fields) {
-    const auto read = [name, member, fields](const Node& node, Settings& into,
-                                             ProblemList& problems) {
+std::vector<Field> list_of(const Fields<Section>& fields) {
+    std::vector<Field> list;
+    list.reserve(fields.size());
+    for (const FieldOf<Section>& each : fields)
+        list.push_back(each.field);
+    return list;
+}
+
+// `place`: of the section within Settings.
+SectionSchema make_section(std::string_view name, std::size_t place,
+                           const std::vector<Field>& fields) {
+    const auto read = [name, place, fields](const Node& node, Settings& into,
+                                            ProblemList& problems) {
         if (node.kind != Node::Kind::table)
             return add_unexpected(node, fmt::format("a table [{}]", name), problems);
-        read_fields(node, fields, into.*member, problems);
+        read_fields(node, fields, reinterpret_cast<char*>(&into) + place, problems);
     };
-    const auto check = [name, member, fields](const Settings& settings, Findings& findings) {
-        check_fields(settings.*member, std::string(name), fields, findings);
+    const auto check = [name, place, fields](const Settings& settings, Findings& findings) {
+        check_fields(reinterpret_cast<const char*>(&settings) + place, std::string(name), fields,
+                     findings);
     };
     return {name, false, keys_of(fields), read, check};
 }
 
 template <class Section>
-SectionSchema repeated_section(std::string_view name, std::vector<Section> Settings::* member,
-                               const std::vector<Field<Section>>& fields) {
-    const auto read = [name, member, fields](const Node& node, Settings& into,
-                                             ProblemList& problems) {
+SectionSchema section(std::string_view name, Section Settings::* member,
+                      const Fields<Section>& fields) {
+    return make_section(name, place_of(member), list_of(fields));
+}
+
+// Sections of which there can be several: a new one, and all of them, by their addresses.
+struct Several {
+    std::function<void*(Settings&)> add;
+    std::function<void(const Settings&, const std::function<void(const void*)>&)> visit;
+};
+
+SectionSchema make_repeated_section(std::string_view name, const Several& several,
+                                    const std::vector<Field>& fields) {
+    const auto read = [name, add = several.add, fields](const Node& node, Settings& into,
+                                                        ProblemList& problems) {
         const std::string expected = fmt::format("tables [[{}]]", name);
         if (node.kind != Node::Kind::list) return add_unexpected(node, expected, problems);
         for (const Node& item : node.items) {
             // One for each item, right or wrong, so that the numbers in messages stay those of the
             // file.
-            Section& each = (into.*member).emplace_back();
+            void* const each = add(into);
             if (item.kind != Node::Kind::table) {
                 add_unexpected(item, expected, problems);
             } else {
@@ -62,16 +86,29 @@ SectionSchema repeated_section(std::string_view name, std::vector<Section> Setti
             }
         }
     };
-    const auto check = [name, member, fields](const Settings& settings, Findings& findings) {
+    const auto check = [name, visit = several.visit, fields](const Settings& settings,
+                                                             Findings& findings) {
         std::size_t number = 0;
-        for (const Section& each : settings.*member) {
+        visit(settings, [&](const void* each) {
             check_fields(each, fmt::format("{}[{}]", name, ++number), fields, findings);
-        }
+        });
     };
     return {name, true, keys_of(fields), read, check};
 }
 
-std::vector<Field<ServerSettings>> server_fields() {
+template <class Section>
+SectionSchema repeated_section(std::string_view name, std::vector<Section> Settings::* member,
+                               const Fields<Section>& fields) {
+    const Several several{
+        [member](Settings& into) -> void* { return &(into.*member).emplace_back(); },
+        [member](const Settings& settings, const std::function<void(const void*)>& take) {
+            for (const Section& each : settings.*member)
+                take(&each);
+        }};
+    return make_repeated_section(name, several, list_of(fields));
+}
+
+Fields<ServerSettings> server_fields() {
     using S = ServerSettings;
     return {
         field("listen", &S::listen, ListenList{.min_items = 1}),
@@ -85,7 +122,7 @@ std::vector<Field<ServerSettings>> server_fields() {
     };
 }
 
-std::vector<Field<LimitSettings>> limit_fields() {
+Fields<LimitSettings> limit_fields() {
     using S = LimitSettings;
     return {
         field("request_line", &S::request_line_bytes, Size{256, 64 * kKiB}),
@@ -100,7 +137,7 @@ std::vector<Field<LimitSettings>> limit_fields() {
     };
 }
 
-std::vector<Field<TimeoutSettings>> timeout_fields() {
+Fields<TimeoutSettings> timeout_fields() {
     using S = TimeoutSettings;
     return {
         field("header", &S::header, Duration{100ms, 5min}),
@@ -114,7 +151,7 @@ std::vector<Field<TimeoutSettings>> timeout_fields() {
     };
 }
 
-std::vector<Field<WorkerSettings>> worker_fields() {
+Fields<WorkerSettings> worker_fields() {
     using S = WorkerSettings;
     return {
         field("threads_per_pool", &S::threads_per_pool, Count{1, 256}),
@@ -122,7 +159,7 @@ std::vector<Field<WorkerSettings>> worker_fields() {
     };
 }
 
-std::vector<Field<CacheSettings>> cache_fields() {
+Fields<CacheSettings> cache_fields() {
     using S = CacheSettings;
     return {
         field("memory", &S::memory_bytes, Size{0, kTiB}),
@@ -134,7 +171,7 @@ std::vector<Field<CacheSettings>> cache_fields() {
     };
 }
 
-std::vector<Field<EdgeSettings>> edge_fields() {
+Fields<EdgeSettings> edge_fields() {
     using S = EdgeSettings;
     return {
         field("trusted_ranges", &S::trusted_ranges, TrustedRanges{}),
@@ -153,7 +190,7 @@ std::vector<Field<EdgeSettings>> edge_fields() {
     };
 }
 
-std::vector<Field<HotlinkSettings>> hotlink_fields() {
+Fields<HotlinkSettings> hotlink_fields() {
     using S = HotlinkSettings;
     return {
         field("allowed_hosts", &S::allowed_hosts, TextList{wrong_in_host_pattern, 0}),
@@ -163,7 +200,7 @@ std::vector<Field<HotlinkSettings>> hotlink_fields() {
     };
 }
 
-std::vector<Field<RateLimitRule>> rate_limit_fields() {
+Fields<RateLimitRule> rate_limit_fields() {
     using S = RateLimitRule;
     return {
         field("prefix", &S::prefix, Text{wrong_in_key_prefix}),
@@ -173,7 +210,7 @@ std::vector<Field<RateLimitRule>> rate_limit_fields() {
     };
 }
 
-std::vector<Field<AccessLogSettings>> access_log_fields() {
+Fields<AccessLogSettings> access_log_fields() {
     using S = AccessLogSettings;
     return {
         field("path", &S::path, Text{wrong_in_log_path}),
@@ -183,7 +220,7 @@ std::vector<Field<AccessLogSettings>> access_log_fields() {
     };
 }
 
-std::vector<Field<CacheControlRule>> cache_control_fields() {
+Fields<CacheControlRule> cache_control_fields() {
     using S = CacheControlRule;
     return {
         field("prefix", &S::prefix, Text{wrong_in_key_prefix}),
@@ -198,7 +235,7 @@ std::vector<Field<CacheControlRule>> cache_control_fields() {
     };
 }
 
-std::vector<Field<CatalogSettings>> catalog_fields() {
+Fields<CatalogSettings> catalog_fields() {
     using S = CatalogSettings;
     return {
         field("url", &S::url, Text{wrong_in_catalog_url}),
@@ -206,7 +243,7 @@ std::vector<Field<CatalogSettings>> catalog_fields() {
     };
 }
 
-std::vector<Field<ShelfSettings>> shelf_fields() {
+Fields<ShelfSettings> shelf_fields() {
     using S = ShelfSettings;
     return {
         field("path", &S::path, Text{wrong_in_base_path}),
@@ -216,7 +253,7 @@ std::vector<Field<ShelfSettings>> shelf_fields() {
     };
 }
 
-std::vector<Field<OriginSettings>> origin_fields() {
+Fields<OriginSettings> origin_fields() {
     using S = OriginSettings;
     // The edge gives up after 100 s without a byte (contracts: cloudflare.md 1.4).
     constexpr auto kMostWait = 85s;
@@ -231,7 +268,7 @@ std::vector<Field<OriginSettings>> origin_fields() {
     };
 }
 
-std::vector<Field<VariantSettings>> variant_fields() {
+Fields<VariantSettings> variant_fields() {
     using S = VariantSettings;
     return {
         field("source", &S::source_bytes, Size{kKiB, 2 * kGiB}),
@@ -262,7 +299,7 @@ std::vector<Field<VariantSettings>> variant_fields() {
     };
 }
 
-std::vector<Field<VariantProfile>> profile_fields() {
+Fields<VariantProfile> profile_fields() {
     using S = VariantProfile;
     return {
         required("name = \"small\"", field("name", &S::name, Text{wrong_in_profile_name})),
@@ -289,7 +326,7 @@ std::vector<Field<VariantProfile>> profile_fields() {
     };
 }
 
-std::vector<Field<PoolSettings>> pool_fields() {
+Fields<PoolSettings> pool_fields() {
     using S = PoolSettings;
     return {
         required("name = \"hot\"", field("name", &S::name, Text{wrong_in_pool_name})),
@@ -334,7 +371,7 @@ std::vector<Field<PoolSettings>> pool_fields() {
     };
 }
 
-std::vector<Field<UploadSettings>> upload_fields() {
+Fields<UploadSettings> upload_fields() {
     using S = UploadSettings;
     return {
         field("token_secret", &S::token_secret, SecretSource{}),
@@ -359,7 +396,7 @@ std::vector<Field<UploadSettings>> upload_fields() {
     };
 }
 
-std::vector<Field<TieringSettings>> tiering_fields() {
+Fields<TieringSettings> tiering_fields() {
     using S = TieringSettings;
     constexpr std::int64_t kMostDays = 3650;
     return {
@@ -386,7 +423,7 @@ std::vector<Field<TieringSettings>> tiering_fields() {
     };
 }
 
-std::vector<Field<PrivateSettings>> private_fields() {
+Fields<PrivateSettings> private_fields() {
     using S = PrivateSettings;
     return {
         field("prefixes", &S::prefixes, TextList{wrong_in_key_prefix, 0}),
@@ -398,7 +435,7 @@ std::vector<Field<PrivateSettings>> private_fields() {
     };
 }
 
-std::vector<Field<PurgeSettings>> purge_fields() {
+Fields<PurgeSettings> purge_fields() {
     using S = PurgeSettings;
     return {
         field("zone_id", &S::zone_id, Text{wrong_in_zone_id}),
@@ -482,8 +519,8 @@ std::vector<SectionSchema> make_schema() {
 }  // namespace
 
 void read_pool(const Node& table, PoolSettings& into, ProblemList& problems) {
-    static const std::vector<Field<PoolSettings>> fields = pool_fields();
-    read_fields(table, fields, into, problems);
+    static const std::vector<Field> fields = list_of(pool_fields());
+    read_fields(table, fields, &into, problems);
 }
 
 const std::vector<SectionSchema>& settings_schema() {

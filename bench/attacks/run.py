@@ -25,11 +25,13 @@ MEMORY_MIB = 64
 
 
 def behave(core, port, paths, folder, seconds):
-    """The 50th and 99th percentile of its requests' times, in milliseconds. Fails on any wrong answer."""
+    """The 50th and 99th percentile of its requests' times, in milliseconds. Fails on any wrong answer.
+
+    It shares its core with the attackers, and goes before them: what it waits for is the server, not the attackers' turn."""
     urls, log = folder / "urls", folder / "h2load.log"
     urls.write_text("".join(f"http://127.0.0.1:{port}{path}\n" for path in paths))
     log.unlink(missing_ok=True)
-    done = subprocess.run(["taskset", "--cpu-list", str(core), "h2load", "--h1", "-t1", f"-c{CLIENTS}", f"--rps={RATE}",
+    done = subprocess.run(["taskset", "--cpu-list", str(core), "chrt", "--fifo", "1", "h2load", "--h1", "-t1", f"-c{CLIENTS}", f"--rps={RATE}",
                            f"-D{seconds}", f"--log-file={log}", "-H", f"X-Edge: {SECRET}", "-i", urls],
                           capture_output=True, text=True, check=False, timeout=seconds + 60)
     rows = [line.split("\t") for line in log.read_text().splitlines()] if log.exists() else []

@@ -1,19 +1,13 @@
 // BMP files for tests, good and bad.
 #pragma once
 
+#include "tests/unit/transform/file_parts.h"
+
 #include <cstddef>
 #include <cstdint>
 #include <string>
 
 namespace tidepool::test {
-
-// Little-endian.
-inline std::string little(std::uint32_t value, std::size_t bytes) {
-    std::string text;
-    for (std::size_t i = 0; i < bytes; ++i)
-        text.push_back(i < sizeof value ? static_cast<char>(value >> (8 * i) & 0xFF) : '\0');
-    return text;
-}
 
 // BITMAPFILEHEADER and BITMAPINFOHEADER.
 struct BmpForm {
@@ -32,8 +26,8 @@ inline std::string bmp(const BmpForm& form, const std::string& pixels) {
            little(static_cast<std::uint32_t>(form.header_bytes), 4) +
            little(static_cast<std::uint32_t>(form.width), 4) +
            little(static_cast<std::uint32_t>(form.height), 4) + little(1, 2) +
-           little(form.bits, 2) + little(form.compression, 4) + little(0, 20) + form.behind_header +
-           pixels;
+           little(form.bits, 2) + little(form.compression, 4) + std::string(20, '\0') +
+           form.behind_header + pixels;
 }
 
 }  // namespace tidepool::test

@@ -1,5 +1,4 @@
-#define CATCH_CONFIG_MAIN
-#include <catch2/catch.hpp>
+// What the sanitizers are told in the unit tests.
 
 // NOLINTBEGIN(bugprone-reserved-identifier): the names that sanitizers look for
 extern "C" const char* __lsan_default_suppressions();
