@@ -12,9 +12,10 @@ target_link_libraries(tidepool-worker PRIVATE worker)
 target_link_options(tidepool-worker PRIVATE -Wl,--as-needed)
 tidepool_warnings(tidepool-worker)
 
-# Without what only debuggers read; they find it in tidepool-worker.
+# Without what only debuggers read; they find it in tidepool-worker. A part of linking it, as a step of its own would have
+# to be done before anything that links worker_process is compiled.
 set(worker_program ${CMAKE_CURRENT_BINARY_DIR}/tidepool-worker.stripped)
-add_custom_command(OUTPUT ${worker_program} DEPENDS tidepool-worker VERBATIM
+add_custom_command(TARGET tidepool-worker POST_BUILD BYPRODUCTS ${worker_program} VERBATIM
     COMMAND ${CMAKE_STRIP} --strip-debug -o ${worker_program} $<TARGET_FILE:tidepool-worker>)
 set_source_files_properties(transform/worker_program.S PROPERTIES
     OBJECT_DEPENDS ${worker_program} COMPILE_DEFINITIONS "WORKER_PROGRAM=\"${worker_program}\"")

@@ -17,7 +17,9 @@ def main():
         body = ["" if line.startswith("#include") else line for line in lines]
         # The name is what the test is found by, and where it says that it failed.
         bodies.append("\n".join([f"namespace batch_{number} {{", f'#line 1 "{test}"', *body, f"}}  // namespace batch_{number}"]))
-    pathlib.Path(output).write_text("\n".join([*includes, *bodies, ""]))
+    text, output = "\n".join([*includes, *bodies, ""]), pathlib.Path(output)
+    if not output.exists() or output.read_text() != text:  # else it would be compiled again
+        output.write_text(text)
 
 
 if __name__ == "__main__":
