@@ -22,9 +22,6 @@ struct PurgeWish {
     std::vector<std::string> keys{};  // of objects; what is known of them may be gone later
     // True: also what else the image has, or can have, of variants.
     bool is_whole = false;
-    // Whether visitors are refused from then on, so that the edge has to say the same. Nothing:
-    // what is asked for does not change that.
-    std::optional<bool> is_refused{};
     std::vector<std::string> urls{};      // as visitors have them
     std::vector<std::string> tags{};      // of the edge
     std::vector<std::string> prefixes{};  // "images.example/uploads/original/2026"
@@ -57,6 +54,11 @@ Result<std::vector<NewJob>> ordered_purges(Catalog& catalog, const PurgeOrder& o
 
 // True where a later job waits to purge the same image: what it finds counts.
 Result<bool> has_later_purge(Catalog& catalog, const JobRecord& job);
+
+// Whether visitors are refused this object as things are now, wherever it was when it was to be
+// forgotten: then the edge has to say the same.
+Result<bool> is_refused_now(Catalog& catalog, std::span<const KnownPool> pools,
+                            std::string_view key);
 
 // What outdated objects are purged by, for Catalog::follow_outdated; empty where no zone is set.
 // A move is a reason where visitors find an image elsewhere then: by another pool's

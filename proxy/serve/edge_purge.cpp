@@ -52,8 +52,8 @@ struct EdgePurge::Task {
     storage::JobRecord job;
     PurgeWish wish{};
     std::set<ZoneItem> items{};
-    std::vector<VisitorUrl> to_verify{};
-    bool is_refused = false;
+    std::vector<std::string> keys{};
+    std::vector<VisitorUrl> named{};  // as URLs, each with all origins
     bool is_being_deleted = false;
     Progress progress{};
 };
@@ -168,18 +168,27 @@ Result<std::vector<std::string>> EdgePurge::keys_of(const PurgeWish& wish) {
     return std::vector(keys.begin(), keys.end());
 }
 
-// Where visitors are not refused, only of what is stored is asked: asking for another variant would
-// have it made.
-Result<std::vector<std::string>> EdgePurge::keys_to_verify(std::vector<std::string> keys,
-                                                           bool is_refused) {
-    if (is_refused) return keys;
-    std::vector<std::string> stored;
-    for (std::string& key : keys) {
-        const auto row = catalog_.find(key);
-        if (!row) return std::unexpected(row.error());
-        if (*row) stored.push_back(std::move(key));
+// As things are now: what was asked for may be long ago. Where visitors are not refused, only of
+// what is stored is asked: asking for another variant would have it made.
+Result<EdgePurge::Expected> EdgePurge::expected_of(const Task& task) {
+    Expected expected{.urls = task.named};
+    if (task.keys.empty()) return expected;
+    // They are of one image, or one key.
+    const auto is_refused = storage::is_refused_now(catalog_, drivers_.pools(), task.keys.front());
+    if (!is_refused) return std::unexpected(is_refused.error());
+    expected.is_refused = *is_refused;
+    std::vector<std::string> keys;
+    for (const std::string& key : task.keys) {
+        if (!expected.is_refused) {
+            const auto row = catalog_.find(key);
+            if (!row) return std::unexpected(row.error());
+            if (!*row) continue;
+        }
+        keys.push_back(key);
     }
-    return stored;
+    for (VisitorUrl& url : storage::visitor_urls(places(), keys))
+        expected.urls.push_back(std::move(url));
+    return expected;
 }
 
 Result<void> EdgePurge::prepare(Task& task) {
@@ -193,11 +202,9 @@ Result<void> EdgePurge::prepare(Task& task) {
             task.progress = known->second;
     }
     task.progress.asked = task.wish.asked;
-    task.is_refused = task.wish.is_refused.value_or(false);
     if (task.wish.image) {
         const auto is_deleted = catalog_.is_deleted(*task.wish.image);
         if (!is_deleted) return std::unexpected(is_deleted.error());
-        task.is_refused = task.is_refused || *is_deleted;
         // Its row goes last, also where the deletion has failed and waits for somebody.
         const auto row = catalog_.find_image(*task.wish.image);
         if (!row) return std::unexpected(row.error());
@@ -205,21 +212,18 @@ Result<void> EdgePurge::prepare(Task& task) {
     }
     auto keys = keys_of(task.wish);
     if (!keys) return std::unexpected(std::move(keys.error()));
+    task.keys = std::move(*keys);
     using Kind = ZoneItem::Kind;
-    const storage::VisitorPlaces where = places();
     // What has no image has no tag.
     const bool by_tag = settings_.by != conf::PurgeSettings::By::urls && task.wish.image;
     if (by_tag) task.items.insert({Kind::tag, tags_.of_image(*task.wish.image)});
     if (!by_tag || settings_.by == conf::PurgeSettings::By::both) {
-        for (VisitorUrl& url : storage::visitor_urls(where, *keys))
+        for (VisitorUrl& url : storage::visitor_urls(places(), task.keys))
             task.items.insert({Kind::url, std::move(url.url), std::move(url.origin)});
     }
-    auto stored = keys_to_verify(std::move(*keys), task.is_refused);
-    if (!stored) return std::unexpected(std::move(stored.error()));
-    task.to_verify = storage::visitor_urls(where, *stored);
     for (const std::string& named : task.wish.urls) {
         for (VisitorUrl& url : storage::with_origins(named, settings_.origins)) {
-            task.to_verify.push_back(url);
+            task.named.push_back(url);
             task.items.insert({Kind::url, std::move(url.url), std::move(url.origin)});
         }
     }
@@ -347,16 +351,22 @@ JobEnd EdgePurge::end_of(const Attempt& attempt, Task& task, const Outcomes& out
 
 // Nothing: the edge has forgotten all of it, or is not asked.
 std::optional<JobEnd> EdgePurge::verify(const Attempt& attempt, Task& task) {
-    if (!settings_.verify || task.to_verify.empty()) return std::nullopt;
+    if (!settings_.verify) return std::nullopt;
+    // Before it is known that no later purge waits: a change since then has queued one.
+    const auto expected = expected_of(task);
+    if (!expected) return JobEnd::failed(expected.error());
     const auto is_for_later = storage::has_later_purge(catalog_, task.job);
     if (!is_for_later) return JobEnd::failed(is_for_later.error());
     if (*is_for_later) return std::nullopt;
+    // What was seen while another answer was right says nothing.
+    if (task.progress.is_refused != expected->is_refused) task.progress.verified.clear();
+    task.progress.is_refused = expected->is_refused;
     std::int64_t told_ms = purge_clock_ms();
     for (const auto& [item, at_ms] : task.progress.told_ms)
         told_ms = std::min(told_ms, at_ms);
     std::optional<Error> unreached;
     std::set<std::string, std::less<>> silent_hosts;
-    for (const VisitorUrl& url : task.to_verify) {
+    for (const VisitorUrl& url : expected->urls) {
         if (task.progress.verified.contains(url) || silent_hosts.contains(host_of(url.url)))
             continue;
         if (!goes_on(attempt)) {
@@ -371,7 +381,7 @@ std::optional<JobEnd> EdgePurge::verify(const Attempt& attempt, Task& task) {
         }
         const auto item = task.progress.told_ms.find({ZoneItem::Kind::url, url.url, url.origin});
         const std::int64_t since_ms = item == task.progress.told_ms.end() ? told_ms : item->second;
-        const EdgeMemory memory = judge_memory(*glance, since_ms, task.is_refused);
+        const EdgeMemory memory = judge_memory(*glance, since_ms, expected->is_refused);
         if (memory != EdgeMemory::forgotten) {
             ++remembered_;
             forget_progress(task.job.id);

@@ -55,6 +55,7 @@ class EdgePurge {
     struct Progress {
         std::int64_t asked = 0;
         std::map<ZoneItem, std::int64_t> told_ms{};
+        bool is_refused = false;  // visitors were, as it was verified
         std::set<storage::VisitorUrl> verified{};
     };
     // What became of an item in this attempt.
@@ -66,6 +67,11 @@ class EdgePurge {
     };
     using Outcomes = std::map<ZoneItem, Outcome>;
     struct Task;
+    // What visitors are to see once the edge has forgotten.
+    struct Expected {
+        std::vector<storage::VisitorUrl> urls{};
+        bool is_refused = false;  // none of them anything
+    };
     // One attempt: until when it goes on, and who it is for.
     struct Attempt {
         storage::JobRun& run;
@@ -77,7 +83,7 @@ class EdgePurge {
     Result<void> prepare(Task& task);
     storage::VisitorPlaces places() const;
     Result<std::vector<std::string>> keys_of(const storage::PurgeWish& wish);
-    Result<std::vector<std::string>> keys_to_verify(std::vector<std::string> keys, bool is_refused);
+    Result<Expected> expected_of(const Task& task);
     void tell_all(const Attempt& attempt, std::set<ZoneItem> items, Outcomes& outcomes);
     std::optional<Error> tell_kind(const Attempt& attempt, std::vector<ZoneItem> items,
                                    Outcomes& outcomes);

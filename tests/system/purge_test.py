@@ -255,6 +255,21 @@ class Changed(BehindEdgeCase):
         self.await_purges()
         self.assert_forgotten(image, status=403)
 
+    def test_what_counts_is_who_may_see_it_when_the_edge_is_asked(self):
+        self.environment["TIDEPOOL_TEST_PRIVATE"] = "a key of a private image host"
+        image = self.new_image()
+        closed, opened = self.pools(), self.pools()
+        closed[1]["visibility"] = "private"
+        config = {"private": {"signing_key": "env:TIDEPOOL_TEST_PRIVATE"}, "jobs": {"threads": 0}}
+        self.start(config, pools=closed)
+        self.hold(image)
+        self.tool("mv", image.uuid, "--to", "warm")
+        self.server.crash()
+        self.start({**config, "jobs": {}}, scanned=False, pools=opened)
+        job, = self.await_purges()
+        self.assertEqual(job["attempts"], 1)
+        self.assert_forgotten(image, status=200)
+
     def test_it_waits_until_all_know_whoever_asks_again(self):
         image = self.new_image()
         self.start({"cache": {"freshness": "20s"}, "jobs": {"threads": 0}})
