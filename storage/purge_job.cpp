@@ -240,6 +240,7 @@ Catalog::Outdate purge_follower(const conf::Settings& settings, std::span<const 
         const PurgeWish wish{.image = what.image, .keys = what.keys, .is_whole = what.is_whole};
         if (!wish.image && wish.keys.empty()) return std::nullopt;
         NewJob job = purge_job(wish, "");
+        if (what.why == Why::deleted || what.why == Why::hidden) job.lane = kTakedownLane;
         job.not_before_s = std::time(nullptr) + delay_s;
         return job;
     };

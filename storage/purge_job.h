@@ -30,6 +30,10 @@ struct PurgeWish {
     std::int64_t asked = 1;
 };
 
+// The lane of purges of what nobody may see any more: they wait for nothing that is only old, of
+// which there may be much.
+inline constexpr std::string_view kTakedownLane = "purge takedown";
+
 // One image has one job that waits, which is for all that is wished meanwhile; behind one that runs
 // there is another. `batch` as of NewJob.
 NewJob purge_job(const PurgeWish& wish, const std::string& batch);

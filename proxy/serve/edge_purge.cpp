@@ -86,7 +86,7 @@ bool EdgePurge::goes_on(const Attempt& attempt) const {
 JobEnd EdgePurge::purge(storage::JobRun& run) {
     if (settings_.zone_id.empty()) return JobEnd::done();
     const Attempt attempt{run, Clock::now() + kMostAttempt};
-    std::vector<Task> tasks = take_more(kJobsAtOnce - 1);
+    std::vector<Task> tasks = take_more(run.job().lane, kJobsAtOnce - 1);
     tasks.insert(tasks.begin(), Task{.job = run.job()});
     fault_point("purge.begun");
     std::map<storage::JobId, JobEnd> ends;
@@ -116,11 +116,11 @@ JobEnd EdgePurge::purge(storage::JobRun& run) {
     return ends.at(run.job().id);
 }
 
-// Other purges that are due. Where they cannot be had somebody takes them later.
-std::vector<EdgePurge::Task> EdgePurge::take_more(std::size_t most) {
+// Other purges of the lane that are due. Where they cannot be had somebody takes them later.
+std::vector<EdgePurge::Task> EdgePurge::take_more(const std::string& lane, std::size_t most) {
     // By a name of this taking alone, with the process in it, so that it is seen where that ends.
     const std::string owner = fmt::format("{}.{}", owner_, ++takes_);
-    const storage::Catalog::LaneWant want{std::string(storage::kPurgeType), most};
+    const storage::Catalog::LaneWant want{lane, most};
     auto jobs = catalog_.take_jobs({&want, 1}, owner, std::time(nullptr), kPurgeLeaseS);
     std::vector<Task> tasks;
     if (!jobs) {

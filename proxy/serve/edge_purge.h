@@ -79,7 +79,7 @@ class EdgePurge {
     };
 
     bool goes_on(const Attempt& attempt) const;
-    std::vector<Task> take_more(std::size_t most);
+    std::vector<Task> take_more(const std::string& lane, std::size_t most);
     Result<void> prepare(Task& task);
     storage::VisitorPlaces places() const;
     Result<std::vector<std::string>> keys_of(const storage::PurgeWish& wish);

@@ -179,6 +179,21 @@ class Slow(BehindEdgeCase):
         self.assertEqual(job["attempts"], 1)  # to wait is no attempt
 
 
+class Many(BehindEdgeCase):
+    ZONE = {"urls_per_call": 5, "calls_per_minute": 60, "verify": False, "origins": []}
+
+    def test_a_takedown_does_not_wait_for_what_is_only_old(self):
+        image = self.new_image()
+        self.start()
+        many = [f"https://{HOST}/uploads/{number}.jpg" for number in range(1000)]
+        old, = self.good("POST", "/purges", {"urls": many}, status=202)["jobs"]
+        tidepool.eventually(lambda: self.edge.purges, "it has begun")
+        self.good("DELETE", f"/images/{image.uuid}", status=202)
+        tidepool.eventually(lambda: self.purges(state="done"), "the other one is done", every_s=0.1)
+        self.assertNotEqual([job["id"] for job in self.purges(state="done")], [old])
+        self.assertLessEqual({url for url, _ in self.urls(image)}, {url for url, _ in self.purged()})
+
+
 class ByHand(BehindEdgeCase):
     def test_by_the_command_and_the_api(self):
         image = self.new_image()

@@ -181,6 +181,29 @@ CATALOG_TEST("purge job: a move is a reason where visitors find it elsewhere", "
     CHECK(purges(*catalog)[0].second.is_whole);
 }
 
+CATALOG_TEST("purge job: what nobody may see any more waits for nothing that is only old",
+             "[purge]") {
+    TestType backend;
+    const auto catalog = backend.open();
+    const auto follow = purge_follower(with_zone(), {});
+    const auto queue = [&](Outdated::Why why, const char* uuid) {
+        const auto job = follow({.why = why, .image = parse_uuid(uuid)});
+        REQUIRE(job);
+        value_of(catalog->queue_job(*job, 1000));
+    };
+    queue(Outdated::Why::moved, "0f8fad5b-d9cb-469f-a165-70867728950f");
+    queue(Outdated::Why::replaced, kUuid.c_str());
+    // The one that waits goes with what comes to it, and stays there.
+    queue(Outdated::Why::hidden, kUuid.c_str());
+    queue(Outdated::Why::shown, kUuid.c_str());
+    CHECK(take_purges(*catalog, "a").size() == 1);
+    const Catalog::LaneWant want{std::string(kTakedownLane), 10};
+    const auto taken = value_of(catalog->take_jobs({&want, 1}, "b", kFar, 300));
+    REQUIRE(taken.size() == 1);
+    CHECK(purge_wish(taken[0])->image == parse_uuid(kUuid));
+    CHECK(purge_wish(taken[0])->asked == 3);
+}
+
 CATALOG_TEST("purge job: visitors are refused what is hidden or gone now", "[purge]") {
     TestType backend;
     const auto catalog = backend.open();
