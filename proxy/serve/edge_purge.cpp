@@ -31,7 +31,9 @@ constexpr std::chrono::seconds kMostTurn{2};
 // So often a purge is made again because nobody could be asked whether it was of use.
 constexpr std::int64_t kVerifyTries = 5;
 constexpr std::size_t kNamed = 3;  // of what was refused, in a text
-constexpr std::size_t kMostProgress = 10'000;
+// Items and URLs whose progress is remembered: at a few hundred bytes each, some ten MB. A purge of
+// thousand named URLs with ten origins has twenty thousand.
+constexpr std::size_t kMostProgress = 100'000;
 constexpr std::int64_t kLeastDeletionWaitS = 5;
 constexpr std::int64_t kMostDeletionWaitS = 3600;
 
@@ -55,7 +57,7 @@ struct EdgePurge::Task {
     std::vector<std::string> keys{};
     std::vector<VisitorUrl> named{};  // as URLs, each with all origins
     bool is_being_deleted = false;
-    Progress progress{};
+    PurgeProgress::Progress progress{};
 };
 
 EdgePurge::EdgePurge(storage::Catalog& catalog, storage::DriverSet& drivers,
@@ -68,7 +70,8 @@ EdgePurge::EdgePurge(storage::Catalog& catalog, storage::DriverSet& drivers,
       variants_of_(std::move(variants_of)),
       signed_(SignedVariants::of(settings.variants, settings.server.url_prefix)),
       owner_(storage::new_job_owner()),
-      api_(settings.purge) {}
+      api_(settings.purge),
+      progress_(kMostProgress) {}
 
 void EdgePurge::ask_to_stop() {
     stopping_ = true;
@@ -195,13 +198,7 @@ Result<void> EdgePurge::prepare(Task& task) {
     auto wish = storage::purge_wish(task.job);
     if (!wish) return std::unexpected(std::move(wish.error()));
     task.wish = std::move(*wish);
-    {
-        const std::lock_guard lock(mutex_);
-        const auto known = progress_.find(task.job.id);
-        if (known != progress_.end() && known->second.asked == task.wish.asked)
-            task.progress = known->second;
-    }
-    task.progress.asked = task.wish.asked;
+    task.progress = progress_.of(task.job.id, task.wish.asked);
     if (task.wish.image) {
         const auto is_deleted = catalog_.is_deleted(*task.wish.image);
         if (!is_deleted) return std::unexpected(is_deleted.error());
@@ -327,12 +324,12 @@ JobEnd EdgePurge::end_of(const Attempt& attempt, Task& task, const Outcomes& out
         }
     }
     if (error || wait_s > 0) {
-        keep_progress(task);
+        progress_.keep(task.job.id, task.progress);
         if (error) return JobEnd::failed(std::move(*error));
         return stopping_ ? JobEnd::interrupted() : JobEnd::put_off(wait_s);
     }
     if (auto end = verify(attempt, task)) return std::move(*end);
-    forget_progress(task.job.id);
+    progress_.forget(task.job.id);
     if (!refused.empty()) {
         Error all = refused.front();
         for (std::size_t i = 1; i < std::min(kNamed, refused.size()); ++i)
@@ -370,7 +367,7 @@ std::optional<JobEnd> EdgePurge::verify(const Attempt& attempt, Task& task) {
         if (task.progress.verified.contains(url) || silent_hosts.contains(host_of(url.url)))
             continue;
         if (!goes_on(attempt)) {
-            keep_progress(task);
+            progress_.keep(task.job.id, task.progress);
             return stopping_ ? JobEnd::interrupted() : JobEnd::put_off(1);
         }
         const auto glance = api_.look(url);
@@ -384,7 +381,7 @@ std::optional<JobEnd> EdgePurge::verify(const Attempt& attempt, Task& task) {
         const EdgeMemory memory = judge_memory(*glance, since_ms, expected->is_refused);
         if (memory != EdgeMemory::forgotten) {
             ++remembered_;
-            forget_progress(task.job.id);
+            progress_.forget(task.job.id);
             return JobEnd::failed(
                 {ErrorKind::busy,
                  fmt::format("{}{}{} after its purge, so it is purged again: {}{}{}", url.url,
@@ -399,7 +396,7 @@ std::optional<JobEnd> EdgePurge::verify(const Attempt& attempt, Task& task) {
     fault_point("purge.verified");
     if (!unreached) return std::nullopt;
     if (task.job.attempts < kVerifyTries) {
-        keep_progress(task);
+        progress_.keep(task.job.id, task.progress);
         return JobEnd::failed(std::move(*unreached));
     }
     ++unverified_;
@@ -419,18 +416,6 @@ Result<std::optional<std::int64_t>> EdgePurge::wait_for_deletion(const Task& tas
     if (!is_passed_by) return std::nullopt;
     return std::clamp((std::time(nullptr) - task.job.created_s) / 2, kLeastDeletionWaitS,
                       kMostDeletionWaitS);
-}
-
-void EdgePurge::keep_progress(const Task& task) {
-    const std::lock_guard lock(mutex_);
-    // Of jobs that others have ended nobody tells us.
-    if (progress_.size() >= kMostProgress) progress_.clear();
-    progress_[task.job.id] = task.progress;
-}
-
-void EdgePurge::forget_progress(storage::JobId job) {
-    const std::lock_guard lock(mutex_);
-    progress_.erase(job);
 }
 
 }  // namespace tidepool::serve

@@ -3,6 +3,7 @@
 
 #include "conf/settings.h"
 #include "proxy/serve/cache_tags.h"
+#include "proxy/serve/purge_progress.h"
 #include "proxy/serve/signed_variants.h"
 #include "proxy/serve/zone_api.h"
 #include "storage/catalog.h"
@@ -18,7 +19,6 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <set>
 #include <span>
@@ -51,13 +51,6 @@ class EdgePurge {
     std::uint64_t calls(ZoneApi::Met met) const { return api_.calls(met); }
 
   private:
-    // How far a job is, if what it wants is still the same.
-    struct Progress {
-        std::int64_t asked = 0;
-        std::map<ZoneItem, std::int64_t> told_ms{};
-        bool is_refused = false;  // visitors were, as it was verified
-        std::set<storage::VisitorUrl> verified{};
-    };
     // What became of an item in this attempt.
     struct Outcome {
         std::int64_t told_ms = 0;      // 0 = the edge was not told
@@ -90,8 +83,6 @@ class EdgePurge {
     storage::JobEnd end_of(const Attempt& attempt, Task& task, const Outcomes& outcomes);
     std::optional<storage::JobEnd> verify(const Attempt& attempt, Task& task);
     Result<std::optional<std::int64_t>> wait_for_deletion(const Task& task);
-    void keep_progress(const Task& task);
-    void forget_progress(storage::JobId job);
 
     storage::Catalog& catalog_;
     storage::DriverSet& drivers_;
@@ -104,8 +95,7 @@ class EdgePurge {
     ZoneApi api_;
     std::atomic<bool> stopping_ = false;
     std::atomic<std::uint64_t> takes_ = 0;
-    std::mutex mutex_;
-    std::map<storage::JobId, Progress> progress_;  // of those that are to come back
+    PurgeProgress progress_;
     std::atomic<std::uint64_t> urls_ = 0;
     std::atomic<std::uint64_t> others_ = 0;
     std::atomic<std::uint64_t> remembered_ = 0;
