@@ -222,7 +222,7 @@ loop::Task<http::Response> FileHandler::respond(const http::RequestHead& head, c
     if (!found.file && is_made_on_demand(wanted)) {
         if (auto kept_out = co_await keep_from_making(head, wanted, found))
             co_return std::move(*kept_out);
-        http::Response response = co_await respond_variant(head, std::move(key));
+        http::Response response = co_await respond_variant(head, std::move(wanted));
         co_return response;
     }
     if (!found.file) co_return absent(head, key, kStatusAbsentMiss);

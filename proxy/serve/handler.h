@@ -111,12 +111,14 @@ class FileHandler final : public http::Handler {
     loop::Task<http::Response> respond_file(const http::RequestHead& head, std::string key,
                                             std::shared_ptr<const CachedFile> file,
                                             bool was_cached);
-    loop::Task<http::Response> respond_variant(const http::RequestHead& head, std::string key);
+    loop::Task<std::optional<http::Response>> keep_from_showing(const http::RequestHead& head,
+                                                                Wanted& wanted);
+    loop::Task<http::Response> respond_variant(const http::RequestHead& head, Wanted wanted);
     loop::Task<std::optional<http::Response>> respond_stand_in(const http::RequestHead& head,
-                                                               const std::string& key,
+                                                               Wanted& wanted,
                                                                conf::Milliseconds wait);
     loop::Task<std::optional<http::Response>> stand_in(const http::RequestHead& head,
-                                                       const std::string& key);
+                                                       Wanted& wanted, const std::string& key);
     std::string stand_in_fields(std::string_view key) const;
     conf::Milliseconds left_until(std::uint64_t until_ms) const;
     http::Response not_made(const http::RequestHead& head, std::string_view key,
