@@ -135,7 +135,7 @@ class FileHandler final : public http::Handler {
                            bool is_unshared = false);
     http::Response absent(const http::RequestHead& head, std::string_view key,
                           std::string_view cache_status);
-    http::Response gone(const http::RequestHead& head, std::string_view key,
+    http::Response gone(const http::RequestHead& head, std::string_view key, const CachedFile& file,
                         std::string_view cache_status);
     http::Response failed(const http::RequestHead& head, std::string_view key, const Error& error);
     http::Response options();

@@ -24,9 +24,13 @@ loop::Task<std::optional<http::Response>> FileHandler::keep_from_showing(
     const http::RequestHead& head, Wanted& wanted) {
     FileFinder::Found found = co_await finder_.find_anew(loop_, wanted.key);
     if (found.error) co_return failed(head, wanted.key, *found.error);
-    if (found.file && found.file->is_deleted()) co_return gone(head, wanted.key, kStatusAbsentMiss);
-    if (found.file) co_return keep_out(head, wanted, found.file->is_private);
-    auto kept_out = co_await keep_from_making(head, wanted, found);
+    if (!found.file) {
+        auto kept_out = co_await keep_from_making(head, wanted, found);
+        co_return kept_out;
+    }
+    auto kept_out = keep_out(head, wanted, found.file->is_private);
+    if (!kept_out && found.file->is_deleted())
+        kept_out = gone(head, wanted.key, *found.file, kStatusAbsentMiss);
     co_return kept_out;
 }
 

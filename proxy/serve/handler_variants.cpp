@@ -100,8 +100,8 @@ loop::Task<std::optional<http::Response>> FileHandler::stand_in(const http::Requ
                                                                 const std::string& key) {
     std::shared_ptr<const CachedFile> file = (co_await finder_.find(loop_, key)).file;
     if (!file) co_return std::nullopt;
-    if (file->is_deleted()) co_return gone(head, wanted.key, kStatusAbsentMiss);
     if (auto kept_out = keep_out(head, wanted, file->is_private)) co_return kept_out;
+    if (file->is_deleted()) co_return gone(head, wanted.key, *file, kStatusAbsentMiss);
     if (file->is_redirected) co_return std::nullopt;
     const std::uint64_t size = file->identity.size;
     const bool has_body = head.method == http::Method::get && size > 0;

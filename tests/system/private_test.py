@@ -407,17 +407,41 @@ class Images(admin_api.ApiCase):
         self.begin({"jobs": {"threads": 0}, "cache": {"freshness": "100ms"}})
         self.set(image, "private")
         self.good("DELETE", f"/images/{image.uuid}", status=202)
-        self.assertEqual(self.all_statuses(image), {410})
+        self.assert_refused_as_deleted(image)
         mark = len(self.server.log())
         for name in ("catalog.db", "catalog.db-wal", "catalog.db-shm"):
             path = self.folder / name
             if path.exists():
                 with open(path, "r+b") as file:
                     file.write(bytes(path.stat().st_size))
-        tidepool.eventually(lambda: self.all_statuses(image) and "catalog not asked" in "\n".join(self.server.log()[mark:]),
+        tidepool.eventually(lambda: self.signed_statuses(image) and "catalog not asked" in "\n".join(self.server.log()[mark:]),
                             "it is asked in vain")
         for _ in range(5):
-            self.assertEqual(self.all_statuses(image), {410})
+            self.assert_refused_as_deleted(image)
+
+    def signed_statuses(self, image):
+        return {self.status(timed(f"/{key}")) for key in image.keys}
+
+    def assert_refused_as_deleted(self, image):
+        """Who may not see it does not learn that it was there; who may does, and no cache does."""
+        self.assertEqual((self.all_statuses(image), self.signed_statuses(image)), ({403}, {410}))
+        self.assertEqual(self.server.get(timed(f"/{image.original}"))["cache-control"], "no-store")
+
+    def test_what_was_deleted_is_refused_as_it_was_before(self):
+        hidden, closed, under, public = (self.new_image() for _ in range(4))
+        pools = self.pools()
+        pools[1]["visibility"] = "private"
+        prefix = {"private": {"signing_key": "env:TIDEPOOL_TEST_PRIVATE", "prefixes": [under.original]}}
+        self.begin(prefix, pools=pools)
+        self.set(hidden, "private")
+        self.tool("mv", closed.uuid, "--to", "warm")
+        for image in (hidden, closed, under, public):
+            self.good("DELETE", f"/images/{image.uuid}", status=202)
+        for _ in range(2):  # while it is being deleted, or once it is
+            for image in (hidden, closed, under):
+                self.assert_refused_as_deleted(image)
+            self.assertEqual(self.all_statuses(public), {410})
+            self.wait_for_jobs()
 
     def test_it_stays_private_wherever_it_goes(self):
         image = self.new_image()
