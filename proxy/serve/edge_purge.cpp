@@ -65,13 +65,19 @@ EdgePurge::EdgePurge(storage::Catalog& catalog, storage::DriverSet& drivers,
     : catalog_(catalog),
       drivers_(drivers),
       settings_(settings.purge),
-      tags_(settings.edge),
       site_(settings.upload.public_base_url),
       variants_of_(std::move(variants_of)),
       signed_(SignedVariants::of(settings.variants, settings.server.url_prefix)),
       owner_(storage::new_job_owner()),
       api_(settings.purge),
-      progress_(kMostProgress) {}
+      progress_(kMostProgress),
+      tags_{CacheTags(settings.edge)} {}
+
+void EdgePurge::change_tags(const conf::EdgeSettings& edge) {
+    const CacheTags tags(edge);
+    const std::lock_guard lock(tags_mutex_);
+    if (std::ranges::find(tags_, tags) == tags_.end()) tags_.push_back(tags);
+}
 
 void EdgePurge::ask_to_stop() {
     stopping_ = true;
@@ -213,7 +219,7 @@ Result<void> EdgePurge::prepare(Task& task) {
     using Kind = ZoneItem::Kind;
     // What has no image has no tag.
     const bool by_tag = settings_.by != conf::PurgeSettings::By::urls && task.wish.image;
-    if (by_tag) task.items.insert({Kind::tag, tags_.of_image(*task.wish.image)});
+    if (by_tag) add_tags(*task.wish.image, task.items);
     if (!by_tag || settings_.by == conf::PurgeSettings::By::both) {
         for (VisitorUrl& url : storage::visitor_urls(places(), task.keys))
             task.items.insert({Kind::url, std::move(url.url), std::move(url.origin)});
@@ -230,6 +236,12 @@ Result<void> EdgePurge::prepare(Task& task) {
         task.items.insert({Kind::prefix, prefix});
     if (task.wish.is_everything) task.items.insert({Kind::everything});
     return {};
+}
+
+void EdgePurge::add_tags(const storage::Uuid& image, std::set<ZoneItem>& items) const {
+    const std::lock_guard lock(tags_mutex_);
+    for (const CacheTags& tags : tags_)
+        items.insert({ZoneItem::Kind::tag, tags.of_image(image)});
 }
 
 // --- telling the edge

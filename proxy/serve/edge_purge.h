@@ -19,6 +19,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <set>
 #include <span>
@@ -38,6 +39,9 @@ class EdgePurge {
               const conf::Settings& settings, VariantsOf variants_of);
 
     storage::JobEnd purge(storage::JobRun& run);
+    // Answers have the tags of these settings from now on. Those that they had before are purged as
+    // well, as the edge may hold answers with them.
+    void change_tags(const conf::EdgeSettings& edge);
     // Those that run end after their call. Never blocks.
     void ask_to_stop();
 
@@ -74,6 +78,7 @@ class EdgePurge {
     bool goes_on(const Attempt& attempt) const;
     std::vector<Task> take_more(const std::string& lane, std::size_t most);
     Result<void> prepare(Task& task);
+    void add_tags(const storage::Uuid& image, std::set<ZoneItem>& items) const;
     storage::VisitorPlaces places() const;
     Result<std::vector<std::string>> keys_of(const storage::PurgeWish& wish);
     Result<Expected> expected_of(const Task& task);
@@ -87,7 +92,6 @@ class EdgePurge {
     storage::Catalog& catalog_;
     storage::DriverSet& drivers_;
     const conf::PurgeSettings settings_;
-    const CacheTags tags_;
     const std::string site_;  // upload.public_base_url
     const VariantsOf variants_of_;
     const std::shared_ptr<const SignedVariants> signed_;  // null: there are none
@@ -96,6 +100,8 @@ class EdgePurge {
     std::atomic<bool> stopping_ = false;
     std::atomic<std::uint64_t> takes_ = 0;
     PurgeProgress progress_;
+    mutable std::mutex tags_mutex_;
+    std::vector<CacheTags> tags_;  // that answers have had, as far as we know
     std::atomic<std::uint64_t> urls_ = 0;
     std::atomic<std::uint64_t> others_ = 0;
     std::atomic<std::uint64_t> remembered_ = 0;

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import signal
 import sys
 import time
 
@@ -62,6 +63,22 @@ class Deleted(BehindEdgeCase):
         self.good("DELETE", f"/images/{image.uuid}", status=202)
         self.await_purges()
         self.assertEqual([purge.body for purge in self.edge.purges], [{"tags": [f"img-{image.uuid}"]}])
+
+
+    def test_a_reload_changes_the_tags(self):
+        image = self.new_image()
+        config = {"purge": {**self.zone(), "by": "tags", "verify": False}}
+        self.start(config)
+        mark = len(self.server.log())
+        admin = {"listen": ["127.0.0.1:0"], "token": "env:TIDEPOOL_TEST_TOKEN"}
+        self.server.write_config({**config, "admin": admin, "server": {"threads": 2}, "edge": {"cache_tag_prefix": "x-"}})
+        self.server.signal(signal.SIGHUP)
+        self.server.wait_log("configuration reloaded", after=mark)
+        self.assertEqual(self.server.get(f"/{image.original}")["cache-tag"], f"x-img-{image.uuid}")
+        self.good("DELETE", f"/images/{image.uuid}", status=202)
+        self.await_purges()
+        purge, = self.edge.purges
+        self.assertEqual(set(purge.body["tags"]), {f"img-{image.uuid}", f"x-img-{image.uuid}"})  # of before, too
 
 
 class Failing(BehindEdgeCase):
