@@ -155,6 +155,12 @@ VisibleAt visible_at(const conf::PoolSettings& pool) {
 
 }  // namespace
 
+// Others see a change when they next look for one, twice in that time, and answer by what they know
+// for as long as it is fresh. Two seconds more, as times of jobs are whole ones.
+std::int64_t until_all_know_s(const conf::Settings& settings) {
+    return std::chrono::ceil<std::chrono::seconds>(settings.cache.freshness * 3 / 2).count() + 2;
+}
+
 NewJob purge_job(const PurgeWish& wish, const std::string& batch) {
     return {.type = std::string(kPurgeType),
             .payload = purge_payload(wish),
@@ -220,11 +226,7 @@ Result<bool> is_refused_now(Catalog& catalog, std::span<const KnownPool> pools,
 
 Catalog::Outdate purge_follower(const conf::Settings& settings, std::span<const KnownPool> pools) {
     if (settings.purge.zone_id.empty()) return {};
-    // Others see a change when they next look for one, twice in that time, and answer by what they
-    // know for as long as it is fresh. Two seconds more, as times of jobs are whole ones.
-    const auto until_all_know = settings.cache.freshness * 3 / 2;
-    const std::int64_t delay_s =
-        std::chrono::ceil<std::chrono::seconds>(until_all_know).count() + 2;
+    const std::int64_t delay_s = until_all_know_s(settings);
     const auto places = std::make_shared<std::map<PoolId, VisibleAt>>();
     for (const KnownPool& pool : pools)
         places->emplace(pool.id, visible_at(pool.settings));

@@ -6,6 +6,7 @@
 #include "storage/catalog.h"
 #include "storage/known_pool.h"
 
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
@@ -33,6 +34,10 @@ struct PurgeWish {
 // The lane of purges of what nobody may see any more: they wait for nothing that is only old, of
 // which there may be much.
 inline constexpr std::string_view kTakedownLane = "purge takedown";
+
+// How long after a change every process of a catalog answers by it: an edge that forgets sooner is
+// given the old content once more.
+std::int64_t until_all_know_s(const conf::Settings& settings);
 
 // One image has one job that waits, which is for all that is wished meanwhile; behind one that runs
 // there is another. `batch` as of NewJob.
@@ -68,9 +73,7 @@ Result<bool> is_refused_now(Catalog& catalog, std::span<const KnownPool> pools,
 // A move is a reason where visitors find an image elsewhere then: by another pool's
 // public_base_url, or because one of the two sends visitors there.
 //
-// The jobs are due once every process of this catalog answers by the change, which is
-// one and a half times cache.freshness later: an edge that forgets sooner is given the old content
-// once more.
+// The jobs are due once every process answers by the change (until_all_know_s).
 Catalog::Outdate purge_follower(const conf::Settings& settings, std::span<const KnownPool> pools);
 
 }  // namespace tidepool::storage

@@ -287,6 +287,27 @@ class Changed(BehindEdgeCase):
         self.await_purges()
         self.assert_forgotten(image, status=403)
 
+    def hide_a_pool(self, *tags):
+        """What the edge is told when the API makes a pool private."""
+        self.environment["TIDEPOOL_TEST_PRIVATE"] = "a key of a private image host"
+        self.start({"private": {"signing_key": "env:TIDEPOOL_TEST_PRIVATE"}, "edge": {"cache_tags": ["image", *tags]}})
+        tree = tidepool.Tree(self.folder / "closed")
+        tree.image("closed.jpg")
+        self.good("POST", "/pools", {"name": "closed", "base_path": str(tree.path)}, status=201)
+        self.assertEqual([self.visit("uploads/closed.jpg").status for _ in range(2)], [200, 200])
+        self.good("PATCH", "/pools/closed", {"priority": 7})
+        self.good("PATCH", "/pools/closed", {"visibility": "private"})
+        self.await_purges()
+        self.assertEqual(self.visit("uploads/closed.jpg").status, 403)
+        purge, = self.edge.purges
+        return purge.body
+
+    def test_a_pool_that_becomes_private_is_purged_with_all_images(self):
+        self.assertEqual(self.hide_a_pool(), {"prefixes": [f"{HOST}/uploads"]})
+
+    def test_a_pool_that_becomes_private_is_purged_by_its_tag(self):
+        self.assertEqual(self.hide_a_pool("pool"), {"tags": ["pool-closed"]})
+
     def test_what_counts_is_who_may_see_it_when_the_edge_is_asked(self):
         self.environment["TIDEPOOL_TEST_PRIVATE"] = "a key of a private image host"
         image = self.new_image()
