@@ -99,8 +99,8 @@ class Catalog {
     // Leaves as it is whether it is private.
     virtual Result<void> put_image(const ImageRecord& image) = 0;
     // Whether only a signed URL opens the image and its variants, whatever its pool says. False,
-    // and nothing changes, where the image is not known. It holds until it is changed or the image
-    // is deleted, also where its files go and come back meanwhile.
+    // and nothing changes, where the image is not known. It holds until it is changed or the
+    // image's deletion is forgotten, also where its files go and come back meanwhile.
     virtual Result<bool> set_private(const Uuid& image, bool is_private) = 0;
     // At most `limit` images in the order of their UUIDs.
     virtual Result<ImagePage> list_images(const ImageFilter& filter, std::size_t limit) = 0;

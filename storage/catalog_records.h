@@ -159,7 +159,8 @@ struct NewJob {
     std::string batch{};  // "" = none
     // Set: it is about what is so by now, which whoever is at such a job may not have seen. So an
     // open job of this key does for it only while nobody works on it, and then has the payload that
-    // this makes of both; behind one that runs another is queued. Pure.
+    // this makes of both, and the lane of this one if it names one; behind one that runs another is
+    // queued. Pure.
     std::string (*merged)(std::string_view open, std::string_view wanted) = nullptr;
 };
 

@@ -25,9 +25,11 @@ constexpr const char* kNewJob =
     "INSERT INTO jobs (type, payload, state, priority, created_s, next_run_s, dedup_key, lane, "
     "batch) VALUES (?1, ?2, 0, ?3, ?4, ?5, ?6, ?7, ?8)";
 // What a try waited for may have passed, and what is new has not waited. Before the first one it is
-// due when all that it is about may be done, but does not wait for ever longer.
+// due when all that it is about may be done, but does not wait for ever longer. It goes into
+// the lane that the new one names, if any.
 constexpr const char* kRephrase =
-    "UPDATE jobs SET payload = ?2, next_run_s = CASE WHEN attempts = 0 "
+    "UPDATE jobs SET payload = ?2, lane = iif(?4 = '', lane, ?4), "
+    "next_run_s = CASE WHEN attempts = 0 "
     "THEN max(next_run_s, min(?3, created_s + 600)) ELSE ?3 END WHERE id = ?1";
 // Of a running job next_run_s is the end of its lease, so that one index finds both kinds.
 #define OPEN "state IN (0, 1)"  // as in the index jobs_due
@@ -154,7 +156,7 @@ JobId SqliteCatalog::queue_one(Writing& writing, const NewJob& job, std::int64_t
         if (job.merged == nullptr) return open->id;
         if (open->state == State::running || open->state == State::paused) continue;
         run(writing.db, kRephrase, open->id, job.merged(open->payload, job.payload),
-            std::max(now_s, job.not_before_s));
+            std::max(now_s, job.not_before_s), job.lane);
         return open->id;
     }
     run(writing.db, kNewJob, job.type, job.payload, job.priority, now_s,

@@ -69,9 +69,13 @@ constexpr const char* kMakePrivate =
     "NOTHING";
 constexpr const char* kMakePublic = "DELETE FROM private_images WHERE image = ?1";
 constexpr const char* kForgetViews = "DELETE FROM views WHERE image = ?1";
-// What is still being deleted stays deleted.
-constexpr const char* kForgetDeletions =
-    "DELETE FROM deletions WHERE deleted_s < ?1 AND image NOT IN (SELECT uuid FROM images)";
+// What is still being deleted stays deleted. Before the second, as what was deleted stays private
+// for as long as anybody is told that it was there.
+#define ENDED_BEFORE "deleted_s < ?1 AND image NOT IN (SELECT uuid FROM images)"
+constexpr const char* kForgetPrivacy =
+    "DELETE FROM private_images WHERE image IN (SELECT image FROM deletions WHERE " ENDED_BEFORE
+    ")";
+constexpr const char* kForgetDeletions = "DELETE FROM deletions WHERE " ENDED_BEFORE;
 
 #define BACKUP_COLUMNS "pool, key, original, size, sha256, store_etag, version_id, added_s"
 constexpr const char* kFindBackup =
@@ -594,12 +598,14 @@ Result<void> SqliteCatalog::end_deletion(const Uuid& image) {
     return write([&](Writing& writing) {
         run(writing.db, kForgetImage, image);
         run(writing.db, kForgetViews, image);
-        run(writing.db, kMakePublic, image);
     });
 }
 
 Result<std::size_t> SqliteCatalog::forget_deletions(std::int64_t before_s) {
-    return write([&](Writing& writing) { return run(writing.db, kForgetDeletions, before_s); });
+    return write([&](Writing& writing) {
+        run(writing.db, kForgetPrivacy, before_s);
+        return run(writing.db, kForgetDeletions, before_s);
+    });
 }
 
 void SqliteCatalog::follow_rows(Follow follow) {

@@ -6,6 +6,7 @@
 #include "storage/mirrors.h"
 #include "storage/mover.h"
 
+#include <algorithm>
 #include <ctime>
 #include <optional>
 #include <ranges>
@@ -70,6 +71,7 @@ JobEnd ImageRemover::remove(JobRun& run) {
     const std::string original = payload.text("original").value_or("");
     const auto rows = catalog_.objects_of(*image);
     if (!rows) return JobEnd::failed(rows.error());
+    if (auto kept = keep_private(*image); !kept) return JobEnd::failed(kept.error());
     const auto has_ended = end_moves(*image, *rows);
     if (!has_ended) return JobEnd::failed(has_ended.error());
     const auto is_clean = *has_ended ? end_cleaning(*image) : Result<bool>(false);
@@ -89,6 +91,21 @@ JobEnd ImageRemover::remove(JobRun& run) {
     fault_point("delete.removed");
     if (auto ended = catalog_.end_deletion(*image); !ended) return JobEnd::failed(ended.error());
     return JobEnd::done();
+}
+
+// Who might not see what is in a private pool is not told that it was deleted there, also once
+// nobody knows any more where it was.
+Result<void> ImageRemover::keep_private(const Uuid& image) {
+    const auto record = catalog_.find_image(image);
+    if (!record) return std::unexpected(record.error());
+    if (!*record || (*record)->is_private) return {};
+    const bool is_hidden = std::ranges::any_of(drivers_.pools(), [&](const KnownPool& pool) {
+        return pool.id == (*record)->pool && pool.settings.is_private();
+    });
+    if (!is_hidden) return {};
+    const auto kept = catalog_.set_private(image, true);
+    if (!kept) return std::unexpected(kept.error());
+    return {};
 }
 
 Result<bool> ImageRemover::end_moves(const Uuid& image, const std::vector<ObjectRecord>& rows) {

@@ -41,6 +41,7 @@ class ImageRemover {
 
   private:
     // False: somebody is at it; to be tried again soon.
+    Result<void> keep_private(const Uuid& image);
     Result<bool> end_moves(const Uuid& image, const std::vector<ObjectRecord>& rows);
     Result<bool> end_cleaning(const Uuid& image);
     Result<void> remove_rows(JobRun& run, const std::vector<ObjectRecord>& rows);

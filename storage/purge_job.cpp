@@ -33,7 +33,6 @@ std::string purge_payload(const PurgeWish& wish) {
     if (wish.image) payload.add("image", to_text(*wish.image));
     if (!wish.keys.empty()) payload.add("keys", wish.keys);
     if (wish.is_whole) payload.add_flag("whole", true);
-    if (wish.is_refused) payload.add_flag("refused", *wish.is_refused);
     if (!wish.urls.empty()) payload.add("urls", wish.urls);
     if (!wish.tags.empty()) payload.add("tags", wish.tags);
     if (!wish.prefixes.empty()) payload.add("prefixes", wish.prefixes);
@@ -46,7 +45,6 @@ PurgeWish read_wish(std::string_view text) {
     return {.image = parse_uuid(payload.text("image").value_or("")),
             .keys = payload.texts("keys"),
             .is_whole = payload.flag("whole").value_or(false),
-            .is_refused = payload.flag("refused"),
             .urls = payload.texts("urls"),
             .tags = payload.texts("tags"),
             .prefixes = payload.texts("prefixes"),
@@ -63,7 +61,6 @@ std::string merged_wishes(std::string_view open, std::string_view wanted) {
     unite(all.prefixes, more.prefixes);
     all.is_whole = all.is_whole || more.is_whole;
     all.is_everything = all.is_everything || more.is_everything;
-    if (more.is_refused) all.is_refused = more.is_refused;
     ++all.asked;
     return purge_payload(all);
 }
@@ -158,6 +155,12 @@ VisibleAt visible_at(const conf::PoolSettings& pool) {
 
 }  // namespace
 
+// Others see a change when they next look for one, twice in that time, and answer by what they know
+// for as long as it is fresh. Two seconds more, as times of jobs are whole ones.
+std::int64_t until_all_know_s(const conf::Settings& settings) {
+    return std::chrono::ceil<std::chrono::seconds>(settings.cache.freshness * 3 / 2).count() + 2;
+}
+
 NewJob purge_job(const PurgeWish& wish, const std::string& batch) {
     return {.type = std::string(kPurgeType),
             .payload = purge_payload(wish),
@@ -209,13 +212,21 @@ Result<bool> has_later_purge(Catalog& catalog, const JobRecord& job) {
     return false;
 }
 
+Result<bool> is_refused_now(Catalog& catalog, std::span<const KnownPool> pools,
+                            std::string_view key) {
+    const auto found = catalog.locate(key);
+    if (!found) return std::unexpected(found.error());
+    return found->is_deleted || found->is_private ||
+           std::ranges::any_of(pools, [&](const KnownPool& pool) {
+               const bool has_it =
+                   found->home == pool.id || (found->row && found->row->pool == pool.id);
+               return has_it && pool.settings.is_private();
+           });
+}
+
 Catalog::Outdate purge_follower(const conf::Settings& settings, std::span<const KnownPool> pools) {
     if (settings.purge.zone_id.empty()) return {};
-    // Others see a change when they next look for one, twice in that time, and answer by what they
-    // know for as long as it is fresh. Two seconds more, as times of jobs are whole ones.
-    const auto until_all_know = settings.cache.freshness * 3 / 2;
-    const std::int64_t delay_s =
-        std::chrono::ceil<std::chrono::seconds>(until_all_know).count() + 2;
+    const std::int64_t delay_s = until_all_know_s(settings);
     const auto places = std::make_shared<std::map<PoolId, VisibleAt>>();
     for (const KnownPool& pool : pools)
         places->emplace(pool.id, visible_at(pool.settings));
@@ -228,15 +239,10 @@ Catalog::Outdate purge_follower(const conf::Settings& settings, std::span<const 
             if (from != places->end() && to != places->end() && from->second == to->second)
                 return std::nullopt;
         }
-        PurgeWish wish{.image = what.image, .keys = what.keys, .is_whole = what.is_whole};
-        if (what.why == Why::deleted || what.why == Why::hidden) wish.is_refused = true;
-        if (what.why == Why::shown) wish.is_refused = false;
-        if (what.why == Why::moved) {
-            const auto to = places->find(what.to);
-            if (to != places->end() && std::get<3>(to->second)) wish.is_refused = true;
-        }
+        const PurgeWish wish{.image = what.image, .keys = what.keys, .is_whole = what.is_whole};
         if (!wish.image && wish.keys.empty()) return std::nullopt;
         NewJob job = purge_job(wish, "");
+        if (what.why == Why::deleted || what.why == Why::hidden) job.lane = kTakedownLane;
         job.not_before_s = std::time(nullptr) + delay_s;
         return job;
     };

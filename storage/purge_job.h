@@ -6,6 +6,7 @@
 #include "storage/catalog.h"
 #include "storage/known_pool.h"
 
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
@@ -22,9 +23,6 @@ struct PurgeWish {
     std::vector<std::string> keys{};  // of objects; what is known of them may be gone later
     // True: also what else the image has, or can have, of variants.
     bool is_whole = false;
-    // Whether visitors are refused from then on, so that the edge has to say the same. Nothing:
-    // what is asked for does not change that.
-    std::optional<bool> is_refused{};
     std::vector<std::string> urls{};      // as visitors have them
     std::vector<std::string> tags{};      // of the edge
     std::vector<std::string> prefixes{};  // "images.example/uploads/original/2026"
@@ -32,6 +30,14 @@ struct PurgeWish {
     // Grows with each wish that is merged into it: what was done for the one before does not do.
     std::int64_t asked = 1;
 };
+
+// The lane of purges of what nobody may see any more: they wait for nothing that is only old, of
+// which there may be much.
+inline constexpr std::string_view kTakedownLane = "purge takedown";
+
+// How long after a change every process of a catalog answers by it: an edge that forgets sooner is
+// given the old content once more.
+std::int64_t until_all_know_s(const conf::Settings& settings);
 
 // One image has one job that waits, which is for all that is wished meanwhile; behind one that runs
 // there is another. `batch` as of NewJob.
@@ -58,13 +64,16 @@ Result<std::vector<NewJob>> ordered_purges(Catalog& catalog, const PurgeOrder& o
 // True where a later job waits to purge the same image: what it finds counts.
 Result<bool> has_later_purge(Catalog& catalog, const JobRecord& job);
 
+// Whether visitors are refused this object as things are now, wherever it was when it was to be
+// forgotten: then the edge has to say the same.
+Result<bool> is_refused_now(Catalog& catalog, std::span<const KnownPool> pools,
+                            std::string_view key);
+
 // What outdated objects are purged by, for Catalog::follow_outdated; empty where no zone is set.
 // A move is a reason where visitors find an image elsewhere then: by another pool's
 // public_base_url, or because one of the two sends visitors there.
 //
-// The jobs are due once every process of this catalog answers by the change, which is
-// one and a half times cache.freshness later: an edge that forgets sooner is given the old content
-// once more.
+// The jobs are due once every process answers by the change (until_all_know_s).
 Catalog::Outdate purge_follower(const conf::Settings& settings, std::span<const KnownPool> pools);
 
 }  // namespace tidepool::storage

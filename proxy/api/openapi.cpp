@@ -1534,9 +1534,14 @@ constexpr std::string_view kOpenApi = R"json({
       "description": "Sections that a reload takes over from the file, and PATCH does not change.",
       "properties": {
        "edge": {"type": "object"},
-       "private": {"type": "object"}
+       "private": {"type": "object"},
+       "hotlink": {"type": "object"},
+       "rate_limits": {"type": "object"},
+       "rate_limit": {"type": "array", "items": {"type": "object"}},
+       "tls": {"type": "object"},
+       "certificate": {"type": "array", "items": {"type": "object"}}
       },
-      "required": ["edge", "private"],
+      "required": ["edge", "private", "hotlink", "rate_limits", "rate_limit", "tls", "certificate"],
       "additionalProperties": false
      },
      "restart": {
@@ -1544,6 +1549,9 @@ constexpr std::string_view kOpenApi = R"json({
       "description": "Sections of which a change needs a restart or a hand-over (SIGUSR2).",
       "properties": {
        "admin": {"type": "object"},
+       "edge": {"type": "object"},
+       "tls": {"type": "object"},
+       "purge": {"type": "object"},
        "jobs": {"type": "object"},
        "move": {"type": "object"},
        "delete": {"type": "object"},
@@ -1551,7 +1559,7 @@ constexpr std::string_view kOpenApi = R"json({
        "reconcile": {"type": "object"},
        "upload": {"type": "object"}
       },
-      "required": ["admin", "jobs", "move", "delete", "backup", "reconcile", "upload"],
+      "required": ["admin", "edge", "tls", "purge", "jobs", "move", "delete", "backup", "reconcile", "upload"],
       "additionalProperties": false
      },
      "overridden": {

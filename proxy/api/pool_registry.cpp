@@ -4,9 +4,11 @@
 #include "conf/nearest_name.h"
 #include "conf/quote.h"
 #include "conf/settings_check.h"
+#include "proxy/serve/hidden_pool.h"
 
 #include <algorithm>
 #include <array>
+#include <ctime>
 #include <utility>
 
 #include <fmt/format.h>
@@ -344,6 +346,7 @@ PoolResult<KnownPool> PoolRegistry::change(std::string_view name, const Json& fi
     if (!fields.is_object())
         return refuse(400, "bad_request", "expected a JSON object with the fields to change");
     KnownPool pool = std::move(*found);
+    const bool was_private = pool.settings.is_private();
     Json rest = fields;
     std::vector<FieldProblem> problems;
     take_state(rest, pool.state, problems);
@@ -372,12 +375,26 @@ PoolResult<KnownPool> PoolRegistry::change(std::string_view name, const Json& fi
     } else {
         auto record = encode(pool);
         if (!record) return std::unexpected(std::move(record.error()));
+        if (pool.settings.is_private() && !was_private) {
+            if (const auto purged = purge_hidden(pool.settings); !purged)
+                return std::unexpected(purged.error());
+        }
         if (const auto changed = catalog_->change_pool(*record); !changed)
             return refuse(changed.error());
     }
     conf::log_info("pool changed pool={} state={}", pool.settings.name,
                    kStates.at(static_cast<std::size_t>(pool.state)));
     return pool;
+}
+
+// Before the change, which whoever dies between the two makes for nothing, but not without a purge.
+PoolResult<void> PoolRegistry::purge_hidden(const conf::PoolSettings& pool) {
+    const std::int64_t now_s = std::time(nullptr);
+    auto job = serve::hidden_pool_purge(file(), pool, now_s);
+    if (!job) return {};
+    if (const auto queued = catalog_->queue_job(*job, now_s); !queued)
+        return refuse(queued.error());
+    return {};
 }
 
 // Of a pool of the file, whose row is otherwise declare()'s.

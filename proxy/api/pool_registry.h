@@ -49,7 +49,7 @@ class PoolRegistry {
     PoolResult<storage::KnownPool> create(const Json& fields);
     // Changes the fields that are there, and resets those that are null (RFC 7396). Of a pool of
     // the file only its state can be changed. What says where its objects are cannot be changed
-    // while it has any.
+    // while it has any. Where it becomes private the edge is told to forget what it may have of it.
     PoolResult<storage::KnownPool> change(std::string_view name, const Json& fields);
     // Only a pool that is empty and not the file's.
     PoolResult<void> remove(std::string_view name);
@@ -67,6 +67,7 @@ class PoolRegistry {
     PoolResult<Record> encode(const storage::KnownPool& pool) const;
     PoolResult<storage::KnownPool> find(std::string_view name);
     PoolResult<std::vector<storage::KnownPool>> load_or_refuse();
+    PoolResult<void> purge_hidden(const conf::PoolSettings& pool);
     PoolResult<void> change_state(const storage::KnownPool& pool);
     PoolResult<conf::PoolSettings> merge(const storage::KnownPool& pool, Json fields,
                                          std::vector<FieldProblem> problems);

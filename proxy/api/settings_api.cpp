@@ -74,7 +74,9 @@ Json upload_json(const conf::UploadSettings& upload) {
             {"replicate_secret", source_json(upload.replicate_secret)},
             {"replicate_checksum", upload.replicate_checksum},
             {"max_size", size_json(upload.max_size_bytes)},
+            {"max_side", upload.max_side},
             {"session_lifetime", time_json(upload.session_lifetime)},
+            {"resumable_lifetime", time_json(upload.resumable_lifetime)},
             {"parallel", upload.parallel},
             {"parallel_tokenless", upload.parallel_tokenless},
             {"tokenless_per_address", upload.tokenless_per_address},
@@ -82,6 +84,7 @@ Json upload_json(const conf::UploadSettings& upload) {
             {"rate_per_key", upload.rate_per_key},
             {"rate_per_address", upload.rate_per_address},
             {"fallback", upload.fallback},
+            {"spool_path", upload.spool_path},
             {"public_base_url", upload.public_base_url},
             {"view_url", upload.view_url},
             {"allowed_origins", upload.allowed_origins}};
@@ -104,7 +107,66 @@ Json edge_json(const conf::EdgeSettings& edge) {
             {"client_ca_files", edge.client_ca_files},
             {"client_pins", edge.client_pins},
             {"lock", lock},
-            {"refusal", edge.refusal == S::Refusal::forbid ? "forbid" : "close"}};
+            {"refusal", edge.refusal == S::Refusal::forbid ? "forbid" : "close"},
+            {"cache_tags", edge.cache_tags},
+            {"cache_tag_prefix", edge.cache_tag_prefix}};
+}
+
+Json hotlink_json(const conf::HotlinkSettings& hotlink) {
+    return {{"allowed_hosts", hotlink.allowed_hosts},
+            {"prefixes", hotlink.prefixes},
+            {"allow_empty", hotlink.allow_empty},
+            {"exceptions", hotlink.exceptions}};
+}
+
+Json rate_limit_json(const std::vector<conf::RateLimitRule>& rules) {
+    Json json = Json::array();
+    for (const conf::RateLimitRule& rule : rules) {
+        json.push_back({{"prefix", rule.prefix},
+                        {"requests", rule.requests},
+                        {"per", time_json(rule.per)},
+                        {"burst", rule.burst}});
+    }
+    return json;
+}
+
+Json tls_json(const conf::TlsSettings& tls) {
+    const bool is_newest = tls.min_version == conf::TlsSettings::Version::tls1_3;
+    return {{"min_version", is_newest ? "1.3" : "1.2"},
+            {"http2", tls.http2},
+            {"ticket_rotation", time_json(tls.ticket_rotation)}};
+}
+
+Json certificate_json(const std::vector<conf::CertificateSettings>& certificates) {
+    Json json = Json::array();
+    for (const conf::CertificateSettings& each : certificates)
+        json.push_back({{"chain_file", each.chain_file}, {"key_file", each.key_file}});
+    return json;
+}
+
+Json listen_json(const std::vector<conf::ListenAddress>& addresses) {
+    Json json = Json::array();
+    for (const conf::ListenAddress& address : addresses)
+        json.push_back(address.text());
+    return json;
+}
+
+Json purge_json(const conf::PurgeSettings& purge) {
+    using By = conf::PurgeSettings::By;
+    const char* const by = purge.by == By::urls ? "urls" : purge.by == By::tags ? "tags" : "both";
+    return {{"zone_id", purge.zone_id},
+            {"api_token", source_json(purge.api_token)},
+            {"api_url", purge.api_url},
+            {"by", by},
+            {"hosts", purge.hosts},
+            {"origins", purge.origins},
+            {"urls_per_call", purge.urls_per_call},
+            {"calls_per_minute", purge.calls_per_minute},
+            {"tags_per_call", purge.tags_per_call},
+            {"tag_calls_per_minute", purge.tag_calls_per_minute},
+            {"timeout", time_json(purge.timeout)},
+            {"verify", purge.verify},
+            {"verify_url", purge.verify_url}};
 }
 
 Json private_json(const conf::PrivateSettings& settings) {
@@ -125,11 +187,20 @@ Json settings_json(const conf::Settings& settings) {
           {"timeouts", timeouts_json(settings.timeouts)},
           {"tiering", tiering_json(settings.tiering)}}},
         {"file",
-         {{"edge", edge_json(settings.edge)}, {"private", private_json(settings.private_images)}}},
+         {{"edge", edge_json(settings.edge)},
+          {"private", private_json(settings.private_images)},
+          {"hotlink", hotlink_json(settings.hotlink)},
+          {"rate_limits", {{"table", settings.rate_limits.table}}},
+          {"rate_limit", rate_limit_json(settings.rate_limit)},
+          {"tls", tls_json(settings.tls)},
+          {"certificate", certificate_json(settings.certificates)}}},
         {"restart",
          {{"admin",
            {{"token", source_json(settings.admin.token)},
             {"request_body", size_json(settings.admin.request_body_bytes)}}},
+          {"edge", {{"client_address_header", settings.edge.client_address_header}}},
+          {"tls", {{"listen", listen_json(settings.tls.listen)}}},
+          {"purge", purge_json(settings.purge)},
           {"jobs", {{"threads", settings.jobs.threads}, {"keep", time_json(settings.jobs.keep)}}},
           {"move", {{"grace", time_json(settings.move.grace)}}},
           {"delete",

@@ -366,6 +366,7 @@ void Instance::take_over(api::SettingsInForce loaded) {
             "(tiering.views_flush)");
         tiering.enabled = false;
     }
+    if (jobs_) jobs_->edge().change_tags(settings.edge);
     if (tiering_) tiering_->change(tiering);
     if (views_) views_->change(tiering);
     for (const auto& loop : loops_) {

@@ -34,6 +34,8 @@ class CacheTags {
     std::string of_pool(std::string_view name) const;        // "pool-hot"
     std::string of_day(std::string_view day) const;          // "day-2026-02-25"
 
+    bool operator==(const CacheTags&) const = default;
+
   private:
     std::string prefix_;
     bool has_image_ = false;

@@ -31,7 +31,9 @@ constexpr std::chrono::seconds kMostTurn{2};
 // So often a purge is made again because nobody could be asked whether it was of use.
 constexpr std::int64_t kVerifyTries = 5;
 constexpr std::size_t kNamed = 3;  // of what was refused, in a text
-constexpr std::size_t kMostProgress = 10'000;
+// Items and URLs whose progress is remembered: at a few hundred bytes each, some ten MB. A purge of
+// thousand named URLs with ten origins has twenty thousand.
+constexpr std::size_t kMostProgress = 100'000;
 constexpr std::int64_t kLeastDeletionWaitS = 5;
 constexpr std::int64_t kMostDeletionWaitS = 3600;
 
@@ -52,10 +54,10 @@ struct EdgePurge::Task {
     storage::JobRecord job;
     PurgeWish wish{};
     std::set<ZoneItem> items{};
-    std::vector<VisitorUrl> to_verify{};
-    bool is_refused = false;
+    std::vector<std::string> keys{};
+    std::vector<VisitorUrl> named{};  // as URLs, each with all origins
     bool is_being_deleted = false;
-    Progress progress{};
+    PurgeProgress::Progress progress{};
 };
 
 EdgePurge::EdgePurge(storage::Catalog& catalog, storage::DriverSet& drivers,
@@ -63,12 +65,19 @@ EdgePurge::EdgePurge(storage::Catalog& catalog, storage::DriverSet& drivers,
     : catalog_(catalog),
       drivers_(drivers),
       settings_(settings.purge),
-      tags_(settings.edge),
       site_(settings.upload.public_base_url),
       variants_of_(std::move(variants_of)),
       signed_(SignedVariants::of(settings.variants, settings.server.url_prefix)),
       owner_(storage::new_job_owner()),
-      api_(settings.purge) {}
+      api_(settings.purge),
+      progress_(kMostProgress),
+      tags_{CacheTags(settings.edge)} {}
+
+void EdgePurge::change_tags(const conf::EdgeSettings& edge) {
+    const CacheTags tags(edge);
+    const std::lock_guard lock(tags_mutex_);
+    if (std::ranges::find(tags_, tags) == tags_.end()) tags_.push_back(tags);
+}
 
 void EdgePurge::ask_to_stop() {
     stopping_ = true;
@@ -86,7 +95,7 @@ bool EdgePurge::goes_on(const Attempt& attempt) const {
 JobEnd EdgePurge::purge(storage::JobRun& run) {
     if (settings_.zone_id.empty()) return JobEnd::done();
     const Attempt attempt{run, Clock::now() + kMostAttempt};
-    std::vector<Task> tasks = take_more(kJobsAtOnce - 1);
+    std::vector<Task> tasks = take_more(run.job().lane, kJobsAtOnce - 1);
     tasks.insert(tasks.begin(), Task{.job = run.job()});
     fault_point("purge.begun");
     std::map<storage::JobId, JobEnd> ends;
@@ -116,11 +125,11 @@ JobEnd EdgePurge::purge(storage::JobRun& run) {
     return ends.at(run.job().id);
 }
 
-// Other purges that are due. Where they cannot be had somebody takes them later.
-std::vector<EdgePurge::Task> EdgePurge::take_more(std::size_t most) {
+// Other purges of the lane that are due. Where they cannot be had somebody takes them later.
+std::vector<EdgePurge::Task> EdgePurge::take_more(const std::string& lane, std::size_t most) {
     // By a name of this taking alone, with the process in it, so that it is seen where that ends.
     const std::string owner = fmt::format("{}.{}", owner_, ++takes_);
-    const storage::Catalog::LaneWant want{std::string(storage::kPurgeType), most};
+    const storage::Catalog::LaneWant want{lane, most};
     auto jobs = catalog_.take_jobs({&want, 1}, owner, std::time(nullptr), kPurgeLeaseS);
     std::vector<Task> tasks;
     if (!jobs) {
@@ -168,36 +177,37 @@ Result<std::vector<std::string>> EdgePurge::keys_of(const PurgeWish& wish) {
     return std::vector(keys.begin(), keys.end());
 }
 
-// Where visitors are not refused, only of what is stored is asked: asking for another variant would
-// have it made.
-Result<std::vector<std::string>> EdgePurge::keys_to_verify(std::vector<std::string> keys,
-                                                           bool is_refused) {
-    if (is_refused) return keys;
-    std::vector<std::string> stored;
-    for (std::string& key : keys) {
-        const auto row = catalog_.find(key);
-        if (!row) return std::unexpected(row.error());
-        if (*row) stored.push_back(std::move(key));
+// As things are now: what was asked for may be long ago. Where visitors are not refused, only of
+// what is stored is asked: asking for another variant would have it made.
+Result<EdgePurge::Expected> EdgePurge::expected_of(const Task& task) {
+    Expected expected{.urls = task.named};
+    if (task.keys.empty()) return expected;
+    // They are of one image, or one key.
+    const auto is_refused = storage::is_refused_now(catalog_, drivers_.pools(), task.keys.front());
+    if (!is_refused) return std::unexpected(is_refused.error());
+    expected.is_refused = *is_refused;
+    std::vector<std::string> keys;
+    for (const std::string& key : task.keys) {
+        if (!expected.is_refused) {
+            const auto row = catalog_.find(key);
+            if (!row) return std::unexpected(row.error());
+            if (!*row) continue;
+        }
+        keys.push_back(key);
     }
-    return stored;
+    for (VisitorUrl& url : storage::visitor_urls(places(), keys))
+        expected.urls.push_back(std::move(url));
+    return expected;
 }
 
 Result<void> EdgePurge::prepare(Task& task) {
     auto wish = storage::purge_wish(task.job);
     if (!wish) return std::unexpected(std::move(wish.error()));
     task.wish = std::move(*wish);
-    {
-        const std::lock_guard lock(mutex_);
-        const auto known = progress_.find(task.job.id);
-        if (known != progress_.end() && known->second.asked == task.wish.asked)
-            task.progress = known->second;
-    }
-    task.progress.asked = task.wish.asked;
-    task.is_refused = task.wish.is_refused.value_or(false);
+    task.progress = progress_.of(task.job.id, task.wish.asked);
     if (task.wish.image) {
         const auto is_deleted = catalog_.is_deleted(*task.wish.image);
         if (!is_deleted) return std::unexpected(is_deleted.error());
-        task.is_refused = task.is_refused || *is_deleted;
         // Its row goes last, also where the deletion has failed and waits for somebody.
         const auto row = catalog_.find_image(*task.wish.image);
         if (!row) return std::unexpected(row.error());
@@ -205,21 +215,18 @@ Result<void> EdgePurge::prepare(Task& task) {
     }
     auto keys = keys_of(task.wish);
     if (!keys) return std::unexpected(std::move(keys.error()));
+    task.keys = std::move(*keys);
     using Kind = ZoneItem::Kind;
-    const storage::VisitorPlaces where = places();
     // What has no image has no tag.
     const bool by_tag = settings_.by != conf::PurgeSettings::By::urls && task.wish.image;
-    if (by_tag) task.items.insert({Kind::tag, tags_.of_image(*task.wish.image)});
+    if (by_tag) add_tags(*task.wish.image, task.items);
     if (!by_tag || settings_.by == conf::PurgeSettings::By::both) {
-        for (VisitorUrl& url : storage::visitor_urls(where, *keys))
+        for (VisitorUrl& url : storage::visitor_urls(places(), task.keys))
             task.items.insert({Kind::url, std::move(url.url), std::move(url.origin)});
     }
-    auto stored = keys_to_verify(std::move(*keys), task.is_refused);
-    if (!stored) return std::unexpected(std::move(stored.error()));
-    task.to_verify = storage::visitor_urls(where, *stored);
     for (const std::string& named : task.wish.urls) {
         for (VisitorUrl& url : storage::with_origins(named, settings_.origins)) {
-            task.to_verify.push_back(url);
+            task.named.push_back(url);
             task.items.insert({Kind::url, std::move(url.url), std::move(url.origin)});
         }
     }
@@ -229,6 +236,12 @@ Result<void> EdgePurge::prepare(Task& task) {
         task.items.insert({Kind::prefix, prefix});
     if (task.wish.is_everything) task.items.insert({Kind::everything});
     return {};
+}
+
+void EdgePurge::add_tags(const storage::Uuid& image, std::set<ZoneItem>& items) const {
+    const std::lock_guard lock(tags_mutex_);
+    for (const CacheTags& tags : tags_)
+        items.insert({ZoneItem::Kind::tag, tags.of_image(image)});
 }
 
 // --- telling the edge
@@ -323,12 +336,12 @@ JobEnd EdgePurge::end_of(const Attempt& attempt, Task& task, const Outcomes& out
         }
     }
     if (error || wait_s > 0) {
-        keep_progress(task);
+        progress_.keep(task.job.id, task.progress);
         if (error) return JobEnd::failed(std::move(*error));
         return stopping_ ? JobEnd::interrupted() : JobEnd::put_off(wait_s);
     }
     if (auto end = verify(attempt, task)) return std::move(*end);
-    forget_progress(task.job.id);
+    progress_.forget(task.job.id);
     if (!refused.empty()) {
         Error all = refused.front();
         for (std::size_t i = 1; i < std::min(kNamed, refused.size()); ++i)
@@ -347,20 +360,26 @@ JobEnd EdgePurge::end_of(const Attempt& attempt, Task& task, const Outcomes& out
 
 // Nothing: the edge has forgotten all of it, or is not asked.
 std::optional<JobEnd> EdgePurge::verify(const Attempt& attempt, Task& task) {
-    if (!settings_.verify || task.to_verify.empty()) return std::nullopt;
+    if (!settings_.verify) return std::nullopt;
+    // Before it is known that no later purge waits: a change since then has queued one.
+    const auto expected = expected_of(task);
+    if (!expected) return JobEnd::failed(expected.error());
     const auto is_for_later = storage::has_later_purge(catalog_, task.job);
     if (!is_for_later) return JobEnd::failed(is_for_later.error());
     if (*is_for_later) return std::nullopt;
+    // What was seen while another answer was right says nothing.
+    if (task.progress.is_refused != expected->is_refused) task.progress.verified.clear();
+    task.progress.is_refused = expected->is_refused;
     std::int64_t told_ms = purge_clock_ms();
     for (const auto& [item, at_ms] : task.progress.told_ms)
         told_ms = std::min(told_ms, at_ms);
     std::optional<Error> unreached;
     std::set<std::string, std::less<>> silent_hosts;
-    for (const VisitorUrl& url : task.to_verify) {
+    for (const VisitorUrl& url : expected->urls) {
         if (task.progress.verified.contains(url) || silent_hosts.contains(host_of(url.url)))
             continue;
         if (!goes_on(attempt)) {
-            keep_progress(task);
+            progress_.keep(task.job.id, task.progress);
             return stopping_ ? JobEnd::interrupted() : JobEnd::put_off(1);
         }
         const auto glance = api_.look(url);
@@ -371,10 +390,10 @@ std::optional<JobEnd> EdgePurge::verify(const Attempt& attempt, Task& task) {
         }
         const auto item = task.progress.told_ms.find({ZoneItem::Kind::url, url.url, url.origin});
         const std::int64_t since_ms = item == task.progress.told_ms.end() ? told_ms : item->second;
-        const EdgeMemory memory = judge_memory(*glance, since_ms, task.is_refused);
+        const EdgeMemory memory = judge_memory(*glance, since_ms, expected->is_refused);
         if (memory != EdgeMemory::forgotten) {
             ++remembered_;
-            forget_progress(task.job.id);
+            progress_.forget(task.job.id);
             return JobEnd::failed(
                 {ErrorKind::busy,
                  fmt::format("{}{}{} after its purge, so it is purged again: {}{}{}", url.url,
@@ -389,7 +408,7 @@ std::optional<JobEnd> EdgePurge::verify(const Attempt& attempt, Task& task) {
     fault_point("purge.verified");
     if (!unreached) return std::nullopt;
     if (task.job.attempts < kVerifyTries) {
-        keep_progress(task);
+        progress_.keep(task.job.id, task.progress);
         return JobEnd::failed(std::move(*unreached));
     }
     ++unverified_;
@@ -409,18 +428,6 @@ Result<std::optional<std::int64_t>> EdgePurge::wait_for_deletion(const Task& tas
     if (!is_passed_by) return std::nullopt;
     return std::clamp((std::time(nullptr) - task.job.created_s) / 2, kLeastDeletionWaitS,
                       kMostDeletionWaitS);
-}
-
-void EdgePurge::keep_progress(const Task& task) {
-    const std::lock_guard lock(mutex_);
-    // Of jobs that others have ended nobody tells us.
-    if (progress_.size() >= kMostProgress) progress_.clear();
-    progress_[task.job.id] = task.progress;
-}
-
-void EdgePurge::forget_progress(storage::JobId job) {
-    const std::lock_guard lock(mutex_);
-    progress_.erase(job);
 }
 
 }  // namespace tidepool::serve

@@ -3,6 +3,7 @@
 
 #include "conf/settings.h"
 #include "proxy/serve/cache_tags.h"
+#include "proxy/serve/purge_progress.h"
 #include "proxy/serve/signed_variants.h"
 #include "proxy/serve/zone_api.h"
 #include "storage/catalog.h"
@@ -38,6 +39,9 @@ class EdgePurge {
               const conf::Settings& settings, VariantsOf variants_of);
 
     storage::JobEnd purge(storage::JobRun& run);
+    // Answers have the tags of these settings from now on. Those that they had before are purged as
+    // well, as the edge may hold answers with them.
+    void change_tags(const conf::EdgeSettings& edge);
     // Those that run end after their call. Never blocks.
     void ask_to_stop();
 
@@ -51,12 +55,6 @@ class EdgePurge {
     std::uint64_t calls(ZoneApi::Met met) const { return api_.calls(met); }
 
   private:
-    // How far a job is, if what it wants is still the same.
-    struct Progress {
-        std::int64_t asked = 0;
-        std::map<ZoneItem, std::int64_t> told_ms{};
-        std::set<storage::VisitorUrl> verified{};
-    };
     // What became of an item in this attempt.
     struct Outcome {
         std::int64_t told_ms = 0;      // 0 = the edge was not told
@@ -66,6 +64,11 @@ class EdgePurge {
     };
     using Outcomes = std::map<ZoneItem, Outcome>;
     struct Task;
+    // What visitors are to see once the edge has forgotten.
+    struct Expected {
+        std::vector<storage::VisitorUrl> urls{};
+        bool is_refused = false;  // none of them anything
+    };
     // One attempt: until when it goes on, and who it is for.
     struct Attempt {
         storage::JobRun& run;
@@ -73,24 +76,22 @@ class EdgePurge {
     };
 
     bool goes_on(const Attempt& attempt) const;
-    std::vector<Task> take_more(std::size_t most);
+    std::vector<Task> take_more(const std::string& lane, std::size_t most);
     Result<void> prepare(Task& task);
+    void add_tags(const storage::Uuid& image, std::set<ZoneItem>& items) const;
     storage::VisitorPlaces places() const;
     Result<std::vector<std::string>> keys_of(const storage::PurgeWish& wish);
-    Result<std::vector<std::string>> keys_to_verify(std::vector<std::string> keys, bool is_refused);
+    Result<Expected> expected_of(const Task& task);
     void tell_all(const Attempt& attempt, std::set<ZoneItem> items, Outcomes& outcomes);
     std::optional<Error> tell_kind(const Attempt& attempt, std::vector<ZoneItem> items,
                                    Outcomes& outcomes);
     storage::JobEnd end_of(const Attempt& attempt, Task& task, const Outcomes& outcomes);
     std::optional<storage::JobEnd> verify(const Attempt& attempt, Task& task);
     Result<std::optional<std::int64_t>> wait_for_deletion(const Task& task);
-    void keep_progress(const Task& task);
-    void forget_progress(storage::JobId job);
 
     storage::Catalog& catalog_;
     storage::DriverSet& drivers_;
     const conf::PurgeSettings settings_;
-    const CacheTags tags_;
     const std::string site_;  // upload.public_base_url
     const VariantsOf variants_of_;
     const std::shared_ptr<const SignedVariants> signed_;  // null: there are none
@@ -98,8 +99,9 @@ class EdgePurge {
     ZoneApi api_;
     std::atomic<bool> stopping_ = false;
     std::atomic<std::uint64_t> takes_ = 0;
-    std::mutex mutex_;
-    std::map<storage::JobId, Progress> progress_;  // of those that are to come back
+    PurgeProgress progress_;
+    mutable std::mutex tags_mutex_;
+    std::vector<CacheTags> tags_;  // that answers have had, as far as we know
     std::atomic<std::uint64_t> urls_ = 0;
     std::atomic<std::uint64_t> others_ = 0;
     std::atomic<std::uint64_t> remembered_ = 0;

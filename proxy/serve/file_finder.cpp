@@ -43,14 +43,6 @@ std::shared_ptr<const RemoteObject> continued(const RemoteObject& row, const Rem
     return object;
 }
 
-// What is known of a key whose image was deleted.
-std::shared_ptr<const CachedFile> deleted_file(std::uint64_t catalog_state) {
-    auto file = std::make_shared<CachedFile>();
-    file->held = CachedFile::Held::deleted;
-    file->catalog_state = catalog_state;
-    return file;
-}
-
 // The order in which pools are asked: hot before warm before cold, then by priority, then as
 // written.
 std::vector<conf::PoolSettings> in_asking_order(const std::vector<storage::KnownPool>& pools) {
@@ -333,9 +325,9 @@ loop::Task<FileFinder::Found> FileFinder::look_by_catalog(loop::Loop& loop, cons
             if (!found.file && !found.error) found.error = std::move(asked.error());
             co_return found;
         }
-        if (asked->is_deleted) co_return Found{deleted_file(catalog_state), std::nullopt};
         const std::optional<storage::ObjectRecord>& row = asked->row;
         const CatalogWord word = word_of(*asked, catalog_state);
+        if (asked->is_deleted) co_return Found{deleted_file(key, word), std::nullopt};
         if (row) {
             if (auto pool = stores_.remote(row->pool)) {
                 if (is_missing(key, loop.now_ms()))
@@ -373,6 +365,15 @@ void FileFinder::set_private(const ServeRules& rules, std::string_view key, bool
     // A rule of the edge knows paths, not what is private by itself or by its pool.
     const bool is_checked = rules.access.edge_checks() && rules.access.covers(key);
     file.is_unshared = file.is_private && !is_checked;
+}
+
+// What is known of a key whose image was deleted, which is told to nobody who might not see it.
+FileFinder::Known FileFinder::deleted_file(std::string_view key, const CatalogWord& word) const {
+    auto file = std::make_shared<CachedFile>();
+    file->held = CachedFile::Held::deleted;
+    file->catalog_state = word.state;
+    set_private(*rules(), key, word.is_private, *file);
+    return file;
 }
 
 // The same, as the catalog says now.

@@ -155,6 +155,7 @@ class FileFinder {
     CatalogWord word_of(const storage::Location& location, std::uint64_t catalog_state) const;
     static void set_private(const ServeRules& rules, std::string_view key, bool is_private,
                             CachedFile& file);
+    Known deleted_file(std::string_view key, const CatalogWord& word) const;
     Known with_word(const std::string& key, const Known& known, bool is_private,
                     std::uint64_t catalog_state) const;
     bool is_best(const CachedFile& file) const;

@@ -194,7 +194,7 @@ std::optional<http::Response> FileHandler::respond_now(const http::RequestHead& 
     if (!known.file && is_made_on_demand(wanted_)) return std::nullopt;
     if (!known.file) return absent(head, key, kStatusAbsent);
     if (auto kept_out = keep_out(head, wanted_, known.file->is_private)) return kept_out;
-    if (known.file->is_deleted()) return gone(head, key, kStatusAbsent);
+    if (known.file->is_deleted()) return gone(head, key, *known.file, kStatusAbsent);
     if (known.file->is_redirected) return redirect(head, *known.file, key);
     // Somebody rewrites it in place: no answer may begin with the old version's head. Content in
     // memory may be served until it is stale, as it is whole.
@@ -222,7 +222,7 @@ loop::Task<http::Response> FileHandler::respond(const http::RequestHead& head, c
     if (!found.file && is_made_on_demand(wanted)) {
         if (auto kept_out = co_await keep_from_making(head, wanted, found))
             co_return std::move(*kept_out);
-        http::Response response = co_await respond_variant(head, std::move(key));
+        http::Response response = co_await respond_variant(head, std::move(wanted));
         co_return response;
     }
     if (!found.file) co_return absent(head, key, kStatusAbsentMiss);
@@ -237,7 +237,7 @@ loop::Task<http::Response> FileHandler::respond_file(const http::RequestHead& he
                                                      bool was_cached) {
     Wanted wanted{.key = key};
     if (auto kept_out = keep_out(head, wanted, file->is_private)) co_return std::move(*kept_out);
-    if (file->is_deleted()) co_return gone(head, key, kStatusAbsentMiss);
+    if (file->is_deleted()) co_return gone(head, key, *file, kStatusAbsentMiss);
     if (file->is_redirected) co_return redirect(head, *file, key);
     const Choice choice = choose(head, *file);
     if (file->held == CachedFile::Held::remote && choice.needs_body(head)) {
@@ -514,8 +514,8 @@ http::Response FileHandler::absent(const http::RequestHead& head, std::string_vi
 }
 
 http::Response FileHandler::gone(const http::RequestHead& head, std::string_view key,
-                                 std::string_view cache_status) {
-    http::Response response = problem(&head, 410, key, "gone", cache_status);
+                                 const CachedFile& file, std::string_view cache_status) {
+    http::Response response = problem(&head, 410, key, "gone", cache_status, file.is_unshared);
     response.source = http::Source::absent;
     return response;
 }

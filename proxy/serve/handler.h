@@ -111,12 +111,14 @@ class FileHandler final : public http::Handler {
     loop::Task<http::Response> respond_file(const http::RequestHead& head, std::string key,
                                             std::shared_ptr<const CachedFile> file,
                                             bool was_cached);
-    loop::Task<http::Response> respond_variant(const http::RequestHead& head, std::string key);
+    loop::Task<std::optional<http::Response>> keep_from_showing(const http::RequestHead& head,
+                                                                Wanted& wanted);
+    loop::Task<http::Response> respond_variant(const http::RequestHead& head, Wanted wanted);
     loop::Task<std::optional<http::Response>> respond_stand_in(const http::RequestHead& head,
-                                                               const std::string& key,
+                                                               Wanted& wanted,
                                                                conf::Milliseconds wait);
     loop::Task<std::optional<http::Response>> stand_in(const http::RequestHead& head,
-                                                       const std::string& key);
+                                                       Wanted& wanted, const std::string& key);
     std::string stand_in_fields(std::string_view key) const;
     conf::Milliseconds left_until(std::uint64_t until_ms) const;
     http::Response not_made(const http::RequestHead& head, std::string_view key,
@@ -133,7 +135,7 @@ class FileHandler final : public http::Handler {
                            bool is_unshared = false);
     http::Response absent(const http::RequestHead& head, std::string_view key,
                           std::string_view cache_status);
-    http::Response gone(const http::RequestHead& head, std::string_view key,
+    http::Response gone(const http::RequestHead& head, std::string_view key, const CachedFile& file,
                         std::string_view cache_status);
     http::Response failed(const http::RequestHead& head, std::string_view key, const Error& error);
     http::Response options();

@@ -18,6 +18,22 @@ loop::Task<std::optional<http::Response>> FileHandler::keep_from_making(
     co_return keep_out(head, wanted, *is_private);
 }
 
+// What was made while the client waited, or is held in memory, is judged again just before it is
+// sent: somebody may have hidden or deleted the image meanwhile.
+loop::Task<std::optional<http::Response>> FileHandler::keep_from_showing(
+    const http::RequestHead& head, Wanted& wanted) {
+    FileFinder::Found found = co_await finder_.find_anew(loop_, wanted.key);
+    if (found.error) co_return failed(head, wanted.key, *found.error);
+    if (!found.file) {
+        auto kept_out = co_await keep_from_making(head, wanted, found);
+        co_return kept_out;
+    }
+    auto kept_out = keep_out(head, wanted, found.file->is_private);
+    if (!kept_out && found.file->is_deleted())
+        kept_out = gone(head, wanted.key, *found.file, kStatusAbsentMiss);
+    co_return kept_out;
+}
+
 std::string FileHandler::lifetime_of(std::string_view key, int status, bool is_unshared) const {
     const ServeRules& rules = *rules_.serve;
     const bool is_covered = !rules.access.edge_checks() && rules.access.covers(key);

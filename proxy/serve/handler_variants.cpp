@@ -23,7 +23,8 @@ bool is_not_ready(const VariantMaker::Outcome& variant) {
 
 // No pool has this variant. Once it is made it is found as any other file.
 loop::Task<http::Response> FileHandler::respond_variant(const http::RequestHead& head,
-                                                        std::string key) {
+                                                        Wanted wanted) {
+    const std::string& key = wanted.key;
     const conf::VariantSettings& settings = variants_->settings();
     const std::uint64_t until_ms =
         loop_.now_ms() + static_cast<std::uint64_t>(settings.wait_timeout.count());
@@ -31,14 +32,16 @@ loop::Task<http::Response> FileHandler::respond_variant(const http::RequestHead&
     VariantMaker::Outcome made = co_await variants_->make(loop_, key, first_wait);
     while (is_not_ready(made) && left_until(until_ms).count() > 0) {
         const auto wait = std::min(left_until(until_ms), std::max(first_wait, kLookAgain));
-        if (auto stand_in = co_await respond_stand_in(head, key, wait)) {
-            count_view(head, storage::parse_image_key(key).image);
+        if (auto stand_in = co_await respond_stand_in(head, wanted, wait)) {
+            if (stand_in->status == 200) count_view(head, storage::parse_image_key(key).image);
             co_return std::move(*stand_in);
         }
         made = co_await variants_->make(loop_, key, std::min(left_until(until_ms), wait));
     }
     if (made.error) co_return not_made(head, key, *made.error);
     if (made.unstored) {
+        if (auto kept_out = co_await keep_from_showing(head, wanted))
+            co_return std::move(*kept_out);
         count_view(head, storage::parse_image_key(key).image);
         http::Response response = made_now(head, made, kNoStore);
         co_return response;
@@ -47,7 +50,7 @@ loop::Task<http::Response> FileHandler::respond_variant(const http::RequestHead&
     if (found.error) co_return failed(head, key, *found.error);
     if (!found.file) co_return failed(head, key, {ErrorKind::busy, "it was removed again"});
     http::Response response =
-        co_await respond_file(head, std::move(key), std::move(found.file), false);
+        co_await respond_file(head, std::move(wanted.key), std::move(found.file), false);
     co_return response;
 }
 
@@ -57,12 +60,12 @@ conf::Milliseconds FileHandler::left_until(std::uint64_t until_ms) const {
 }
 
 // Another variant of the image in the place of this one, which is still being made: one that is
-// ready, else one that is within that time.
+// ready, else one that is within that time. Or what is answered to who may not see it any more.
 loop::Task<std::optional<http::Response>> FileHandler::respond_stand_in(
-    const http::RequestHead& head, const std::string& key, conf::Milliseconds wait) {
-    const std::vector<VariantMaker::StandIn> stand_ins = variants_->stand_ins(key);
+    const http::RequestHead& head, Wanted& wanted, conf::Milliseconds wait) {
+    const std::vector<VariantMaker::StandIn> stand_ins = variants_->stand_ins(wanted.key);
     for (const VariantMaker::StandIn& other : stand_ins) {
-        auto response = co_await stand_in(head, other.key);
+        auto response = co_await stand_in(head, wanted, other.key);
         if (response) co_return response;
     }
     for (const VariantMaker::StandIn& other : stand_ins) {
@@ -70,8 +73,11 @@ loop::Task<std::optional<http::Response>> FileHandler::respond_stand_in(
         const VariantMaker::Outcome made = co_await variants_->make(loop_, other.key, wait);
         if (is_not_ready(made)) break;  // neither would others be
         if (made.error) continue;
-        if (made.unstored) co_return made_now(head, made, stand_in_fields(other.key));
-        auto response = co_await stand_in(head, other.key);
+        if (made.unstored) {
+            if (auto kept_out = co_await keep_from_showing(head, wanted)) co_return kept_out;
+            co_return made_now(head, made, stand_in_fields(other.key));
+        }
+        auto response = co_await stand_in(head, wanted, other.key);
         if (response) co_return response;
     }
     co_return std::nullopt;
@@ -90,9 +96,13 @@ std::string FileHandler::stand_in_fields(std::string_view key) const {
 // Nothing where it is not there, or its bytes cannot be had now. Whole: it has no validator that
 // fits the name.
 loop::Task<std::optional<http::Response>> FileHandler::stand_in(const http::RequestHead& head,
+                                                                Wanted& wanted,
                                                                 const std::string& key) {
     std::shared_ptr<const CachedFile> file = (co_await finder_.find(loop_, key)).file;
-    if (!file || file->is_deleted() || file->is_redirected) co_return std::nullopt;
+    if (!file) co_return std::nullopt;
+    if (auto kept_out = keep_out(head, wanted, file->is_private)) co_return kept_out;
+    if (file->is_deleted()) co_return gone(head, wanted.key, *file, kStatusAbsentMiss);
+    if (file->is_redirected) co_return std::nullopt;
     const std::uint64_t size = file->identity.size;
     const bool has_body = head.method == http::Method::get && size > 0;
     Bodies bodies;

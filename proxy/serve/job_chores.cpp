@@ -141,11 +141,16 @@ void JobChores::look_for_backups() {
 void JobChores::count_jobs() {
     auto counts = catalog_.count_jobs("");
     if (!counts) return conf::log_warn("jobs not counted reason=\"{}\"", counts.error().text);
-    const auto oldest = catalog_.oldest_open(storage::kPurgeType);
-    if (!oldest) return conf::log_warn("purges not looked for reason=\"{}\"", oldest.error().text);
+    std::optional<std::int64_t> oldest_s;
+    for (const std::string_view lane : {storage::kPurgeType, storage::kTakedownLane}) {
+        const auto found = catalog_.oldest_open(lane);
+        if (!found)
+            return conf::log_warn("purges not looked for reason=\"{}\"", found.error().text);
+        if (*found) oldest_s = std::min(oldest_s.value_or(**found), **found);
+    }
     const std::lock_guard lock(mutex_);
     state_.jobs = std::move(*counts);
-    state_.oldest_purge_s = *oldest;
+    state_.oldest_purge_s = oldest_s;
 }
 
 void JobChores::recount() {

@@ -138,7 +138,8 @@ JobWork::JobWork(const conf::Settings& settings, storage::Catalog& catalog,
     runner_.handle("reconcile", [this](storage::JobRun& run) { return reconcile_.reconcile(run); });
     runner_.handle("reconcile-pool",
                    [this](storage::JobRun& run) { return pool_reconcile_.reconcile(run); });
-    // One at a time, as it takes the others along.
+    // One of each lane at a time, as it takes the others along.
+    most_[std::string(storage::kTakedownLane)] = 1;
     handle(
         std::string(storage::kPurgeType), [this](storage::JobRun& run) { return edge_.purge(run); },
         1);

@@ -55,6 +55,7 @@ class JobWork {
     storage::JobRunner::Counters counters() const { return runner_.counters(); }
     JobChores::State state() const { return chores_.state(); }
     const EdgePurge& edge() const { return edge_; }
+    EdgePurge& edge() { return edge_; }
 
   private:
     storage::DriverSet& drivers_;

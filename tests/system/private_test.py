@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import json
+import os
 import pathlib
 import signal
 import socket
@@ -406,17 +407,41 @@ class Images(admin_api.ApiCase):
         self.begin({"jobs": {"threads": 0}, "cache": {"freshness": "100ms"}})
         self.set(image, "private")
         self.good("DELETE", f"/images/{image.uuid}", status=202)
-        self.assertEqual(self.all_statuses(image), {410})
+        self.assert_refused_as_deleted(image)
         mark = len(self.server.log())
         for name in ("catalog.db", "catalog.db-wal", "catalog.db-shm"):
             path = self.folder / name
             if path.exists():
                 with open(path, "r+b") as file:
                     file.write(bytes(path.stat().st_size))
-        tidepool.eventually(lambda: self.all_statuses(image) and "catalog not asked" in "\n".join(self.server.log()[mark:]),
+        tidepool.eventually(lambda: self.signed_statuses(image) and "catalog not asked" in "\n".join(self.server.log()[mark:]),
                             "it is asked in vain")
         for _ in range(5):
-            self.assertEqual(self.all_statuses(image), {410})
+            self.assert_refused_as_deleted(image)
+
+    def signed_statuses(self, image):
+        return {self.status(timed(f"/{key}")) for key in image.keys}
+
+    def assert_refused_as_deleted(self, image):
+        """Who may not see it does not learn that it was there; who may does, and no cache does."""
+        self.assertEqual((self.all_statuses(image), self.signed_statuses(image)), ({403}, {410}))
+        self.assertEqual(self.server.get(timed(f"/{image.original}"))["cache-control"], "no-store")
+
+    def test_what_was_deleted_is_refused_as_it_was_before(self):
+        hidden, closed, under, public = (self.new_image() for _ in range(4))
+        pools = self.pools()
+        pools[1]["visibility"] = "private"
+        prefix = {"private": {"signing_key": "env:TIDEPOOL_TEST_PRIVATE", "prefixes": [under.original]}}
+        self.begin(prefix, pools=pools)
+        self.set(hidden, "private")
+        self.tool("mv", closed.uuid, "--to", "warm")
+        for image in (hidden, closed, under, public):
+            self.good("DELETE", f"/images/{image.uuid}", status=202)
+        for _ in range(2):  # while it is being deleted, or once it is
+            for image in (hidden, closed, under):
+                self.assert_refused_as_deleted(image)
+            self.assertEqual(self.all_statuses(public), {410})
+            self.wait_for_jobs()
 
     def test_it_stays_private_wherever_it_goes(self):
         image = self.new_image()
@@ -497,6 +522,54 @@ class Images(admin_api.ApiCase):
         self.assertEqual(self.status(variant()), 403)
         self.set(image, "public")
         self.assertEqual(self.server.get(variant())["cache-control"], FOREVER)
+
+    def ask_while_the_workers_stand_still(self, name):
+        """A request for a variant that is being made, and what lets the workers go on."""
+        tasks = pathlib.Path(f"/proc/{self.server.pid}/task")
+        workers = [int(child) for task in tasks.iterdir() for child in (task / "children").read_text().split()]
+        self.assertTrue(workers)
+        for pid in workers:
+            os.kill(pid, signal.SIGSTOP)
+
+        def go_on():
+            while workers:
+                os.kill(workers.pop(), signal.SIGCONT)
+
+        self.addCleanup(go_on)
+        wire = self.server.connect()
+        self.addCleanup(wire.close)
+        wire.send(tidepool.request(variant(name)))
+        tidepool.eventually(lambda: self.server.metrics().sum("tidepool_variants_running") == 1, "it is being made")
+        return wire, go_on
+
+    def begin_with_a_picture(self, **variants):
+        self.trees["uploads"].put(f"original/{DAY}/{UUID}.png", png(600, 400), mtime=1_700_000_000)
+        self.begin({"variants": {"on_demand": True, **variants}})
+        tidepool.eventually(lambda: self.status(variant("_medium.webp")) == 200, "the workers are there")
+        image = image_host.Image()
+        image.uuid = UUID
+        return image
+
+    def test_what_is_made_while_it_is_hidden_is_shown_to_nobody(self):
+        self.trees["uploads"].put("variants", b"no folder, so that nothing is stored")
+        image = self.begin_with_a_picture(first_hit_wait="30s")
+        for name, begin, statuses in (("_small.webp", lambda: self.set(image, "private"), (403,)),
+                                      ("_small.png", lambda: self.good("DELETE", f"/images/{UUID}", status=202), (404, 410))):
+            with self.subTest(name):
+                self.set(image, "public")
+                wire, go_on = self.ask_while_the_workers_stand_still(name)
+                begin()
+                go_on()
+                answer = wire.response()
+                self.assertIn(answer.status, statuses, answer)
+
+    def test_nothing_stands_in_for_what_was_hidden_meanwhile(self):
+        image = self.begin_with_a_picture(first_hit_wait="3s")
+        wire, go_on = self.ask_while_the_workers_stand_still("_medium.avif")
+        self.set(image, "private")
+        answer = wire.response()
+        self.assertEqual((answer.status, answer.body), (403, b"a signature is missing\n"), answer)
+        go_on()
 
     def test_the_api_signs(self):
         image = self.new_image()

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import signal
 import sys
 import time
 
@@ -62,6 +63,22 @@ class Deleted(BehindEdgeCase):
         self.good("DELETE", f"/images/{image.uuid}", status=202)
         self.await_purges()
         self.assertEqual([purge.body for purge in self.edge.purges], [{"tags": [f"img-{image.uuid}"]}])
+
+
+    def test_a_reload_changes_the_tags(self):
+        image = self.new_image()
+        config = {"purge": {**self.zone(), "by": "tags", "verify": False}}
+        self.start(config)
+        mark = len(self.server.log())
+        admin = {"listen": ["127.0.0.1:0"], "token": "env:TIDEPOOL_TEST_TOKEN"}
+        self.server.write_config({**config, "admin": admin, "server": {"threads": 2}, "edge": {"cache_tag_prefix": "x-"}})
+        self.server.signal(signal.SIGHUP)
+        self.server.wait_log("configuration reloaded", after=mark)
+        self.assertEqual(self.server.get(f"/{image.original}")["cache-tag"], f"x-img-{image.uuid}")
+        self.good("DELETE", f"/images/{image.uuid}", status=202)
+        self.await_purges()
+        purge, = self.edge.purges
+        self.assertEqual(set(purge.body["tags"]), {f"img-{image.uuid}", f"x-img-{image.uuid}"})  # of before, too
 
 
 class Failing(BehindEdgeCase):
@@ -179,6 +196,21 @@ class Slow(BehindEdgeCase):
         self.assertEqual(job["attempts"], 1)  # to wait is no attempt
 
 
+class Many(BehindEdgeCase):
+    ZONE = {"urls_per_call": 5, "calls_per_minute": 60, "verify": False, "origins": []}
+
+    def test_a_takedown_does_not_wait_for_what_is_only_old(self):
+        image = self.new_image()
+        self.start()
+        many = [f"https://{HOST}/uploads/{number}.jpg" for number in range(1000)]
+        old, = self.good("POST", "/purges", {"urls": many}, status=202)["jobs"]
+        tidepool.eventually(lambda: self.edge.purges, "it has begun")
+        self.good("DELETE", f"/images/{image.uuid}", status=202)
+        tidepool.eventually(lambda: self.purges(state="done"), "the other one is done", every_s=0.1)
+        self.assertNotEqual([job["id"] for job in self.purges(state="done")], [old])
+        self.assertLessEqual({url for url, _ in self.urls(image)}, {url for url, _ in self.purged()})
+
+
 class ByHand(BehindEdgeCase):
     def test_by_the_command_and_the_api(self):
         image = self.new_image()
@@ -254,6 +286,42 @@ class Changed(BehindEdgeCase):
         self.tool("mv", image.uuid, "--to", "warm")
         self.await_purges()
         self.assert_forgotten(image, status=403)
+
+    def hide_a_pool(self, *tags):
+        """What the edge is told when the API makes a pool private."""
+        self.environment["TIDEPOOL_TEST_PRIVATE"] = "a key of a private image host"
+        self.start({"private": {"signing_key": "env:TIDEPOOL_TEST_PRIVATE"}, "edge": {"cache_tags": ["image", *tags]}})
+        tree = tidepool.Tree(self.folder / "closed")
+        tree.image("closed.jpg")
+        self.good("POST", "/pools", {"name": "closed", "base_path": str(tree.path)}, status=201)
+        self.assertEqual([self.visit("uploads/closed.jpg").status for _ in range(2)], [200, 200])
+        self.good("PATCH", "/pools/closed", {"priority": 7})
+        self.good("PATCH", "/pools/closed", {"visibility": "private"})
+        self.await_purges()
+        self.assertEqual(self.visit("uploads/closed.jpg").status, 403)
+        purge, = self.edge.purges
+        return purge.body
+
+    def test_a_pool_that_becomes_private_is_purged_with_all_images(self):
+        self.assertEqual(self.hide_a_pool(), {"prefixes": [f"{HOST}/uploads"]})
+
+    def test_a_pool_that_becomes_private_is_purged_by_its_tag(self):
+        self.assertEqual(self.hide_a_pool("pool"), {"tags": ["pool-closed"]})
+
+    def test_what_counts_is_who_may_see_it_when_the_edge_is_asked(self):
+        self.environment["TIDEPOOL_TEST_PRIVATE"] = "a key of a private image host"
+        image = self.new_image()
+        closed, opened = self.pools(), self.pools()
+        closed[1]["visibility"] = "private"
+        config = {"private": {"signing_key": "env:TIDEPOOL_TEST_PRIVATE"}, "jobs": {"threads": 0}}
+        self.start(config, pools=closed)
+        self.hold(image)
+        self.tool("mv", image.uuid, "--to", "warm")
+        self.server.crash()
+        self.start({**config, "jobs": {}}, scanned=False, pools=opened)
+        job, = self.await_purges()
+        self.assertEqual(job["attempts"], 1)
+        self.assert_forgotten(image, status=200)
 
     def test_it_waits_until_all_know_whoever_asks_again(self):
         image = self.new_image()

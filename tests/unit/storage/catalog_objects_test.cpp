@@ -337,10 +337,15 @@ CATALOG_TEST("catalog: an image is private until that is taken back", "[private]
 
     CHECK(value_of(catalog->set_private(image, false)));
     CHECK_FALSE(value_of(catalog->locate(kOriginal)).is_private);
-    // With the image it is forgotten.
+    // With the image's deletion it is forgotten.
     CHECK(value_of(catalog->set_private(image, true)));
     value_of(catalog->begin_deletion(image, {.type = "delete", .payload = "{}"}, 9));
+    CHECK(value_of(catalog->forget_deletions(1000)) == 0);
     value_of(catalog->end_deletion(image));
+    CHECK(value_of(catalog->locate(kOriginal)).is_private);
+    CHECK(value_of(catalog->forget_deletions(9)) == 0);
+    CHECK(value_of(catalog->locate(kOriginal)).is_private);
+    CHECK(value_of(catalog->forget_deletions(1000)) == 1);
     CHECK_FALSE(value_of(catalog->locate(kOriginal)).is_private);
 }
 

@@ -65,7 +65,6 @@ CATALOG_TEST("purge job: a deletion queues one with all that is known", "[purge]
     CHECK(found[0].second.image == image);
     CHECK(found[0].second.keys == Keys{kKey, kVariant});
     CHECK(found[0].second.is_whole);
-    CHECK(found[0].second.is_refused == true);
     // Rows that go later are no further reason.
     value_of(catalog->remove_object(kVariant, hot));
     CHECK(purges(*catalog).size() == 1);
@@ -106,7 +105,6 @@ CATALOG_TEST("purge job: other content at a key is a reason, the same is not", "
     REQUIRE(found.size() == 1);
     CHECK(found[0].second.keys == Keys{kVariant});
     CHECK_FALSE(found[0].second.is_whole);
-    CHECK_FALSE(found[0].second.is_refused);
     put(kKey, 101);
     found = purges(*catalog);
     REQUIRE(found.size() == 1);  // of the same image
@@ -183,20 +181,48 @@ CATALOG_TEST("purge job: a move is a reason where visitors find it elsewhere", "
     CHECK(purges(*catalog)[0].second.is_whole);
 }
 
-CATALOG_TEST("purge job: whoever is shown again is not refused any more", "[purge]") {
-    const auto follow = purge_follower(with_zone(), {});
-    const auto wish = [&](Outdated::Why why) {
-        const auto job = follow({.why = why, .image = parse_uuid(kUuid)});
-        REQUIRE(job);
-        return *job;
-    };
+CATALOG_TEST("purge job: what nobody may see any more waits for nothing that is only old",
+             "[purge]") {
     TestType backend;
     const auto catalog = backend.open();
-    value_of(catalog->queue_job(wish(Outdated::Why::hidden), 1000));
-    value_of(catalog->queue_job(wish(Outdated::Why::replaced), 1000));
-    CHECK(purges(*catalog).at(0).second.is_refused == true);
-    value_of(catalog->queue_job(wish(Outdated::Why::shown), 1000));
-    CHECK(purges(*catalog).at(0).second.is_refused == false);
+    const auto follow = purge_follower(with_zone(), {});
+    const auto queue = [&](Outdated::Why why, const char* uuid) {
+        const auto job = follow({.why = why, .image = parse_uuid(uuid)});
+        REQUIRE(job);
+        value_of(catalog->queue_job(*job, 1000));
+    };
+    queue(Outdated::Why::moved, "0f8fad5b-d9cb-469f-a165-70867728950f");
+    queue(Outdated::Why::replaced, kUuid.c_str());
+    // The one that waits goes with what comes to it, and stays there.
+    queue(Outdated::Why::hidden, kUuid.c_str());
+    queue(Outdated::Why::shown, kUuid.c_str());
+    CHECK(take_purges(*catalog, "a").size() == 1);
+    const Catalog::LaneWant want{std::string(kTakedownLane), 10};
+    const auto taken = value_of(catalog->take_jobs({&want, 1}, "b", kFar, 300));
+    REQUIRE(taken.size() == 1);
+    CHECK(purge_wish(taken[0])->image == parse_uuid(kUuid));
+    CHECK(purge_wish(taken[0])->asked == 3);
+}
+
+CATALOG_TEST("purge job: visitors are refused what is hidden or gone now", "[purge]") {
+    TestType backend;
+    const auto catalog = backend.open();
+    const PoolId hot = make_pool(*catalog, "hot");
+    const auto object = make_object(kKey, hot);
+    std::vector pools{known(hot)};
+    const auto refuses = [&] { return value_of(is_refused_now(*catalog, pools, kKey)); };
+    CHECK_FALSE(refuses());
+    value_of(catalog->put_object(object));
+    CHECK_FALSE(refuses());
+    pools[0].settings.visibility = conf::PoolSettings::Visibility::signed_only;
+    CHECK(refuses());
+    pools[0].settings.visibility = conf::PoolSettings::Visibility::everybody;
+    value_of(catalog->set_private(*object.image, true));
+    CHECK(refuses());
+    value_of(catalog->set_private(*object.image, false));
+    CHECK_FALSE(refuses());
+    value_of(catalog->begin_deletion(*object.image, {.type = "delete", .payload = "{}"}, 1000));
+    CHECK(refuses());
 }
 
 CATALOG_TEST("purge job: orders are checked and cut into jobs", "[purge]") {
