@@ -100,6 +100,18 @@ Result<void> ResumableSpool::create(std::string_view id) {
     return {};
 }
 
+ResumableFile& ResumableFile::operator=(ResumableFile&& other) noexcept {
+    let_go();
+    file_ = std::move(other.file_);
+    return *this;
+}
+
+// To close it is not enough: a process that is just being started has a copy of the descriptor
+// until it runs its program, and with it the lock.
+void ResumableFile::let_go() {
+    if (file_) flock(file_.get(), LOCK_UN);
+}
+
 Result<ResumableFile> ResumableSpool::open(std::string_view id) {
     conf::Descriptor file(::open(path_of(id).c_str(), O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW));
     if (!file) return piece_failed(errno, "open a resumable upload");

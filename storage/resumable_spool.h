@@ -18,6 +18,9 @@ namespace tidepool::storage {
 class ResumableFile {
   public:
     explicit ResumableFile(conf::Descriptor file = conf::Descriptor()) : file_(std::move(file)) {}
+    ~ResumableFile() { let_go(); }
+    ResumableFile(ResumableFile&&) = default;
+    ResumableFile& operator=(ResumableFile&& other) noexcept;
 
     explicit operator bool() const { return static_cast<bool>(file_); }
     int fd() const { return file_.get(); }
@@ -32,6 +35,8 @@ class ResumableFile {
     Result<void> sync();
 
   private:
+    void let_go();
+
     conf::Descriptor file_;
 };
 

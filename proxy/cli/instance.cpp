@@ -6,7 +6,9 @@
 #include "proxy/loop/short_turns.h"
 #include "storage/purge_job.h"
 
+#include <algorithm>
 #include <cstdint>
+#include <semaphore>
 #include <string>
 
 #include <fcntl.h>
@@ -21,6 +23,8 @@ namespace {
 
 // How often the admin listener, while draining, looks whether the last connection has gone.
 constexpr std::uint64_t kDrainLookMs = 50;
+// How long a change of the configuration waits for a loop to take it over.
+constexpr std::chrono::seconds kLoopPatience{5};
 
 void log_lock(const serve::OriginLock* lock) {
     conf::log_info("origin lock {}", lock != nullptr ? lock->text() : "mode=off");
@@ -56,6 +60,10 @@ struct Instance::LoopThread {
           listener(loop, handler),
           server(loop, listener, instance.counts_, instance.server_rules(settings)) {
         listener.change_lock(instance.lock_);
+        const auto is_secure = [](const conf::PoolSettings& pool) {
+            return pool.endpoint_url.starts_with("https://");
+        };
+        if (std::ranges::any_of(settings.pools, is_secure)) fetcher.prepare_tls();
     }
 };
 
@@ -131,8 +139,16 @@ Instance::Instance(api::SettingsInForce loaded, OpenedStores stores,
                                           .has_zone = !settings.purge.zone_id.empty(),
                                           .token = settings.admin.token,
                                           .request_body_bytes = settings.admin.request_body_bytes,
-                                          .pools_changed = [this] { refresh_pools(); },
-                                          .settings_changed = [this] { refresh_settings(); }});
+                                          .pools_changed =
+                                              [this] {
+                                                  refresh_pools();
+                                                  wait_for_loops();
+                                              },
+                                          .settings_changed =
+                                              [this] {
+                                                  refresh_settings();
+                                                  wait_for_loops();
+                                              }});
     admin_ = std::make_unique<http::Server>(loops_.front()->loop, *admin_handler_, admin_counts_,
                                             server_rules(settings));
     stores_->on_foreign_change([this] {
@@ -402,9 +418,21 @@ Result<void> Instance::reload(const conf::Settings& file) {
         conf::log_error("[[pool]] not reloaded, the old ones are kept reason=\"{}\"",
                         declared.error().text);
     refresh_pools();
+    wait_for_loops();
     if (!file.shelf.path.empty() && stores_->shelf() == nullptr && !stores_->remotes().empty())
         conf::log_warn("the first bucket is served without the shelf until a restart (SIGUSR2)");
     return {};
+}
+
+// Until all loops have taken over what was posted to them: who is told that something changed may
+// rely on it. Not for ever, since one that is ending takes nothing any more.
+void Instance::wait_for_loops() {
+    const auto done = std::make_shared<std::counting_semaphore<>>(0);
+    for (const auto& loop : loops_)
+        loop->loop.post([done] { done->release(); });
+    for (std::size_t i = 0; i < loops_.size(); ++i) {
+        if (!done->try_acquire_for(kLoopPatience)) return;
+    }
 }
 
 void Instance::reopen_log() {

@@ -82,6 +82,7 @@ class Instance {
     Result<void> reload_tls(const conf::Settings& file);
     void refresh_pools();
     void refresh_settings();
+    void wait_for_loops();
     // The lock is held.
     void take_over(api::SettingsInForce loaded);
     serve::HandlerRules handler_rules() const;

@@ -43,6 +43,9 @@ class Fetcher {
     Fetcher(const Fetcher&) = delete;
     Fetcher& operator=(const Fetcher&) = delete;
 
+    // For origins over TLS, of which the first would have to wait for it.
+    void prepare_tls() { tls_.prepare(); }
+
   private:
     friend class Fetch;
 
@@ -76,7 +79,7 @@ class Fetcher {
     const unsigned connections_per_host_;
     std::map<std::string, Origin, std::less<>> origins_;  // as many as settings name
     std::vector<char> scratch_;  // what a read brings, until it is taken apart
-    const loop::TlsContext tls_;
+    loop::TlsContext tls_;
     loop::Deadline sweep_;
 };
 

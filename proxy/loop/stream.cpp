@@ -50,10 +50,11 @@ std::string openssl_reason() {
 
 }  // namespace
 
-TlsContext::TlsContext() : context_(SSL_CTX_new(TLS_client_method())) {
+void TlsContext::prepare() {
+    if (context_ != nullptr) return;
+    context_ = SSL_CTX_new(TLS_client_method());
     require(context_ != nullptr);
     require(SSL_CTX_set_min_proto_version(context_, TLS1_2_VERSION) == 1);
-    // Reading the file with all of them takes 50 ms; from the folder those are read that are met.
     require(SSL_CTX_set_default_verify_dir(context_) == 1);
     if (std::getenv(X509_get_default_cert_file_env()) != nullptr || !has_folder_of_authorities())
         require(SSL_CTX_set_default_verify_file(context_) == 1);
@@ -82,8 +83,9 @@ Stream::~Stream() {
     SSL_free(tls_);
 }
 
-Task<std::optional<Error>> Stream::secure(const TlsContext& context, const std::string& host,
+Task<std::optional<Error>> Stream::secure(TlsContext& context, const std::string& host,
                                           const TlsSession& session) {
+    context.prepare();
     tls_ = SSL_new(context.context_);
     require(tls_ != nullptr && SSL_set_fd(tls_, socket_.fd()) == 1);
     if (is_address(host)) {

@@ -19,18 +19,21 @@ struct ssl_session_st;
 namespace tidepool::loop {
 
 // What the TLS connections of a loop share: that they speak 1.2 or 1.3, and whom they trust, which
-// are the authorities that the system trusts. Cheap to make: an authority's file is read when it is
-// first met. Loop thread only; outlives its streams.
+// are the authorities that the system trusts. Loop thread only; outlives its streams.
 class TlsContext {
   public:
-    TlsContext();
+    TlsContext() = default;
     ~TlsContext();
     TlsContext(const TlsContext&) = delete;
     TlsContext& operator=(const TlsContext&) = delete;
 
+    // Reads whom the system trusts, which the first connection does otherwise. Where that is one
+    // file (SSL_CERT_FILE) it takes some 50 ms; from a folder those are read that are met.
+    void prepare();
+
   private:
     friend class Stream;
-    ssl_ctx_st* context_;
+    ssl_ctx_st* context_ = nullptr;  // once it is prepared
 };
 
 // What a peer gave to go on with by a shorter handshake.
@@ -62,7 +65,7 @@ class Stream {
     // Begins TLS, with the peer that `host` names (a name or an address), once and before anything
     // else. ErrorKind::misconfigured where its certificate is not good, timed_out, closed, io.
     // `session` is of an earlier connection to it, or empty.
-    Task<std::optional<Error>> secure(const TlsContext& context, const std::string& host,
+    Task<std::optional<Error>> secure(TlsContext& context, const std::string& host,
                                       const TlsSession& session);
     // Keeps what the peer gave to go on with. Best when something was read.
     void save_session(TlsSession& session) const;

@@ -243,7 +243,8 @@ class Promotion(TieringCase):
         self.b2.clear_requests()
         self.tool("tier", "run")
         # Not stopped before: a job that is broken off asks once more.
-        tidepool.eventually(lambda: self.b2.calls() == {"A": 2, "B": 2, "C": 4}, "it costs what the plan said")
+        tidepool.eventually(lambda: self.b2.calls() == {"A": 2, "B": 2, "C": 4},
+                            lambda: f"it costs what the plan said: {self.b2.calls()}, {self.tool('jobs', 'list')}")
         tidepool.eventually(lambda: {job["state"] for job in json.loads(self.tool("jobs", "list", "--json"))} == {"done"},
                             "all is done")
         server.stop_process()

@@ -132,7 +132,7 @@ struct Ground {
     explicit Ground(const SelfSigned& trusted) {
         trusted.write(folder.path("authority.pem"));
         setenv("SSL_CERT_FILE", folder.path("authority.pem").c_str(), 1);
-        fetcher.emplace(loop, 4);
+        fetcher.emplace(loop, 4).prepare_tls();
         unsetenv("SSL_CERT_FILE");
     }
     test::Folder folder;

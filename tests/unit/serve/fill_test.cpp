@@ -401,11 +401,15 @@ TEST_CASE("fill: who joins late gets all of it, or is told that it is too late",
         ground.second.loop.tasks().spawn(read_late());
         fill->launch();
         ground.run();
-        check_whole(early, stored);
         CHECK(was_too_late == !with_shelf);
         if (with_shelf) check_whole(too_late, stored);
-        if (!late.error) check_whole(late, stored);
-        if (late.error) CHECK((late.is(ErrorKind::overloaded) && !with_shelf));
+        // Without a shelf whoever is slow is left behind: one of them, whichever has less of the
+        // processor.
+        CHECK((!early.error || !late.error));
+        for (const Got* got : {&early, &late}) {
+            if (!got->error) check_whole(*got, stored);
+            if (got->error) CHECK((got->is(ErrorKind::overloaded) && !with_shelf));
+        }
         CHECK(fill->join(ground.first.loop, 0) == nullptr);  // it has ended
         CHECK(ground.origin.request_count() == 1);
     }

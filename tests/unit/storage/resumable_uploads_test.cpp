@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include <catch2/catch.hpp>
+#include <fcntl.h>
 #include <fmt/format.h>
 
 using namespace tidepool;
@@ -127,8 +128,10 @@ TEST_CASE("resumable spool: one at a time has a file", "[storage][uploads]") {
     ResumableSpool spool(folder.path("spool"));
     value_of(spool.create(id_of(1)));
     CHECK_FALSE(spool.create(id_of(1)));
+    conf::Descriptor copy;  // as a process has one that is just being started
     {
         auto file = value_of(spool.open(id_of(1)));
+        copy = conf::Descriptor(fcntl(file.fd(), F_DUPFD_CLOEXEC, 0));
         const auto second = spool.open(id_of(1));
         REQUIRE_FALSE(second);
         CHECK(second.error().kind == ErrorKind::busy);
