@@ -18,9 +18,10 @@
 
 namespace tidepool::transform {
 
-// The descriptor that a worker is given, its only one but for standard input and output, which lead
-// nowhere.
+// The descriptors that a worker is given besides standard input and output, which lead nowhere: its
+// end of the pair, and its own program, which it closes.
 inline constexpr int kWorkerSocket = 3;
+inline constexpr int kWorkerProgram = 4;
 
 // What a worker is started with.
 struct WorkerLimits {

@@ -2,6 +2,7 @@
 
 #include "transform/test_hooks.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
@@ -68,15 +69,19 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
 
 class FileActions {
   public:
-    explicit FileActions(int socket) {
+    FileActions(int socket, int program) {
         posix_spawn_file_actions_init(&actions_);
-        // Onto itself clears close-on-exec in the child, onto another number does too.
-        failed_ |= posix_spawn_file_actions_adddup2(&actions_, socket, kWorkerSocket);
+        // Onto itself clears close-on-exec in the child, onto another number does too. The socket
+        // is put out of the program's way first.
+        const int apart = std::max({socket, program, kWorkerProgram}) + 1;
+        failed_ |= posix_spawn_file_actions_adddup2(&actions_, socket, apart);
+        failed_ |= posix_spawn_file_actions_adddup2(&actions_, program, kWorkerProgram);
+        failed_ |= posix_spawn_file_actions_adddup2(&actions_, apart, kWorkerSocket);
         for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
             if (fd == STDERR_FILENO && kKeepsStandardError) continue;
             failed_ |= posix_spawn_file_actions_addopen(&actions_, fd, "/dev/null", O_RDWR, 0);
         }
-        failed_ |= posix_spawn_file_actions_addclosefrom_np(&actions_, kWorkerSocket + 1);
+        failed_ |= posix_spawn_file_actions_addclosefrom_np(&actions_, kWorkerProgram + 1);
     }
     ~FileActions() { posix_spawn_file_actions_destroy(&actions_); }
     FileActions(const FileActions&) = delete;
@@ -128,14 +133,14 @@ Result<WorkerProcess> start_worker(const WorkerLimits& limits) {
     if (!program) return std::unexpected(program.error());
     auto channel = open_channel();
     if (!channel) return std::unexpected(std::move(channel.error()));
-    const FileActions actions(channel->theirs.get());
+    const FileActions actions(channel->theirs.get(), *program);
     if (actions.get() == nullptr) return fail(ErrorKind::io, "prepare a worker's descriptors");
     const Attributes attributes;
     std::vector<std::string> arguments{"tidepool", "worker", fmt::format("{}", limits.memory_bytes),
                                        fmt::format("{}", limits.nice)};
     std::vector<std::string> variables = environment();
-    // Of this process: the new one has closed it when it looks for the program.
-    const std::string path = fmt::format("/proc/{}/fd/{}", getpid(), *program);
+    // The new process's own: ours may be closed to it, where a file's capabilities made us such.
+    const std::string path = fmt::format("/proc/self/fd/{}", kWorkerProgram);
     WorkerProcess worker;
     const int error = posix_spawn(&worker.pid, path.c_str(), actions.get(), attributes.get(),
                                   pointers(arguments).data(), pointers(variables).data());

@@ -29,7 +29,9 @@ class Metrics(tidepool.OwnServerCase):
         with server.connect():
             def settled():  # a request is counted once its answer is out, so a scrape may overtake the last one
                 got = server.metrics()
-                return (got.sum("tidepool_connections") == 1 and got.sum("tidepool_http_requests_total") >= 12) and got
+                is_settled = (got.sum("tidepool_connections") == 1 and got.sum("tidepool_http_requests_total") >= 12
+                              and got.sum("tidepool_connections_accepted_total") == 2)
+                return is_settled and got
             metrics = tidepool.eventually(settled, "one is open, all are counted")
 
         def requests(status, source):

@@ -9,6 +9,7 @@
 #include <system_error>
 
 #include <sys/prctl.h>
+#include <unistd.h>
 
 namespace {
 
@@ -29,7 +30,8 @@ int main(int argument_count, char** argument_values) {
     if (arguments.size() != 4 || !read_number(arguments[2], limits.memory_bytes) ||
         !read_number(arguments[3], limits.nice))
         return kUsage;
-    prctl(PR_SET_NAME, "tidepool-worker");  // else the number of a descriptor
+    close(tidepool::transform::kWorkerProgram);
+    prctl(PR_SET_NAME, "tidepool-worker");  // else the number of that descriptor
     const int status = tidepool::transform::run_worker(tidepool::transform::kWorkerSocket, limits);
     // Nothing of this process can be cleaned up in the sandbox.
     std::_Exit(status);
