@@ -240,6 +240,14 @@ class WhatGoesWrong(VariantsCase):
         self.assert_next_is_made()
 
 
+def is_running(pid):
+    """Whether it has not ended; one that has may wait for somebody to look."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except FileNotFoundError:
+        return False
+
+
 class ItsProcesses(VariantsCase):
     def workers(self, pid=None):
         tasks = pathlib.Path(f"/proc/{pid or self.server.pid}/task")
@@ -253,6 +261,16 @@ class ItsProcesses(VariantsCase):
         self.server.stop_process()
         for pid in workers:
             self.assertFalse(os.path.exists(f"/proc/{pid}"), pid)
+
+    def test_a_worker_does_not_outlive_a_killed_server_in_the_middle_of_a_job(self):
+        self.start(HOOKS)
+        wire = self.server.connect()
+        self.addCleanup(wire.close)
+        wire.send(tidepool.request(self.original(b"TEST:doze") + "_small.webp"))
+        tidepool.eventually(lambda: self.metric("running") == 1, "it has begun")
+        workers = self.workers()
+        self.server.crash()
+        tidepool.eventually(lambda: not any(map(is_running, workers)), "they have ended")
 
     def test_what_is_asked_for_is_answered_before_the_server_ends(self):
         self.start()

@@ -3,6 +3,7 @@
 #include "transform/worker/run.h"
 
 #include <charconv>
+#include <csignal>
 #include <cstdlib>
 #include <span>
 #include <string_view>
@@ -32,6 +33,9 @@ int main(int argument_count, char** argument_values) {
         return kUsage;
     close(tidepool::transform::kWorkerProgram);
     prctl(PR_SET_NAME, "tidepool-worker");  // else the number of that descriptor
+    // In the middle of a job nobody looks whether the socket is closed. The server's threads that
+    // start workers live as long as it uses any.
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     const int status = tidepool::transform::run_worker(tidepool::transform::kWorkerSocket, limits);
     // Nothing of this process can be cleaned up in the sandbox.
     std::_Exit(status);
