@@ -16,6 +16,8 @@ namespace {
 
 // The shortest that the kernel takes.
 constexpr std::uint64_t kTurnNs = 100'000;
+// SCHED_FLAG_RESET_ON_FORK: not for the processes that the thread starts.
+constexpr std::uint64_t kNotForChildren = 1;
 
 // As the kernel has it; the C library of Debian 12 does not.
 struct Attributes {
@@ -37,6 +39,7 @@ void ask_for_short_turns() {
     if (syscall(SYS_sched_getattr, 0, &attributes, sizeof attributes, 0) != 0) return;
     if (attributes.policy != SCHED_OTHER) return;
     attributes.size = sizeof attributes;
+    attributes.flags |= kNotForChildren;
     attributes.runtime_ns = kTurnNs;
     if (syscall(SYS_sched_setattr, 0, &attributes, 0) != 0)
         conf::log_debug("no short turns reason=\"{}\"", std::strerror(errno));

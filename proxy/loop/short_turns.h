@@ -5,8 +5,9 @@ namespace tidepool::loop {
 
 // Asks the kernel to give the calling thread short turns, which is what lets it begin at once when
 // it wakes up, although another thread's turn is not over: a worker that makes variants would else
-// be let go on for some milliseconds, however far it stands back. Linux from 6.12 on knows that
-// (sched_setattr(2) with a runtime, for SCHED_OTHER); an older one leaves all as it was.
+// be let go on for some milliseconds, however far it stands back. Processes that it starts have
+// turns of the usual length. Linux from 6.12 on knows that (sched_setattr(2) with a runtime, for
+// SCHED_OTHER); an older one leaves all as it was.
 void ask_for_short_turns();
 
 }  // namespace tidepool::loop

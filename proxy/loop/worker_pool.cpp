@@ -1,5 +1,7 @@
 #include "proxy/loop/worker_pool.h"
 
+#include "proxy/loop/short_turns.h"
+
 #include <utility>
 
 #include <pthread.h>
@@ -48,6 +50,8 @@ std::size_t WorkerPool::queued() const {
 }
 
 void WorkerPool::work_loop(bool takes_bulk) {
+    // A loop on the same core would wait for the end of a long one.
+    ask_for_short_turns();
     auto& ready = takes_bulk ? any_ready_ : quick_ready_;
     while (true) {
         std::move_only_function<void()> work;
