@@ -40,8 +40,8 @@ class ImageRemover {
     JobEnd remove(JobRun& run);
 
   private:
-    // False: somebody is at it; to be tried again soon.
     Result<void> keep_private(const Uuid& image);
+    // False: somebody is at it; to be tried again soon.
     Result<bool> end_moves(const Uuid& image, const std::vector<ObjectRecord>& rows);
     Result<bool> end_cleaning(const Uuid& image);
     Result<void> remove_rows(JobRun& run, const std::vector<ObjectRecord>& rows);

@@ -181,12 +181,12 @@ int drain(const DrainArguments& arguments) {
     auto workspace = Workspace::open(arguments);
     if (!workspace) return workspace.error();
     const auto from = workspace->find_pool(arguments.pool);
-    if (!from) return wrong_use(from.error(), arguments.json);  // wrong usage
+    if (!from) return wrong_use(from.error(), arguments.json);
     if (arguments.undo) return undo(*workspace, arguments, **from);
     if (arguments.to.empty()) {
-        return failed({ErrorKind::invalid, "drain: name the pool that takes its images, by --to"},
-                      arguments.json) +
-               1;
+        return wrong_use(
+            {ErrorKind::invalid, "drain: name the pool that takes its images, by --to"},
+            arguments.json);
     }
     const auto to = workspace->find_pool(arguments.to);
     if (!to) return wrong_use(to.error(), arguments.json);

@@ -77,7 +77,7 @@ Result<void> fetch(Workspace& workspace, const std::string& key, const std::stri
 
 int get(const GetArguments& arguments) {
     const auto key = read_key(arguments.key);
-    if (!key) return wrong_use(key.error());  // wrong usage
+    if (!key) return wrong_use(key.error());
     std::string file = arguments.file;
     if (file.empty()) file = key->substr(key->rfind('/') + 1);
     const bool json = arguments.json && file != "-";  // the content has standard output for itself

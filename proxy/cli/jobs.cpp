@@ -166,11 +166,10 @@ Command add_jobs(CLI::App& program) {
             const bool has_any = !with.ids.empty() || !with.state.empty() || !with.type.empty() ||
                                  !with.batch.empty();
             if (has_any) return act(action, workspace, with);
-            return failed({ErrorKind::invalid,
-                           "name jobs, or select some by --state, --type or "
-                           "--batch"},
-                          with.json) +
-                   1;
+            return wrong_use({ErrorKind::invalid,
+                              "name jobs, or select some by --state, --type or "
+                              "--batch"},
+                             with.json);
         });
     };
     add_act("retry",

@@ -33,10 +33,9 @@ int add_one(Workspace& workspace, const KeyArguments& arguments) {
     auto key = api::read_key_wish(arguments.wish, now_s());
     if (!key) {
         const api::FieldProblem& problem = key.error();
-        return failed({ErrorKind::invalid,
-                       fmt::format("{}: {}", option_of(problem.field), problem.message)},
-                      arguments.json) +
-               1;
+        return wrong_use(
+            {ErrorKind::invalid, fmt::format("{}: {}", option_of(problem.field), problem.message)},
+            arguments.json);
     }
     const auto text = api::make_key(workspace.catalog(), *key);
     if (!text) return failed(text.error(), arguments.json);

@@ -26,7 +26,7 @@ int ls(const LsArguments& arguments) {
     std::optional<storage::PoolId> pool;
     if (!arguments.pool.empty()) {
         const auto found = workspace->find_pool(arguments.pool);
-        if (!found) return wrong_use(found.error(), arguments.json);  // wrong usage
+        if (!found) return wrong_use(found.error(), arguments.json);
         pool = (*found)->id;
     }
     std::string prefix = arguments.prefix;

@@ -23,10 +23,9 @@ struct MirrorArguments : CommonOptions {
 
 int prune(Workspace& workspace, const MirrorArguments& arguments) {
     const auto pool = workspace.find_pool(arguments.pool);
-    if (!pool) return wrong_use(pool.error(), arguments.json);  // wrong usage
+    if (!pool) return wrong_use(pool.error(), arguments.json);
     if ((*pool)->settings.is_backup_target) {
-        return failed({ErrorKind::invalid, "backups are no copies of a mirror"}, arguments.json) +
-               1;
+        return wrong_use({ErrorKind::invalid, "backups are no copies of a mirror"}, arguments.json);
     }
     const std::string batch = arguments.dry_run ? "" : fmt::format("prune {}", conf::random_name());
     const auto pruned = storage::prune_mirror(workspace.catalog(), workspace.drivers(), (*pool)->id,

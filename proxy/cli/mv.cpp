@@ -133,9 +133,8 @@ Result<MovePlan> queue_pool(Workspace& workspace, const MvArguments& arguments, 
 
 int mv(const MvArguments& arguments) {
     if (arguments.what.empty() == arguments.pool.empty()) {
-        return failed({ErrorKind::invalid, "mv: name images, or a pool by --pool, not both"},
-                      arguments.json) +
-               1;  // wrong usage
+        return wrong_use({ErrorKind::invalid, "mv: name images, or a pool by --pool, not both"},
+                         arguments.json);
     }
     auto workspace = Workspace::open(arguments);
     if (!workspace) return workspace.error();

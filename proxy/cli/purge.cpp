@@ -51,7 +51,7 @@ Result<storage::PurgeOrder> purge_order(const PurgeArguments& arguments) {
 
 int purge(const PurgeArguments& arguments) {
     const auto order = purge_order(arguments);
-    if (!order) return wrong_use(order.error(), arguments.json);  // wrong usage
+    if (!order) return wrong_use(order.error(), arguments.json);
     auto workspace = Workspace::open(arguments);
     if (!workspace) return workspace.error();
     if (workspace->settings().purge.zone_id.empty())

@@ -110,11 +110,11 @@ Result<ObjectRecord> store(Workspace& workspace, const KnownPool& pool, const st
 
 int put(const PutArguments& arguments) {
     const auto key = read_key(arguments.key);
-    if (!key) return wrong_use(key.error(), arguments.json);  // wrong usage
+    if (!key) return wrong_use(key.error(), arguments.json);
     auto workspace = Workspace::open(arguments);
     if (!workspace) return workspace.error();
     const auto pool = workspace->find_pool(arguments.pool);
-    if (!pool) return wrong_use(pool.error(), arguments.json);  // wrong usage
+    if (!pool) return wrong_use(pool.error(), arguments.json);
     auto source = FileSource::open(arguments.file);
     if (!source) return failed(source.error(), arguments.json);
     const auto object = store(*workspace, **pool, *key, *source);

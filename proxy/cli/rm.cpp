@@ -101,12 +101,11 @@ int rm(const RmArguments& arguments) {
             continue;
         }
         auto key = read_key(text);
-        if (!key) return wrong_use(key.error(), arguments.json);  // wrong usage
+        if (!key) return wrong_use(key.error(), arguments.json);
         keys.push_back(std::move(*key));
     }
     if (!keys.empty() && !images.empty()) {
-        return failed({ErrorKind::invalid, "rm: name either images or objects"}, arguments.json) +
-               1;
+        return wrong_use({ErrorKind::invalid, "rm: name either images or objects"}, arguments.json);
     }
     auto workspace = Workspace::open(arguments);
     if (!workspace) return workspace.error();

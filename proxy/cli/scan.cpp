@@ -122,7 +122,7 @@ int scan(const ScanArguments& arguments) {
     const KnownPool* only = nullptr;
     if (!arguments.pool.empty()) {
         const auto found = workspace->find_pool(arguments.pool);
-        if (!found) return wrong_use(found.error(), arguments.json);  // wrong usage
+        if (!found) return wrong_use(found.error(), arguments.json);
         only = *found;
     }
     int status = 0;

@@ -98,7 +98,7 @@ Result<Report> look(Workspace& workspace, const std::string& key, bool offline) 
 
 int stat(const StatArguments& arguments) {
     const auto key = read_key(arguments.key);
-    if (!key) return wrong_use(key.error(), arguments.json);  // wrong usage
+    if (!key) return wrong_use(key.error(), arguments.json);
     auto workspace = Workspace::open(arguments);
     if (!workspace) return workspace.error();
     const auto report = look(*workspace, *key, arguments.offline);

@@ -277,7 +277,7 @@ int run_action(VariantsAction action, const VariantsArguments& arguments) {
     auto workspace = Workspace::open(arguments);
     if (!workspace) return workspace.error();
     const auto selection = read_selection(*workspace, arguments);
-    if (!selection) return wrong_use(selection.error(), arguments.json);  // wrong usage
+    if (!selection) return wrong_use(selection.error(), arguments.json);
     return action(*workspace, *selection, arguments);
 }
 

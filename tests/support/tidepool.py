@@ -491,6 +491,11 @@ class Server(Process):
         text += extra + "\n" + "".join(toml_section("[[pool]]", pool) for pool in pools)
         self.config_file.write_text(text)
 
+    def workers(self):
+        """The ids of the processes that make variants: it has no others."""
+        tasks = pathlib.Path(f"/proc/{self.pid}/task")
+        return [int(child) for task in tasks.iterdir() for child in (task / "children").read_text().split()]
+
     def learn_addresses(self, after=0):
         _, end = self.wait_log(r"serving version=", after=after)
         addresses = self.public, self.admin, self.tls = [], [], []

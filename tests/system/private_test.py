@@ -526,8 +526,7 @@ class Images(admin_api.ApiCase):
 
     def ask_while_the_workers_stand_still(self, name):
         """A request for a variant that is being made, and what lets the workers go on."""
-        tasks = pathlib.Path(f"/proc/{self.server.pid}/task")
-        workers = [int(child) for task in tasks.iterdir() for child in (task / "children").read_text().split()]
+        workers = self.server.workers()
         self.assertTrue(workers)
         for pid in workers:
             os.kill(pid, signal.SIGSTOP)

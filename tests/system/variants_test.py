@@ -249,15 +249,11 @@ def is_running(pid):
 
 
 class ItsProcesses(VariantsCase):
-    def workers(self, pid=None):
-        tasks = pathlib.Path(f"/proc/{pid or self.server.pid}/task")
-        return [int(child) for task in tasks.iterdir() for child in (task / "children").read_text().split()]
-
     def test_workers_end_with_the_server(self):
         self.start()
         self.assert_served(self.original() + "_small.webp")
-        tidepool.eventually(lambda: len(self.workers()) == 2, "both lanes have theirs")
-        workers = self.workers()
+        tidepool.eventually(lambda: len(self.server.workers()) == 2, "both lanes have theirs")
+        workers = self.server.workers()
         self.server.stop_process()
         for pid in workers:
             self.assertFalse(os.path.exists(f"/proc/{pid}"), pid)
@@ -268,7 +264,7 @@ class ItsProcesses(VariantsCase):
         self.addCleanup(wire.close)
         wire.send(tidepool.request(self.original(b"TEST:doze") + "_small.webp"))
         tidepool.eventually(lambda: self.metric("running") == 1, "it has begun")
-        workers = self.workers()
+        workers = self.server.workers()
         self.server.crash()
         tidepool.eventually(lambda: not any(map(is_running, workers)), "they have ended")
 
