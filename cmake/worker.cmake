@@ -6,6 +6,9 @@ add_library(worker STATIC ${worker_sources})
 target_link_libraries(worker PUBLIC transform PRIVATE PkgConfig::vips PkgConfig::jpeg PkgConfig::seccomp)
 tidepool_warnings(worker)
 tidepool_precompiled(worker)
+# The loops over all pixels are optimized in all presets: at -O0 the tests would wait for them most of their time.
+set_source_files_properties(transform/worker/resample_kernels.cpp PROPERTIES
+    COMPILE_OPTIONS -O2 SKIP_UNITY_BUILD_INCLUSION ON SKIP_PRECOMPILE_HEADERS ON)
 
 add_executable(tidepool-worker transform/worker/main.cpp)
 target_link_libraries(tidepool-worker PRIVATE worker)

@@ -128,8 +128,8 @@ class Bulk(VariantsCliCase):
                 self.assertIn(text, self.run_variants(*arguments, status=2))
 
     def test_one_that_is_killed_is_begun_again(self):
-        self.fill(local=12, remote=0, content=png(2000, 1500))
-        process = subprocess.Popen([tidepool.BINARY, *self.arguments("make", "--rate", "20")],
+        self.fill(local=12, remote=0)
+        process = subprocess.Popen([tidepool.BINARY, *self.arguments("make", "--rate", "8")],
                                    env={**os.environ, **self.environment()}, stdin=subprocess.DEVNULL,
                                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
