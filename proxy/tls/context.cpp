@@ -58,6 +58,17 @@ std::string line_of(const Certificate& certificate, std::size_t number) {
                        fmt::join(certificate.names, ", "), certificate.last_day);
 }
 
+// None: this process has not given out a ticket for it.
+std::optional<std::int64_t> handshake_second_of(SSL_SESSION* session) {
+    void* data = nullptr;
+    std::size_t bytes = 0;
+    std::int64_t second = 0;
+    if (SSL_SESSION_get0_ticket_appdata(session, &data, &bytes) != 1 || bytes != sizeof second)
+        return std::nullopt;
+    std::memcpy(&second, data, sizeof second);
+    return second;
+}
+
 }  // namespace
 
 std::string Context::wildcard_of(std::string_view host) {
@@ -139,8 +150,10 @@ Result<Handle<SSL_CTX>> Context::make_context(const std::vector<Certificate>& ce
     // Sessions are kept by the clients, sealed.
     SSL_CTX_set_session_cache_mode(context.get(), SSL_SESS_CACHE_OFF);
     SSL_CTX_set_num_tickets(context.get(), kTickets);
-    SSL_CTX_set_timeout(context.get(), settings_.ticket_rotation / std::chrono::seconds(1));
+    SSL_CTX_set_timeout(context.get(), rotation_s());
     SSL_CTX_set_tlsext_ticket_key_evp_cb(context.get(), &Context::on_ticket);
+    SSL_CTX_set_session_ticket_cb(context.get(), &Context::on_ticket_begun,
+                                  &Context::on_ticket_opened, const_cast<Context*>(this));
     SSL_CTX_set_app_data(context.get(), const_cast<Context*>(this));
     SSL_CTX_set_tlsext_servername_callback(context.get(), &Context::on_server_name);
     SSL_CTX_set_tlsext_servername_arg(context.get(), const_cast<Context*>(this));
@@ -276,21 +289,46 @@ int Context::on_ticket(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIP
     return self->use_ticket_key(name, iv, cipher, mac, is_sealing == 1);
 }
 
+// Each ticket says when the whole handshake was that it comes of, its own or one several tickets
+// ago.
+int Context::on_ticket_begun(SSL* ssl, void* self) {
+    SSL_SESSION* const session = SSL_get_session(ssl);
+    if (handshake_second_of(session)) return 1;
+    const std::int64_t now_s = static_cast<const Context*>(self)->keys_->now_s();
+    return SSL_SESSION_set1_ticket_appdata(session, &now_s, sizeof now_s);
+}
+
+// Clients of TLS 1.3 use a ticket once, so that nobody sees who comes again (RFC 8446, C.4): each
+// connection leaves them one for the next, else every second one were a whole handshake. All that
+// come of one handshake end with the keys of its time, as they should have a limit (4.6.1).
+SSL_TICKET_RETURN Context::on_ticket_opened(SSL* ssl, SSL_SESSION* session, const unsigned char*,
+                                            std::size_t, SSL_TICKET_STATUS status, void* self) {
+    if (status != SSL_TICKET_SUCCESS && status != SSL_TICKET_SUCCESS_RENEW)
+        return SSL_TICKET_RETURN_IGNORE_RENEW;
+    const auto& context = *static_cast<const Context*>(self);
+    const auto since_s = handshake_second_of(session);
+    if (!since_s || context.keys_->now_s() - *since_s >= 2 * context.rotation_s())
+        return SSL_TICKET_RETURN_IGNORE_RENEW;
+    const bool is_renewed =
+        status == SSL_TICKET_SUCCESS_RENEW || SSL_version(ssl) == TLS1_3_VERSION;
+    return is_renewed ? SSL_TICKET_RETURN_USE_RENEW : SSL_TICKET_RETURN_USE;
+}
+
+std::int64_t Context::rotation_s() const {
+    return settings_.ticket_rotation / std::chrono::seconds(1);
+}
+
 // As SSL_CTX_set_tlsext_ticket_key_evp_cb(3) wants it: -1 is an error, 0 no such key, 1 good, 2
 // good and to be replaced.
 int Context::use_ticket_key(unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* cipher,
                             EVP_MAC_CTX* mac, bool is_sealing) const {
-    const std::int64_t rotation_s = settings_.ticket_rotation / std::chrono::seconds(1);
-    const std::int64_t now_s =
-        std::chrono::steady_clock::now().time_since_epoch() / std::chrono::seconds(1);
     TicketKeys::Found found;
     if (is_sealing) {
-        found.key = keys_->current(now_s, rotation_s);
+        found.key = keys_->current(rotation_s());
         std::memcpy(name, found.key.name.data(), found.key.name.size());
         if (RAND_bytes(iv, EVP_CIPHER_get_iv_length(EVP_aes_256_cbc())) != 1) return -1;
     } else {
-        const auto known =
-            keys_->find(std::span<const std::uint8_t, 16>(name, 16), now_s, rotation_s);
+        const auto known = keys_->find(std::span<const std::uint8_t, 16>(name, 16), rotation_s());
         if (!known) return 0;
         found = *known;
     }

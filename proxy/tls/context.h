@@ -71,6 +71,11 @@ class Context {
     static int on_server_name(SSL* ssl, int* alert, void* self);
     static int on_protocols(SSL* ssl, const unsigned char** chosen, unsigned char* chosen_bytes,
                             const unsigned char* offered, unsigned int offered_bytes, void* self);
+    static int on_ticket_begun(SSL* ssl, void* self);
+    static SSL_TICKET_RETURN on_ticket_opened(SSL* ssl, SSL_SESSION* session,
+                                              const unsigned char* name, std::size_t name_bytes,
+                                              SSL_TICKET_STATUS status, void* self);
+    std::int64_t rotation_s() const;
     static int on_ticket(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* cipher,
                          EVP_MAC_CTX* mac, int is_sealing);
     int use_ticket_key(unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* cipher,

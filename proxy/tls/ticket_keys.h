@@ -24,25 +24,30 @@ struct TicketKey {
 // Any thread.
 class TicketKeys {
   public:
-    // The key that seals now; a new one where the last has sealed for `rotation_s`. `now_s` is of a
-    // clock that does not go back.
-    TicketKey current(std::int64_t now_s, std::int64_t rotation_s);
+    // Gives seconds and does not go back. Called by any thread.
+    using Clock = std::int64_t (*)();
+    explicit TicketKeys(Clock clock = &TicketKeys::steady_s) : clock_(clock) {}
+
+    std::int64_t now_s() const { return clock_(); }
+    // The key that seals now; a new one where the last has sealed for `rotation_s`.
+    TicketKey current(std::int64_t rotation_s);
 
     struct Found {
         TicketKey key;
         bool is_current = true;  // false: give out a new ticket
     };
     // The one of that name, if it still opens.
-    std::optional<Found> find(std::span<const std::uint8_t, 16> name, std::int64_t now_s,
-                              std::int64_t rotation_s);
+    std::optional<Found> find(std::span<const std::uint8_t, 16> name, std::int64_t rotation_s);
 
   private:
     struct Aged {
         TicketKey key;
         std::int64_t made_s = 0;
     };
-    void rotate(std::int64_t now_s, std::int64_t rotation_s);
+    static std::int64_t steady_s();
+    void rotate(std::int64_t rotation_s);
 
+    const Clock clock_;
     std::mutex mutex_;
     std::deque<Aged> keys_;  // the newest first
 };
