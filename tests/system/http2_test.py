@@ -149,6 +149,7 @@ class Clients(Http2Case):
         with self.wire(own=((h2.INITIAL_WINDOW_SIZE, 1000),)) as wire:
             wire.opens_windows = False
             stuck = wire.ask("/uploads/large.jpg")
+            self.assertIsNotNone(wire.read_until(lambda _: len(wire.answers[stuck].body) == 1000))
             for _ in range(20):
                 self.assertTrue(wire.get("/uploads/a.jpg").body == small)
             self.assertEqual(len(wire.answers[stuck].body), 1000)
