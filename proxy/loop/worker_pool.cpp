@@ -32,21 +32,32 @@ WorkerPool::~WorkerPool() {
 bool WorkerPool::submit(Lane lane, std::move_only_function<void()> work) {
     {
         const std::lock_guard lock(mutex_);
-        auto& queue = lane == Lane::quick ? quick_ : bulk_;
+        auto& queue = queues_[static_cast<std::size_t>(lane)];
         if (queue.size() >= queue_limit_) {
             rejected_.fetch_add(1, std::memory_order_relaxed);
             return false;
         }
         queue.push_back(std::move(work));
     }
-    if (lane == Lane::quick) quick_ready_.notify_one();
+    if (lane != Lane::bulk) quick_ready_.notify_one();
     any_ready_.notify_one();
     return true;
 }
 
 std::size_t WorkerPool::queued() const {
     const std::lock_guard lock(mutex_);
-    return quick_.size() + bulk_.size();
+    std::size_t count = 0;
+    for (const auto& queue : queues_)
+        count += queue.size();
+    return count;
+}
+
+std::deque<std::move_only_function<void()>>* WorkerPool::next_queue(bool takes_bulk) {
+    for (auto& queue : queues_) {
+        const bool is_bulk = &queue == &queues_[static_cast<std::size_t>(Lane::bulk)];
+        if (!queue.empty() && (takes_bulk || !is_bulk)) return &queue;
+    }
+    return nullptr;
 }
 
 void WorkerPool::work_loop(bool takes_bulk) {
@@ -57,12 +68,13 @@ void WorkerPool::work_loop(bool takes_bulk) {
         std::move_only_function<void()> work;
         {
             std::unique_lock lock(mutex_);
-            ready.wait(
-                lock, [&] { return ending_ || !quick_.empty() || (takes_bulk && !bulk_.empty()); });
-            auto& queue = !quick_.empty() ? quick_ : bulk_;
-            if (queue.empty() || (&queue == &bulk_ && !takes_bulk)) return;  // ending and drained
-            work = std::move(queue.front());
-            queue.pop_front();
+            auto* queue = next_queue(takes_bulk);
+            for (; queue == nullptr; queue = next_queue(takes_bulk)) {
+                if (ending_) return;
+                ready.wait(lock);
+            }
+            work = std::move(queue->front());
+            queue->pop_front();
         }
         work();
     }

@@ -4,6 +4,7 @@
 #include "conf/error.h"
 #include "proxy/loop/loop.h"
 
+#include <array>
 #include <atomic>
 #include <condition_variable>
 #include <coroutine>
@@ -20,14 +21,15 @@
 namespace tidepool::loop {
 
 // Quick work (an open, a stat) goes before bulk work (reading contents), and one thread never takes
-// bulk, so that slow reads of one file do not delay the check of another.
-enum class Lane : std::uint8_t { quick, bulk };
+// bulk, so that slow reads of one file do not delay the check of another. Quick work for what is
+// known to be there goes before both: anybody may ask for names that nobody has.
+enum class Lane : std::uint8_t { known, quick, bulk };
 
 // A fixed number of threads with a bounded queue. Any thread may submit. The pool outlives all that
 // is submitted: destroying it runs what is queued and joins.
 class WorkerPool {
   public:
-    // `threads` >= 1; with one thread both lanes share it. Each lane has a queue of `queue_limit`,
+    // `threads` >= 1; with one thread all lanes share it. Each lane has a queue of `queue_limit`,
     // so that bulk work that waits does not keep quick work out. `name` shows in ps and top (15
     // characters).
     WorkerPool(std::string name, unsigned threads, std::size_t queue_limit);
@@ -44,6 +46,8 @@ class WorkerPool {
 
   private:
     void work_loop(bool takes_bulk);
+    // The queue whose turn it is; none where all are empty. Under the mutex.
+    std::deque<std::move_only_function<void()>>* next_queue(bool takes_bulk);
 
     std::string name_;
     std::size_t queue_limit_;
@@ -51,8 +55,7 @@ class WorkerPool {
     mutable std::mutex mutex_;
     std::condition_variable quick_ready_;  // the thread without bulk waits here
     std::condition_variable any_ready_;
-    std::deque<std::move_only_function<void()>> quick_;
-    std::deque<std::move_only_function<void()>> bulk_;
+    std::array<std::deque<std::move_only_function<void()>>, 3> queues_;  // by lane
     bool ending_ = false;
     std::vector<std::thread> threads_;
 };

@@ -601,9 +601,10 @@ loop::Task<Result<FileFinder::Content>> FileFinder::load(loop::Loop& loop, Site&
                                                          const CachedFile* known) {
     const std::uint64_t give_up_ms = loop.now_ms() + patience_ms_;
     std::optional<Content> seen;  // read once, not yet certainly whole
+    const loop::Lane lane = known != nullptr ? loop::Lane::known : loop::Lane::quick;
     while (true) {
-        auto file = co_await loop::offload(loop, site.workers, loop::Lane::quick,
-                                           [&] { return site.pool.open(key); });
+        auto file =
+            co_await loop::offload(loop, site.workers, lane, [&] { return site.pool.open(key); });
         if (!file) co_return std::unexpected(std::move(file.error()));
         const storage::FileIdentity identity = (*file)->identity();
         if (known != nullptr && known->identity == identity)
