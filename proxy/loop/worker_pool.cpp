@@ -2,6 +2,7 @@
 
 #include "proxy/loop/short_turns.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <pthread.h>
@@ -53,11 +54,11 @@ std::size_t WorkerPool::queued() const {
 }
 
 std::deque<std::move_only_function<void()>>* WorkerPool::next_queue(bool takes_bulk) {
-    for (auto& queue : queues_) {
-        const bool is_bulk = &queue == &queues_[static_cast<std::size_t>(Lane::bulk)];
-        if (!queue.empty() && (takes_bulk || !is_bulk)) return &queue;
-    }
-    return nullptr;
+    const std::size_t taken = takes_bulk ? queues_.size() : static_cast<std::size_t>(Lane::bulk);
+    const auto end = queues_.begin() + taken;
+    const auto next =
+        std::find_if(queues_.begin(), end, [](const auto& queue) { return !queue.empty(); });
+    return next == end ? nullptr : &*next;
 }
 
 void WorkerPool::work_loop(bool takes_bulk) {

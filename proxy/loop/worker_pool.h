@@ -22,7 +22,7 @@ namespace tidepool::loop {
 
 // Quick work (an open, a stat) goes before bulk work (reading contents), and one thread never takes
 // bulk, so that slow reads of one file do not delay the check of another. Quick work for what is
-// known to be there goes before both: anybody may ask for names that nobody has.
+// known to be there goes before both: anybody may ask for names that nobody has. In their order.
 enum class Lane : std::uint8_t { known, quick, bulk };
 
 // A fixed number of threads with a bounded queue. Any thread may submit. The pool outlives all that
@@ -46,7 +46,7 @@ class WorkerPool {
 
   private:
     void work_loop(bool takes_bulk);
-    // The queue whose turn it is; none where all are empty. Under the mutex.
+    // The queue whose turn it is; none where those that are taken from are empty. Under the mutex.
     std::deque<std::move_only_function<void()>>* next_queue(bool takes_bulk);
 
     std::string name_;

@@ -1,7 +1,9 @@
 // A certificate of a test's own, made on the spot.
 #pragma once
 
+#include "conf/settings.h"
 #include "proxy/tls/openssl.h"
+#include "tests/support/folder.h"
 
 #include <cstdio>
 #include <string>
@@ -41,6 +43,14 @@ struct SelfSigned {
             X509_EXTENSION_free(extension);
         }
         REQUIRE(X509_sign(made, key.get(), EVP_sha256()) > 0);
+    }
+    // Both files, below the folder, as a server is given them.
+    conf::CertificateSettings write_both(const Folder& folder) const {
+        conf::CertificateSettings files{.chain_file = folder.path("chain.pem"),
+                                        .key_file = folder.path("key.pem")};
+        write(files.chain_file);
+        write_key(files.key_file);
+        return files;
     }
     // As PEM.
     void write(const std::string& path) const {

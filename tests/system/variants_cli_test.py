@@ -26,14 +26,14 @@ class VariantsCliCase(cold.ColdCase):
         super().setUp()
         self.server = self.serve_cold()
 
-    def fill(self, local=2, remote=2, content=None):
+    def fill(self, local=2, remote=2):
         """Stores originals, scans, and gives what the keys of their variants begin with, by pool."""
         self.images = {"hot": [], "cold": []}
         for pool, count in (("hot", local), ("cold", remote)):
             for number in range(count):
                 name = f"0f8fad5b-d9cb-469f-a165-{len(self.images['hot']) + 1000 * (pool == 'cold') + number:012x}"
                 key = f"uploads/original/{DAY}/{name}.png"
-                picture = content or png(600, 400, seed=number)
+                picture = png(600, 400, seed=number)
                 if pool == "hot":
                     self.server.tree.put(key.removeprefix("uploads/"), picture, mtime=1_700_000_000)
                 else:

@@ -65,8 +65,9 @@ TEST_CASE("worker pool: quick work passes bulk, and bulk never takes the last th
     SUCCEED("the quick work was done");
 }
 
-TEST_CASE("worker pool: one thread takes what is quick first, and each lane in order",
-          "[loop][workers]") {
+TEST_CASE(
+    "worker pool: one thread takes what is known first, then what is quick, and each lane in order",
+    "[loop][workers]") {
     std::latch hold(1);
     std::latch begun(1);
     std::string order;  // written by the one thread, read when it has ended
@@ -81,9 +82,11 @@ TEST_CASE("worker pool: one thread takes what is quick first, and each lane in o
             REQUIRE(pool.submit(Lane::bulk, [&order, bulk] { order += bulk; }));
         for (const char quick : {'a', 'b', 'c'})
             REQUIRE(pool.submit(Lane::quick, [&order, quick] { order += quick; }));
+        for (const char known : {'1', '2', '3'})
+            REQUIRE(pool.submit(Lane::known, [&order, known] { order += known; }));
         hold.count_down();
     }
-    CHECK(order == "abcABC");
+    CHECK(order == "123abcABC");
 }
 
 TEST_CASE("worker pool: work that submits more work", "[loop][workers]") {

@@ -36,10 +36,7 @@ struct Pair {
         REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends.data()) ==
                 0);
         conf::EdgeSettings edge;
-        const conf::CertificateSettings files{.chain_file = folder.path("chain.pem"),
-                                              .key_file = folder.path("key.pem")};
-        own.write(files.chain_file);
-        own.write_key(files.key_file);
+        const conf::CertificateSettings files = own.write_both(folder);
         if (asks) edge.client_ca_files = {files.chain_file};
         auto context = Context::load({}, {files}, edge, std::make_shared<TicketKeys>());
         REQUIRE(context);

@@ -37,10 +37,7 @@ struct Visits {
 
     explicit Visits(int version) {
         now_s = 1'000;
-        const conf::CertificateSettings files{.chain_file = folder.path("chain.pem"),
-                                              .key_file = folder.path("key.pem")};
-        own.write(files.chain_file);
-        own.write_key(files.key_file);
+        const conf::CertificateSettings files = own.write_both(folder);
         conf::TlsSettings settings;
         settings.ticket_rotation = std::chrono::seconds(kRotationS);
         auto made = Context::load(settings, {files}, {},
