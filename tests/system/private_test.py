@@ -545,7 +545,9 @@ class Images(admin_api.ApiCase):
     def begin_with_a_picture(self, **variants):
         self.trees["uploads"].put(f"original/{DAY}/{UUID}.png", png(600, 400), mtime=1_700_000_000)
         self.begin({"variants": {"on_demand": True, **variants}})
-        tidepool.eventually(lambda: self.status(variant("_medium.webp")) == 200, "the workers are there")
+        # One of each lane: a worker that is stopped before it is ready takes no job.
+        for name, kind in (("_medium.webp", "image/webp"), ("_small.avif", "image/avif")):
+            tidepool.eventually(lambda: self.server.get(variant(name)).get("content-type") == kind, f"{name} is made")
         image = image_host.Image()
         image.uuid = UUID
         return image
