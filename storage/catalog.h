@@ -215,6 +215,10 @@ class Catalog {
     virtual Result<bool> renew_job(JobId job, std::string_view owner, std::int64_t lease_until_s,
                                    std::string_view progress) = 0;
     virtual Result<bool> finish_job(JobId job, std::string_view owner, std::int64_t now_s) = 0;
+    // Several at once, each as by relocate() or finish_job(), and what came of each: one that fails
+    // holds up no other. False: the job was no longer its owner's.
+    virtual std::vector<Result<bool>> end_jobs(std::span<const JobEnding> jobs,
+                                               std::int64_t now_s) = 0;
     virtual Result<bool> fail_job(JobId job, std::string_view owner, const JobFailure& failure,
                                   std::int64_t now_s) = 0;
     // What an operator does: cancelled or paused from queued or running (whose worker then finds

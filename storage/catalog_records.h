@@ -235,6 +235,19 @@ struct Relocation {
     JobLease by{};
 };
 
+// A copy, by what it is called.
+struct BackupName {
+    PoolId pool = 0;
+    std::string key;
+};
+
+// A job that was done, and what is changed with its end.
+struct JobEnding {
+    JobLease job{};
+    const Relocation* relocation = nullptr;  // by this job
+    std::vector<BackupName> gone{};          // see Catalog::remove_backup
+};
+
 using UploadId = std::int64_t;
 
 // Bytes that are kept free for an upload: of a session, and then of the upload itself, which says

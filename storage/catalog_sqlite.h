@@ -106,6 +106,8 @@ class SqliteCatalog final : public Catalog {
     Result<bool> renew_job(JobId job, std::string_view owner, std::int64_t lease_until_s,
                            std::string_view progress) override;
     Result<bool> finish_job(JobId job, std::string_view owner, std::int64_t now_s) override;
+    std::vector<Result<bool>> end_jobs(std::span<const JobEnding> jobs,
+                                       std::int64_t now_s) override;
     Result<bool> fail_job(JobId job, std::string_view owner, const JobFailure& failure,
                           std::int64_t now_s) override;
     Result<bool> set_job_state(JobId job, JobRecord::State state, std::int64_t now_s) override;
@@ -267,6 +269,8 @@ class SqliteCatalog final : public Catalog {
 
     std::optional<ObjectRecord> put_row(Writing& writing, const ObjectRecord& object);
     void relocate_one(Writing& writing, const ObjectRecord& object, const Relocation& relocation);
+    void relocate_all(Writing& writing, const Relocation& relocation);
+    bool end_one(Writing& writing, const JobEnding& job, std::int64_t now_s);
     void queue_followers(Writing& writing, const ObjectRecord& object, std::int64_t now_s) const;
     void queue_outdated(Writing& writing, const Outdated& what, std::int64_t now_s) const;
     void outdate_image(Writing& writing, const Uuid& image, Outdated::Why why,

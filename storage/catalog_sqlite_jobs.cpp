@@ -268,6 +268,45 @@ Result<bool> SqliteCatalog::finish_job(JobId job, std::string_view owner, std::i
                  sqlite::Durability::soon);
 }
 
+bool SqliteCatalog::end_one(Writing& writing, const JobEnding& job, std::int64_t now_s) {
+    if (job.relocation != nullptr) {
+        relocate_all(writing, *job.relocation);
+        return true;
+    }
+    for (const BackupName& copy : job.gone)
+        remove_copy(writing, copy.pool, copy.key);
+    return finish_one(writing, job.job.job, job.job.owner, now_s);
+}
+
+// All in one transaction, and each in one of its own where something is wrong with any of them:
+// that is rare, and to be able to take back one alone costs a copy of each page for all.
+std::vector<Result<bool>> SqliteCatalog::end_jobs(std::span<const JobEnding> jobs,
+                                                  std::int64_t now_s) {
+    const auto end = [&](std::span<const JobEnding> some) {
+        const bool must_last = std::ranges::any_of(
+            some, [](const JobEnding& job) { return job.relocation != nullptr; });
+        return write(
+            [&](Writing& writing) {
+                std::vector<Result<bool>> ends;
+                for (const JobEnding& job : some)
+                    ends.emplace_back(end_one(writing, job, now_s));
+                return ends;
+            },
+            must_last ? sqlite::Durability::on_return : sqlite::Durability::soon);
+    };
+    if (auto ends = end(jobs)) return std::move(*ends);
+    std::vector<Result<bool>> ends;
+    for (const JobEnding& job : jobs) {
+        auto one = end({&job, 1});
+        if (one) {
+            ends.push_back(std::move(one->front()));
+        } else {
+            ends.emplace_back(std::unexpected(std::move(one.error())));
+        }
+    }
+    return ends;
+}
+
 Result<bool> SqliteCatalog::put_off_job(JobId job, std::string_view owner, std::int64_t until_s,
                                         bool was_begun) {
     return write(

@@ -504,27 +504,29 @@ void SqliteCatalog::relocate_one(Writing& writing, const ObjectRecord& object,
     if (copy == relocation.copies.end()) queue_followers(writing, moved, relocation.now_s);
 }
 
-Result<void> SqliteCatalog::relocate(const Relocation& relocation) {
-    return write([&](Writing& writing) {
-        if (has_deletion(writing.db, relocation.image))
-            refuse(ErrorKind::conflict, "an image that was deleted does not move");
-        for (const ObjectRecord& object : relocation.objects)
-            relocate_one(writing, object, relocation);
-        if (relocation.image) {
-            for (const ObjectRecord& row : rows_of(writing.db, *relocation.image)) {
-                if (row.pool == relocation.to) continue;
-                refuse(ErrorKind::conflict, row.key + " has come to its image meanwhile");
-            }
+void SqliteCatalog::relocate_all(Writing& writing, const Relocation& relocation) {
+    if (has_deletion(writing.db, relocation.image))
+        refuse(ErrorKind::conflict, "an image that was deleted does not move");
+    for (const ObjectRecord& object : relocation.objects)
+        relocate_one(writing, object, relocation);
+    if (relocation.image) {
+        for (const ObjectRecord& row : rows_of(writing.db, *relocation.image)) {
+            if (row.pool == relocation.to) continue;
+            refuse(ErrorKind::conflict, row.key + " has come to its image meanwhile");
         }
-        outdate_moved(writing, relocation);
-        for (const BackupRecord& copy : relocation.copies)
-            put_copy(writing, copy);
-        for (const NewJob& job : relocation.then)
-            queue_one(writing, job, relocation.now_s);
-        const JobLease& by = relocation.by;
-        if (by.job != 0 && !finish_one(writing, by.job, by.owner, relocation.now_s))
-            refuse(ErrorKind::conflict, fmt::format("job {} is somebody else's by now", by.job));
-    });
+    }
+    outdate_moved(writing, relocation);
+    for (const BackupRecord& copy : relocation.copies)
+        put_copy(writing, copy);
+    for (const NewJob& job : relocation.then)
+        queue_one(writing, job, relocation.now_s);
+    const JobLease& by = relocation.by;
+    if (by.job != 0 && !finish_one(writing, by.job, by.owner, relocation.now_s))
+        refuse(ErrorKind::conflict, fmt::format("job {} is somebody else's by now", by.job));
+}
+
+Result<void> SqliteCatalog::relocate(const Relocation& relocation) {
+    return write([&](Writing& writing) { relocate_all(writing, relocation); });
 }
 
 Result<std::vector<ObjectRecord>> SqliteCatalog::list(std::optional<PoolId> pool,

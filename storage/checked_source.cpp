@@ -4,6 +4,18 @@
 
 namespace tidepool::storage {
 
+namespace {
+
+Result<void> require_end(ByteSource& source) {
+    char more = 0;
+    const auto beyond = source.read({&more, 1});
+    if (!beyond) return std::unexpected(beyond.error());
+    if (*beyond != 0) return fail(ErrorKind::corrupt, "the source is longer than was said");
+    return {};
+}
+
+}  // namespace
+
 Result<std::size_t> CheckedSource::read(std::span<char> into) {
     const std::uint64_t rest = size_ - given_;
     if (rest == 0 && md5_) return 0;
@@ -24,10 +36,7 @@ Result<std::size_t> CheckedSource::read(std::span<char> into) {
 }
 
 Result<void> CheckedSource::check_end() {
-    char more = 0;
-    const auto beyond = source_.read({&more, 1});
-    if (!beyond) return std::unexpected(beyond.error());
-    if (*beyond != 0) return fail(ErrorKind::corrupt, "the source is longer than was said");
+    if (auto good = require_end(source_); !good) return good;
     if (sha256_hash_->finish() != sha256_)
         return fail(ErrorKind::corrupt, "the source has another SHA-256 than was said");
     md5_ = md5_hash_->finish();
@@ -40,6 +49,24 @@ Result<void> CheckedSource::rewind() {
     md5_hash_.emplace();
     md5_.reset();
     return source_.rewind();
+}
+
+Result<HeldContent> hold_source(ByteSource& source, std::uint64_t size,
+                                const std::optional<conf::Sha256Digest>& expected) {
+    HeldContent content{.bytes = std::string(static_cast<std::size_t>(size), '\0')};
+    std::span<char> rest(content.bytes);
+    while (!rest.empty()) {
+        const auto got = source.read(rest);
+        if (!got) return std::unexpected(got.error());
+        if (*got == 0) return fail(ErrorKind::corrupt, "the source is shorter than was said");
+        rest = rest.subspan(*got);
+    }
+    if (auto good = require_end(source); !good) return std::unexpected(good.error());
+    content.sha256 = conf::sha256(content.bytes);
+    if (expected && content.sha256 != *expected)
+        return fail(ErrorKind::corrupt, "the source has another SHA-256 than was said");
+    content.md5 = conf::md5(content.bytes);
+    return content;
 }
 
 Result<conf::Sha256Digest> hash_source(ByteSource& source, std::uint64_t size) {

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
 
 namespace tidepool::storage {
 
@@ -36,6 +37,17 @@ class CheckedSource final : public ByteSource {
     std::optional<conf::Md5> md5_hash_{std::in_place};
     std::optional<conf::Md5Digest> md5_{};
 };
+
+// The content of an object, read whole.
+struct HeldContent {
+    std::string bytes;
+    conf::Sha256Digest sha256{};
+    conf::Md5Digest md5{};
+};
+// Reads all of a source that is small enough to be held. Another length, or another SHA-256 than
+// the one that is `expected`, if any, is ErrorKind::corrupt.
+Result<HeldContent> hold_source(ByteSource& source, std::uint64_t size,
+                                const std::optional<conf::Sha256Digest>& expected);
 
 // Reads all of it, and begins again at its start. Another length is ErrorKind::corrupt.
 Result<conf::Sha256Digest> hash_source(ByteSource& source, std::uint64_t size);

@@ -64,6 +64,22 @@ Result<void> Driver::set_aside(std::string_view key, const ObjectInfo& info,
     return remove(key);
 }
 
+Result<std::optional<ObjectInfo>> Driver::put_pushed(std::string_view, const Fill&,
+                                                     const PutOptions&) {
+    return std::optional<ObjectInfo>();
+}
+
+Result<std::vector<ObjectInfo>> Driver::heads(std::span<const std::string> keys) {
+    std::vector<ObjectInfo> found;
+    for (const std::string& key : keys) {
+        auto info = head(key);
+        if (!info && info.error().kind == ErrorKind::not_found) continue;
+        if (!info) return std::unexpected(std::move(info.error()));
+        found.push_back(std::move(*info));
+    }
+    return found;
+}
+
 Result<std::unique_ptr<StagedFile>> Driver::stage(std::string_view) {
     return nullptr;
 }
@@ -77,6 +93,14 @@ Result<ObjectInfo> copy_object(Driver& from, std::string_view key, Driver& to,
     auto copied = to.copy_within_store(from, key, to_key, options);
     if (!copied) return std::unexpected(std::move(copied.error()));
     if (*copied) return std::move(**copied);
+    const auto fill = [&](ByteSink& sink) -> Result<void> {
+        auto read = from.get(key, {}, sink);
+        if (!read) return std::unexpected(std::move(read.error()));
+        return {};
+    };
+    auto pushed = to.put_pushed(to_key, fill, options);
+    if (!pushed) return std::unexpected(std::move(pushed.error()));
+    if (*pushed) return std::move(**pushed);
     const auto source = from.source(key);
     return to.put(to_key, *source, options);
 }

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -117,6 +118,12 @@ class Driver {
     virtual Result<ObjectInfo> put(std::string_view key, ByteSource& source,
                                    const PutOptions& options) = 0;
 
+    // The same of content that is pushed: `fill` writes it into the sink, in order. Nothing,
+    // without a call of `fill`, where content can only be pulled here.
+    using Fill = std::function<Result<void>(ByteSink& sink)>;
+    virtual Result<std::optional<ObjectInfo>> put_pushed(std::string_view key, const Fill& fill,
+                                                         const PutOptions& options);
+
     // A new file that becomes this object without being copied: what there is of that name by then
     // is a conflict. Null where the store has no files.
     virtual Result<std::unique_ptr<StagedFile>> stage(std::string_view key);
@@ -130,6 +137,8 @@ class Driver {
     virtual std::unique_ptr<ByteSource> source(std::string_view key);
 
     virtual Result<ObjectInfo> head(std::string_view key) = 0;
+    // The same of several keys, without those that are absent.
+    virtual Result<std::vector<ObjectInfo>> heads(std::span<const std::string> keys);
 
     // Removes it for good, with every version and marker that the store keeps; what is not there is
     // removed already.

@@ -22,6 +22,14 @@ constexpr std::int64_t kRenewalS = 10;
 // Of a lease, what must be left for a step that changes something: more than a driver's call takes
 // with all its tries (see DriverSet).
 constexpr std::int64_t kMarginS = 120;
+// Longest wait of a job that was done until that is written down, and most that wait for it.
+constexpr std::chrono::milliseconds kMostSettle{50};
+constexpr std::size_t kMostEnded = 64;
+// How many jobs are held: those that end within this time, by how many ended before. Few of what
+// takes long, which others might do; many of what is quick, as a taking costs the same for one.
+constexpr std::chrono::milliseconds kAhead{200};
+constexpr std::chrono::milliseconds kAdaptEvery{250};
+constexpr std::size_t kMostAhead = 64;
 
 std::string_view type_of(std::string_view lane) {
     return lane.substr(0, lane.find(' '));
@@ -40,7 +48,10 @@ void JobRun::note(std::string progress) {
 }
 
 JobRunner::JobRunner(Catalog& catalog, Options options)
-    : catalog_(catalog), options_(std::move(options)), owner_(new_job_owner()) {}
+    : catalog_(catalog),
+      options_(std::move(options)),
+      owner_(new_job_owner()),
+      ahead_(options_.threads) {}
 
 JobRunner::~JobRunner() {
     stop();
@@ -77,6 +88,8 @@ void JobRunner::stop() {
     for (std::thread& thread : threads_)
         thread.join();
     threads_.clear();
+    auto ended = take_ended();
+    settle(ended);
     // Those that waited for a thread were never begun.
     for (const Active& active : active_) {
         const JobRecord& job = active.run->job();
@@ -100,9 +113,12 @@ void JobRunner::look() {
 JobRunner::Counters JobRunner::counters() const {
     const std::lock_guard lock(mutex_);
     Counters counters = counters_;
-    counters.running = static_cast<std::size_t>(
-        std::ranges::count_if(active_, [](const Active& each) { return each.is_running; }));
+    counters.running = count(Active::State::runs);
     return counters;
+}
+
+std::size_t JobRunner::count(Active::State state) const {
+    return static_cast<std::size_t>(std::ranges::count(active_, state, &Active::state));
 }
 
 // The catalog first: what it has no longer, as it is being taken, is seen by what comes then.
@@ -120,7 +136,6 @@ Result<bool> JobRunner::has_work() const {
 // ---- the thread that takes
 
 void JobRunner::dispatch() {
-    using Clock = std::chrono::steady_clock;
     const std::chrono::milliseconds look(options_.look_ms);
     const std::chrono::seconds renewal(
         std::clamp<std::int64_t>(options_.lease_s / 4, 1, kRenewalS));
@@ -129,11 +144,15 @@ void JobRunner::dispatch() {
     auto next_tick = Clock::now();
     std::unique_lock lock(mutex_);
     while (!stopping_) {
-        const bool is_due = look_now_ || Clock::now() >= next_look;
-        const bool has_room = active_.size() < 2ULL * options_.threads;
+        const auto now = Clock::now();
+        const bool is_due = look_now_ || now >= next_look;
+        auto ended = must_settle(now) ? take_ended() : std::list<Active>();
+        const bool has_room = active_.size() < options_.threads + ahead_;
+        adapt(now);
         look_now_ = false;
         is_taking_ = true;
         lock.unlock();
+        settle(ended);
         if (Clock::now() >= next_tick) {
             house_keeping();
             next_tick = Clock::now() + std::chrono::seconds(kTickS);
@@ -148,21 +167,84 @@ void JobRunner::dispatch() {
         }
         lock.lock();
         is_taking_ = false;
-        dispatcher_.wait_until(lock, std::min({next_look, next_renewal, next_tick}),
-                               [this] { return stopping_ || look_now_; });
+        const auto wakes = [&] { return stopping_ || look_now_ || must_settle(Clock::now()); };
+        while (!wakes()) {
+            auto next = std::min({next_look, next_renewal, next_tick});
+            const bool has_ended = count(Active::State::ended) > 0;
+            if (has_ended) next = std::min(next, first_ended_ + kMostSettle);
+            if (dispatcher_.wait_until(lock, next) == std::cv_status::timeout) break;
+        }
     }
+}
+
+// Also before there is nothing to do for the threads, as look_now_ says: what ends may lead to
+// what comes next.
+bool JobRunner::must_settle(Clock::time_point now) const {
+    const std::size_t ended = count(Active::State::ended);
+    return ended > 0 && (look_now_ || ended >= kMostEnded || now >= first_ended_ + kMostSettle);
+}
+
+std::list<JobRunner::Active> JobRunner::take_ended() {
+    std::list<Active> ended;
+    for (auto each = active_.begin(); each != active_.end();) {
+        const auto next = std::next(each);
+        if (each->state == Active::State::ended) ended.splice(ended.end(), active_, each);
+        each = next;
+    }
+    return ended;
+}
+
+// Writes down the ends of jobs that were done.
+void JobRunner::settle(std::list<Active>& ended) {
+    if (ended.empty()) return;
+    std::vector<JobEnding> jobs;
+    for (const Active& each : ended) {
+        jobs.push_back({.job = each.run->lease(),
+                        .relocation = each.end.relocation.get(),
+                        .gone = each.end.gone});
+    }
+    const auto results = catalog_.end_jobs(jobs, std::time(nullptr));
+    auto result = results.begin();
+    for (const Active& each : ended) {
+        const JobRecord& job = each.run->job();
+        const Result<bool>& done = *result++;
+        if (each.end.kind == JobEnd::Kind::relocates) {
+            const auto relocated = done ? Result<void>() : std::unexpected(done.error());
+            if (const auto instead = each.end.then(relocated)) {
+                end(*each.run, *instead);
+                continue;
+            }
+        } else if (!done) {
+            conf::log_warn("job not ended id={} reason=\"{}\"", job.id, done.error().text);
+        } else if (!*done) {
+            conf::log_info("job was somebody else's by its end id={} type={}", job.id, job.type);
+        }
+        const std::lock_guard lock(mutex_);
+        ++counters_.done;
+    }
+}
+
+void JobRunner::adapt(Clock::time_point now) {
+    const auto passed = now - adapted_;
+    if (passed < kAdaptEvery) return;
+    const auto expected =
+        static_cast<double>(ends_) * (std::chrono::duration<double>(kAhead) / passed);
+    ahead_ = std::clamp<std::size_t>(static_cast<std::size_t>(expected), options_.threads,
+                                     std::max<std::size_t>(kMostAhead, options_.threads));
+    ends_ = 0;
+    adapted_ = now;
 }
 
 bool JobRunner::handles(std::string_view lane) const {
     return handlers_.contains(type_of(lane));
 }
 
-// Twice as many jobs are held as may run, so that who has ended one need not wait for the next.
 std::size_t JobRunner::room_of(const std::string& lane, const Running& held) const {
     const std::size_t all = options_.threads;
     return options_.room ? std::min(all, options_.room(lane, held)) : all;
 }
 
+// More jobs are held than may run, so that who has ended one need not wait for the next.
 std::vector<Catalog::LaneWant> JobRunner::wants(const std::vector<OpenLane>& lanes,
                                                 std::int64_t now_s) {
     std::vector<std::string> due;
@@ -175,11 +257,11 @@ std::vector<Catalog::LaneWant> JobRunner::wants(const std::vector<OpenLane>& lan
     std::map<std::string, std::size_t> held;
     for (const Active& active : active_)
         ++held[active.run->job().lane];
-    std::size_t room =
-        2ULL * options_.threads - std::min<std::size_t>(active_.size(), 2ULL * options_.threads);
+    const std::size_t all = options_.threads + ahead_;
+    std::size_t room = all - std::min(active_.size(), all);
     for (std::size_t i = 0; i < due.size() && room > 0; ++i) {
         const std::string& lane = due[(turn_ + i) % due.size()];
-        const std::size_t most = 2 * room_of(lane, {});
+        const std::size_t most = room_of(lane, {}) * all / options_.threads;
         const std::size_t has = held[lane];
         // What is left is shared by the lanes that come after it.
         const std::size_t share = (room + due.size() - i - 1) / (due.size() - i);
@@ -268,39 +350,50 @@ void JobRunner::work() {
     const auto find_next = [&] {
         Running running;
         for (const Active& active : active_) {
-            if (active.is_running) ++running[active.run->job().lane];
+            if (active.state == Active::State::runs) ++running[active.run->job().lane];
         }
         next = std::ranges::find_if(active_, [&](const Active& each) {
-            return !each.is_running && room_of(each.run->job().lane, running) > 0;
+            return each.state == Active::State::waits && room_of(each.run->job().lane, running) > 0;
         });
         return next != active_.end();
     };
     while (true) {
         workers_.wait(lock, [&] { return stopping_ || find_next(); });
         if (stopping_) return;
-        next->is_running = true;
-        const std::shared_ptr<JobRun> run = next->run;
+        const auto mine = next;
+        mine->state = Active::State::runs;
+        const std::shared_ptr<JobRun> run = mine->run;
         lock.unlock();
-        run_one(run);
+        JobEnd made = run_one(*run);
+        const bool may_wait =
+            made.kind == JobEnd::Kind::done || made.kind == JobEnd::Kind::relocates;
+        if (!may_wait) end(*run, made);
         lock.lock();
-        active_.erase(next);
+        ++ends_;
+        bool is_first = false;
+        if (may_wait) {
+            is_first = count(Active::State::ended) == 0;
+            if (is_first) first_ended_ = Clock::now();
+            mine->end = std::move(made);
+            mine->state = Active::State::ended;
+        } else {
+            active_.erase(mine);
+        }
         // A taking costs the same for one job as for several, so as long as there are some to go on
         // with it is not done for each.
-        if (!find_next() || 2 * active_.size() <= 3ULL * options_.threads) {
-            look_now_ = true;
-            dispatcher_.notify_all();
-        }
-        workers_.notify_all();  // its lane may have room now
+        const bool runs_out = !find_next() || count(Active::State::waits) < options_.threads;
+        look_now_ = look_now_ || runs_out;
+        if (is_first || runs_out || stopping_) dispatcher_.notify_all();
+        workers_.notify_one();  // its lanes may have room for two now, and this thread takes one
     }
 }
 
-void JobRunner::run_one(const std::shared_ptr<JobRun>& run) {
-    if (!run->goes_on()) return end(*run, JobEnd::put_off(0));  // waited for too long, or is to end
-    const auto handler = handlers_.find(type_of(run->job().lane));
-    end(*run, handler->second(*run));
+JobEnd JobRunner::run_one(JobRun& run) {
+    if (!run.goes_on()) return JobEnd::put_off(0);  // waited for too long, or is to end
+    return handlers_.find(type_of(run.job().lane))->second(run);
 }
 
-void JobRunner::end(JobRun& run, const JobEnd& end) {
+void JobRunner::end(const JobRun& run, const JobEnd& end) {
     const JobRecord& job = run.job();
     const auto ended = end_job(catalog_, job, end);
     if (!ended)
@@ -309,16 +402,23 @@ void JobRunner::end(JobRun& run, const JobEnd& end) {
         conf::log_info("job was somebody else's by its end id={} type={}", job.id, job.type);
     const std::lock_guard lock(mutex_);
     if (end.kind == JobEnd::Kind::failed) ++counters_.failed;
-    if (end.kind == JobEnd::Kind::done || end.kind == JobEnd::Kind::finished) ++counters_.done;
+    if (end.kind == JobEnd::Kind::done) ++counters_.done;
 }
 
 Result<bool> end_job(Catalog& catalog, const JobRecord& job, const JobEnd& end) {
     const std::int64_t now_s = std::time(nullptr);
     switch (end.kind) {
-        case JobEnd::Kind::finished:
-            return true;
         case JobEnd::Kind::done:
-            return catalog.finish_job(job.id, job.lease_owner, now_s);
+        case JobEnd::Kind::relocates: {
+            const JobEnding ending{.job = {job.id, job.lease_owner},
+                                   .relocation = end.relocation.get(),
+                                   .gone = end.gone};
+            auto done = std::move(catalog.end_jobs({&ending, 1}, now_s).front());
+            if (end.kind == JobEnd::Kind::done) return done;
+            const auto relocated = done ? Result<void>() : std::unexpected(done.error());
+            const auto instead = end.then(relocated);
+            return instead ? end_job(catalog, job, *instead) : Result<bool>(true);
+        }
         case JobEnd::Kind::put_off:
             return catalog.put_off_job(job.id, job.lease_owner, now_s + end.seconds, false);
         case JobEnd::Kind::interrupted:

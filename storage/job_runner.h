@@ -4,6 +4,7 @@
 #include "storage/catalog.h"
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
@@ -50,7 +51,7 @@ class JobRun {
 struct JobEnd {
     enum class Kind : std::uint8_t {
         done,
-        finished,  // and the catalog knows it already
+        relocates,  // done as soon as the catalog has been told of the new place of its objects
         failed,
         put_off,      // nothing was tried, as it is not the time
         interrupted,  // it is not at its end, and goes on as soon as somebody takes it again
@@ -58,12 +59,43 @@ struct JobEnd {
     Kind kind = Kind::done;
     std::optional<Error> error{};  // of failed
     std::int64_t seconds = 0;      // of put_off: until it may be taken again
+    // Of done: copies that are no more, which the catalog forgets with it.
+    std::vector<BackupName> gone{};
+    // Of relocates. `then` is called once, on any thread, with what came of it; nothing: it was
+    // done, else the job ended like that instead.
+    std::shared_ptr<const Relocation> relocation{};
+    std::function<std::optional<JobEnd>(Result<void>)> then{};
 
-    static JobEnd done() { return {}; }
-    static JobEnd finished() { return {.kind = Kind::finished}; }
-    static JobEnd failed(Error error) { return {Kind::failed, std::move(error)}; }
-    static JobEnd interrupted() { return {.kind = Kind::interrupted}; }
-    static JobEnd put_off(std::int64_t seconds) { return {Kind::put_off, {}, seconds}; }
+    static JobEnd done(std::vector<BackupName> gone = {}) {
+        JobEnd end;
+        end.gone = std::move(gone);
+        return end;
+    }
+    static JobEnd relocates(Relocation relocation,
+                            std::function<std::optional<JobEnd>(Result<void>)> then) {
+        JobEnd end;
+        end.kind = Kind::relocates;
+        end.relocation = std::make_shared<const Relocation>(std::move(relocation));
+        end.then = std::move(then);
+        return end;
+    }
+    static JobEnd failed(Error error) {
+        JobEnd end;
+        end.kind = Kind::failed;
+        end.error = std::move(error);
+        return end;
+    }
+    static JobEnd interrupted() {
+        JobEnd end;
+        end.kind = Kind::interrupted;
+        return end;
+    }
+    static JobEnd put_off(std::int64_t seconds) {
+        JobEnd end;
+        end.kind = Kind::put_off;
+        end.seconds = seconds;
+        return end;
+    }
 };
 
 // Writes down how an attempt ended, and logs what failed; false where the job is somebody else's by
@@ -72,7 +104,8 @@ Result<bool> end_job(Catalog& catalog, const JobRecord& job, const JobEnd& end);
 
 // Takes jobs of the kinds that it has handlers for, by leases that it renews, so that those of a
 // process that died are taken over. A lane's jobs run side by side up to its limit; one whose jobs
-// wait or fail holds up no other.
+// wait or fail holds up no other. Nobody waits for a job's end, so those that were done are written
+// down several at a time: within kMostSettleMs, or before its threads run out of work.
 class JobRunner {
   public:
     using Handler = std::function<JobEnd(JobRun&)>;
@@ -115,11 +148,18 @@ class JobRunner {
 
   private:
     struct Active {
+        enum class State : std::uint8_t { waits, runs, ended };  // the first for a thread
         std::shared_ptr<JobRun> run;
-        bool is_running = false;  // else it waits for a thread
+        State state = State::waits;
+        JobEnd end{};  // of one that has ended: it is to be written down
     };
+    using Clock = std::chrono::steady_clock;
 
     void dispatch();
+    bool must_settle(Clock::time_point now) const;
+    void settle(std::list<Active>& ended);
+    std::list<Active> take_ended();
+    void adapt(Clock::time_point now);
     void work();
     void take();
     void renew_all();
@@ -127,8 +167,9 @@ class JobRunner {
     bool handles(std::string_view lane) const;
     std::size_t room_of(const std::string& lane, const Running& held) const;
     std::vector<Catalog::LaneWant> wants(const std::vector<OpenLane>& lanes, std::int64_t now_s);
-    void run_one(const std::shared_ptr<JobRun>& run);
-    void end(JobRun& run, const JobEnd& end);
+    JobEnd run_one(JobRun& run);
+    void end(const JobRun& run, const JobEnd& end);
+    std::size_t count(Active::State state) const;
 
     Catalog& catalog_;
     const Options options_;
@@ -142,9 +183,14 @@ class JobRunner {
     bool look_now_ = true;
     bool is_taking_ = false;  // what was taken may not stand in active_ yet
     std::list<Active> active_;
-    std::size_t turn_ = 0;     // which lane is asked first
-    std::uint64_t takes_ = 0;  // of the dispatcher
+    Clock::time_point first_ended_{};  // when the longest waiting of them ended
+    std::size_t ends_ = 0;             // jobs that ended since adapted_
     Counters counters_;
+    // The dispatcher's own.
+    std::size_t ahead_;  // jobs that are held beside as many as may run
+    Clock::time_point adapted_{};
+    std::size_t turn_ = 0;  // which lane is asked first
+    std::uint64_t takes_ = 0;
     std::vector<std::thread> threads_;
 };
 

@@ -90,6 +90,16 @@ Result<ObjectInfo> LimitedDriver::put(std::string_view key, ByteSource& source,
     return driver_->put(key, paced, options);
 }
 
+Result<std::optional<ObjectInfo>> LimitedDriver::put_pushed(std::string_view key, const Fill& fill,
+                                                            const PutOptions& options) {
+    const auto paced_fill = [&](ByteSink& sink) {
+        requests_.wait_for(1);
+        PacedSink paced(sink, bytes_);
+        return fill(paced);
+    };
+    return driver_->put_pushed(key, paced_fill, options);
+}
+
 Result<ObjectInfo> LimitedDriver::get(std::string_view key, const GetRange& range, ByteSink& sink) {
     requests_.wait_for(1);
     PacedSink paced(sink, bytes_);

@@ -49,6 +49,8 @@ class LimitedDriver final : public Driver {
     const std::string& pool() const override { return driver_->pool(); }
     Result<ObjectInfo> put(std::string_view key, ByteSource& source,
                            const PutOptions& options) override;
+    Result<std::optional<ObjectInfo>> put_pushed(std::string_view key, const Fill& fill,
+                                                 const PutOptions& options) override;
     Result<ObjectInfo> get(std::string_view key, const GetRange& range, ByteSink& sink) override;
     std::unique_ptr<ByteSource> source(std::string_view key) override;
     Result<ObjectInfo> head(std::string_view key) override;

@@ -164,22 +164,38 @@ Result<void> write_all(int fd, std::span<const char> bytes) {
 
 // Copies the source and hashes on the way. A source longer than `size` is found out before the
 // disk is full of it.
-Result<conf::Sha256Digest> fill_from(ByteSource& source, int fd, std::uint64_t size) {
+// Writes what it takes to a file, and hashes it.
+class FileSink final : public ByteSink {
+  public:
+    FileSink(int fd, std::uint64_t size) : fd_(fd), size_(size) {}
+    Result<void> write(std::span<const char> bytes) override {
+        if (bytes.size() > size_ - written_)
+            return fail(ErrorKind::corrupt, "the source is longer than was said");
+        written_ += bytes.size();
+        hash_.update(bytes);
+        return write_all(fd_, bytes);
+    }
+    Result<conf::Sha256Digest> finish() {
+        if (written_ != size_)
+            return fail(ErrorKind::corrupt, "the source is shorter than was said");
+        return hash_.finish();
+    }
+
+  private:
+    int fd_;
+    std::uint64_t size_;
+    std::uint64_t written_ = 0;
+    conf::Sha256 hash_;
+};
+
+Result<void> pull_all(ByteSource& source, ByteSink& sink) {
     std::vector<char> buffer(kBufferBytes);
-    conf::Sha256 hash;
-    std::uint64_t total = 0;
     while (true) {
         const auto got = source.read(buffer);
         if (!got) return std::unexpected(got.error());
-        if (*got == 0) break;
-        total += *got;
-        if (total > size) return fail(ErrorKind::corrupt, "the source is longer than was said");
-        const std::span<const char> bytes(buffer.data(), *got);
-        hash.update(bytes);
-        if (auto written = write_all(fd, bytes); !written) return std::unexpected(written.error());
+        if (*got == 0) return {};
+        if (auto written = sink.write({buffer.data(), *got}); !written) return written;
     }
-    if (total != size) return fail(ErrorKind::corrupt, "the source is shorter than was said");
-    return hash.finish();
 }
 
 // True where the kernel copied all, by sharing extents or by the server's own means; false where
@@ -318,7 +334,7 @@ ObjectInfo LocalDriver::info_of(std::string_view key, const struct stat& status)
 
 Result<std::optional<ObjectInfo>> LocalDriver::write_beside(std::string_view key,
                                                             const PutOptions& options,
-                                                            const Fill& fill) const {
+                                                            const FillFile& fill) const {
     if (auto good = require_servable(key); !good) return std::unexpected(good.error());
     const auto place = place_of(key, true);
     if (!place) return std::unexpected(place.error());
@@ -354,14 +370,21 @@ Result<std::optional<ObjectInfo>> LocalDriver::write_beside(std::string_view key
 
 Result<ObjectInfo> LocalDriver::put(std::string_view key, ByteSource& source,
                                     const PutOptions& options) {
-    auto info =
-        write_beside(key, options, [&](int fd) -> Result<std::optional<conf::Sha256Digest>> {
-            const auto sha256 = fill_from(source, fd, options.size);
-            if (!sha256) return std::unexpected(sha256.error());
-            return *sha256;
-        });
+    const auto fill = [&](ByteSink& sink) { return pull_all(source, sink); };
+    auto info = put_pushed(key, fill, options);
     if (!info) return std::unexpected(info.error());
     return std::move(**info);
+}
+
+Result<std::optional<ObjectInfo>> LocalDriver::put_pushed(std::string_view key, const Fill& fill,
+                                                          const PutOptions& options) {
+    return write_beside(key, options, [&](int fd) -> Result<std::optional<conf::Sha256Digest>> {
+        FileSink sink(fd, options.size);
+        if (auto filled = fill(sink); !filled) return std::unexpected(filled.error());
+        const auto sha256 = sink.finish();
+        if (!sha256) return std::unexpected(sha256.error());
+        return *sha256;
+    });
 }
 
 class LocalDriver::Staged final : public StagedFile {
@@ -488,6 +511,40 @@ Result<ObjectInfo> LocalDriver::head(std::string_view key) {
     return ObjectInfo{.key = std::string(key),
                       .size = (*file)->identity().size,
                       .modified_s = (*file)->identity().modified_s()};
+}
+
+Result<std::vector<ObjectInfo>> LocalDriver::heads(std::span<const std::string> keys) {
+    std::vector<ObjectInfo> found;
+    std::optional<std::string_view> folder;
+    std::optional<Place> place;  // none: there is no such folder
+    for (const std::string& key : keys) {
+        const std::string_view above = std::string_view(key).substr(0, key.rfind('/') + 1);
+        if (folder != above) {
+            auto opened = place_of(key, false);
+            if (!opened && opened.error().kind != ErrorKind::not_found)
+                return std::unexpected(std::move(opened.error()));
+            folder = above;
+            place.reset();
+            if (opened) place.emplace(std::move(*opened));
+        }
+        struct stat status{};
+        const std::string name = key.substr(above.size());
+        if (!place) continue;
+        if (fstatat(place->folder.get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
+            if (errno == ENOENT || errno == ENAMETOOLONG) continue;
+            return failed(errno, "stat", key);
+        }
+        if (S_ISREG(status.st_mode)) {
+            found.push_back(info_of(key, status));
+            continue;
+        }
+        // No file: that says what it is.
+        auto info = head(key);
+        if (!info && info.error().kind == ErrorKind::not_found) continue;
+        if (!info) return std::unexpected(std::move(info.error()));
+        found.push_back(std::move(*info));
+    }
+    return found;
 }
 
 Result<void> LocalDriver::remove(std::string_view key) {

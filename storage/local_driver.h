@@ -29,12 +29,16 @@ class LocalDriver final : public Driver {
     // is capped; a folder in the file's place, or a file in a folder's, is conflict.
     Result<ObjectInfo> put(std::string_view key, ByteSource& source,
                            const PutOptions& options) override;
+    Result<std::optional<ObjectInfo>> put_pushed(std::string_view key, const Fill& fill,
+                                                 const PutOptions& options) override;
     // The SHA-256 of what is kept is not computed here: who wrote it has it.
     Result<std::unique_ptr<StagedFile>> stage(std::string_view key) override;
     // A file that is rewritten in place meanwhile is ErrorKind::busy.
     Result<ObjectInfo> get(std::string_view key, const GetRange& range, ByteSink& sink) override;
     std::unique_ptr<ByteSource> source(std::string_view key) override;
     Result<ObjectInfo> head(std::string_view key) override;
+    // Keys of one folder behind each other are looked for in it at once.
+    Result<std::vector<ObjectInfo>> heads(std::span<const std::string> keys) override;
     // Folders that become empty stay: removing them would race with those who write into them.
     Result<void> remove(std::string_view key) override;
     // Costs a reading of each folder on the way to the page, so folders of a million files are
@@ -64,14 +68,14 @@ class LocalDriver final : public Driver {
     class Staged;
     struct Place;
     // Fills the new file and returns its SHA-256; nothing where it cannot be filled in this way.
-    using Fill = std::function<Result<std::optional<conf::Sha256Digest>>(int fd)>;
+    using FillFile = std::function<Result<std::optional<conf::Sha256Digest>>(int fd)>;
 
     Result<std::string> relative_of(std::string_view key) const;
     Result<void> require_servable(std::string_view key) const;
     Result<Place> place_of(std::string_view key, bool make_folders) const;
     Result<conf::Descriptor> make_folders(int base, const std::string& folder) const;
     Result<std::optional<ObjectInfo>> write_beside(std::string_view key, const PutOptions& options,
-                                                   const Fill& fill) const;
+                                                   const FillFile& fill) const;
     ObjectInfo info_of(std::string_view key, const struct stat& status) const;
     std::unexpected<Error> failed(Error error, std::string_view key) const;
     std::unexpected<Error> rewritten(std::string_view key) const;

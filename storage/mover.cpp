@@ -17,7 +17,6 @@ namespace tidepool::storage {
 
 namespace {
 
-constexpr int kMostRounds = 5;  // of one attempt, as variants come to the image meanwhile
 constexpr std::int64_t kCleanWaitS = 2;
 constexpr std::int64_t kCleanPriority = 50;
 
@@ -35,8 +34,14 @@ struct Leftover {
     std::string stamp;
 };
 
+// Where and when the same content was last seen to be safe.
+struct Proof {
+    PoolId pool = 0;
+    std::int64_t at_s = 0;
+};
+
 NewJob clean_job(PoolId pool, const std::string& name, const std::vector<Leftover>& leftovers,
-                 std::int64_t not_before_s) {
+                 std::int64_t not_before_s, const Proof& proof = {}) {
     std::vector<std::string> keys;
     std::vector<std::string> stamps;
     for (const Leftover& each : leftovers) {
@@ -45,6 +50,7 @@ NewJob clean_job(PoolId pool, const std::string& name, const std::vector<Leftove
     }
     PayloadWriter payload;
     payload.add("pool", pool).add("keys", keys).add("stamps", stamps);
+    if (proof.pool != 0) payload.add("proved_in", proof.pool).add("proved_s", proof.at_s);
     return {.type = "clean",
             .payload = payload.text(),
             .dedup_key = clean_key(pool, name),
@@ -212,24 +218,39 @@ JobEnd Mover::move(JobRun& run) {
     if (!is_mirrored) return JobEnd::failed(about(*target, is_mirrored.error()));
     if (*is_mirrored) return JobEnd::put_off(kCleanWaitS);
     const bool had_copies = *cancelled || run.job().attempts > 1 || drivers_.is_mirror(target->to);
-    for (int round = 0; round < kMostRounds; ++round) {
-        auto end = move_rows(run, *target, *to, had_copies || round > 0);
-        if (end) return std::move(*end);
-        // That of the catalog; a pool's is what it says.
-        if (end.error().kind == ErrorKind::conflict && !end.error().store) continue;
-        // No later attempt will need what was copied.
-        if (!end.error().may_retry() && end.error().kind != ErrorKind::capped) {
-            const auto rows = rows_of(catalog_, *target);
-            if (rows && !rows->empty()) {
-                const NewJob job = clean_after_failed_move(*target, *rows, std::time(nullptr));
-                if (const auto queued = catalog_.queue_job(job, std::time(nullptr)); !queued)
-                    conf::log_warn("copies of a failed move stay what={} reason=\"{}\"",
-                                   name_of(*target), queued.error().text);
-            }
-        }
-        return JobEnd::failed(about(*target, std::move(end.error())));
+    auto end = move_rows(run, *target, *to, had_copies);
+    return end ? std::move(*end) : end_of_failure(run.job().id, *target, std::move(end.error()));
+}
+
+JobEnd Mover::end_of_failure(JobId job, const MoveTarget& target, Error error) {
+    // The image has changed meanwhile, so it is to be looked at anew. That of a store is what it
+    // says.
+    if (error.kind == ErrorKind::conflict && !error.store) {
+        const auto now = catalog_.find_job(job);
+        if (!now) return JobEnd::failed(about(target, now.error()));
+        // Whoever did that looked for copies before the last of them was there.
+        if (*now && (*now)->state == JobRecord::State::cancelled) clean_copies(target);
+        return JobEnd::interrupted();
     }
-    return JobEnd::interrupted();
+    // No later attempt will need what was copied.
+    if (!error.may_retry() && error.kind != ErrorKind::capped) clean_copies(target);
+    return JobEnd::failed(about(target, std::move(error)));
+}
+
+// Has what a move copied removed, unless another one of the same image needs it.
+void Mover::clean_copies(const MoveTarget& target) {
+    const auto clean = [&]() -> Result<void> {
+        const auto rows = rows_of(catalog_, target);
+        if (!rows) return std::unexpected(rows.error());
+        if (rows->empty()) return {};
+        const auto queued = catalog_.queue_job(
+            clean_after_failed_move(target, *rows, std::time(nullptr)), std::time(nullptr));
+        if (!queued) return std::unexpected(queued.error());
+        return {};
+    };
+    if (const auto cleaned = clean(); !cleaned)
+        conf::log_warn("copies of a failed move stay what={} reason=\"{}\"", name_of(target),
+                       cleaned.error().text);
 }
 
 Result<std::vector<ObjectRecord>> rows_of(Catalog& catalog, const MoveTarget& target) {
@@ -241,30 +262,27 @@ Result<std::vector<ObjectRecord>> rows_of(Catalog& catalog, const MoveTarget& ta
     return rows;
 }
 
-// A file gets its row when it is first asked for. These were not yet.
-Result<void> Mover::adopt_variants(const ObjectRecord& original) {
-    if (!rules_.variants_of) return {};
+// A file gets its row when it is first asked for. Whether there are some that were not yet.
+Result<bool> Mover::adopt_variants(const ObjectRecord& original) {
+    if (!rules_.variants_of) return false;
     const auto pool = drivers_.find(original.pool);
     if (!pool) return std::unexpected(pool.error());
-    if (is_bucket(*pool)) return {};
+    if (is_bucket(*pool)) return false;
+    const auto files = pool->driver->heads(rules_.variants_of(original.key));
+    if (!files) return std::unexpected(files.error());
     std::vector<ObjectRecord> found;
-    for (std::string& key : rules_.variants_of(original.key)) {
-        const auto info = pool->driver->head(key);
-        if (!info && info.error().kind == ErrorKind::not_found) continue;
-        if (!info) return std::unexpected(info.error());
-        const auto row = catalog_.find(key);
+    for (const ObjectInfo& file : *files) {
+        const auto row = catalog_.find(file.key);
         if (!row) return std::unexpected(row.error());
         if (*row) continue;
-        found.push_back(
-            object_record(std::move(key), original.pool, *info, "", std::time(nullptr)));
+        found.push_back(object_record(file.key, original.pool, file, "", std::time(nullptr)));
     }
-    if (found.empty()) return {};
+    if (found.empty()) return false;
     const auto adopted = catalog_.adopt(found);
     if (!adopted) return std::unexpected(adopted.error());
-    return {};
+    return true;
 }
 
-// Conflict: the image has changed meanwhile, so it is to be looked at anew.
 Result<JobEnd> Mover::move_rows(JobRun& run, const MoveTarget& target, const DriverSet::Pool& to,
                                 bool had_copies) {
     auto rows = rows_of(catalog_, target);
@@ -276,9 +294,9 @@ Result<JobEnd> Mover::move_rows(JobRun& run, const MoveTarget& target, const Dri
     }
     if (target.image && !rows->empty() && rows->front().role == Role::original &&
         rows->front().pool != target.to) {
-        if (auto adopted = adopt_variants(rows->front()); !adopted)
-            return std::unexpected(std::move(adopted.error()));
-        rows = rows_of(catalog_, target);
+        const auto adopted = adopt_variants(rows->front());
+        if (!adopted) return std::unexpected(adopted.error());
+        if (*adopted) rows = rows_of(catalog_, target);
         if (!rows) return std::unexpected(std::move(rows.error()));
     }
     if (rows->empty()) return fail(ErrorKind::not_found, "the catalog knows nothing of it");
@@ -287,7 +305,7 @@ Result<JobEnd> Mover::move_rows(JobRun& run, const MoveTarget& target, const Dri
     std::uint64_t bytes = 0;
     for (const ObjectRecord& row : *rows)
         bytes += row.size;
-    const auto room = reserve(to, bytes);
+    auto room = reserve(to, bytes);
     if (!room) return std::unexpected(room.error());
 
     fault_point("move.begun");
@@ -314,16 +332,19 @@ Result<JobEnd> Mover::move_rows(JobRun& run, const MoveTarget& target, const Dri
     relocation.by = run.lease();
     if (!run.goes_on()) return give_up(run, target, to, relocation.objects);
     fault_point("move.proved");
-    if (auto done = catalog_.relocate(relocation); !done)
-        return std::unexpected(std::move(done.error()));
-    fault_point("move.switched");
-    if (rules_.moved) {
-        std::vector<std::string> keys;
-        for (const ObjectRecord& object : relocation.objects)
-            keys.push_back(object.key);
-        rules_.moved(keys);
-    }
-    return JobEnd::finished();
+    std::vector<std::string> keys;
+    for (const ObjectRecord& object : relocation.objects)
+        keys.push_back(object.key);
+    // The room is kept until the rows count.
+    auto then = [this, target, keys = std::move(keys), job = run.job().id,
+                 room = std::make_shared<Room>(std::move(*room))](
+                    Result<void> relocated) -> std::optional<JobEnd> {
+        if (!relocated) return end_of_failure(job, target, std::move(relocated.error()));
+        fault_point("move.switched");
+        if (rules_.moved) rules_.moved(keys);
+        return std::nullopt;
+    };
+    return JobEnd::relocates(std::move(relocation), std::move(then));
 }
 
 // Copies stay where the target mirrors to; all others go after the grace time, and so do those that
@@ -349,7 +370,8 @@ Result<void> Mover::plan_cleaning(const MoveTarget& target, std::span<const Obje
                                      .added_s = relocation.now_s});
     }
     for (const auto& [pool, leftovers] : left) {
-        relocation.then.push_back(clean_job(pool, name_of(target), leftovers, not_before_s));
+        relocation.then.push_back(clean_job(pool, name_of(target), leftovers, not_before_s,
+                                            {target.to, relocation.now_s}));
         const PoolId old_mirror = drivers_.mirror_of(pool);
         if (old_mirror == 0 || old_mirror == mirror || old_mirror == target.to) continue;
         auto job = clean_mirror_job(catalog_, drivers_, old_mirror, rows, not_before_s);
@@ -499,13 +521,20 @@ JobEnd Mover::clean(JobRun& run) {
         const auto target = target_of(**move);
         if (target && target->to == *id) return JobEnd::put_off(kCleanWaitS);
     }
+    // What was proved this short a while ago needs no proof that costs a call.
+    const bool is_fresh =
+        payload.number("proved_s").value_or(0) + rules_.proof_lasts_s > std::time(nullptr);
+    const PoolId proved_in = is_fresh ? payload.number("proved_in").value_or(0) : 0;
+    std::vector<BackupName> gone;
     for (std::size_t i = 0; i < keys.size(); ++i) {
         if (!run.goes_on()) return JobEnd::interrupted();
-        auto removed = remove_leftover(*pool, keys[i], stamps[i]);
-        if (!removed) return JobEnd::failed(std::move(removed.error()));
+        const auto removed = remove_leftover(*pool, keys[i], stamps[i], proved_in);
+        if (!removed) return JobEnd::failed(removed.error());
+        // Where it was one of a mirror.
+        if (*removed) gone.push_back({*id, keys[i]});
         fault_point("clean.removed");
     }
-    return JobEnd::done();
+    return JobEnd::done(std::move(gone));
 }
 
 // Invariant 1: not before the object is seen where the catalog says that it is, whatever may have
@@ -524,36 +553,29 @@ Result<void> Mover::require_home(const ObjectRecord& row) {
                             row.key, home->driver->pool()));
 }
 
-Result<void> Mover::remove_leftover(const DriverSet::Pool& pool, const std::string& key,
-                                    const std::string& stamp) {
+// False where it is to stay.
+Result<bool> Mover::remove_leftover(const DriverSet::Pool& pool, const std::string& key,
+                                    const std::string& stamp, PoolId proved_in) {
     const auto row = catalog_.find(key);
     if (!row) return std::unexpected(row.error());
-    if (*row && (*row)->pool == pool.known.id) return {};  // it has come back
-    if (*row && drivers_.mirror_of((*row)->pool) == pool.known.id) return {};
+    if (*row && (*row)->pool == pool.known.id) return false;  // it has come back
+    if (*row && drivers_.mirror_of((*row)->pool) == pool.known.id) return false;
     if (!is_bucket(pool)) {
         const auto info = pool.driver->head(key);
-        const bool is_gone = !info && info.error().kind == ErrorKind::not_found;
-        if (is_gone) return forget_copy(pool, key);
+        if (!info && info.error().kind == ErrorKind::not_found) return true;
         if (!info) return std::unexpected(info.error());
         if (stamp_of(info->size, info->modified_s) != stamp) {
             conf::log_warn("not removed, as it is not what was moved pool={} key={}",
                            pool.driver->pool(), key);
-            return {};
+            return false;
         }
     }
-    if (*row) {
-        if (auto home = require_home(**row); !home) return home;
+    if (*row && (*row)->pool != proved_in) {
+        if (auto home = require_home(**row); !home) return std::unexpected(home.error());
     }
-    if (auto removed = pool.limited->remove(key); !removed) return removed;
+    if (auto removed = pool.limited->remove(key); !removed) return std::unexpected(removed.error());
     fault_point("clean.bytes");
-    return forget_copy(pool, key);
-}
-
-// Where it was one of a mirror.
-Result<void> Mover::forget_copy(const DriverSet::Pool& pool, const std::string& key) {
-    const auto forgotten = catalog_.remove_backup(pool.known.id, key);
-    if (!forgotten) return std::unexpected(forgotten.error());
-    return {};
+    return true;
 }
 
 }  // namespace tidepool::storage

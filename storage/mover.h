@@ -51,6 +51,9 @@ Result<void> require_room(Catalog& catalog, const KnownPool& pool, std::uint64_t
 
 struct MoveRules {
     std::int64_t grace_s = 600;  // copies that stay behind are kept for so long
+    // Before one is removed the store is asked for what took its place, unless it has shown that
+    // this short a while ago.
+    std::int64_t proof_lasts_s = 30;
     // What variants an original of this key can have, as keys: those on a disk need no row.
     std::function<std::vector<std::string>(const std::string& original)> variants_of{};
     // Cache-Control that goes with an object into a bucket, for visitors who are sent there.
@@ -75,7 +78,7 @@ class Mover {
     JobEnd clean(JobRun& run);
 
   private:
-    Result<void> adopt_variants(const ObjectRecord& original);
+    Result<bool> adopt_variants(const ObjectRecord& original);
     Result<JobEnd> move_rows(JobRun& run, const MoveTarget& target, const DriverSet::Pool& to,
                              bool had_copies);
     Result<JobEnd> give_up(const JobRun& run, const MoveTarget& target, const DriverSet::Pool& to,
@@ -89,9 +92,10 @@ class Mover {
     Result<ObjectRecord> copy(const ObjectRecord& row, const DriverSet::Pool& to, bool may_be_there,
                               std::string& stamp);
     Result<std::optional<ObjectInfo>> find_copy(const ObjectRecord& row, Driver& to);
-    Result<void> remove_leftover(const DriverSet::Pool& pool, const std::string& key,
-                                 const std::string& stamp);
-    Result<void> forget_copy(const DriverSet::Pool& pool, const std::string& key);
+    Result<bool> remove_leftover(const DriverSet::Pool& pool, const std::string& key,
+                                 const std::string& stamp, PoolId proved_in);
+    JobEnd end_of_failure(JobId job, const MoveTarget& target, Error error);
+    void clean_copies(const MoveTarget& target);
     // Bytes of a pool that moves which run here are going to fill.
     class Room;
     Result<Room> reserve(const DriverSet::Pool& to, std::uint64_t bytes);

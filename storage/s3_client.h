@@ -60,6 +60,13 @@ class S3Client {
     const S3Limits& limits() const { return limits_; }
     StoreGate& gate() const { return *gate_; }
 
+    // Whether the last removal that named no version left none behind: a store that keeps versions
+    // answers one with the id of the marker that it has put there.
+    bool keeps_no_versions() const { return keeps_no_versions_.load(std::memory_order_relaxed); }
+    void note_versions(bool are_kept) {
+        keeps_no_versions_.store(!are_kept, std::memory_order_relaxed);
+    }
+
   private:
     StoreFailure failure_in(const StoreCall& what, const HttpAnswer& answer,
                             std::int64_t local_now);
@@ -72,6 +79,7 @@ class S3Client {
     S3Http http_;
     std::atomic<std::int64_t> clock_offset_s_{0};  // the store's clock minus ours
     std::atomic<bool> wants_fresh_connection_{false};
+    std::atomic<bool> keeps_no_versions_{false};
 };
 
 }  // namespace tidepool::storage

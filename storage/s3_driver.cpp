@@ -21,6 +21,8 @@ namespace tidepool::storage {
 
 namespace {
 
+// Smaller objects are held in memory while they are sent, and so read and hashed only once.
+constexpr std::uint64_t kMostHeldBytes = 1024ULL * 1024;
 constexpr std::uint64_t kMostCopyBytes = 5'000'000'000;  // exclusive, decimal
 
 // What `next` of a page begins with: the name behind which to go on, or, where a page named
@@ -80,14 +82,23 @@ std::unexpected<Error> S3Driver::failed(ErrorKind kind, std::string_view key,
 Result<ObjectInfo> S3Driver::put(std::string_view key, ByteSource& source,
                                  const PutOptions& options) {
     PutOptions known = options;
-    if (!known.sha256) {
+    const bool in_parts = options.size > client_.limits().multipart_above;
+    std::optional<HeldContent> held;
+    if (options.size <= kMostHeldBytes && !in_parts) {
+        auto content = hold_source(source, options.size, options.sha256);
+        if (!content && content.error().store) return std::unexpected(content.error());
+        if (!content) return failed(content.error().kind, key, content.error().text);
+        known.sha256 = content->sha256;
+        held = std::move(*content);
+    } else if (!known.sha256) {
         const auto sha256 = hash_source(source, options.size);
         if (!sha256) return failed(sha256.error().kind, key, sha256.error().text);
         known.sha256 = *sha256;
     }
     S3Upload upload(client_, key, source, known);
-    const bool in_parts = known.size > client_.limits().multipart_above;
-    const auto uploaded = in_parts ? upload.in_parts() : upload.at_once();
+    const auto uploaded = held       ? upload.held(*held)
+                          : in_parts ? upload.in_parts()
+                                     : upload.at_once();
     if (!uploaded) return std::unexpected(uploaded.error());
     fault_point("store.uploaded");
     auto object = verify(key, known, uploaded->version_id, uploaded->md5);

@@ -1,7 +1,6 @@
 #include "storage/s3_upload.h"
 
 #include "conf/log.h"
-#include "storage/checked_source.h"
 #include "storage/s3_object.h"
 #include "storage/streams.h"
 
@@ -47,10 +46,19 @@ Result<Uploaded> S3Upload::at_once() {
     if (options_.size == 0) {
         if (auto empty = checked.read({}); !empty) return failed(empty.error());
     }
+    return send(checked, checked.md5());
+}
+
+Result<Uploaded> S3Upload::held(const HeldContent& content) {
+    MemorySource source(content.bytes);
+    return send(source, content.md5);
+}
+
+Result<Uploaded> S3Upload::send(ByteSource& body, const std::optional<conf::Md5Digest>& md5) {
     auto answer = client_.call(
         {.key = key_,
          .request = [&](std::int64_t now) { return client_.requests().put(key_, options_, now); },
-         .exchange = {.upload = &checked, .upload_size = options_.size}});
+         .exchange = {.upload = &body, .upload_size = options_.size}});
     if (!answer) {
         // Perhaps only the answers were lost. Then readers see the object, and it is not a failure.
         const bool may_be_there = answer.error().may_retry();
@@ -60,7 +68,6 @@ Result<Uploaded> S3Upload::at_once() {
     }
     Uploaded uploaded{.version_id = std::string(answer->http.header("x-amz-version-id")),
                       .repeated = answer->tries > 1};
-    const auto md5 = checked.md5();
     if (md5_in(answer->http) && md5) uploaded.md5 = conf::hex(*md5);
     return uploaded;
 }

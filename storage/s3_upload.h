@@ -1,6 +1,7 @@
 // One object's content, sent to a store: at once, or in parts where it is large. Blocking.
 #pragma once
 
+#include "storage/checked_source.h"
 #include "storage/driver.h"
 #include "storage/s3_client.h"
 #include "storage/s3_xml.h"
@@ -29,11 +30,15 @@ class S3Upload {
 
     // A source that is not what `options` say is ErrorKind::corrupt, and nothing is stored.
     Result<Uploaded> at_once();
+    // The same of what was held: its source has been read.
+    Result<Uploaded> held(const HeldContent& content);
     // The same in parts, each held in memory while it is sent. A failed upload is aborted, as its
     // parts are paid for.
     Result<Uploaded> in_parts();
 
   private:
+    // `md5` is looked at when all was sent.
+    Result<Uploaded> send(ByteSource& body, const std::optional<conf::Md5Digest>& md5);
     Result<std::string> create();
     Result<void> send_parts(const std::string& id);
     Result<std::string> send_part(const std::string& id, unsigned number,

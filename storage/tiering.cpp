@@ -154,11 +154,10 @@ class Planner {
             stored_bytes_ += static_cast<double>(what.size.bytes);
         }
         if (from.is_bucket) {
-            // Read, and after the grace time removed: all versions are listed, removed, and listed
-            // once more.
+            // Read, and after the grace time removed: its versions are listed, and the one removed.
             move.calls.class_a += objects;
             move.calls.class_b += objects;
-            move.calls.class_c += 2 * objects;
+            move.calls.class_c += objects;
             move.calls.egress_bytes += what.size.bytes;
             stored_bytes_ -= static_cast<double>(what.size.bytes);
         }

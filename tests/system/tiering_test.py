@@ -127,7 +127,8 @@ class Demotion(TieringCase):
         # And so it comes.
         self.assertIn("3 done, 0 failed", self.tool("tier", "run"))
         tidepool.eventually(lambda: not (self.hot.path / original(3)).exists(), "it leaves the disk")
-        tidepool.eventually(lambda: self.b2.calls() == {"A": 6, "B": 12, "C": 0}, "it costs what the plan said")
+        # The plan counts a second look before the source's copy goes, which is this soon not needed.
+        tidepool.eventually(lambda: self.b2.calls() == {"A": 6, "B": 6, "C": 0}, "it costs no more than the plan said")
         self.assertIn("nothing is to be moved", self.tool("tier", "run"))
 
     def test_a_run_can_leave_the_work_to_the_server(self):
@@ -239,16 +240,16 @@ class Promotion(TieringCase):
         self.view(original(1), 3)
         tidepool.eventually(lambda: self.moves(self.plan()) == {uuid(1): "promotion"}, "its views are written down")
         plan = self.plan()
-        self.assertEqual(plan["calls"], {"class_a": 2, "class_b": 2, "class_c": 4, "egress_bytes": 10_000})
+        self.assertEqual(plan["calls"], {"class_a": 2, "class_b": 2, "class_c": 2, "egress_bytes": 10_000})
         self.b2.clear_requests()
         self.tool("tier", "run")
         # Not stopped before: a job that is broken off asks once more.
-        tidepool.eventually(lambda: self.b2.calls() == {"A": 2, "B": 2, "C": 4},
+        tidepool.eventually(lambda: self.b2.calls() == {"A": 2, "B": 2, "C": 2},
                             lambda: f"it costs what the plan said: {self.b2.calls()}, {self.tool('jobs', 'list')}")
         tidepool.eventually(lambda: {job["state"] for job in json.loads(self.tool("jobs", "list", "--json"))} == {"done"},
                             "all is done")
         server.stop_process()
-        self.assertEqual(self.b2.calls(), {"A": 2, "B": 2, "C": 4}, "and no more")
+        self.assertEqual(self.b2.calls(), {"A": 2, "B": 2, "C": 2}, "and no more")
         # Long idle, and yet it stays until it has dwelt there.
         image = bytes.fromhex(uuid(1).replace("-", ""))
         long_ago = int(time.time()) - 90 * DAY

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <catch2/catch.hpp>
+#include <fmt/format.h>
 
 using namespace tidepool;
 using namespace tidepool::storage;
@@ -281,6 +282,52 @@ CATALOG_TEST("catalog: a move of objects is whole or nothing", "") {
     const auto image = value_of(catalog->find_image(*parse_uuid(kUuid)));
     CHECK(image->pool == cold);
     CHECK(image->moved_s == 5);
+}
+
+CATALOG_TEST("catalog: of jobs that end together, one that fails holds up no other", "[jobs]") {
+    TestType backend;
+    const auto catalog = backend.open();
+    const PoolId hot = make_pool(*catalog, "hot");
+    const PoolId cold = make_pool(*catalog, "cold");
+    const auto key = [](int n) { return fmt::format("uploads/{}.jpg", n); };
+    std::vector<Relocation> relocations;
+    for (int n = 0; n < 3; ++n) {
+        const ObjectRecord object = make_object(key(n), hot, 100);
+        value_of(catalog->put_object(object));
+        value_of(catalog->queue_job({.type = "move", .payload = "{}"}, 0));
+        relocations.push_back({.objects = {object}, .to = cold});
+    }
+    value_of(catalog->queue_job({.type = "clean", .payload = "{}", .lane = "move"}, 1));
+    const Catalog::LaneWant want{.lane = "move", .jobs = 4};
+    const auto jobs = value_of(catalog->take_jobs({&want, 1}, "me", 1, 30));
+    REQUIRE(jobs.size() == 4);
+    BackupRecord copy;
+    copy.pool = cold;
+    copy.key = copy.original = "gone";
+    value_of(catalog->put_backup(copy));
+    std::vector<JobEnding> endings;
+    for (std::size_t n = 0; n < 3; ++n) {
+        relocations[n].by = {jobs[n].id, "me"};
+        endings.push_back({.job = relocations[n].by, .relocation = &relocations[n]});
+    }
+    relocations[1].objects[0].size = 99;  // it was replaced meanwhile
+    endings.push_back({.job = {jobs[3].id, "me"}, .gone = {{cold, "gone"}}});
+    const auto ends = catalog->end_jobs(endings, 2);
+    REQUIRE(ends.size() == 4);
+    CHECK((value_of(ends[0]) && value_of(ends[2]) && value_of(ends[3])));
+    REQUIRE_FALSE(ends[1]);
+    CHECK(ends[1].error().kind == ErrorKind::conflict);
+    const auto home = [&](int n) { return value_of(catalog->find(key(n)))->pool; };
+    CHECK((home(0) == cold && home(1) == hot && home(2) == cold));
+    CHECK(value_of(catalog->find_job(jobs[1].id))->state == JobRecord::State::running);
+    CHECK(value_of(catalog->find_job(jobs[2].id))->state == JobRecord::State::done);
+    CHECK(value_of(catalog->find_job(jobs[3].id))->state == JobRecord::State::done);
+    CHECK_FALSE(value_of(catalog->find_backup(cold, "gone")));
+    test::check_accounts(*catalog);
+    // It is somebody else's.
+    const JobEnding foreign{.job = {jobs[1].id, "you"}};
+    CHECK_FALSE(value_of(catalog->end_jobs({&foreign, 1}, 3).front()));
+    CHECK(catalog->end_jobs({}, 3).empty());
 }
 
 CATALOG_TEST("catalog: a variant gets a row only where its original is", "") {

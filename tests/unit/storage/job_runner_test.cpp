@@ -14,6 +14,7 @@
 #include <vector>
 
 #include <catch2/catch.hpp>
+#include <fmt/format.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -95,6 +96,66 @@ TEST_CASE("job runner: does what is due, and says what became of it", "[storage]
     CHECK(value_of(catalog->find_job(later))->error_class == "io");
     CHECK(value_of(catalog->find_job(other))->state == State::queued);
     CHECK(runner.counters().done == 1);
+}
+
+TEST_CASE("job runner: what the catalog refuses ends as its job says", "[storage][jobs]") {
+    test::SqliteBackend backend;
+    const auto catalog = backend.open();
+    const PoolId hot = test::make_pool(*catalog, "hot");
+    const PoolId cold = test::make_pool(*catalog, "cold");
+    constexpr int kJobs = 40;
+    const auto key = [](int n) { return fmt::format("uploads/{}.jpg", n); };
+    std::vector<JobId> ids;
+    for (int n = 0; n < kJobs; ++n) {
+        value_of(catalog->put_object(test::make_object(key(n), hot, 5)));
+        ids.push_back(
+            value_of(catalog->queue_job({.type = "move", .payload = fmt::format("{}", n)}, 0)));
+    }
+    Tally tally;
+    JobRunner runner(*catalog, quick());
+    runner.handle("move", [&](JobRun& run) {
+        const int n = std::stoi(run.job().payload);
+        // Every fourth one is not what the catalog knows.
+        Relocation relocation{.objects = {test::make_object(key(n), hot, n % 4 == 0 ? 6 : 5)},
+                              .to = cold,
+                              .by = run.lease()};
+        return JobEnd::relocates(std::move(relocation),
+                                 [&](Result<void> done) -> std::optional<JobEnd> {
+                                     tally.add(done ? "moved" : "refused");
+                                     if (done) return std::nullopt;
+                                     return JobEnd::failed({ErrorKind::denied, "no"});
+                                 });
+    });
+    runner.start();
+    CHECK(tally.wait_for("moved", kJobs * 3 / 4));
+    CHECK(tally.wait_for("refused", kJobs / 4));
+    for (int n = 0; n < kJobs; ++n) {
+        CHECK(reaches(*catalog, ids[static_cast<std::size_t>(n)],
+                      n % 4 == 0 ? State::failed : State::done));
+        CHECK(value_of(catalog->find(key(n)))->pool == (n % 4 == 0 ? hot : cold));
+    }
+    runner.stop();
+    CHECK(runner.counters().done == kJobs * 3 / 4);
+    CHECK(runner.counters().failed == kJobs / 4);
+    test::check_accounts(*catalog);
+}
+
+TEST_CASE("job runner: what was done by the time it stops is written down", "[storage][jobs]") {
+    test::SqliteBackend backend;
+    const auto catalog = backend.open();
+    Tally tally;
+    JobRunner runner(*catalog, quick());
+    runner.handle("last", [&](JobRun& run) {
+        tally.add("began");
+        while (run.goes_on())
+            usleep(1000);  // tidy: allow sleep, it plays what takes long
+        return JobEnd::done();
+    });
+    const JobId id = value_of(catalog->queue_job({.type = "last", .payload = "{}"}, 0));
+    runner.start();
+    REQUIRE(tally.wait_for("began", 1));
+    runner.stop();
+    CHECK(value_of(catalog->find_job(id))->state == State::done);
 }
 
 TEST_CASE("job runner: a lane whose jobs hang holds up no other", "[storage][jobs]") {

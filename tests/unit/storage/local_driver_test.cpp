@@ -5,7 +5,9 @@
 
 #include <cstdint>
 #include <ctime>
+#include <optional>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include <catch2/catch.hpp>
@@ -128,6 +130,65 @@ TEST_CASE("local driver: a put that fails leaves nothing behind", "[storage][dri
 }
 
 // Invariant 9.
+TEST_CASE("local driver: what is pushed is there whole, or not at all", "[storage][driver]") {
+    World world;
+    const std::string key = "uploads/a.jpg";
+    const auto push = [&](const std::vector<std::string>& parts, std::optional<Error> end) {
+        const auto fill = [&](ByteSink& sink) -> Result<void> {
+            for (const std::string& part : parts) {
+                if (auto written = sink.write(part); !written) return written;
+            }
+            if (end) return std::unexpected(*end);
+            return {};
+        };
+        const PutOptions options{.size = 6, .sha256 = conf::sha256("abcdef")};
+        return world.driver.put_pushed(key, fill, options);
+    };
+    for (const auto& [parts, end, kind] :
+         std::vector<std::tuple<std::vector<std::string>, std::optional<Error>, ErrorKind>>{
+             {{"abc", "de"}, std::nullopt, ErrorKind::corrupt},
+             {{"abc", "defg"}, std::nullopt, ErrorKind::corrupt},
+             {{"abc", "xyz"}, std::nullopt, ErrorKind::corrupt},
+             {{"abcdef"}, Error{ErrorKind::timed_out, "cut"}, ErrorKind::timed_out},
+             {{}, Error{ErrorKind::not_found, "no source"}, ErrorKind::not_found}}) {
+        const auto failed = push(parts, end);
+        REQUIRE_FALSE(failed);
+        CHECK(failed.error().kind == kind);
+        CHECK(world.get(key).starts_with("error: "));
+    }
+    const auto stored = push({"a", "bcd", "ef"}, std::nullopt);
+    REQUIRE((stored && *stored));
+    CHECK((*stored)->sha256 == conf::sha256("abcdef"));
+    CHECK(world.get(key) == "abcdef");
+    CHECK(world.names_in("pool").size() == 1);
+}
+
+TEST_CASE("local driver: of several keys those that are there are found", "[storage][driver]") {
+    World world;
+    for (const char* key : {"uploads/a/1.jpg", "uploads/a/2.jpg", "uploads/b/1.jpg"})
+        REQUIRE(world.put(key, "content"));
+    world.folder.make("pool/a/folder.jpg");
+    const std::vector<std::string> keys{
+        "uploads/a/1.jpg",      "uploads/c/1.jpg",
+        "uploads/c/2.jpg",      "uploads/a/3.jpg",
+        "uploads/a/2.jpg",      "uploads/b/1.jpg",
+        "uploads/a/folder.jpg", "uploads/a/" + std::string(300, 'n')};
+    const auto found = world.driver.heads(keys);
+    REQUIRE(found);
+    std::vector<std::string> names;
+    for (const ObjectInfo& object : *found) {
+        names.push_back(object.key);
+        CHECK(object.size == 7);
+    }
+    CHECK(names ==
+          std::vector<std::string>{"uploads/a/1.jpg", "uploads/a/2.jpg", "uploads/b/1.jpg"});
+    REQUIRE(symlink("1.jpg", world.folder.path("pool/a/link.jpg").c_str()) == 0);
+    const std::vector<std::string> link{"uploads/a/link.jpg"};
+    const auto refused = world.driver.heads(link);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().kind == world.driver.head(link[0]).error().kind);
+}
+
 TEST_CASE("local driver: nothing is written, read or removed outside", "[storage][driver]") {
     World world;
     world.folder.make("outside");

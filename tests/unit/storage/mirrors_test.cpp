@@ -124,7 +124,7 @@ TEST_CASE("mirrors: a move to the mirror sends nothing, and may leave a mirror b
         });
     }
     JobRun run = bench.begin("cold");
-    CHECK(kind_of(bench.mover.move(run)) == "finished");
+    CHECK(kind_of(bench.move(run)) == "done");
     CHECK(bench.in("cold", kOriginal));
     CHECK_FALSE(bench.has_copy(kOriginal));
     CHECK(bench.has_copy(kOriginal, "hot") == both_ways);
@@ -143,7 +143,7 @@ TEST_CASE("mirrors: a clean leaves a copy that is wanted by now", "[storage][mir
         *value_of(clean_mirror_job(*bench.catalog, bench.drivers, bench.ids["cold"], {&row, 1}, 0)),
         bench.now_s));
     JobRun clean = bench.take("clean " + std::to_string(bench.ids["cold"]));
-    CHECK(kind_of(bench.mover.clean(clean)) == "done");
+    CHECK(kind_of(bench.clean(clean)) == "done");
     CHECK(bench.store("cold").content(kOriginal) == "original");
     CHECK(bench.has_copy(kOriginal));
 }
@@ -154,14 +154,14 @@ TEST_CASE("mirrors: a move elsewhere takes the copies away, after the object is 
     bench.place(kOriginal, "original");
     CHECK(bench.copy(kOriginal) == "done");
     JobRun run = bench.begin("third");
-    CHECK(kind_of(bench.mover.move(run)) == "finished");
+    CHECK(kind_of(bench.move(run)) == "done");
     const std::string lane = "clean " + std::to_string(bench.ids["cold"]);
     JobRun early = bench.take(lane);
     bench.store("third").remove(kOriginal);
-    CHECK(kind_of(bench.mover.clean(early)) == "corrupt");
+    CHECK(kind_of(bench.clean(early)) == "corrupt");
     CHECK(bench.has_copy(kOriginal));
     bench.store("third").place(kOriginal, "original", 1'700'000'000);
-    CHECK(kind_of(bench.mover.clean(early)) == "done");
+    CHECK(kind_of(bench.clean(early)) == "done");
     CHECK_FALSE(bench.has_copy(kOriginal));
     CHECK_FALSE(bench.store("cold").content(kOriginal));
     test::check_accounts(*bench.catalog);
@@ -173,10 +173,10 @@ TEST_CASE("mirrors: a move and a copy of the same object wait for one another",
     bench.place(kOriginal, "original");
     JobRun copying = bench.take_copy();
     JobRun moving = bench.begin("cold");
-    CHECK(kind_of(bench.mover.move(moving)) == "put off");
+    CHECK(kind_of(bench.move(moving)) == "put off");
     CHECK(kind_of(bench.backups.copy(copying)) == "put off");
     value_of(bench.catalog->put_off_job(copying.job().id, "me", bench.now_s + 5, true));
-    CHECK(kind_of(bench.mover.move(moving)) == "finished");
+    CHECK(kind_of(bench.move(moving)) == "done");
     JobRun again = bench.take_copy();
     CHECK(kind_of(bench.backups.copy(again)) == "done");
     CHECK_FALSE(bench.has_copy(kOriginal));
@@ -202,7 +202,7 @@ TEST_CASE("mirrors: what is no longer mirrored is pruned, the last copy of an ob
     CHECK(pruned.lone == 1);
     CHECK(pruned.kept == 0);
     JobRun clean = bench.take("clean " + std::to_string(cold));
-    CHECK(kind_of(bench.mover.clean(clean)) == "done");
+    CHECK(kind_of(bench.clean(clean)) == "done");
     CHECK_FALSE(bench.has_copy(kOriginal));
     CHECK(bench.has_copy("uploads/plain.jpg"));
     CHECK(bench.store("cold").content("uploads/plain.jpg") == "plain");

@@ -29,16 +29,16 @@ TEST_CASE("mover: an image goes as a whole, and is cleaned up behind itself", "[
     bench.place(kOriginal, "original");
     bench.store("hot").place(kVariant, "variant", 1'700'000'001);  // it has no row yet
     JobRun run = bench.begin("cold");
-    CHECK(kind_of(bench.mover.move(run)) == "finished");
+    CHECK(kind_of(bench.move(run)) == "done");
     CHECK(bench.in("cold", kOriginal));
     CHECK(bench.in("cold", kVariant));
     CHECK(bench.told == std::vector{kOriginal, kVariant});
     CHECK(value_of(bench.catalog->find_job(run.job().id))->state == JobRecord::State::done);
     CHECK(bench.store("hot").size() == 2);
     JobRun clean = bench.take("clean 1");
-    CHECK(kind_of(bench.mover.clean(clean)) == "done");
+    CHECK(kind_of(bench.clean(clean)) == "done");
     CHECK(bench.store("hot").size() == 0);
-    CHECK(kind_of(bench.mover.clean(clean)) == "done");  // invariant 4
+    CHECK(kind_of(bench.clean(clean)) == "done");  // invariant 4
     test::check_accounts(*bench.catalog);
 }
 
@@ -67,7 +67,7 @@ TEST_CASE("mover: each failure leaves the image where it was, and doing it again
                 return Error{each.kind, "told to"};
             });
         JobRun run = bench.begin("cold");
-        CHECK(kind_of(bench.mover.move(run)) == each.expected);
+        CHECK(kind_of(bench.move(run)) == each.expected);
         CHECK(bench.in("hot", kOriginal));
         CHECK(bench.in("hot", kVariant));
         CHECK(bench.told.empty());
@@ -81,12 +81,12 @@ TEST_CASE("mover: each failure leaves the image where it was, and doing it again
             run.job().id, "me", {.error_class = "io", .text = "x", .retry_at_s = bench.now_s}, 1));
         if (!cleaning.empty()) {
             JobRun clean = bench.take("clean 2");
-            CHECK(kind_of(bench.mover.clean(clean)) == "done");
+            CHECK(kind_of(bench.clean(clean)) == "done");
             value_of(bench.catalog->finish_job(cleaning[0].id, "me", bench.now_s));
             CHECK(bench.store("cold").size() == 0);
         }
         JobRun again = bench.take("move");
-        CHECK(kind_of(bench.mover.move(again)) == "finished");
+        CHECK(kind_of(bench.move(again)) == "done");
         CHECK(bench.in("cold", kOriginal));
         CHECK(bench.in("cold", kVariant));
     }
@@ -97,7 +97,7 @@ TEST_CASE("mover: a put whose answer is lost is found", "[storage][mover]") {
     bench.place(kOriginal, "original");
     bench.store("cold").lose_answers(1);
     JobRun run = bench.begin("cold");
-    CHECK(kind_of(bench.mover.move(run)) == "timed_out");
+    CHECK(kind_of(bench.move(run)) == "timed_out");
     value_of(bench.catalog->set_job_state(run.job().id, JobRecord::State::paused, bench.now_s));
     value_of(bench.catalog->set_job_state(run.job().id, JobRecord::State::queued, bench.now_s));
     bench.store("hot").set_fault([](FakeDriver::Call call, std::string_view) {
@@ -107,7 +107,7 @@ TEST_CASE("mover: a put whose answer is lost is found", "[storage][mover]") {
     JobRecord second = bench.take("move").job();
     second.attempts = 2;
     JobRun again(second, bench.now_s + 1000);
-    CHECK(kind_of(bench.mover.move(again)) == "finished");
+    CHECK(kind_of(bench.move(again)) == "done");
     CHECK(bench.in("cold", kOriginal));
 }
 
@@ -117,14 +117,14 @@ TEST_CASE("mover: a missing source ends well with a good copy, and changes nothi
     bench.place(kOriginal, "original");
     bench.store("hot").remove(kOriginal).value();
     JobRun run = bench.begin("cold");
-    const JobEnd end = bench.mover.move(run);
+    const JobEnd end = bench.move(run);
     CHECK(kind_of(end) == "not_found");
     CHECK_THAT(end.error->text, Catch::Contains(kUuid));
     CHECK(value_of(bench.catalog->find(kOriginal))->pool == bench.ids["hot"]);
     bench.store("cold").place(kOriginal, "wrong on");
-    CHECK(kind_of(bench.mover.move(run)) == "not_found");
+    CHECK(kind_of(bench.move(run)) == "not_found");
     bench.store("cold").place(kOriginal, "original");
-    CHECK(kind_of(bench.mover.move(run)) == "finished");
+    CHECK(kind_of(bench.move(run)) == "done");
     CHECK(bench.in("cold", kOriginal));
 }
 
@@ -138,7 +138,7 @@ TEST_CASE("mover: what was replaced while it was copied stays", "[storage][mover
     });
     JobRun run = bench.begin("cold");
     // The first round reads the new bytes for the old digest.
-    CHECK(kind_of(bench.mover.move(run)) == "corrupt");
+    CHECK(kind_of(bench.move(run)) == "corrupt");
     CHECK(bench.in("hot", kOriginal));
     CHECK(value_of(bench.catalog->find(kOriginal))->sha256 == conf::sha256("replaced"));
 }
@@ -156,7 +156,7 @@ TEST_CASE("mover: a variant that comes while the image moves goes with it", "[st
         return std::optional<Error>();
     });
     JobRun run = bench.begin("cold");
-    CHECK(kind_of(bench.mover.move(run)) == "finished");
+    CHECK(kind_of(bench.move(run)) == "done");
     CHECK(bench.in("cold", kOriginal));
     CHECK(bench.in("cold", kVariant));
     // From here on one that was made for the old home is refused there.
@@ -169,26 +169,26 @@ TEST_CASE("mover: back within the grace time it needs no copy, and is not cleane
     Bench bench;
     bench.place(kOriginal, "original");
     JobRun there = bench.begin("cold");
-    CHECK(kind_of(bench.mover.move(there)) == "finished");
+    CHECK(kind_of(bench.move(there)) == "done");
     JobRun back = bench.begin("hot");
     bench.store("cold").set_fault([](FakeDriver::Call call, std::string_view) {
         if (call != FakeDriver::Call::get) return std::optional<Error>();
         return std::optional<Error>({ErrorKind::io, "must not be read"});
     });
-    CHECK(kind_of(bench.mover.move(back)) == "finished");
+    CHECK(kind_of(bench.move(back)) == "done");
     CHECK(bench.in("hot", kOriginal));
     const Catalog::LaneWant want{.lane = "clean 1"};
     CHECK(value_of(bench.catalog->take_jobs({&want, 1}, "me", bench.now_s, 10)).empty());
     JobRun clean = bench.take("clean 2");
-    CHECK(kind_of(bench.mover.clean(clean)) == "done");
+    CHECK(kind_of(bench.clean(clean)) == "done");
     CHECK(bench.store("cold").size() == 0);
     // While one is being cleaned up nothing comes back to it.
     value_of(bench.catalog->finish_job(clean.job().id, "me", bench.now_s));
     JobRun third = bench.begin("cold");
-    CHECK(kind_of(bench.mover.move(third)) == "finished");
+    CHECK(kind_of(bench.move(third)) == "done");
     JobRun cleaning = bench.take("clean 1");
     JobRun fourth = bench.begin("hot");
-    CHECK(kind_of(bench.mover.move(fourth)) == "put off");
+    CHECK(kind_of(bench.move(fourth)) == "put off");
 }
 
 TEST_CASE("mover: what came back, or was put in the place of what left, is not cleaned away",
@@ -196,10 +196,10 @@ TEST_CASE("mover: what came back, or was put in the place of what left, is not c
     Bench bench;
     bench.place(kOriginal, "original");
     JobRun run = bench.begin("cold");
-    CHECK(kind_of(bench.mover.move(run)) == "finished");
+    CHECK(kind_of(bench.move(run)) == "done");
     bench.store("hot").place(kOriginal, "somebody's", 1'800'000'000);
     JobRun clean = bench.take("clean 1");
-    CHECK(kind_of(bench.mover.clean(clean)) == "done");
+    CHECK(kind_of(bench.clean(clean)) == "done");
     CHECK(bench.store("hot").size() == 1);
 }
 
@@ -208,23 +208,63 @@ TEST_CASE("mover: no copy is removed whose image is not where the catalog says",
     Bench bench;
     bench.place(kOriginal, "original");
     JobRun run = bench.begin("cold");
-    CHECK(kind_of(bench.mover.move(run)) == "finished");
+    CHECK(kind_of(bench.move(run)) == "done");
     bench.store("cold").remove(kOriginal).value();
     JobRun clean = bench.take("clean 1");
-    CHECK(kind_of(bench.mover.clean(clean)) == "corrupt");
+    CHECK(kind_of(bench.clean(clean)) == "corrupt");
     bench.store("cold").place(kOriginal, "too short");
-    CHECK(kind_of(bench.mover.clean(clean)) == "corrupt");
+    CHECK(kind_of(bench.clean(clean)) == "corrupt");
     CHECK(bench.store("hot").size() == 1);
     bench.store("cold").place(kOriginal, "original");
-    CHECK(kind_of(bench.mover.clean(clean)) == "done");
+    CHECK(kind_of(bench.clean(clean)) == "done");
     CHECK(bench.store("hot").size() == 0);
+}
+
+TEST_CASE("mover: what was proved a moment ago is not asked for again", "[storage][mover]") {
+    Bench bench;
+    bench.place(kOriginal, "original");
+    const std::int64_t lasts_s = GENERATE(0, 1000);
+    Mover mover(*bench.catalog, bench.drivers, {.grace_s = 0, .proof_lasts_s = lasts_s});
+    JobRun run = bench.begin("cold");
+    CHECK(kind_of(bench.move(run)) == "done");
+    int looks = 0;
+    bench.store("cold").set_fault([&](FakeDriver::Call call, std::string_view) {
+        looks += call == FakeDriver::Call::head ? 1 : 0;
+        return std::optional<Error>();
+    });
+    JobRun clean = bench.take("clean 1");
+    CHECK(kind_of(mover.clean(clean)) == "done");
+    CHECK(looks == (lasts_s == 0 ? 1 : 0));
+    CHECK(bench.store("hot").size() == 0);
+    CHECK(bench.in("cold", kOriginal));
+}
+
+TEST_CASE("mover: a proof is good for the pool that it was given in alone", "[storage][mover]") {
+    Bench bench;
+    const PoolId third = bench.pool("third", conf::PoolSettings::Type::s3).id;
+    ObjectRecord row = bench.place(kOriginal, "original");
+    Mover mover(*bench.catalog, bench.drivers, {.grace_s = 0, .proof_lasts_s = 1000});
+    JobRun run = bench.begin("cold");
+    CHECK(kind_of(bench.move(run)) == "done");
+    // It went on, and nobody has seen it there.
+    row.pool = bench.ids["cold"];
+    value_of(bench.catalog->relocate({.objects = {row}, .to = third}));
+    auto pools = bench.drivers.pools();
+    KnownPool known = pools.front();
+    known.settings.name = "third";
+    known.id = third;
+    pools.push_back(known);
+    bench.drivers.use_pools(pools);
+    JobRun clean = bench.take("clean 1");
+    CHECK(kind_of(mover.clean(clean)) == "corrupt");
+    CHECK(bench.store("hot").size() == 1);
 }
 
 TEST_CASE("mover: a clean that was queued anew waits for a move to that pool", "[storage][mover]") {
     Bench bench;
     bench.place(kOriginal, "original");
     JobRun run = bench.begin("cold");
-    CHECK(kind_of(bench.mover.move(run)) == "finished");
+    CHECK(kind_of(bench.move(run)) == "done");
     JobRun back = bench.begin("hot");
     bool has_been = false;
     bench.store("hot").set_fault([&](FakeDriver::Call call, std::string_view) {
@@ -235,10 +275,10 @@ TEST_CASE("mover: a clean that was queued anew waits for a move to that pool", "
         value_of(
             bench.catalog->set_job_state(cleaning[0].id, JobRecord::State::queued, bench.now_s));
         JobRun clean = bench.take("clean 1");
-        CHECK(kind_of(bench.mover.clean(clean)) == "put off");
+        CHECK(kind_of(bench.clean(clean)) == "put off");
         return std::optional<Error>();
     });
-    CHECK(kind_of(bench.mover.move(back)) == "finished");
+    CHECK(kind_of(bench.move(back)) == "done");
     CHECK(bench.in("hot", kOriginal));
 }
 
@@ -247,11 +287,11 @@ TEST_CASE("mover: whoever lost the lease changes nothing any more", "[storage][m
     bench.place(kOriginal, "original");
     JobRun slow = bench.begin("cold");
     value_of(bench.catalog->set_job_state(slow.job().id, JobRecord::State::paused, bench.now_s));
-    CHECK(kind_of(bench.mover.move(slow)) == "interrupted");
+    CHECK(kind_of(bench.move(slow)) == "interrupted");
     CHECK(bench.in("hot", kOriginal));
     CHECK(value_of(bench.catalog->find(kOriginal))->pool == bench.ids["hot"]);
     JobRun expired(slow.job(), bench.now_s + 1);
-    CHECK(kind_of(bench.mover.move(expired)) == "interrupted");
+    CHECK(kind_of(bench.move(expired)) == "interrupted");
 }
 
 TEST_CASE("mover: a pool that is full, disabled or unknown takes nothing", "[storage][mover]") {
@@ -270,7 +310,7 @@ TEST_CASE("mover: a pool that is full, disabled or unknown takes nothing", "[sto
              {"small", "capped"}, {"closed", "misconfigured"}, {"unknown", "misconfigured"}}) {
         CAPTURE(name);
         JobRun run = bench.begin(name);
-        CHECK(kind_of(bench.mover.move(run)) == expected);
+        CHECK(kind_of(bench.move(run)) == expected);
         CHECK(bench.in("hot", kOriginal));
         value_of(bench.catalog->set_job_state(run.job().id, JobRecord::State::cancelled, 1));
     }
@@ -281,12 +321,30 @@ TEST_CASE("mover: an image that was deleted, or is there already, is nothing to 
     Bench bench;
     bench.place(kOriginal, "original");
     JobRun same = bench.begin("hot");
-    CHECK(kind_of(bench.mover.move(same)) == "done");
+    CHECK(kind_of(bench.move(same)) == "done");
     value_of(bench.catalog->begin_deletion(*parse_uuid(kUuid), {.type = "delete", .payload = "{}"},
                                            bench.now_s));
     value_of(bench.catalog->remove_object(kOriginal, bench.ids["hot"]));
     value_of(bench.catalog->end_deletion(*parse_uuid(kUuid)));
-    CHECK(kind_of(bench.mover.move(same)) == "done");
+    CHECK(kind_of(bench.move(same)) == "done");
+}
+
+TEST_CASE("mover: one that is cancelled before the catalog knows of it is cleaned up",
+          "[storage][mover]") {
+    Bench bench;
+    bench.place(kOriginal, "original");
+    JobRun run = bench.begin("cold");
+    JobEnd end = bench.mover.move(run);
+    REQUIRE(kind_of(end) == "relocates");
+    value_of(bench.catalog->set_job_state(run.job().id, JobRecord::State::cancelled, bench.now_s));
+    const auto instead = end.then(bench.catalog->relocate(*end.relocation));
+    REQUIRE(instead);
+    CHECK(kind_of(*instead) == "interrupted");
+    CHECK(bench.told.empty());
+    JobRun clean = bench.take("clean 2");
+    CHECK(kind_of(bench.clean(clean)) == "done");
+    CHECK(bench.store("cold").size() == 0);
+    CHECK(bench.in("hot", kOriginal));
 }
 
 TEST_CASE("mover: a move that is cancelled after it began is cleaned up", "[storage][mover]") {
@@ -298,11 +356,11 @@ TEST_CASE("mover: a move that is cancelled after it began is cleaned up", "[stor
         return std::optional<Error>({ErrorKind::io, "told to"});
     });
     JobRun run = bench.begin("cold");
-    CHECK(kind_of(bench.mover.move(run)) == "io");
+    CHECK(kind_of(bench.move(run)) == "io");
     CHECK(bench.store("cold").size() == 1);
     CHECK(value_of(act_on_job(*bench.catalog, run.job(), JobAction::cancel, bench.now_s)));
     JobRun clean = bench.take("clean 2");
-    CHECK(kind_of(bench.mover.clean(clean)) == "done");
+    CHECK(kind_of(bench.clean(clean)) == "done");
     CHECK(bench.store("cold").size() == 0);
     CHECK(bench.in("hot", kOriginal));
 }

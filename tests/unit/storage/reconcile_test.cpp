@@ -504,7 +504,9 @@ TEST_CASE("reconcile: a late variant follows its image", "[storage][reconcile]")
     JobRun run(value_of(bench.catalog->take_jobs({&want, 1}, "me", kNow, 1000)).at(0),
                std::time(nullptr) + 1000);
     Mover mover(*bench.catalog, bench.drivers, {.grace_s = 0});
-    CHECK(mover.move(run).kind == JobEnd::Kind::finished);
+    const JobEnd end = mover.move(run);
+    REQUIRE(end.kind == JobEnd::Kind::relocates);
+    CHECK_FALSE(end.then(bench.catalog->relocate(*end.relocation)));
     CHECK(bench.home(kVariant) == bench.ids["cold"]);
     CHECK(bench.store("cold").content(kVariant) == "variant");
 }
