@@ -288,10 +288,10 @@ class Catalog {
 
     // Begins an upload that comes in pieces. The reservation of its token's session becomes the
     // upload's, and shrinks to its length; where there is none its bytes are reserved anew, if this
-    // pool has room for them. Of `upload` its field `upload`, and where there is a session its
-    // details, are not looked at.
-    virtual Result<Reservation> begin_resumable(const ResumableUpload& upload,
-                                                const PoolRoom& pool) = 0;
+    // pool has room for them and its owner's quota leaves them. Of `upload` its field `upload`, and
+    // where there is a session its details, are not looked at; of `limits` the sessions.
+    virtual Result<Reservation> begin_resumable(const ResumableUpload& upload, const PoolRoom& pool,
+                                                const OwnerLimits& limits) = 0;
     // So many of one token that have not ended.
     static constexpr std::size_t kMostResumable = 16;
     virtual Result<std::optional<ResumableUpload>> find_resumable(std::string_view id) = 0;

@@ -139,8 +139,8 @@ class SqliteCatalog final : public Catalog {
     Result<std::vector<UploadRecord>> open_uploads() override;
     Result<std::size_t> forget_sessions(std::int64_t before_s) override;
     Result<OwnerUse> owner_use(std::string_view owner, std::int64_t now_s) override;
-    Result<Reservation> begin_resumable(const ResumableUpload& upload,
-                                        const PoolRoom& pool) override;
+    Result<Reservation> begin_resumable(const ResumableUpload& upload, const PoolRoom& pool,
+                                        const OwnerLimits& limits) override;
     Result<std::optional<ResumableUpload>> find_resumable(std::string_view id) override;
     Result<void> end_resumable(std::string_view id, const Uuid& image) override;
     Result<void> drop_resumable(std::string_view id) override;

@@ -4,6 +4,7 @@
 #include "conf/digest.h"
 #include "conf/fault_point.h"
 #include "conf/log.h"
+#include "proxy/api/api_key.h"
 #include "proxy/http/date.h"
 #include "proxy/upload/accepted_type.h"
 #include "proxy/upload/bearer.h"
@@ -234,7 +235,9 @@ class TusUploads::Request {
         if (auto created = all_.spool_.create(upload_.id); !created)
             return std::unexpected(std::move(created.error()));
         fault_point("tus.created");
-        const auto begun = means.catalog->begin_resumable(upload_, *room);
+        const auto quota = api::quota_of(*means.catalog, upload_.owner, std::time(nullptr));
+        if (!quota) return std::unexpected(quota.error());
+        const auto begun = means.catalog->begin_resumable(upload_, *room, {.quota_bytes = *quota});
         using Outcome = storage::Reservation::Outcome;
         if (!begun || begun->outcome != Outcome::reserved) {
             remove_bytes();
@@ -244,6 +247,8 @@ class TusUploads::Request {
                                          "this token has too many uploads that have not ended",
                                          "Retry-After: 60\r\n"));
             }
+            if (begun->outcome == Outcome::over_quota)
+                return Problem(quota_exceeded(begun->quota_left, upload_.length));
             return Problem(api_error(500, "no_storage_pool", "the pool has no room for the file"));
         }
         upload_.upload = begun->upload.id;

@@ -273,6 +273,28 @@ class Creation(TusCase):
         self.assert_error(self.ask_begin(2000, token=token), 500, "no_storage_pool")
         self.assertEqual(len(uploads.spooled(self.spool)), 1)
 
+    def test_a_token_that_is_used_again_obeys_the_quota(self):
+        self.begin_server()
+        contents = [pictures.noise(60, 60, seed) for seed in range(3)]
+        size = len(contents[0])
+        key = self.key(OWNER, "--quota", f"{size + size // 2}B")
+        token = self.session(size, key)["token"]
+        self.image_of(self.send_all(self.begin(size, token=token), token, contents[0]))
+        refused = self.assert_error(self.ask_begin(size, token=token), 413, "quota_exceeded")
+        self.assertEqual(refused.json["details"], {"remaining": size // 2, "needed": size})
+        # What has begun counts before it is an image.
+        self.begin(size // 2, token=token)
+        self.assert_error(self.ask_begin(1, token=token), 413, "quota_exceeded")
+        self.assertEqual(len(uploads.spooled(self.spool)), 1)
+        self.assertEqual(len(self.originals()), 1)
+
+    def test_at_once_they_do_not_overrun_the_quota(self):
+        self.begin_server()
+        self.key(OWNER, "--quota", "500KiB")
+        token = self.token(100_000)
+        answers = uploads.at_once(12, lambda _: self.ask_begin(100_000, token=token))
+        self.assertEqual(sorted(answer.status for answer in answers), [201] * 5 + [413] * 7)
+
     def test_a_token_has_not_any_number_of_them(self):
         self.begin_server()
         token = self.token(100)
