@@ -132,7 +132,8 @@ class SqliteCatalog final : public Catalog {
                                            const conf::Sha256Digest& sha256) override;
     Result<void> drop_upload(UploadId upload) override;
     Result<void> give_back_upload(UploadId upload, std::int64_t session_until_s) override;
-    Result<void> abandon_upload(UploadId upload, std::int64_t not_before_s) override;
+    Result<void> abandon_upload(UploadId upload, std::int64_t not_before_s,
+                                std::int64_t session_until_s) override;
     Result<bool> claim_abandoned(const UploadRecord& upload, std::int64_t now_s) override;
     Result<void> disown_image(const Uuid& image) override;
     Result<bool> is_being_uploaded(const Uuid& image) override;

@@ -40,9 +40,11 @@ constexpr const char* kReserved =
 constexpr const char* kRenewUpload =
     "UPDATE uploads SET expires_s = ?2 WHERE id = ?1 AND process <> ''";
 constexpr const char* kGiveBack =
-    "UPDATE uploads SET image = NULL, key = '', process = '', expires_s = ?2 "
-    "WHERE id = ?1 AND token IS NOT NULL";
-constexpr const char* kAbandon = "UPDATE uploads SET process = '', expires_s = ?2 WHERE id = ?1";
+    "UPDATE uploads SET image = NULL, key = '', process = '', expires_s = ?2 WHERE id = ?1";
+constexpr const char* kAbandon =
+    "INSERT INTO uploads (pool, owner, bytes, token, details, expires_s, image, key, process) "
+    "SELECT pool, owner, 0, NULL, '', ?2, image, key, '' FROM uploads "
+    "WHERE id = ?1 AND process <> ''";
 constexpr const char* kClaimAbandoned =
     "UPDATE uploads SET process = '', expires_s = ?3 WHERE id = ?1 AND process = ?2 AND "
     "expires_s = ?4 AND image IS NOT NULL";
@@ -173,6 +175,14 @@ bool has_quota(sqlite::Connection& db, std::string_view owner, std::uint64_t byt
     if (bytes <= made.quota_left) return true;
     made.outcome = Reservation::Outcome::over_quota;
     return false;
+}
+
+// As it was before the upload that it was used for; see give_back_upload().
+void restore_reservation(sqlite::Connection& db, UploadId upload, std::int64_t session_until_s) {
+    if (session_until_s == 0)
+        run(db, kDrop, upload);
+    else
+        run(db, kGiveBack, upload, session_until_s);
 }
 
 std::uint64_t open_sessions(sqlite::Connection& db, std::string_view owner, std::int64_t now_s) {
@@ -324,15 +334,16 @@ Result<void> SqliteCatalog::drop_upload(UploadId upload) {
 
 Result<void> SqliteCatalog::give_back_upload(UploadId upload, std::int64_t session_until_s) {
     return write(
-        [&](Writing& writing) {
-            if (run(writing.db, kGiveBack, upload, session_until_s) == 0)
-                run(writing.db, kDrop, upload);
-        },
+        [&](Writing& writing) { restore_reservation(writing.db, upload, session_until_s); },
         sqlite::Durability::soon);
 }
 
-Result<void> SqliteCatalog::abandon_upload(UploadId upload, std::int64_t not_before_s) {
-    return write([&](Writing& writing) { run(writing.db, kAbandon, upload, not_before_s); });
+Result<void> SqliteCatalog::abandon_upload(UploadId upload, std::int64_t not_before_s,
+                                           std::int64_t session_until_s) {
+    return write([&](Writing& writing) {
+        if (run(writing.db, kAbandon, upload, not_before_s) > 0)
+            restore_reservation(writing.db, upload, session_until_s);
+    });
 }
 
 Result<bool> SqliteCatalog::claim_abandoned(const UploadRecord& upload, std::int64_t now_s) {

@@ -449,6 +449,7 @@ class TusUploads::Request {
                                  .accepted = accepted(),
                                  .file_name = file_name.value_or(std::string()),
                                  .reservation = upload_.upload,
+                                 .session_until_s = upload_.expires_s,
                                  .details = upload_.details});
         auto filled = co_await loop::offload(loop_, all_.intake_.workers(), loop::Lane::bulk,
                                              [&] { return fill(image); });

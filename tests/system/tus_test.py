@@ -650,6 +650,48 @@ class Buckets(TusCase):
         self.assertEqual(uploads.spooled(self.spool), set())
 
 
+class FailingBuckets(TusCase):
+    """A bucket that fails for a while: the client's next try finds its reservation."""
+
+    def pools(self, **options):
+        store = cold.Store(self.b2.s3_url, self.b2.region, self.b2.key)
+        return [tidepool.bucket_pool(store, cold.BUCKET, "cold", public_base_url="https://images-b2.example",
+                                     max_size="400KiB", upload_api_url=uploads.NODE + uploads.INTERNAL_UPLOAD, **options)]
+
+    def fails(self, content):
+        """A new upload whose last piece the bucket did not take; its path and token."""
+        session = self.session(len(content), processing={"profile": "original_only"}, is_nsfw=True)
+        path = self.begin(len(content), token=session["token"])
+        self.b2.fault("error", status=503, code="ServiceUnavailable", method="PUT", count=None)
+        self.assert_come_later(self.patch(path, session["token"], 0, content), 503, "service_unavailable")
+        self.b2.clear_faults()
+        return path, session["token"]
+
+    def ends(self, path, token):
+        """The first answer to HEAD that is no 503."""
+        return tidepool.eventually(lambda: (got := self.tus("HEAD", path, token)).status != 503 and got,
+                                   "the bucket takes it", 240, every_s=0.2)
+
+    def test_the_next_try_needs_no_room_of_its_own(self):
+        self.begin_server()
+        content = pictures.noise(250, 250)
+        path, token = self.fails(content)
+        self.assertEqual([row["bytes"] for row in self.rows_of("uploads") if row["bytes"]], [len(content)])
+        # Somebody else takes all the room that is left, so that nothing could be reserved anew.
+        self.session(400 * KIB - len(content), self.key(OTHER_OWNER))
+        uuid = self.image_of(self.ends(path, token), 200)
+        stored = self.assert_is_image(uuid, content)
+        self.assertEqual(stored["app"], {"is_nsfw": True})
+        self.assertTrue(self.api("GET", f"{IMAGES}/{uuid}/status", self.key()).json["complete"])
+
+    def test_who_gives_up_keeps_nothing(self):
+        self.begin_server()
+        path, token = self.fails(pictures.noise(100, 100))
+        self.assertEqual(self.tus("DELETE", path, token).status, 204)
+        self.assertEqual([row["bytes"] for row in self.rows_of("uploads") if row["bytes"]], [])
+        self.assertEqual(uploads.spooled(self.spool), set())
+
+
 class Client(TusCase):
     """tus-js-client as it is published."""
 

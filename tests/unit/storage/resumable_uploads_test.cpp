@@ -115,6 +115,24 @@ CATALOG_TEST("resumable uploads: one without a session obeys its owner's quota",
     CHECK(begin(*catalog, resumable(3, hot, 1), {}, 700).quota_left == 0);
 }
 
+CATALOG_TEST("resumable uploads: a try that failed leaves its reservation", "[uploads]") {
+    const TestType backend;
+    const auto catalog = backend.open();
+    const PoolId hot = make_pool(*catalog, "hot");
+    const Reservation made = begin(*catalog, resumable(1, hot, 300));
+    UploadRecord upload{.id = made.upload.id, .pool = hot, .owner = "7", .expires_s = kNow};
+    upload.image = parse_uuid("0b1f6c2e-9a7d-4c55-8a3e-000000000001");
+    upload.process = "p";
+    REQUIRE(value_of(catalog->begin_upload(upload)));
+    value_of(catalog->abandon_upload(upload.id, kNow, kNow));
+    REQUIRE(value_of(catalog->begin_upload(upload)));
+    CHECK(value_of(catalog->owner_use("7", kNow)).reserved_bytes == 300);
+    value_of(catalog->give_back_upload(upload.id, kNow));
+    CHECK(value_of(catalog->owner_use("7", kNow)).reserved_bytes == 300);
+    value_of(catalog->drop_resumable(id_of(1)));
+    CHECK(value_of(catalog->owner_use("7", kNow)).reserved_bytes == 0);
+}
+
 CATALOG_TEST("resumable uploads: a token has not any number of them", "[uploads]") {
     const TestType backend;
     const auto catalog = backend.open();
