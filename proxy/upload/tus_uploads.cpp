@@ -579,7 +579,13 @@ std::string_view TusUploads::methods_of(std::string_view path) {
 }
 
 bool TusUploads::wants_stream(const http::RequestHead& head) {
-    return owns(head.path) && head.method_text == (head.path == kTusPath ? "POST" : "PATCH");
+    return owns(head.path) && method_of(head) == (head.path == kTusPath ? "POST" : "PATCH");
+}
+
+std::string_view TusUploads::method_of(const http::RequestHead& head) {
+    if (head.method_text != "POST" || !owns(head.path)) return head.method_text;
+    const std::string_view said = head.single("X-HTTP-Method-Override");
+    return said.empty() ? head.method_text : said;
 }
 
 std::string TusUploads::discovery() const {
@@ -593,20 +599,21 @@ std::string TusUploads::discovery() const {
 loop::Task<ApiAnswer> TusUploads::respond(loop::Loop& loop, const http::RequestHead& head,
                                           std::string client, http::BodyStream* body) {
     ApiAnswer answer;
+    const std::string_view method = method_of(head);
     Request request(*this, loop, head, std::move(client), body);
     if (head.single("Tus-Resumable") != kTusVersion) {
         answer = api_error(412, "precondition_failed", "expected Tus-Resumable: 1.0.0",
                            fmt::format("Tus-Version: {}\r\n", kTusVersion));
-    } else if (head.method_text == "POST") {
+    } else if (method == "POST") {
         answer = co_await request.create();
-    } else if (head.method_text == "PATCH") {
+    } else if (method == "PATCH") {
         answer = co_await request.append();
-    } else if (head.method_text == "DELETE") {
+    } else if (method == "DELETE") {
         answer = co_await request.end();
     } else {
         answer = co_await request.describe();
     }
-    if (head.method_text == "POST" || head.method_text == "PATCH") intake_.count_end(answer.status);
+    if (method == "POST" || method == "PATCH") intake_.count_end(answer.status);
     answer.fields += fmt::format("Tus-Resumable: {}\r\n", kTusVersion);
     co_return answer;
 }

@@ -154,7 +154,7 @@ class Discovery(TusCase):
         self.assertEqual(answer["access-control-allow-origin"], SITE)
         allowed = {name.strip().lower() for name in answer["access-control-allow-headers"].split(",")}
         self.assertLessEqual({"tus-resumable", "upload-length", "upload-offset", "upload-metadata", "upload-checksum",
-                              "authorization", "content-type"}, allowed)
+                              "authorization", "content-type", "x-http-method-override"}, allowed)
         self.assertEqual(answer["access-control-allow-methods"], "POST, OPTIONS")
         answer = self.tus("OPTIONS", f"{TUS}/{'0' * 32}", version=None, Origin=SITE)
         self.assertEqual(answer["access-control-allow-methods"], "HEAD, PATCH, DELETE, OPTIONS")
@@ -183,6 +183,42 @@ class Discovery(TusCase):
                                        ("GET", path, "HEAD, PATCH, DELETE"), ("POST", path, "HEAD, PATCH, DELETE")):
             answer = uploads.exchange(self.server.address, method, where, {"Tus-Resumable": "1.0.0"})
             self.assertEqual((answer.status, answer["allow"]), (405, allowed), (method, where))
+
+
+    def test_a_method_that_is_said_otherwise(self):
+        """For clients behind what lets through GET and POST alone."""
+        self.begin_server({"allowed_origins": [SITE]})
+        token = self.token(len(self.content))
+        path = self.begin(len(self.content), token=token)
+
+        def post(method, where=path, body=b"", **fields):
+            return self.tus("POST", where, token, body, X_HTTP_Method_Override=method, **fields)
+        half = len(self.content) // 2
+        piece = {"Content_Type": CONTENT_TYPE}
+        self.assert_moved_on(post("PATCH", body=self.content[:half], Upload_Offset=0, **piece), half)
+        answer = post("HEAD")
+        self.assertEqual((answer.status, answer["upload-offset"], answer.body), (200, str(half), b""))
+        self.assertEqual(post("PATCH", body=b"x", Upload_Offset=0, **piece).status, 409)
+        self.assert_is_image(self.image_of(post("PATCH", body=self.content[half:], Upload_Offset=half, **piece)),
+                             self.content)
+        self.assertEqual(post("DELETE").status, 204)
+        self.assert_ended(path, token)
+        answer = post("OPTIONS", TUS, Origin=SITE)
+        self.assertEqual((answer.status, answer["tus-version"]), (204, "1.0.0"))
+
+    def test_a_method_that_is_said_otherwise_and_is_none(self):
+        self.begin_server()
+        token = self.token(100)
+        path = self.begin(100, token=token)
+        for where, method, allowed in ((path, "POST", "HEAD, PATCH, DELETE"), (path, "patch", "HEAD, PATCH, DELETE"),
+                                       (TUS, "PATCH", "POST"), (TUS, "GET", "POST")):
+            fields = {"Tus-Resumable": "1.0.0", "X-HTTP-Method-Override": method, "Authorization": f"Bearer {token}"}
+            answer = uploads.exchange(self.server.address, "POST", where, fields)
+            self.assertEqual((answer.status, answer["allow"]), (405, allowed), (method, where))
+        # A GET is one, whatever it says.
+        fields = {"Tus-Resumable": "1.0.0", "X-HTTP-Method-Override": "DELETE", "Authorization": f"Bearer {token}"}
+        self.assertEqual(uploads.exchange(self.server.address, "GET", path, fields).status, 405)
+        self.assert_offset(path, token, 0)
 
 
 class Creation(TusCase):
