@@ -207,6 +207,27 @@ class OnB2(Semantics, LoneBucketCase):
             lambda: (got := self.upload(self.content, "a.png", token)).status != 503 and got,
             "the store takes it", 240, every_s=0.2))
 
+    def test_a_replica_is_put_once(self):
+        self.start({"replicate_secret": "env:TIDEPOOL_TEST_REPLICATE"})
+        path = f"original/2026/02/25/{uploads.NO_UUID}.png"
+
+        def replicate(content):
+            form = uploads.form(uploads.field("pool_id", self.pool_id("cold")), uploads.field("stored_path", path),
+                                uploads.field("size", len(content)), uploads.file(content, "a.png"),
+                                uploads.field("sha256", uploads.sha256(content)))
+            answer = self.send_form(form, uploads.REPLICATE_SECRET, uploads.REPLICATE, method="PUT")
+            self.assertEqual((answer.status, answer.json["status"]), (200, "ok"), answer)
+            return answer.json.get("reason")
+        other = pictures.noise(100, 100, 2)
+        for content, reason in ((self.content, None), (self.content, "exists"), (other, None), (other, "exists")):
+            self.assertEqual(replicate(content), reason)
+            self.assertEqual(self.stored("cold"), {f"uploads/{path}": content})
+        # What is gone there without our knowing is put again.
+        self.b2.delete(cold.BUCKET, f"uploads/{path}")
+        self.assertEqual(replicate(other), None)
+        self.assertEqual(self.stored("cold"), {f"uploads/{path}": other})
+        self.assert_balanced()
+
     def test_a_cap_on_what_is_stored(self):
         self.start()
         self.b2.fault("error", status=403, code="AccessDenied", message="Cannot upload files, storage cap exceeded.",
