@@ -275,10 +275,14 @@ class Catalog {
     virtual Result<std::optional<Uuid>> find_owned(std::string_view owner,
                                                    const conf::Sha256Digest& sha256) = 0;
     virtual Result<void> drop_upload(UploadId upload) = 0;
-    // Of one that came to nothing: what was a session's is that again, until then; else it goes.
+    // Of one that came to nothing: its reservation is again what it was before the upload began,
+    // until then, for who tries once more; where that is 0 it goes.
     virtual Result<void> give_back_upload(UploadId upload, std::int64_t session_until_s) = 0;
-    // Nobody goes on with it: it is to be cleaned, but not before then. It does not end any more.
-    virtual Result<void> abandon_upload(UploadId upload, std::int64_t not_before_s) = 0;
+    // The same where bytes of it may lie in its pool, or come there late: where they would be is
+    // kept apart from the reservation, counts no bytes, and is to be cleaned, but not before then.
+    // The upload does not end well any more. Nothing changes where others have given it up.
+    virtual Result<void> abandon_upload(UploadId upload, std::int64_t not_before_s,
+                                        std::int64_t session_until_s) = 0;
     // False where it is not as it was when it was read: it has ended, or somebody goes on with it.
     virtual Result<bool> claim_abandoned(const UploadRecord& upload, std::int64_t now_s) = 0;
     virtual Result<bool> is_being_uploaded(const Uuid& image) = 0;
@@ -292,10 +296,10 @@ class Catalog {
 
     // Begins an upload that comes in pieces. The reservation of its token's session becomes the
     // upload's, and shrinks to its length; where there is none its bytes are reserved anew, if this
-    // pool has room for them. Of `upload` its field `upload`, and where there is a session its
-    // details, are not looked at.
-    virtual Result<Reservation> begin_resumable(const ResumableUpload& upload,
-                                                const PoolRoom& pool) = 0;
+    // pool has room for them and its owner's quota leaves them. Of `upload` its field `upload`, and
+    // where there is a session its details, are not looked at; of `limits` the sessions.
+    virtual Result<Reservation> begin_resumable(const ResumableUpload& upload, const PoolRoom& pool,
+                                                const OwnerLimits& limits) = 0;
     // So many of one token that have not ended.
     static constexpr std::size_t kMostResumable = 16;
     virtual Result<std::optional<ResumableUpload>> find_resumable(std::string_view id) = 0;

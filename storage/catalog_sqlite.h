@@ -134,15 +134,16 @@ class SqliteCatalog final : public Catalog {
                                            const conf::Sha256Digest& sha256) override;
     Result<void> drop_upload(UploadId upload) override;
     Result<void> give_back_upload(UploadId upload, std::int64_t session_until_s) override;
-    Result<void> abandon_upload(UploadId upload, std::int64_t not_before_s) override;
+    Result<void> abandon_upload(UploadId upload, std::int64_t not_before_s,
+                                std::int64_t session_until_s) override;
     Result<bool> claim_abandoned(const UploadRecord& upload, std::int64_t now_s) override;
     Result<void> disown_image(const Uuid& image) override;
     Result<bool> is_being_uploaded(const Uuid& image) override;
     Result<std::vector<UploadRecord>> open_uploads() override;
     Result<std::size_t> forget_sessions(std::int64_t before_s) override;
     Result<OwnerUse> owner_use(std::string_view owner, std::int64_t now_s) override;
-    Result<Reservation> begin_resumable(const ResumableUpload& upload,
-                                        const PoolRoom& pool) override;
+    Result<Reservation> begin_resumable(const ResumableUpload& upload, const PoolRoom& pool,
+                                        const OwnerLimits& limits) override;
     Result<std::optional<ResumableUpload>> find_resumable(std::string_view id) override;
     Result<void> end_resumable(std::string_view id, const Uuid& image) override;
     Result<void> drop_resumable(std::string_view id) override;

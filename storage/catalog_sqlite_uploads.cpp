@@ -40,9 +40,11 @@ constexpr const char* kReserved =
 constexpr const char* kRenewUpload =
     "UPDATE uploads SET expires_s = ?2 WHERE id = ?1 AND process <> ''";
 constexpr const char* kGiveBack =
-    "UPDATE uploads SET image = NULL, key = '', process = '', expires_s = ?2 "
-    "WHERE id = ?1 AND token IS NOT NULL";
-constexpr const char* kAbandon = "UPDATE uploads SET process = '', expires_s = ?2 WHERE id = ?1";
+    "UPDATE uploads SET image = NULL, key = '', process = '', expires_s = ?2 WHERE id = ?1";
+constexpr const char* kAbandon =
+    "INSERT INTO uploads (pool, owner, bytes, token, details, expires_s, image, key, process) "
+    "SELECT pool, owner, 0, NULL, '', ?2, image, key, '' FROM uploads "
+    "WHERE id = ?1 AND process <> ''";
 constexpr const char* kClaimAbandoned =
     "UPDATE uploads SET process = '', expires_s = ?3 WHERE id = ?1 AND process = ?2 AND "
     "expires_s = ?4 AND image IS NOT NULL";
@@ -163,6 +165,26 @@ OwnerUse use_of(sqlite::Connection& db, std::string_view owner, std::int64_t now
             .reserved_bytes = static_cast<std::uint64_t>(query.number(2))};
 }
 
+// Whether the owner's quota leaves so many bytes; how many it leaves goes into `made` as well.
+bool has_quota(sqlite::Connection& db, std::string_view owner, std::uint64_t bytes,
+               const OwnerLimits& limits, std::int64_t now_s, Reservation& made) {
+    if (!limits.quota_bytes) return true;
+    const OwnerUse use = use_of(db, owner, now_s);
+    made.quota_left =
+        *limits.quota_bytes - std::min(*limits.quota_bytes, use.bytes + use.reserved_bytes);
+    if (bytes <= made.quota_left) return true;
+    made.outcome = Reservation::Outcome::over_quota;
+    return false;
+}
+
+// As it was before the upload that it was used for; see give_back_upload().
+void restore_reservation(sqlite::Connection& db, UploadId upload, std::int64_t session_until_s) {
+    if (session_until_s == 0)
+        run(db, kDrop, upload);
+    else
+        run(db, kGiveBack, upload, session_until_s);
+}
+
 std::uint64_t open_sessions(sqlite::Connection& db, std::string_view owner, std::int64_t now_s) {
     Query query(db, kOpenSessions, owner, now_s);
     query.next();
@@ -213,15 +235,7 @@ Result<Reservation> SqliteCatalog::reserve_upload(const UploadRecord& upload,
             made.outcome = Reservation::Outcome::too_many;
             return made;
         }
-        if (const auto& quota = limits.quota_bytes) {
-            const OwnerUse use = use_of(writing.db, upload.owner, now_s);
-            const std::uint64_t used = use.bytes + use.reserved_bytes;
-            made.quota_left = *quota - std::min(*quota, used);
-            if (upload.bytes > made.quota_left) {
-                made.outcome = Reservation::Outcome::over_quota;
-                return made;
-            }
-        }
+        if (!has_quota(writing.db, upload.owner, upload.bytes, limits, now_s, made)) return made;
         const auto pool = std::ranges::find_if(pools, [&](const PoolRoom& each) {
             return has_room(writing.db, each, upload.bytes, now_s);
         });
@@ -320,15 +334,16 @@ Result<void> SqliteCatalog::drop_upload(UploadId upload) {
 
 Result<void> SqliteCatalog::give_back_upload(UploadId upload, std::int64_t session_until_s) {
     return write(
-        [&](Writing& writing) {
-            if (run(writing.db, kGiveBack, upload, session_until_s) == 0)
-                run(writing.db, kDrop, upload);
-        },
+        [&](Writing& writing) { restore_reservation(writing.db, upload, session_until_s); },
         sqlite::Durability::soon);
 }
 
-Result<void> SqliteCatalog::abandon_upload(UploadId upload, std::int64_t not_before_s) {
-    return write([&](Writing& writing) { run(writing.db, kAbandon, upload, not_before_s); });
+Result<void> SqliteCatalog::abandon_upload(UploadId upload, std::int64_t not_before_s,
+                                           std::int64_t session_until_s) {
+    return write([&](Writing& writing) {
+        if (run(writing.db, kAbandon, upload, not_before_s) > 0)
+            restore_reservation(writing.db, upload, session_until_s);
+    });
 }
 
 Result<bool> SqliteCatalog::claim_abandoned(const UploadRecord& upload, std::int64_t now_s) {
@@ -366,7 +381,8 @@ Result<OwnerUse> SqliteCatalog::owner_use(std::string_view owner, std::int64_t n
 }
 
 Result<Reservation> SqliteCatalog::begin_resumable(const ResumableUpload& upload,
-                                                   const PoolRoom& pool) {
+                                                   const PoolRoom& pool,
+                                                   const OwnerLimits& limits) {
     return write([&](Writing& writing) -> Reservation {
         sqlite::Connection& db = writing.db;
         Reservation made;
@@ -384,7 +400,9 @@ Result<Reservation> SqliteCatalog::begin_resumable(const ResumableUpload& upload
             made.upload = *session;
             run(db, kTakeSession, session->id, upload.length, upload.expires_s);
         } else {
-            if (!has_room(db, pool, upload.length, std::time(nullptr))) return made;
+            const std::int64_t now_s = std::time(nullptr);
+            if (!has_quota(db, upload.owner, upload.length, limits, now_s, made)) return made;
+            if (!has_room(db, pool, upload.length, now_s)) return made;
             made.upload.owner = upload.owner;
             made.upload.pool = pool.pool;
             made.upload.details = upload.details;

@@ -82,6 +82,7 @@ Result<Problem> NewImage::open() {
 // Of a token that was not issued here, or is used once more.
 Result<Problem> NewImage::reserve(storage::UploadRecord upload, const storage::KnownPool& pool) {
     upload.token.reset();
+    offer_.session_until_s = 0;  // there is none to give back
     const auto room = room_of(pool, *driver_);
     if (!room) return std::unexpected(room.error());
     storage::Catalog& catalog = *intake_.means().catalog;
@@ -253,7 +254,8 @@ Result<std::optional<conf::Sha256Digest>> NewImage::strip() {
     return conf::sha256({content.data(), content.size()});
 }
 
-// What a store has of it where it did not say so is somebody's to remove: a late put, too.
+// What a store has of it where it did not say so is somebody's to remove: a late put, too. Who
+// tries again meanwhile does so with the same reservation.
 Result<storage::ObjectInfo> NewImage::keep(const storage::PutOptions& options) {
     auto info = file_->keep(options);
     if (info) return info;
@@ -277,7 +279,7 @@ void NewImage::remove_kept() {
 void NewImage::abandon() {
     is_ended_ = true;
     const auto abandoned = intake_.means().catalog->abandon_upload(
-        reservation_->id, std::time(nullptr) + kLateAnswerS);
+        reservation_->id, std::time(nullptr) + kLateAnswerS, offer_.session_until_s);
     // Then it is, too, once nobody renews it.
     if (!abandoned)
         conf::log_warn("upload not given up key={} reason=\"{}\"", key_, abandoned.error().text);

@@ -33,7 +33,8 @@ struct FileOffer {
     // session's of this token. Where there are none they are reserved.
     storage::UploadId reservation = 0;
     std::optional<conf::Sha256Digest> token{};
-    // Until when what is not stored gives its bytes back to that session; 0: it does not.
+    // Until when that reservation is kept for another try, where this one comes to nothing; 0: it
+    // goes.
     std::int64_t session_until_s = 0;
     std::string details{};  // that its session was asked for with, where that is known already
 };

@@ -10,6 +10,8 @@
 #include "storage/mover.h"
 #include "transform/content_type.h"
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <charconv>
 #include <ctime>
@@ -48,6 +50,7 @@ std::optional<std::uint64_t> number_of(std::string_view text) {
 struct Replica {
     std::map<std::string, std::string, std::less<>> fields;
     std::string key;
+    storage::PoolId pool_id = 0;
     std::optional<std::uint64_t> size;
     std::optional<conf::Sha256Digest> sha256;
     storage::DriverSet::Pool pool{};
@@ -63,16 +66,39 @@ struct Replica {
     }
 };
 
+// Which of two counts is not for us to guess. Others than these say nothing.
+constexpr std::array<std::string_view, 6> kReplicaFields{
+    "pool_id", "stored_path", "relative_path", "file_name", "size", "sha256"};
+std::optional<ApiAnswer> keep_field(Replica& replica, std::string_view name,
+                                    std::string_view value) {
+    const auto known = std::ranges::find(kReplicaFields, name);
+    if (known == kReplicaFields.end() ||
+        replica.fields.try_emplace(std::string(name), value).second)
+        return std::nullopt;
+    return api_error(400, "bad_request", fmt::format("the field {} comes twice", *known));
+}
+
+// What the fields say that have come by now. Where the file goes must be known before it comes;
+// what it is may be said behind it, as by who computes that while sending.
 std::optional<ApiAnswer> read_fields(const UploadMeans& means, Replica& replica) {
     std::string path(replica.field("stored_path"));
     if (path.empty() && !replica.field("relative_path").empty())
         path = fmt::format("{}/{}", replica.field("relative_path"), replica.field("file_name"));
     const bool is_rooted = path.starts_with("original/") || path.starts_with("variants/");
-    replica.key = means.key_prefix() + path;
-    if (!is_rooted || !storage::is_servable_key(replica.key)) {
+    std::string key = means.key_prefix() + path;
+    if (!is_rooted || !storage::is_servable_key(key)) {
         return api_error(400, "bad_request",
-                         "stored_path must be a file below original/ or variants/");
+                         "stored_path must be a file below original/ or variants/, and stand "
+                         "before the file");
     }
+    if (replica.file && key != replica.key)
+        return api_error(400, "bad_request", "a field behind the file says another path");
+    replica.key = std::move(key);
+    const auto pool = number_of(replica.field("pool_id"));
+    if (!pool) {
+        return api_error(400, "bad_request", "pool_id must be a number, and stand before the file");
+    }
+    replica.pool_id = static_cast<storage::PoolId>(*pool);
     if (const std::string_view size = replica.field("size"); !size.empty()) {
         replica.size = number_of(size);
         if (!replica.size) return api_error(400, "bad_request", "size is no number of bytes");
@@ -80,78 +106,120 @@ std::optional<ApiAnswer> read_fields(const UploadMeans& means, Replica& replica)
     if (const std::string_view digest = replica.field("sha256"); !digest.empty()) {
         replica.sha256 = conf::parse_sha256(digest);
         if (!replica.sha256) return api_error(400, "bad_request", "sha256 has not 64 hex digits");
-    } else if (means.settings.upload.replicate_checksum) {
-        return api_error(400, "bad_request", "checksum required: send sha256 before the file");
     }
     return std::nullopt;
+}
+
+ApiAnswer no_room_for_replica() {
+    return api_error(507, "insufficient_storage", "the pool has no room for the file");
+}
+
+// Whether the pool can take a file of so many bytes, in the place of the one that this row is of.
+// On a disk both are there until the new one has the name.
+Result<bool> has_room_for(const UploadMeans& means, const Replica& replica,
+                          const std::optional<storage::ObjectRecord>& row, std::uint64_t bytes) {
+    const storage::KnownPool& pool = replica.pool.known;
+    const std::uint64_t held = row ? row->size : 0;
+    if (!row || bytes > held) {
+        const auto fits = storage::require_room(*means.catalog, pool, bytes - held);
+        if (!fits && fits.error().kind == ErrorKind::capped) return false;
+        if (!fits) return std::unexpected(fits.error());
+    }
+    const auto room = room_of(pool, *replica.pool.driver);
+    if (!room) return std::unexpected(room.error());
+    return !room->free_bytes || *room->free_bytes >= bytes;
+}
+
+// Why the pool is not where this file belongs, as the catalog says by now.
+std::optional<ApiAnswer> misplaced(const storage::Location& place, storage::PoolId pool) {
+    if (place.is_deleted) return api_error(409, "conflict", "the image of this file was deleted");
+    if (!place.row || place.row->pool == pool) return std::nullopt;
+    return api_error(409, "conflict",
+                     "the catalog says that this file lives in another pool: move it");
 }
 
 // Blocks, on a worker. Nothing: it is open.
 Result<std::optional<ApiAnswer>> open_replica(const UploadMeans& means, storage::Spool& spool,
                                               Replica& replica) {
     using Problem = std::optional<ApiAnswer>;
-    const auto id = number_of(replica.field("pool_id"));
-    if (!id) return Problem(api_error(400, "bad_request", "pool_id is no number"));
-    const auto pool = means.drivers->find(static_cast<storage::PoolId>(*id));
-    if (!pool && means.drivers->name_of(static_cast<storage::PoolId>(*id)) == "?")
+    const auto pool = means.drivers->find(replica.pool_id);
+    if (!pool && means.drivers->name_of(replica.pool_id) == "?")
         return Problem(api_error(404, "not_found", "there is no such pool"));
     if (!pool || !storage::takes_images(pool->known)) {
         return Problem(api_error(503, "service_unavailable", "the pool cannot be used",
                                  "Retry-After: 60\r\n"));
     }
     replica.pool = *pool;
-    const auto row = means.catalog->locate(replica.key);
-    if (!row) return std::unexpected(row.error());
-    if (row->is_deleted)
-        return Problem(api_error(409, "conflict", "the image of this file was deleted"));
-    if (row->row && row->row->pool != pool->known.id) {
-        return Problem(api_error(409, "conflict",
-                                 "the catalog says that this file lives in another pool: move it"));
+    const auto place = means.catalog->locate(replica.key);
+    if (!place) return std::unexpected(place.error());
+    if (auto problem = misplaced(*place, pool->known.id)) return problem;
+    // One that may turn out to be there already needs no room.
+    const bool may_be_there =
+        place->row && replica.size.value_or(place->row->size) == place->row->size;
+    if (!may_be_there) {
+        const auto fits = has_room_for(means, replica, place->row, replica.size.value_or(0));
+        if (!fits) return std::unexpected(fits.error());
+        if (!*fits) return Problem(no_room_for_replica());
     }
-    const auto room = room_of(pool->known, *pool->driver);
-    if (!room) return std::unexpected(room.error());
-    const std::uint64_t wanted = replica.size.value_or(0);
-    const auto fits = storage::require_room(*means.catalog, pool->known, wanted);
-    if (!fits && fits.error().kind != ErrorKind::capped) return std::unexpected(fits.error());
-    if (!fits || (room->free_bytes && *room->free_bytes < wanted))
-        return Problem(api_error(507, "insufficient_storage", "the pool has no room for the file"));
     auto file = spool.hold(pool->driver, replica.key);
     if (!file) return std::unexpected(std::move(file.error()));
     replica.file = std::move(*file);
     return Problem();
 }
 
+// Whether the pool has this very content under this name, so that who sent it may delete his own
+// (invariant 1): the row says so, which is written once the bytes are durable, and the bytes that
+// are there now. What has no such row may be another program's, which nobody has synced.
+Result<bool> is_there_already(const Replica& replica,
+                              const std::optional<storage::ObjectRecord>& row,
+                              const conf::Sha256Digest& sha256) {
+    const bool is_noted = row && row->size == replica.received && row->sha256 == sha256;
+    if (!is_noted) return false;
+    const auto there = storage::head_with_digest(*replica.pool.driver, replica.key);
+    if (!there && there.error().kind == ErrorKind::not_found) return false;
+    if (!there) return std::unexpected(there.error());
+    return there->size == replica.received && there->sha256 == sha256;
+}
+
 Result<ApiAnswer> end_replica(const UploadMeans& means, Replica& replica) {
+    if (auto problem = read_fields(means, replica)) return std::move(*problem);
+    if (!replica.sha256 && means.settings.upload.replicate_checksum)
+        return api_error(400, "bad_request", "checksum required: send sha256");
     if (replica.size && *replica.size != replica.received) {
         return api_error(400, "bad_request",
                          fmt::format("the file has {} bytes, and size says {}", replica.received,
                                      *replica.size));
     }
-    storage::Driver& driver = *replica.pool.driver;
-    const auto there = driver.head(replica.key);
-    if (!there && there.error().kind != ErrorKind::not_found) return std::unexpected(there.error());
-    if (there && there->size == replica.received && !replica.sha256) {
+    const conf::Sha256Digest sha256 = replica.hash.finish();
+    if (replica.sha256 && *replica.sha256 != sha256)
+        return api_error(422, "checksum_mismatch", "the file has another SHA-256");
+    const auto place = means.catalog->locate(replica.key);
+    if (!place) return std::unexpected(place.error());
+    if (auto problem = misplaced(*place, replica.pool.known.id)) return std::move(*problem);
+    const auto is_there = is_there_already(replica, place->row, sha256);
+    if (!is_there) return std::unexpected(is_there.error());
+    if (*is_there) {
         return ApiAnswer{.status = 200,
                          .body = R"({"status":"ok","skipped":true,"reason":"exists"})",
                          .fields = {}};
     }
-    const conf::Sha256Digest sha256 = replica.hash.finish();
-    if (replica.sha256 && *replica.sha256 != sha256)
-        return api_error(422, "checksum_mismatch", "the file has another SHA-256");
-    if (auto fits = storage::require_room(*means.catalog, replica.pool.known, replica.received);
-        !fits)
-        return std::unexpected(std::move(fits.error()));
+    const auto fits = has_room_for(means, replica, place->row, replica.received);
+    if (!fits) return std::unexpected(fits.error());
+    if (!*fits) return no_room_for_replica();
+    storage::Driver& driver = *replica.pool.driver;
+    const auto was_there = storage::exists(driver, replica.key);
+    if (!was_there) return std::unexpected(was_there.error());
     storage::PutOptions options{.size = replica.received, .sha256 = sha256};
     options.content_type = transform::content_type_of(replica.beginning);
     options.cache_control = means.cache_control(replica.key, options.content_type);
     const auto info = replica.file->keep(options);
     if (!info) return std::unexpected(info.error());
-    storage::ObjectRecord row = storage::object_record(replica.key, replica.pool.known.id, *info,
-                                                       options.content_type, std::time(nullptr));
-    row.sha256 = sha256;
-    const auto noted = means.catalog->put_in_place(row);
+    storage::ObjectRecord stored = storage::object_record(replica.key, replica.pool.known.id, *info,
+                                                          options.content_type, std::time(nullptr));
+    stored.sha256 = sha256;
+    const auto noted = means.catalog->put_in_place(stored);
     if (!noted) {
-        if (!there) {
+        if (!*was_there) {
             if (auto removed = driver.remove(replica.key); !removed)
                 conf::log_warn("replica not removed key={} reason=\"{}\"", replica.key,
                                removed.error().text);
@@ -164,8 +232,7 @@ Result<ApiAnswer> end_replica(const UploadMeans& means, Replica& replica) {
 
 ApiAnswer replica_failed(const Error& error, std::string_view key) {
     conf::log_error("replication failed key={} reason=\"{}\"", key, error.text);
-    if (error.kind == ErrorKind::capped)
-        return api_error(507, "insufficient_storage", "the pool has no room for the file");
+    if (error.kind == ErrorKind::capped) return no_room_for_replica();
     if (error.kind == ErrorKind::conflict)
         return api_error(409, "conflict", "something else has that name");
     return api_error(503, "service_unavailable", "the file cannot be stored right now",
@@ -196,7 +263,8 @@ loop::Task<ApiAnswer> replicate(const UploadMeans& means, storage::Spool& spool,
         if (!item) co_return std::move(item.error());
         switch (item->kind) {
             case FormStream::Kind::field:
-                replica.fields.try_emplace(form->head().name, item->content);
+                if (auto problem = keep_field(replica, form->head().name, item->content))
+                    co_return std::move(*problem);
                 break;
             case FormStream::Kind::file: {
                 if (form->head().name != "file" || replica.file)

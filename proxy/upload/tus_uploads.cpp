@@ -4,6 +4,7 @@
 #include "conf/digest.h"
 #include "conf/fault_point.h"
 #include "conf/log.h"
+#include "proxy/api/api_key.h"
 #include "proxy/http/date.h"
 #include "proxy/upload/accepted_type.h"
 #include "proxy/upload/bearer.h"
@@ -234,7 +235,9 @@ class TusUploads::Request {
         if (auto created = all_.spool_.create(upload_.id); !created)
             return std::unexpected(std::move(created.error()));
         fault_point("tus.created");
-        const auto begun = means.catalog->begin_resumable(upload_, *room);
+        const auto quota = api::quota_of(*means.catalog, upload_.owner, std::time(nullptr));
+        if (!quota) return std::unexpected(quota.error());
+        const auto begun = means.catalog->begin_resumable(upload_, *room, {.quota_bytes = *quota});
         using Outcome = storage::Reservation::Outcome;
         if (!begun || begun->outcome != Outcome::reserved) {
             remove_bytes();
@@ -244,6 +247,8 @@ class TusUploads::Request {
                                          "this token has too many uploads that have not ended",
                                          "Retry-After: 60\r\n"));
             }
+            if (begun->outcome == Outcome::over_quota)
+                return Problem(quota_exceeded(begun->quota_left, upload_.length));
             return Problem(api_error(500, "no_storage_pool", "the pool has no room for the file"));
         }
         upload_.upload = begun->upload.id;
@@ -444,6 +449,7 @@ class TusUploads::Request {
                                  .accepted = accepted(),
                                  .file_name = file_name.value_or(std::string()),
                                  .reservation = upload_.upload,
+                                 .session_until_s = upload_.expires_s,
                                  .details = upload_.details});
         auto filled = co_await loop::offload(loop_, all_.intake_.workers(), loop::Lane::bulk,
                                              [&] { return fill(image); });
@@ -573,7 +579,13 @@ std::string_view TusUploads::methods_of(std::string_view path) {
 }
 
 bool TusUploads::wants_stream(const http::RequestHead& head) {
-    return owns(head.path) && head.method_text == (head.path == kTusPath ? "POST" : "PATCH");
+    return owns(head.path) && method_of(head) == (head.path == kTusPath ? "POST" : "PATCH");
+}
+
+std::string_view TusUploads::method_of(const http::RequestHead& head) {
+    if (head.method_text != "POST" || !owns(head.path)) return head.method_text;
+    const std::string_view said = head.single("X-HTTP-Method-Override");
+    return said.empty() ? head.method_text : said;
 }
 
 std::string TusUploads::discovery() const {
@@ -587,20 +599,21 @@ std::string TusUploads::discovery() const {
 loop::Task<ApiAnswer> TusUploads::respond(loop::Loop& loop, const http::RequestHead& head,
                                           std::string client, http::BodyStream* body) {
     ApiAnswer answer;
+    const std::string_view method = method_of(head);
     Request request(*this, loop, head, std::move(client), body);
     if (head.single("Tus-Resumable") != kTusVersion) {
         answer = api_error(412, "precondition_failed", "expected Tus-Resumable: 1.0.0",
                            fmt::format("Tus-Version: {}\r\n", kTusVersion));
-    } else if (head.method_text == "POST") {
+    } else if (method == "POST") {
         answer = co_await request.create();
-    } else if (head.method_text == "PATCH") {
+    } else if (method == "PATCH") {
         answer = co_await request.append();
-    } else if (head.method_text == "DELETE") {
+    } else if (method == "DELETE") {
         answer = co_await request.end();
     } else {
         answer = co_await request.describe();
     }
-    if (head.method_text == "POST" || head.method_text == "PATCH") intake_.count_end(answer.status);
+    if (method == "POST" || method == "PATCH") intake_.count_end(answer.status);
     answer.fields += fmt::format("Tus-Resumable: {}\r\n", kTusVersion);
     co_return answer;
 }

@@ -22,7 +22,7 @@ inline constexpr std::string_view kTusPath = "/api/v1/upload/tus";
 // Headers that pages of other sites must be allowed to send, and to read.
 inline constexpr std::string_view kTusRequestFields =
     "Authorization, Content-Type, Tus-Resumable, Upload-Length, Upload-Offset, Upload-Metadata, "
-    "Upload-Checksum";
+    "Upload-Checksum, X-HTTP-Method-Override";
 inline constexpr std::string_view kTusExposedFields =
     "Content-Location, Location, Retry-After, Tus-Checksum-Algorithm, Tus-Extension, Tus-Max-Size, "
     "Tus-Resumable, Tus-Version, Upload-Expires, Upload-Image, Upload-Length, Upload-Metadata, "
@@ -37,6 +37,9 @@ class TusUploads {
     // Whether a path is one of these uploads, or where they begin.
     static bool owns(std::string_view path);
     static std::string_view methods_of(std::string_view path);
+    // What a request asks for: its method, but that of a POST to one of these paths may be said by
+    // X-HTTP-Method-Override, for clients who cannot send PATCH or DELETE (tus 1.0, Headers).
+    static std::string_view method_of(const http::RequestHead& head);
     static bool wants_stream(const http::RequestHead& head);
 
     // Answers all but OPTIONS; `body` is null where there is none. On the loop of the request.

@@ -96,7 +96,7 @@ std::string UploadApi::client_of(const http::RequestHead& head, const http::Peer
 
 loop::Task<http::Response> UploadApi::respond(loop::Loop& loop, const http::RequestHead& head,
                                               const http::Peer& peer) {
-    if (head.method == http::Method::options) co_return respond_preflight(head);
+    if (TusUploads::method_of(head) == "OPTIONS") co_return respond_preflight(head);
     co_return finish(head, co_await answer(loop, head, peer));
 }
 
@@ -125,7 +125,7 @@ loop::Task<ApiAnswer> UploadApi::answer(loop::Loop& loop, const http::RequestHea
     const std::string_view path = head.path;
     if (!is_known(path)) co_return api_error(404, "not_found", "there is no such path");
     const std::string_view methods = methods_of(path);
-    if (!allows(methods, head.method_text)) co_return api::method_not_allowed(methods);
+    if (!allows(methods, TusUploads::method_of(head))) co_return api::method_not_allowed(methods);
     if (is_upload(path)) {
         if (head.method == http::Method::head)
             co_return ApiAnswer{.status = 204, .body = {}, .fields = {}};

@@ -154,7 +154,7 @@ class Discovery(TusCase):
         self.assertEqual(answer["access-control-allow-origin"], SITE)
         allowed = {name.strip().lower() for name in answer["access-control-allow-headers"].split(",")}
         self.assertLessEqual({"tus-resumable", "upload-length", "upload-offset", "upload-metadata", "upload-checksum",
-                              "authorization", "content-type"}, allowed)
+                              "authorization", "content-type", "x-http-method-override"}, allowed)
         self.assertEqual(answer["access-control-allow-methods"], "POST, OPTIONS")
         answer = self.tus("OPTIONS", f"{TUS}/{'0' * 32}", version=None, Origin=SITE)
         self.assertEqual(answer["access-control-allow-methods"], "HEAD, PATCH, DELETE, OPTIONS")
@@ -183,6 +183,42 @@ class Discovery(TusCase):
                                        ("GET", path, "HEAD, PATCH, DELETE"), ("POST", path, "HEAD, PATCH, DELETE")):
             answer = uploads.exchange(self.server.address, method, where, {"Tus-Resumable": "1.0.0"})
             self.assertEqual((answer.status, answer["allow"]), (405, allowed), (method, where))
+
+
+    def test_a_method_that_is_said_otherwise(self):
+        """For clients behind what lets through GET and POST alone."""
+        self.begin_server({"allowed_origins": [SITE]})
+        token = self.token(len(self.content))
+        path = self.begin(len(self.content), token=token)
+
+        def post(method, where=path, body=b"", **fields):
+            return self.tus("POST", where, token, body, X_HTTP_Method_Override=method, **fields)
+        half = len(self.content) // 2
+        piece = {"Content_Type": CONTENT_TYPE}
+        self.assert_moved_on(post("PATCH", body=self.content[:half], Upload_Offset=0, **piece), half)
+        answer = post("HEAD")
+        self.assertEqual((answer.status, answer["upload-offset"], answer.body), (200, str(half), b""))
+        self.assertEqual(post("PATCH", body=b"x", Upload_Offset=0, **piece).status, 409)
+        self.assert_is_image(self.image_of(post("PATCH", body=self.content[half:], Upload_Offset=half, **piece)),
+                             self.content)
+        self.assertEqual(post("DELETE").status, 204)
+        self.assert_ended(path, token)
+        answer = post("OPTIONS", TUS, Origin=SITE)
+        self.assertEqual((answer.status, answer["tus-version"]), (204, "1.0.0"))
+
+    def test_a_method_that_is_said_otherwise_and_is_none(self):
+        self.begin_server()
+        token = self.token(100)
+        path = self.begin(100, token=token)
+        for where, method, allowed in ((path, "POST", "HEAD, PATCH, DELETE"), (path, "patch", "HEAD, PATCH, DELETE"),
+                                       (TUS, "PATCH", "POST"), (TUS, "GET", "POST")):
+            fields = {"Tus-Resumable": "1.0.0", "X-HTTP-Method-Override": method, "Authorization": f"Bearer {token}"}
+            answer = uploads.exchange(self.server.address, "POST", where, fields)
+            self.assertEqual((answer.status, answer["allow"]), (405, allowed), (method, where))
+        # A GET is one, whatever it says.
+        fields = {"Tus-Resumable": "1.0.0", "X-HTTP-Method-Override": "DELETE", "Authorization": f"Bearer {token}"}
+        self.assertEqual(uploads.exchange(self.server.address, "GET", path, fields).status, 405)
+        self.assert_offset(path, token, 0)
 
 
 class Creation(TusCase):
@@ -272,6 +308,28 @@ class Creation(TusCase):
         self.begin(MIB - 1000, token=token)
         self.assert_error(self.ask_begin(2000, token=token), 500, "no_storage_pool")
         self.assertEqual(len(uploads.spooled(self.spool)), 1)
+
+    def test_a_token_that_is_used_again_obeys_the_quota(self):
+        self.begin_server()
+        contents = [pictures.noise(60, 60, seed) for seed in range(3)]
+        size = len(contents[0])
+        key = self.key(OWNER, "--quota", f"{size + size // 2}B")
+        token = self.session(size, key)["token"]
+        self.image_of(self.send_all(self.begin(size, token=token), token, contents[0]))
+        refused = self.assert_error(self.ask_begin(size, token=token), 413, "quota_exceeded")
+        self.assertEqual(refused.json["details"], {"remaining": size // 2, "needed": size})
+        # What has begun counts before it is an image.
+        self.begin(size // 2, token=token)
+        self.assert_error(self.ask_begin(1, token=token), 413, "quota_exceeded")
+        self.assertEqual(len(uploads.spooled(self.spool)), 1)
+        self.assertEqual(len(self.originals()), 1)
+
+    def test_at_once_they_do_not_overrun_the_quota(self):
+        self.begin_server()
+        self.key(OWNER, "--quota", "500KiB")
+        token = self.token(100_000)
+        answers = uploads.at_once(12, lambda _: self.ask_begin(100_000, token=token))
+        self.assertEqual(sorted(answer.status for answer in answers), [201] * 5 + [413] * 7)
 
     def test_a_token_has_not_any_number_of_them(self):
         self.begin_server()
@@ -625,6 +683,48 @@ class Buckets(TusCase):
         uuid = self.image_of(self.send_all(path, token, self.content, 1000, 400_000))
         self.assert_is_image(uuid, self.content)
         self.assertEqual(list(self.originals("cold").values()), [self.content])
+        self.assertEqual(uploads.spooled(self.spool), set())
+
+
+class FailingBuckets(TusCase):
+    """A bucket that fails for a while: the client's next try finds its reservation."""
+
+    def pools(self, **options):
+        store = cold.Store(self.b2.s3_url, self.b2.region, self.b2.key)
+        return [tidepool.bucket_pool(store, cold.BUCKET, "cold", public_base_url="https://images-b2.example",
+                                     max_size="400KiB", upload_api_url=uploads.NODE + uploads.INTERNAL_UPLOAD, **options)]
+
+    def fails(self, content):
+        """A new upload whose last piece the bucket did not take; its path and token."""
+        session = self.session(len(content), processing={"profile": "original_only"}, is_nsfw=True)
+        path = self.begin(len(content), token=session["token"])
+        self.b2.fault("error", status=503, code="ServiceUnavailable", method="PUT", count=None)
+        self.assert_come_later(self.patch(path, session["token"], 0, content), 503, "service_unavailable")
+        self.b2.clear_faults()
+        return path, session["token"]
+
+    def ends(self, path, token):
+        """The first answer to HEAD that is no 503."""
+        return tidepool.eventually(lambda: (got := self.tus("HEAD", path, token)).status != 503 and got,
+                                   "the bucket takes it", 240, every_s=0.2)
+
+    def test_the_next_try_needs_no_room_of_its_own(self):
+        self.begin_server()
+        content = pictures.noise(250, 250)
+        path, token = self.fails(content)
+        self.assertEqual([row["bytes"] for row in self.rows_of("uploads") if row["bytes"]], [len(content)])
+        # Somebody else takes all the room that is left, so that nothing could be reserved anew.
+        self.session(400 * KIB - len(content), self.key(OTHER_OWNER))
+        uuid = self.image_of(self.ends(path, token), 200)
+        stored = self.assert_is_image(uuid, content)
+        self.assertEqual(stored["app"], {"is_nsfw": True})
+        self.assertTrue(self.api("GET", f"{IMAGES}/{uuid}/status", self.key()).json["complete"])
+
+    def test_who_gives_up_keeps_nothing(self):
+        self.begin_server()
+        path, token = self.fails(pictures.noise(100, 100))
+        self.assertEqual(self.tus("DELETE", path, token).status, 204)
+        self.assertEqual([row["bytes"] for row in self.rows_of("uploads") if row["bytes"]], [])
         self.assertEqual(uploads.spooled(self.spool), set())
 
 

@@ -223,16 +223,22 @@ class Replicas(uploads.UploadCase):
     def begin(self, pools=None, **upload):
         self.start({"replicate_secret": "env:TIDEPOOL_TEST_REPLICATE", **upload}, pools=pools)
 
-    def replicate(self, content=None, authorization=..., fields=None, **values):
-        """`values` are the form's fields; None leaves one out."""
+    def replicate(self, content=None, authorization=..., fields=None, behind=(), **values):
+        """`values` are the form's fields before the file, None leaves one out; `behind` are those after it."""
         content = self.content if content is None else content
         values = {"pool_id": self.pool_id(), "stored_path": self.PATH, **values}
         parts = [uploads.field(name, value) for name, value in values.items() if value is not None]
         if authorization is ...:
             authorization = f"Bearer {uploads.REPLICATE_SECRET}"
         sent = {**({"Authorization": authorization} if authorization else {}), **(fields or {})}
-        body = uploads.form(*parts, uploads.file(content, "a.jpg"))
+        late = [uploads.field(name, value) for name, value in dict(behind).items()]
+        body = uploads.form(*parts, uploads.file(content, "a.jpg"), *late)
         return self.send_form(body, path=REPLICATE, fields=sent, method="PUT")
+
+    def replicate_as_the_app(self, content=None, sha256=None):
+        """In the order of the sender that there is, who deletes its own file after any 2xx."""
+        content = self.content if content is None else content
+        return self.replicate(content, size=len(content), behind={"sha256": sha256 or uploads.sha256(content)})
 
     def assert_stored(self, answer, path=PATH, content=None):
         self.assertEqual((answer.status, answer.json), (200, {"status": "ok"}), answer)
@@ -267,19 +273,77 @@ class Replicas(uploads.UploadCase):
         self.begin()
         self.assert_stored(self.replicate(authorization=None, fields={"X-Replicate-Secret": uploads.REPLICATE_SECRET}))
 
+    def assert_skipped(self, answer):
+        self.assertEqual((answer.status, answer.json), (200, {"status": "ok", "skipped": True, "reason": "exists"}), answer)
+        self.assertEqual(self.stored("hot"), {f"uploads/{self.PATH}": self.content})
+
     def test_what_is_there_is_skipped(self):
         self.begin()
         self.assert_stored(self.replicate())
-        answer = self.replicate(bytes(len(self.content)))  # of that size, and nobody said which bytes
-        self.assertEqual((answer.status, answer.json), (200, {"status": "ok", "skipped": True, "reason": "exists"}))
-        self.assertEqual(self.stored("hot"), {f"uploads/{self.PATH}": self.content})
+        digest = uploads.sha256(self.content)
+        for values in ({}, {"size": len(self.content)}, {"sha256": digest}, {"behind": {"sha256": digest}}):
+            with self.subTest(values=values):
+                self.assert_skipped(self.replicate(**values))
+        self.assert_balanced()
 
-    def test_who_says_a_checksum_is_not_skipped_on_trust(self):
+    def test_other_bytes_of_that_size_are_not_taken_for_it(self):
+        """Invariant 1: whoever is told that they are there deletes the last good copy of them."""
+        self.begin()
+        contents = [tidepool.make_image("image/jpeg", len(self.content), text) for text in ("b", "c", "d")]
+        self.assert_stored(self.replicate())
+        self.assert_stored(self.replicate_as_the_app(contents[0]), content=contents[0])
+        self.assert_stored(self.replicate(contents[1]), content=contents[1])
+        self.assert_stored(self.replicate(contents[2], size=len(contents[2])), content=contents[2])
+        self.assert_balanced()
+
+    def test_what_another_program_left_there_is_no_proof(self):
+        """Bytes that nobody has synced may be gone tomorrow."""
+        self.begin()
+        path = self.trees["uploads"].path / self.PATH
+        path.parent.mkdir(parents=True)
+        path.write_bytes(self.content)
+        self.assert_stored(self.replicate_as_the_app())
+        self.assertEqual([row["sha256"] for row in self.json("ls", "--limit", "0")], [uploads.sha256(self.content)])
+
+    def test_what_was_spoiled_there_is_replaced(self):
         self.begin()
         self.assert_stored(self.replicate())
-        answer = self.replicate(sha256=uploads.sha256(self.content))
-        self.assertEqual((answer.status, answer.json["status"]), (200, "ok"))
-        self.assertEqual(self.stored("hot"), {f"uploads/{self.PATH}": self.content})
+        (self.trees["uploads"].path / self.PATH).write_bytes(bytes(len(self.content)))
+        self.assert_stored(self.replicate_as_the_app())
+
+    def test_a_checksum_behind_the_file(self):
+        self.begin()
+        self.assert_stored(self.replicate_as_the_app())
+        self.assert_skipped(self.replicate_as_the_app())
+
+    def test_a_wrong_checksum_behind_the_file(self):
+        self.begin()
+        self.assertEqual(self.replicate_as_the_app(sha256=uploads.sha256(b"another")).status, 422)
+        self.assert_nothing_left()
+        self.assert_stored(self.replicate_as_the_app())
+        self.assertEqual(self.replicate_as_the_app(sha256=uploads.sha256(b"another")).status, 422)
+        self.assertEqual(self.stored("hot"), {f"uploads/{self.PATH}": self.content}, "what was there stays")
+
+    def test_fields_behind_the_file_that_are_nonsense(self):
+        self.begin()
+        for behind in ({"sha256": "nonsense"}, {"size": "many"}, {"size": len(self.content) - 1},
+                       {"size": len(self.content) + 1}, {"relative_path": "original", "stored_path": "original/b.jpg"},
+                       {"pool_id": 1}):
+            with self.subTest(behind=behind):
+                self.assert_error(self.replicate(behind=behind), 400, "bad_request")
+        for name in ("pool_id", "stored_path"):
+            with self.subTest(name=name):
+                value = self.pool_id() if name == "pool_id" else self.PATH
+                self.assert_error(self.replicate(**{name: None}, behind={name: value}), 400, "bad_request")
+        self.assert_nothing_left()
+
+    def test_a_field_that_comes_twice(self):
+        self.begin()
+        digest, other = uploads.sha256(self.content), uploads.sha256(b"another")
+        for behind in ({"sha256": other}, {"sha256": digest}):
+            self.assert_error(self.replicate(sha256=digest, behind=behind), 400, "bad_request")
+        self.assert_error(self.replicate(size="", behind={"size": len(self.content)}), 400, "bad_request")
+        self.assert_nothing_left()
 
     def test_only_who_has_the_secret(self):
         self.begin()
@@ -346,12 +410,30 @@ class Replicas(uploads.UploadCase):
         self.begin(replicate_checksum=True)
         self.assert_error(self.replicate(), 400, "bad_request")
         self.assert_nothing_left()
-        self.assert_stored(self.replicate(sha256=uploads.sha256(self.content)))
+        self.assert_stored(self.replicate_as_the_app())
+        self.assert_stored(self.replicate(self.content[:-1], sha256=uploads.sha256(self.content[:-1])),
+                           content=self.content[:-1])
 
     def test_a_pool_without_room(self):
         self.begin(self.pools(max_size="16KiB"))
         self.assert_error(self.replicate(), 507, "insufficient_storage")
+        self.assert_error(self.replicate(size=len(self.content)), 507, "insufficient_storage")
         self.assert_nothing_left()
+
+    def test_a_full_pool_has_what_it_has(self):
+        """Who asks whether it has a file is not told that it has no room for it once more."""
+        self.begin(self.pools(max_size="30KiB"))
+        self.assert_stored(self.replicate_as_the_app())
+        self.assert_skipped(self.replicate_as_the_app())
+        self.assert_skipped(self.replicate())
+        other = tidepool.make_image("image/jpeg", 25_000, "larger")
+        self.assert_stored(self.replicate_as_the_app(other), content=other)
+        too_large = tidepool.make_image("image/jpeg", 31 * 1024, "too large")
+        self.assert_error(self.replicate_as_the_app(too_large), 507, "insufficient_storage")
+        path = self.PATH.replace(".jpg", ".png")
+        self.assert_error(self.replicate(stored_path=path), 507, "insufficient_storage")
+        self.assertEqual(self.stored("hot"), {f"uploads/{self.PATH}": other})
+        self.assert_balanced()
 
     def test_a_pool_whose_disk_is_gone(self):
         self.begin()

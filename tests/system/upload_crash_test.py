@@ -1,7 +1,8 @@
 """The server killed while files are uploaded: what was answered by 200 is there, and nothing is left of the others.
 
 Every kill is by SIGKILL, at any moment of many uploads or at a step of one (see conf/fault_point.h). UPLOADS says how
-many come at once and UPLOAD_KILLS how often that is killed; TIDEPOOL_SEED repeats what was drawn.
+many come at once before the first kill, and UPLOAD_KILLS how many kills there are, the others each of fewer uploads;
+TIDEPOOL_SEED repeats what was drawn.
 """
 
 import http.client
@@ -19,7 +20,8 @@ import tidepool  # noqa: E402
 import uploads  # noqa: E402
 from uploads import IMAGES, INTERNAL_UPLOAD, NODE, OWNER  # noqa: E402
 
-UPLOADS = int(os.environ.get("UPLOADS", "40"))
+UPLOADS = int(os.environ.get("UPLOADS", "200"))
+LATER_UPLOADS = min(UPLOADS, 40)
 KILLS = int(os.environ.get("UPLOAD_KILLS", "5"))
 SEED = int(os.environ.get("TIDEPOOL_SEED", "0")) or random.randrange(1, 1 << 32)
 SMALL = '[[profile]]\nname = "small"\nwidth = 40\nformats = ["webp"]\nat_upload = ["webp"]\n\n'
@@ -143,13 +145,13 @@ class CrashCase(uploads.UploadCase):
 
     # --- at any moment ---
 
-    def upload_until_killed(self):
-        """Many at once; the server is killed when so many of them are answered."""
-        batch = [Sent(self.picture()) for _ in range(UPLOADS)]
+    def upload_until_killed(self, count):
+        """So many at once; the server is killed when some of them are answered."""
+        batch = [Sent(self.picture()) for _ in range(count)]
         self.sent += batch
         key = self.key()
         sessions = [self.chance.random() < 0.5 for _ in batch]
-        wanted = self.chance.randrange(0, UPLOADS)
+        wanted = self.chance.randrange(0, count)
         begin = threading.Barrier(len(batch) + 1)
 
         def run(one, by_session):
@@ -170,8 +172,8 @@ class CrashCase(uploads.UploadCase):
     def kill_again_and_again(self):
         self.begin()
         unanswered = 0
-        for _ in range(KILLS):
-            batch = self.upload_until_killed()
+        for kill in range(KILLS):
+            batch = self.upload_until_killed(LATER_UPLOADS if kill else UPLOADS)
             unanswered += sum(one.status is None for one in batch)
             self.begin()
             self.check_answered()

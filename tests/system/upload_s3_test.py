@@ -12,7 +12,7 @@ import s3_client  # noqa: E402
 import tidepool  # noqa: E402
 import uploads  # noqa: E402
 from pictures import picture, stamped  # noqa: E402
-from uploads import IMAGES, INTERNAL_UPLOAD, NODE, ONE_PROFILE, OTHER_OWNER, UPLOAD  # noqa: E402
+from uploads import IMAGES, INTERNAL_UPLOAD, NODE, ONE_PROFILE, OTHER_OWNER, OWNER, UPLOAD  # noqa: E402
 
 MIB = 1024 * 1024
 BASE = "https://images-b2.example"
@@ -179,6 +179,54 @@ class OnB2(Semantics, LoneBucketCase):
         self.wait_processed(stored["image_uuid"], self.key())
         self.assert_clean(*self.stored("cold"))
         self.assertEqual(len(self.stored("cold")), 2)
+
+    def test_who_tries_again_has_his_session(self):
+        """The reservation of a try that the store did not take counts once, and is what the session said."""
+        self.start(extra=ONE_PROFILE)
+        key = self.key(OWNER, "--quota", f"{len(self.content) * 3 // 2}B")
+        session = self.session(len(self.content), key, is_nsfw=True, processing={"profile": "original_only"})
+        self.b2.fault("error", status=503, code="ServiceUnavailable", method="PUT", count=None)
+        self.assert_come_later(self.upload(self.content, "a.png", session["token"]), 503, "service_unavailable")
+        self.b2.clear_faults()
+        stored = self.accepted(tidepool.eventually(
+            lambda: (got := self.upload(self.content, "a.png", session["token"])).status != 503 and got,
+            "the store takes it", 240, every_s=0.2))
+        self.assertEqual(self.image(stored["image_uuid"], key)["app"], {"is_nsfw": True})
+        self.assertTrue(self.api("GET", f"{IMAGES}/{stored['image_uuid']}/status", key).json["complete"])
+        self.assert_clean(*self.stored("cold"))
+        self.assertEqual(len(self.stored("cold")), 1)
+
+    def test_a_try_that_failed_takes_no_quota_without_a_session(self):
+        self.start(extra=ONE_PROFILE)
+        self.key(OWNER, "--quota", f"{len(self.content) * 3 // 2}B")
+        token = self.token(len(self.content))
+        self.b2.fault("error", status=503, code="ServiceUnavailable", method="PUT", count=None)
+        self.assert_come_later(self.upload(self.content, "a.png", token), 503, "service_unavailable")
+        self.b2.clear_faults()
+        self.accepted(tidepool.eventually(
+            lambda: (got := self.upload(self.content, "a.png", token)).status != 503 and got,
+            "the store takes it", 240, every_s=0.2))
+
+    def test_a_replica_is_put_once(self):
+        self.start({"replicate_secret": "env:TIDEPOOL_TEST_REPLICATE"})
+        path = f"original/2026/02/25/{uploads.NO_UUID}.png"
+
+        def replicate(content):
+            form = uploads.form(uploads.field("pool_id", self.pool_id("cold")), uploads.field("stored_path", path),
+                                uploads.field("size", len(content)), uploads.file(content, "a.png"),
+                                uploads.field("sha256", uploads.sha256(content)))
+            answer = self.send_form(form, uploads.REPLICATE_SECRET, uploads.REPLICATE, method="PUT")
+            self.assertEqual((answer.status, answer.json["status"]), (200, "ok"), answer)
+            return answer.json.get("reason")
+        other = pictures.noise(100, 100, 2)
+        for content, reason in ((self.content, None), (self.content, "exists"), (other, None), (other, "exists")):
+            self.assertEqual(replicate(content), reason)
+            self.assertEqual(self.stored("cold"), {f"uploads/{path}": content})
+        # What is gone there without our knowing is put again.
+        self.b2.delete(cold.BUCKET, f"uploads/{path}")
+        self.assertEqual(replicate(other), None)
+        self.assertEqual(self.stored("cold"), {f"uploads/{path}": other})
+        self.assert_balanced()
 
     def test_a_cap_on_what_is_stored(self):
         self.start()

@@ -171,6 +171,25 @@ class Sessions(uploads.UploadCase):
         self.assert_error(self.ask_session(len(content), key), 413, "quota_exceeded")
         self.session(20_000, key)
 
+    def test_at_once_they_do_not_overrun_a_quota(self):
+        self.start()
+        key = self.key(OWNER, "--quota", "500KiB")
+        answers = uploads.at_once(24, lambda _: self.ask_session(100_000, key))
+        self.assertEqual(sorted(answer.status for answer in answers), [200] * 5 + [413] * 19)
+        for answer in answers:
+            if answer.status == 413:
+                self.assert_error(answer, 413, "quota_exceeded")
+                self.assertEqual(answer.json["details"], {"remaining": 12_000, "needed": 100_000})
+
+    def test_at_once_they_do_not_overrun_a_pool(self):
+        self.start(pools=self.pools(max_size="500KiB"))
+        keys = [self.key(owner) for owner in (OWNER, OTHER_OWNER)]
+        answers = uploads.at_once(24, lambda number: self.ask_session(100_000, keys[number % 2]))
+        self.assertEqual(sorted(answer.status for answer in answers), [200] * 5 + [500] * 19)
+        for answer in answers:
+            if answer.status == 500:
+                self.assert_error(answer, 500, "no_storage_pool")
+
     def test_a_reservation_ends_with_its_session(self):
         self.start({"session_lifetime": "2s"}, pools=self.pools(max_size="1MiB"))
         key = self.key(OWNER, "--quota", "1MiB")

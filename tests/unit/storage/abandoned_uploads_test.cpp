@@ -96,7 +96,8 @@ TEST_CASE("abandoned uploads: one that ended meanwhile cannot be claimed", "[aba
 
 TEST_CASE("abandoned uploads: given up ones wait for a late answer", "[abandoned_uploads]") {
     Upload upload(new_job_owner());
-    value_of(upload.catalog->abandon_upload(upload.reserved.upload.id, upload.now_s + 120));
+    value_of(upload.catalog->abandon_upload(upload.reserved.upload.id, upload.now_s + 120, 0));
+    CHECK(value_of(upload.catalog->owner_use("7", upload.now_s)).reserved_bytes == 0);
     CHECK(upload.finish().error().kind == ErrorKind::conflict);
     CHECK(upload.clean(upload.now_s + 119) == 0);
     CHECK(upload.clean(upload.now_s + 120) == 1);
@@ -116,26 +117,82 @@ TEST_CASE("abandoned uploads: a pool that does not answer is asked again", "[aba
     CHECK_FALSE(upload.is_there());
 }
 
-TEST_CASE("abandoned uploads: what was a session's becomes that again", "[abandoned_uploads]") {
-    test::MoveBench bench;
-    const PoolRoom room{.pool = bench.ids["hot"]};
+TEST_CASE("abandoned uploads: one that others gave up is not given up twice",
+          "[abandoned_uploads]") {
+    Upload upload(new_job_owner());
+    const auto open = value_of(upload.catalog->open_uploads());
+    CHECK(value_of(upload.catalog->claim_abandoned(open[0], upload.now_s)));
+    value_of(upload.catalog->abandon_upload(open[0].id, upload.now_s + 120, upload.now_s + 600));
+    CHECK(value_of(upload.catalog->open_uploads()).size() == 1);
+    CHECK(upload.clean(upload.now_s) == 1);
+    CHECK(value_of(upload.catalog->open_uploads()).empty());
+}
+
+namespace {
+
+// An upload by a session of seven bytes that has begun.
+struct UploadBySession : test::MoveBench {
+    UploadBySession() {
+        const PoolRoom room{.pool = ids["hot"], .max_bytes = 10};
+        value_of(catalog->reserve_upload(session, {&room, 1}, {}, now_s));
+        upload = session;
+        upload.pool = ids["hot"];
+        upload.image = parse_uuid(kUuid);
+        upload.key = kOriginal;
+        upload.process = "p";
+        id = begin().id;
+    }
+    UploadRecord begin() {
+        const auto begun = value_of(catalog->begin_upload(upload));
+        REQUIRE(begun);
+        return *begun;
+    }
+    std::uint64_t reserved() { return value_of(catalog->owner_use("7", now_s)).reserved_bytes; }
+
     const UploadRecord session{.owner = "7",
                                .bytes = 7,
                                .token = conf::sha256("token"),
                                .details = "{\"app\":1}",
-                               .expires_s = bench.now_s + 60};
-    value_of(bench.catalog->reserve_upload(session, {&room, 1}, {}, bench.now_s));
-    UploadRecord upload = session;
-    upload.pool = bench.ids["hot"];
-    upload.image = parse_uuid(kUuid);
-    upload.key = kOriginal;
-    upload.process = "p";
-    const auto begun = value_of(bench.catalog->begin_upload(upload));
-    REQUIRE(begun);
-    value_of(bench.catalog->give_back_upload(begun->id, bench.now_s + 60));
-    CHECK(value_of(bench.catalog->has_session(*session.token)));
-    const auto again = value_of(bench.catalog->begin_upload(upload));
-    REQUIRE(again);
-    CHECK(again->details == session.details);
-    CHECK(value_of(bench.catalog->owner_use("7", bench.now_s)).reserved_bytes == 7);
+                               .expires_s = now_s + 60};
+    UploadRecord upload;
+    UploadId id = 0;
+};
+
+}  // namespace
+
+TEST_CASE("abandoned uploads: what was a session's becomes that again", "[abandoned_uploads]") {
+    UploadBySession by;
+    value_of(by.catalog->give_back_upload(by.id, by.now_s + 60));
+    CHECK(value_of(by.catalog->has_session(*by.session.token)));
+    CHECK(by.begin().details == by.session.details);
+    CHECK(by.reserved() == 7);
+    value_of(by.catalog->give_back_upload(by.id, 0));
+    CHECK(by.reserved() == 0);
+}
+
+TEST_CASE("abandoned uploads: one that is given up leaves its session to the next try",
+          "[abandoned_uploads]") {
+    UploadBySession by;
+    value_of(by.catalog->abandon_upload(by.id, by.now_s + 120, by.now_s + 60));
+    CHECK(by.reserved() == 7);
+    CHECK(value_of(by.catalog->reserved_bytes(by.ids["hot"], by.now_s)) == 7);
+    // Where its bytes may lie is known all the same.
+    const auto left = value_of(by.catalog->open_uploads());
+    REQUIRE(left.size() == 1);
+    CHECK(left[0].key == kOriginal);
+    CHECK(left[0].image == by.upload.image);
+    CHECK(left[0].expires_s == by.now_s + 120);
+    CHECK(left[0].bytes == 0);
+
+    by.upload.expires_s = by.now_s + 600;
+    by.upload.image = parse_uuid("0b1f6c2e-9a7d-4c55-8a3e-000000000009");
+    by.upload.key = "uploads/original/2026/02/25/0b1f6c2e-9a7d-4c55-8a3e-000000000009.jpg";
+    const UploadRecord again = by.begin();
+    CHECK(again.details == by.session.details);
+    CHECK(again.bytes == 7);
+    CHECK(by.reserved() == 7);
+    // Cleaning up behind the first does not touch the second.
+    CHECK(value_of(clean_abandoned_uploads(*by.catalog, by.drivers, by.now_s + 120)) == 1);
+    CHECK(value_of(by.catalog->is_being_uploaded(*by.upload.image)));
+    CHECK(by.reserved() == 7);
 }

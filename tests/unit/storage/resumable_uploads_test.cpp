@@ -38,8 +38,10 @@ ResumableUpload resumable(unsigned number, PoolId pool, std::uint64_t length,
 }
 
 Reservation begin(Catalog& catalog, const ResumableUpload& upload,
-                  std::optional<std::uint64_t> free = std::nullopt) {
-    return value_of(catalog.begin_resumable(upload, {.pool = upload.pool, .free_bytes = free}));
+                  std::optional<std::uint64_t> free = std::nullopt,
+                  std::optional<std::uint64_t> quota = std::nullopt) {
+    return value_of(catalog.begin_resumable(upload, {.pool = upload.pool, .free_bytes = free},
+                                            {.quota_bytes = quota}));
 }
 
 std::string content_of(ResumableFile& file) {
@@ -89,6 +91,46 @@ CATALOG_TEST("resumable uploads: a session's reservation shrinks to the length",
     REQUIRE(begun);
     CHECK(begun->bytes == 300);
     CHECK(value_of(catalog->begin_upload(upload)) == std::nullopt);
+}
+
+CATALOG_TEST("resumable uploads: one without a session obeys its owner's quota", "[uploads]") {
+    const TestType backend;
+    const auto catalog = backend.open();
+    const PoolId hot = make_pool(*catalog, "hot");
+    const std::array rooms{PoolRoom{.pool = hot}};
+    using Outcome = Reservation::Outcome;
+    const UploadRecord session{.owner = "7",
+                               .bytes = 500,
+                               .token = conf::sha256("a token"),
+                               .details = "{}",
+                               .expires_s = kNow};
+    value_of(catalog->reserve_upload(session, rooms, {.quota_bytes = 700}, kNow));
+    // The session's bytes are its owner's already.
+    CHECK(begin(*catalog, resumable(1, hot, 500), {}, 700).outcome == Outcome::reserved);
+    const Reservation refused = begin(*catalog, resumable(2, hot, 201), {}, 700);
+    CHECK(refused.outcome == Outcome::over_quota);
+    CHECK(refused.quota_left == 200);
+    CHECK(value_of(catalog->find_resumable(id_of(2))) == std::nullopt);
+    CHECK(begin(*catalog, resumable(2, hot, 200), {}, 700).outcome == Outcome::reserved);
+    CHECK(begin(*catalog, resumable(3, hot, 1), {}, 700).quota_left == 0);
+}
+
+CATALOG_TEST("resumable uploads: a try that failed leaves its reservation", "[uploads]") {
+    const TestType backend;
+    const auto catalog = backend.open();
+    const PoolId hot = make_pool(*catalog, "hot");
+    const Reservation made = begin(*catalog, resumable(1, hot, 300));
+    UploadRecord upload{.id = made.upload.id, .pool = hot, .owner = "7", .expires_s = kNow};
+    upload.image = parse_uuid("0b1f6c2e-9a7d-4c55-8a3e-000000000001");
+    upload.process = "p";
+    REQUIRE(value_of(catalog->begin_upload(upload)));
+    value_of(catalog->abandon_upload(upload.id, kNow, kNow));
+    REQUIRE(value_of(catalog->begin_upload(upload)));
+    CHECK(value_of(catalog->owner_use("7", kNow)).reserved_bytes == 300);
+    value_of(catalog->give_back_upload(upload.id, kNow));
+    CHECK(value_of(catalog->owner_use("7", kNow)).reserved_bytes == 300);
+    value_of(catalog->drop_resumable(id_of(1)));
+    CHECK(value_of(catalog->owner_use("7", kNow)).reserved_bytes == 0);
 }
 
 CATALOG_TEST("resumable uploads: a token has not any number of them", "[uploads]") {
