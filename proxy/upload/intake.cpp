@@ -16,6 +16,7 @@ namespace {
 
 // Enough for several uploads to wait for the disk at once, which then writes them together.
 constexpr unsigned kWriters = 16;
+constexpr unsigned kReplicators = 8;
 // As of the processes that make variants.
 constexpr int kWriterNice = 10;
 
@@ -25,7 +26,19 @@ Intake::Intake(const UploadMeans& means)
     : means_(means),
       spool_(means.settings.upload.spool_path),
       process_(storage::new_job_owner()),
-      workers_("w:upload", kWriters, 4 * std::size_t{means.settings.upload.parallel}) {}
+      writers_({.threads = kWriters, .queue = 4 * std::size_t{means.settings.upload.parallel}}),
+      replicators_("replicate", kReplicators, 4 * std::size_t{means.settings.upload.parallel}),
+      workers_("upload", kWriters, 4 * std::size_t{means.settings.upload.parallel}) {}
+
+loop::WorkerPool& Intake::workers_of(storage::PoolId pool) {
+    const std::vector<storage::KnownPool> pools = means_.drivers->pools();
+    const auto known = std::ranges::find(pools, pool, &storage::KnownPool::id);
+    return known == pools.end() ? workers_ : writers_.of(*known).workers();
+}
+
+Result<storage::PoolRoom> Intake::room_of(const storage::DriverSet::Pool& pool) {
+    return writers_.of(pool.known).room(pool.known.id, pool.driver);
+}
 
 std::optional<Intake::Running> Intake::begin() {
     const std::size_t before = counters_.running.fetch_add(1, std::memory_order_relaxed);

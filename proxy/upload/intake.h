@@ -4,6 +4,7 @@
 
 #include "proxy/api/upload_counters.h"
 #include "proxy/loop/worker_pool.h"
+#include "proxy/upload/pool_writers.h"
 #include "proxy/upload/tokenless_places.h"
 #include "proxy/upload/upload_means.h"
 #include "storage/spool.h"
@@ -69,8 +70,14 @@ class Intake {
     api::UploadCounters& counters() { return counters_; }
     const api::UploadCounters& counters() const { return counters_; }
     storage::Spool& spool() { return spool_; }
-    // Where what is received is hashed and written.
+    // Who asks the catalog for uploads, and writes to the spool's disk.
     loop::WorkerPool& workers() { return workers_; }
+    // Who hashes what is received and writes it to the pool; of one that is not known, workers().
+    loop::WorkerPool& workers_of(storage::PoolId pool);
+    // What a pool can take, see PoolWriters::room. Blocks, but not on the pool's disk.
+    Result<storage::PoolRoom> room_of(const storage::DriverSet::Pool& pool);
+    // Who writes what other nodes bring, into whatever pool.
+    loop::WorkerPool& replicators() { return replicators_; }
     // Has the calling thread, one of those, come after the loops: hashing many uploads must not
     // hold up who only looks at images.
     static void stand_back();
@@ -85,7 +92,10 @@ class Intake {
     const std::string process_;
     std::mutex held_mutex_;
     std::vector<storage::UploadId> held_;
-    loop::WorkerPool workers_;  // last: it ends first
+    // Last, so that they end first.
+    AllPoolWriters writers_;
+    loop::WorkerPool replicators_;
+    loop::WorkerPool workers_;
 };
 
 }  // namespace tidepool::upload

@@ -67,7 +67,7 @@ class NewImage {
     const std::string& key() const { return key_; }
 
   private:
-    Result<Problem> reserve(storage::UploadRecord upload, const storage::KnownPool& pool);
+    Result<Problem> reserve(storage::UploadRecord upload, const storage::PoolRoom& room);
     loop::Task<Problem> inspect(std::shared_ptr<const storage::OpenFile> file);
     Result<api::ApiAnswer> store();
     Result<std::optional<conf::Sha256Digest>> strip();

@@ -35,7 +35,10 @@ constexpr std::size_t kChunkBytes = 256ULL * 1024;
 class Receiver::Upload {
   public:
     Upload(Receiver& receiver, loop::Loop& loop, std::string client)
-        : receiver_(receiver), loop_(loop), client_(std::move(client)) {}
+        : receiver_(receiver),
+          loop_(loop),
+          client_(std::move(client)),
+          writers_(&receiver.intake_.workers()) {}
 
     loop::Task<ApiAnswer> run(const http::RequestHead& head, http::BodyStream& body) {
         ApiAnswer answer = co_await take_form(head, body);
@@ -135,6 +138,7 @@ class Receiver::Upload {
     loop::Task<Problem> begin_image() {
         most_bytes_ = std::min(token_->max_bytes, settings().max_size_bytes);
         if (size_ > most_bytes_) co_return too_large(most_bytes_);
+        writers_ = &receiver_.intake_.workers_of(token_->pool);
         image_.emplace(receiver_.intake_, loop_,
                        FileOffer{.owner = token_->user,
                                  .pool = token_->pool,
@@ -143,7 +147,7 @@ class Receiver::Upload {
                                  .file_name = file_name_,
                                  .token = token_digest_,
                                  .session_until_s = token_->expires_s});
-        auto begun = co_await loop::offload(loop_, receiver_.intake_.workers(), loop::Lane::bulk,
+        auto begun = co_await loop::offload(loop_, *writers_, loop::Lane::bulk,
                                             [this]() -> Result<Problem> { return image_->open(); });
         if (!begun) co_return failure_of(begun.error(), image_->key());
         co_return std::move(*begun);
@@ -157,8 +161,8 @@ class Receiver::Upload {
         tokenless_.reset();
         std::uint64_t done = 0;
         while (done < size_) {
-            const auto copied = co_await loop::offload(
-                loop_, receiver_.intake_.workers(), loop::Lane::bulk, [&]() -> Result<void> {
+            const auto copied =
+                co_await loop::offload(loop_, *writers_, loop::Lane::bulk, [&]() -> Result<void> {
                     chunk_.resize(std::min<std::uint64_t>(kChunkBytes, size_ - done));
                     if (const int failed = conf::read_all(waiting_.get(), chunk_, done);
                         failed != 0)
@@ -196,8 +200,8 @@ class Receiver::Upload {
     }
 
     loop::Task<Problem> write_chunk() {
-        const auto written = co_await loop::offload(
-            loop_, receiver_.intake_.workers(), loop::Lane::bulk, [this]() -> Result<void> {
+        const auto written =
+            co_await loop::offload(loop_, *writers_, loop::Lane::bulk, [this]() -> Result<void> {
                 if (image_) return image_->write(chunk_);
                 const int failed = conf::write_all(waiting_.get(), chunk_);
                 if (failed != 0) return fail_errno(failed, "write the upload");
@@ -235,6 +239,8 @@ class Receiver::Upload {
     Receiver& receiver_;
     loop::Loop& loop_;
     const std::string client_;
+    loop::WorkerPool*
+        writers_;  // the spool's until it is known where the file goes, then its pool's
     std::optional<UploadToken> token_;
     std::optional<conf::Sha256Digest> token_digest_;
     const AcceptedType* accepted_ = nullptr;  // once there is a file

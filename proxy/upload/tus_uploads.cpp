@@ -10,7 +10,6 @@
 #include "proxy/upload/new_image.h"
 #include "proxy/upload/rates.h"
 #include "proxy/upload/running_checksum.h"
-#include "proxy/upload/stored_content.h"
 #include "proxy/upload/tus_headers.h"
 #include "proxy/upload/upload_answers.h"
 #include "proxy/upload/upload_token.h"
@@ -229,7 +228,7 @@ class TusUploads::Request {
         const auto pool = means.drivers->find(upload_.pool);
         if (!pool || !storage::takes_images(pool->known))
             return Problem(bad_tus("the token's pool takes no uploads"));
-        const auto room = room_of(pool->known, *pool->driver);
+        const auto room = all_.intake_.room_of(*pool);
         if (!room) return std::unexpected(room.error());
         if (auto created = all_.spool_.create(upload_.id); !created)
             return std::unexpected(std::move(created.error()));
@@ -445,8 +444,8 @@ class TusUploads::Request {
                                  .file_name = file_name.value_or(std::string()),
                                  .reservation = upload_.upload,
                                  .details = upload_.details});
-        auto filled = co_await loop::offload(loop_, all_.intake_.workers(), loop::Lane::bulk,
-                                             [&] { return fill(image); });
+        auto filled = co_await loop::offload(loop_, all_.intake_.workers_of(upload_.pool),
+                                             loop::Lane::bulk, [&] { return fill(image); });
         ApiAnswer answer;
         if (!filled) {
             answer = failure_of(filled.error(), image.key());

@@ -105,8 +105,8 @@ loop::Task<http::Response> UploadApi::respond_to_stream(loop::Loop& loop,
                                                         const http::Peer& peer,
                                                         http::BodyStream& body) {
     if (head.path == kReplicate) {
-        co_return finish(
-            head, co_await replicate(means_, intake_.spool(), intake_.workers(), loop, head, body));
+        co_return finish(head, co_await replicate(means_, intake_.spool(), intake_.replicators(),
+                                                  loop, head, body));
     }
     ApiAnswer made;
     if (TusUploads::owns(head.path)) {
@@ -144,7 +144,7 @@ loop::Task<ApiAnswer> UploadApi::answer(loop::Loop& loop, const http::RequestHea
 loop::Task<ApiAnswer> UploadApi::answer_to_key(loop::Loop& loop, const http::RequestHead& head,
                                                const http::Peer& peer) {
     if (head.single("X-API-Key").empty()) co_return key_wanted();
-    // A session asks the pools' disks how full they are, so it is no work for the catalog's
+    // A session may wait for what a pool says of its room, so it is no work for the catalog's
     // threads.
     loop::WorkerPool& workers =
         head.path == kSessions ? intake_.workers() : *means_.catalog_workers;
@@ -173,7 +173,7 @@ ApiAnswer UploadApi::answer_holder(const http::RequestHead& head, std::string_vi
             return std::move(*refused);
         const Rate of_address{"sessions", settings.rate_per_address, now_ms};
         if (auto refused = refuse_address(limiter_, of_address, client)) return std::move(*refused);
-        return open_session(means_, **key, head.body, now_s);
+        return open_session(intake_, **key, head.body, now_s);
     }
     const std::string_view rest = head.path.substr(kImages.size());
     if (rest.ends_with(kStatus))
