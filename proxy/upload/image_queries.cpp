@@ -2,11 +2,13 @@
 
 #include "proxy/api/api_key.h"
 #include "proxy/upload/image_resource.h"
+#include "proxy/upload/processing.h"
 #include "storage/image_key.h"
 
 #include <algorithm>
 #include <ctime>
 #include <optional>
+#include <utility>
 
 namespace tidepool::upload {
 
@@ -21,6 +23,19 @@ ApiAnswer absent_image() {
     return api_error(404, "not_found", "there is no such image");
 }
 
+// Where an attempt has failed and the next is waited for, or made, nothing has failed yet.
+Result<void> follow_retry(const UploadMeans& means, storage::ImageRecord& image) {
+    if (image.state != State::failed) return {};
+    const auto job = means.catalog->find_open_job(process_key(image.uuid));
+    if (!job) return std::unexpected(job.error());
+    if (!*job) return {};
+    image.state = State::incomplete;
+    ImageFacts facts = read_facts(image.metadata);
+    facts.failure.clear();
+    image.metadata = text_of(facts);
+    return {};
+}
+
 // One that the key's owner may see: its own, and those whose owner nobody knows, which are public.
 Result<std::optional<storage::ImageRecord>> visible_image(const UploadMeans& means,
                                                           const storage::KeyRecord& key,
@@ -32,6 +47,8 @@ Result<std::optional<storage::ImageRecord>> visible_image(const UploadMeans& mea
     const bool is_visible = (*image)->state != State::deleting &&
                             ((*image)->owner.empty() || (*image)->owner == key.owner);
     if (!is_visible) return std::nullopt;
+    if (auto followed = follow_retry(means, **image); !followed)
+        return std::unexpected(std::move(followed.error()));
     return image;
 }
 

@@ -110,6 +110,39 @@ class Processing(uploads.UploadCase):
         self.wait_processed(uuid, key)
         self.assertEqual(len(self.stored("hot")), 2)
 
+    def status_of(self, uuid, key):
+        return self.api("GET", f"{IMAGES}/{uuid}/status", key).json
+
+    def test_what_fails_says_so_until_it_is_tried_again(self):
+        pending, failed, complete = ({"complete": complete, "failed": failed, "view_url": None}
+                                     for complete, failed in ((False, False), (False, True), (True, False)))
+        self.start(config={"variants": {"result": "1KiB"}}, extra=ONE_PROFILE.replace("50", "200"))
+        key = self.key()
+        content = pictures.noise(200, 200)
+        stored = self.accepted(self.upload(content, "a.png"))
+        uuid = stored["image_uuid"]
+        tidepool.eventually(lambda: self.status_of(uuid, key) == failed, "it has failed")
+        self.assertIn("1024", self.image(uuid, key)["failure"])
+        self.assertEqual(self.server.get(uploads.path_of(stored["url"])).body, content, "the original is served")
+        job, = [job for job in self.json("jobs", "list", "--limit", "0") if job["type"] == "process"]
+        self.assertEqual(job["state"], "failed")
+        # Nobody works, so that it stays what it becomes.
+        self.server.stop_process()
+        self.start(config={"jobs": {"threads": 0}}, extra=ONE_PROFILE.replace("50", "200"))
+        self.assertEqual(self.status_of(uuid, key), failed)
+        self.assertEqual(self.call("POST", f"/api/admin/v1/jobs/{job['id']}/retry")[1]["state"], "queued")
+        self.assertEqual(self.status_of(uuid, key), pending)
+        self.assertNotIn("failure", self.image(uuid, key))
+        self.assertEqual(self.call("POST", f"/api/admin/v1/jobs/{job['id']}/cancel")[1]["state"], "cancelled")
+        self.assertEqual(self.status_of(uuid, key), failed, "nobody tries it any more")
+        self.json("jobs", "retry", job["id"])
+        self.assertEqual(self.status_of(uuid, key), pending)
+        self.server.stop_process()
+        self.start(extra=ONE_PROFILE.replace("50", "200"))
+        self.wait_processed(uuid, key)
+        self.assertEqual(self.status_of(uuid, key), complete)
+        self.assertNotIn("failure", self.image(uuid, key))
+
     def test_an_original_alone_is_complete_at_once(self):
         self.start()
         key = self.key()
