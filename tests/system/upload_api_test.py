@@ -54,9 +54,32 @@ class Processing(uploads.UploadCase):
         for family, kind in (("original", "image/png"), ("webp", "image/webp"), ("avif", "image/avif")):
             for size, width, height in (("original", 600, 400), ("medium", 500, 333), ("small", 200, 133)):
                 leaf = image["variants"][family][size]
-                self.assertEqual((leaf.get("width", width), leaf.get("height", height)), (width, height), leaf)
-                self.assertEqual(leaf.get("mime_type", kind), kind)
-                self.assertEqual(leaf.get("bytes"), len(held[uploads.path_of(leaf["url"])[1:]]), leaf)
+                self.assertEqual((leaf["width"], leaf["height"], leaf["animated"]), (width, height, False), leaf)
+                self.assertEqual(leaf["mime_type"], kind)
+                self.assertEqual(leaf["bytes"], len(held[uploads.path_of(leaf["url"])[1:]]), leaf)
+
+    def test_sizes_are_those_of_the_files(self):
+        """Also where a side of the box decides, where a part is cut away, and where nothing is enlarged."""
+        profiles = (("small", "width = 90\nheight = 90\nfit = \"cover\""), ("medium", "height = 77"))
+        self.start(extra="".join(f'[[profile]]\nname = "{name}"\n{lines}\nformats = ["original"]\n'
+                                 'at_upload = ["original"]\n\n' for name, lines in profiles))
+        for width, height in ((301, 203), (203, 301), (80, 50)):
+            with self.subTest(width=width, height=height):
+                image, held = self.uploaded(png(width, height), "a.png")
+                leaves = {size: leaf for family, size, leaf in uploads.leaves(image) if family == "original"}
+                self.assertEqual(set(leaves), {"original", "small", "medium"})
+                for leaf in leaves.values():
+                    self.assertEqual((leaf["width"], leaf["height"]),
+                                     pictures.png_size(held[uploads.path_of(leaf["url"])[1:]]), leaf)
+
+    def test_what_moves(self):
+        self.start()
+        image, _ = self.uploaded(picture("gif", 300, 200, frames=3), "a.gif")
+        self.assertEqual({(family, size): (leaf["width"], leaf["animated"])
+                          for family, size, leaf in uploads.leaves(image) if size == "small" or family == "original"},
+                         {("original", "original"): (300, True), ("original", "medium"): (300, False),
+                          ("original", "small"): (200, False), ("webp", "small"): (200, True),
+                          ("avif", "small"): (200, False)})
 
     def test_each_kind_ends(self):
         self.start(extra='[[profile]]\nname = "small"\nwidth = 50\n\n[[profile]]\nname = "medium"\nwidth = 80\n\n')
