@@ -295,6 +295,7 @@ class Catalog {
     // So many of one token that have not ended.
     static constexpr std::size_t kMostResumable = 16;
     virtual Result<std::optional<ResumableUpload>> find_resumable(std::string_view id) = 0;
+    virtual Result<ResumableUse> resumable_use(std::string_view owner, std::int64_t now_s) = 0;
     // It has become this image; what of its reservation is still there ends.
     virtual Result<void> end_resumable(std::string_view id, const Uuid& image) = 0;
     // Forgets it, with its reservation, unless that is of an upload to a pool that has begun.

@@ -278,6 +278,12 @@ struct ResumableUpload {
     bool operator==(const ResumableUpload&) const = default;
 };
 
+// Uploads in pieces that have not become images.
+struct ResumableUse {
+    std::uint64_t bytes = 0;  // that all of them may have in the spool, those that ran out, too
+    std::uint64_t open = 0;   // of one owner, that may go on
+};
+
 // What an owner may have. 0 and nothing: no limit.
 struct OwnerLimits {
     std::optional<std::uint64_t> quota_bytes{};  // stored and reserved

@@ -142,6 +142,7 @@ class SqliteCatalog final : public Catalog {
     Result<Reservation> begin_resumable(const ResumableUpload& upload,
                                         const PoolRoom& pool) override;
     Result<std::optional<ResumableUpload>> find_resumable(std::string_view id) override;
+    Result<ResumableUse> resumable_use(std::string_view owner, std::int64_t now_s) override;
     Result<void> end_resumable(std::string_view id, const Uuid& image) override;
     Result<void> drop_resumable(std::string_view id) override;
     Result<std::vector<std::string>> expired_resumables(std::int64_t now_s) override;

@@ -65,6 +65,9 @@ constexpr const char* kTakeSession =
 constexpr const char* kBeginTus =
     "INSERT INTO tus (" TUS_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
 constexpr const char* kFindTus = "SELECT " TUS_COLUMNS " FROM tus WHERE id = ?1";
+constexpr const char* kTusUse =
+    "SELECT (SELECT coalesce(sum(length), 0) FROM tus WHERE image IS NULL), "
+    "(SELECT count(*) FROM tus WHERE owner = ?1 AND image IS NULL AND expires_s > ?2)";
 constexpr const char* kEndTus = "UPDATE tus SET image = ?2 WHERE id = ?1";
 constexpr const char* kDropTus = "DELETE FROM tus WHERE id = ?1 RETURNING upload";
 constexpr const char* kExpiredTus =
@@ -408,6 +411,15 @@ Result<std::optional<ResumableUpload>> SqliteCatalog::find_resumable(std::string
         Query query(db, kFindTus, id);
         if (!query.next()) return std::nullopt;
         return resumable_of(query);
+    });
+}
+
+Result<ResumableUse> SqliteCatalog::resumable_use(std::string_view owner, std::int64_t now_s) {
+    return read([&](sqlite::Connection& db) -> ResumableUse {
+        Query query(db, kTusUse, owner, now_s);
+        query.next();
+        return {.bytes = static_cast<std::uint64_t>(query.number(0)),
+                .open = static_cast<std::uint64_t>(query.number(1))};
     });
 }
 

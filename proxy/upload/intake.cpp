@@ -25,6 +25,7 @@ constexpr int kWriterNice = 10;
 Intake::Intake(const UploadMeans& means)
     : means_(means),
       spool_(means.settings.upload.spool_path),
+      spool_room_(means.settings.upload, spool_),
       process_(storage::new_job_owner()),
       writers_({.threads = kWriters, .queue = 4 * std::size_t{means.settings.upload.parallel}}),
       replicators_("replicate", kReplicators, 4 * std::size_t{means.settings.upload.parallel}),

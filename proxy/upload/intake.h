@@ -5,6 +5,7 @@
 #include "proxy/api/upload_counters.h"
 #include "proxy/loop/worker_pool.h"
 #include "proxy/upload/pool_writers.h"
+#include "proxy/upload/spool_room.h"
 #include "proxy/upload/tokenless_places.h"
 #include "proxy/upload/upload_means.h"
 #include "storage/spool.h"
@@ -70,6 +71,8 @@ class Intake {
     api::UploadCounters& counters() { return counters_; }
     const api::UploadCounters& counters() const { return counters_; }
     storage::Spool& spool() { return spool_; }
+    // Of which each upload takes some that is held there.
+    SpoolRoom& spool_room() { return spool_room_; }
     // Who asks the catalog for uploads, and writes to the spool's disk.
     loop::WorkerPool& workers() { return workers_; }
     // Who hashes what is received and writes it to the pool; of one that is not known, workers().
@@ -87,6 +90,7 @@ class Intake {
   private:
     const UploadMeans& means_;
     storage::Spool spool_;
+    SpoolRoom spool_room_;
     api::UploadCounters counters_;
     TokenlessPlaces tokenless_;
     const std::string process_;

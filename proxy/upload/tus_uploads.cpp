@@ -142,6 +142,8 @@ class TusUploads::Request {
         if (problem) co_return std::move(*problem);
         if (upload_.image) co_return co_await repeat(*offset);
         if (*offset != size_) co_return wrong_offset();
+        problem = co_await on_worker(&Request::look_for_room);
+        if (problem) co_return std::move(*problem);
         co_return co_await take();
     }
 
@@ -230,6 +232,10 @@ class TusUploads::Request {
             return Problem(bad_tus("the token's pool takes no uploads"));
         const auto room = all_.intake_.room_of(*pool);
         if (!room) return std::unexpected(room.error());
+        const auto kept =
+            all_.intake_.spool_room().hold_resumable(*means.catalog, upload_.owner, upload_.length);
+        if (!kept) return std::unexpected(kept.error());
+        if (!*kept) return Problem(spool_full(kept->error()));
         if (auto created = all_.spool_.create(upload_.id); !created)
             return std::unexpected(std::move(created.error()));
         fault_point("tus.created");
@@ -296,6 +302,16 @@ class TusUploads::Request {
         if (!size) return std::unexpected(size.error());
         size_ = *size;
         file_ = std::move(*file);
+        return Problem();
+    }
+
+    // The disk may be full of other things by now.
+    Result<Problem> look_for_room() {
+        const std::uint64_t copies = checksum_ ? 2 : 1;
+        const auto is_free = all_.intake_.spool_room().has_free(
+            copies * std::min(head_.content_length, upload_.length));
+        if (!is_free) return std::unexpected(is_free.error());
+        if (!*is_free) return Problem(spool_full(SpoolRoom::Full::of_all));
         return Problem();
     }
 
