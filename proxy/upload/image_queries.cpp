@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <ctime>
 #include <optional>
-#include <utility>
 
 namespace tidepool::upload {
 
@@ -23,32 +22,34 @@ ApiAnswer absent_image() {
     return api_error(404, "not_found", "there is no such image");
 }
 
-// Where an attempt has failed and the next is waited for, or made, nothing has failed yet.
-Result<void> follow_retry(const UploadMeans& means, storage::ImageRecord& image) {
-    if (image.state != State::failed) return {};
-    const auto job = means.catalog->find_open_job(process_key(image.uuid));
-    if (!job) return std::unexpected(job.error());
-    if (!*job) return {};
-    image.state = State::incomplete;
-    ImageFacts facts = read_facts(image.metadata);
-    facts.failure.clear();
-    image.metadata = text_of(facts);
-    return {};
+// One that the key's owner may see: its own, and those whose owner nobody knows, which are public.
+Result<std::optional<storage::ImageRecord>> find_visible(const UploadMeans& means,
+                                                         const storage::KeyRecord& key,
+                                                         const storage::Uuid& uuid) {
+    auto image = means.catalog->find_image(uuid);
+    if (!image || !*image) return image;
+    const bool is_visible = (*image)->state != State::deleting &&
+                            ((*image)->owner.empty() || (*image)->owner == key.owner);
+    if (!is_visible) return std::nullopt;
+    return image;
 }
 
-// One that the key's owner may see: its own, and those whose owner nobody knows, which are public.
+// The same by its name. Of one whose variants are tried again nothing has failed yet.
 Result<std::optional<storage::ImageRecord>> visible_image(const UploadMeans& means,
                                                           const storage::KeyRecord& key,
                                                           std::string_view text) {
     const auto uuid = storage::parse_uuid(text);
     if (!uuid) return std::nullopt;
-    auto image = means.catalog->find_image(*uuid);
-    if (!image || !*image) return image;
-    const bool is_visible = (*image)->state != State::deleting &&
-                            ((*image)->owner.empty() || (*image)->owner == key.owner);
-    if (!is_visible) return std::nullopt;
-    if (auto followed = follow_retry(means, **image); !followed)
-        return std::unexpected(std::move(followed.error()));
+    auto image = find_visible(means, key, *uuid);
+    if (!image || !*image || (*image)->state != State::failed) return image;
+    const auto job = means.catalog->find_open_job(process_key(*uuid));
+    if (!job) return std::unexpected(job.error());
+    // Once more, as the job may have ended well since it was read.
+    if (!*job) return find_visible(means, key, *uuid);
+    (*image)->state = State::incomplete;
+    ImageFacts facts = read_facts((*image)->metadata);
+    facts.failure.clear();
+    (*image)->metadata = text_of(facts);
     return image;
 }
 
