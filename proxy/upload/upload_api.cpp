@@ -31,6 +31,9 @@ constexpr std::string_view kImages = "/api/v1/images/";
 constexpr std::string_view kStatus = "/status";
 constexpr std::array<std::string_view, 2> kUploads{"/api/v1/upload", "/api/internal/upload"};
 
+// What pages of other sites must be allowed to read of answers.
+constexpr std::string_view kExposedFields = "Allow, Retry-After";
+
 constexpr std::uint64_t kMostSessionBytes = 64ULL * 1024;
 // Whoever asks from more places than these may ask once more from the first of them.
 constexpr std::size_t kMostLimitedKeys = 100'000;
@@ -186,9 +189,8 @@ std::string UploadApi::cors_fields(const http::RequestHead& head) const {
     const auto& allowed = means_.settings.upload.allowed_origins;
     if (allowed.empty()) return "";
     const std::string exposed =
-        TusUploads::owns(head.path)
-            ? fmt::format("Access-Control-Expose-Headers: {}\r\n", kTusExposedFields)
-            : "";
+        fmt::format("Access-Control-Expose-Headers: {}\r\n",
+                    TusUploads::owns(head.path) ? kTusExposedFields : kExposedFields);
     if (std::ranges::find(allowed, "*") != allowed.end())
         return fmt::format("Access-Control-Allow-Origin: *\r\n{}", exposed);
     const std::string_view origin = head.single("Origin");
@@ -210,6 +212,10 @@ http::Response UploadApi::respond_preflight(const http::RequestHead& head) const
     }
     if (is_tus) fields += tus_.discovery();
     return api::response_of({.status = 204, .body = {}, .fields = std::move(fields)}, kApiNoStore);
+}
+
+http::Response UploadApi::refuse(http::Refusal refusal, const http::RequestHead& head) const {
+    return finish(head, api::refused_request(refusal));
 }
 
 http::Response UploadApi::finish(const http::RequestHead& head, const ApiAnswer& answer) const {

@@ -466,6 +466,43 @@ class CrossOrigin(uploads.UploadCase):
         self.assert_not_allowed(self.preflight(UPLOAD, self.APP))
         self.assert_not_allowed(self.api("GET", PING, fields={"Origin": self.APP}))
 
+    def test_errors_say_so_too(self):
+        """Else a page sees that it failed, but not why, nor when to come back."""
+        # Nothing goes by the spool, so that a form whose token comes late is 503.
+        self.start({"allowed_origins": [self.APP], "sessions_per_owner": 1, "spool_min_free": "1024TiB"},
+                   config={"timeouts": {"header": "2s", "min_receive_rate": "64KiB", "receive_window": "1s"}})
+        key, content = self.key(), picture("png", 70, 70)
+        token, origin = self.token(len(content)), {"Origin": self.APP}
+        self.session(1000, key)
+        late = uploads.form(uploads.file(content, "a.png"), uploads.field("token", token))
+        for status, code, path, answer in (
+                (400, "bad_request", SESSIONS, self.ask_session(0, key, origin)),
+                (400, "bad_request", UPLOAD, self.send_form(b"no form", token, fields=origin)),
+                (404, "not_found", f"{IMAGES}/{NO_UUID}", self.api("GET", f"{IMAGES}/{NO_UUID}", key, fields=origin)),
+                (404, "not_found", "/api/v1/nothing", self.api("GET", "/api/v1/nothing", fields=origin)),
+                (405, "method_not_allowed", SESSIONS, self.api("GET", SESSIONS, key, fields=origin)),
+                (408, "request_timeout", UPLOAD, self.stalled(self.head_of(token, 1000, f"Origin: {self.APP}"))),
+                (408, "request_timeout", SESSIONS, self.stalled(tidepool.request(
+                    SESSIONS, f"X-API-Key: {key}", f"Origin: {self.APP}", "Content-Length: 20", method="POST"))),
+                (413, "payload_too_large", SESSIONS, self.api("POST", SESSIONS, key, " " * 70_000, origin)),
+                (413, "payload_too_large", UPLOAD, self.upload(content, "a.png", self.token(10), fields=origin)),
+                (415, "unsupported_media_type", UPLOAD, self.upload(content, "a.exe", token, fields=origin)),
+                (429, "too_many_requests", SESSIONS, self.ask_session(1000, key, origin)),
+                (503, "service_unavailable", UPLOAD, self.send_form(late, fields=origin))):
+            with self.subTest(status=status, path=path):
+                self.assert_error(answer, status, code)
+                self.assertEqual(answer["access-control-allow-origin"], self.APP)
+                exposed = {name.strip() for name in answer["access-control-expose-headers"].lower().split(",")}
+                self.assertLessEqual({"retry-after"}, exposed)
+                if status in (429, 503):
+                    self.assertGreaterEqual(int(answer["retry-after"]), 1)
+
+    def stalled(self, head):
+        """What is answered to who sends a head and nothing more."""
+        wire = self.wire()
+        wire.send(head)
+        return wire.answer()
+
     def test_answers_say_so_too(self):
         self.start({"allowed_origins": [self.APP]}, extra=ONE_PROFILE)
         fields = {"Origin": self.APP}
