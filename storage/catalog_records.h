@@ -325,6 +325,17 @@ struct KeyRecord {
     bool operator==(const KeyRecord&) const = default;
 };
 
+// Which keys are listed, and from where on.
+struct KeyFilter {
+    std::string owner{};  // "" = of all
+    // The last of the page before; nothing = from the oldest.
+    struct Place {
+        std::int64_t created_s = 0;
+        conf::Sha256Digest hash{};
+    };
+    std::optional<Place> after{};
+};
+
 // A call of the API that is not to be done twice, and what it was answered.
 struct SavedCall {
     conf::Sha256Digest name{};     // of the caller's key

@@ -227,8 +227,10 @@ CREATE TABLE private_images (
 ) STRICT, WITHOUT ROWID;
 )sql";
 
-// What uploads in pieces take that have not ended is asked for before each new one.
+// What uploads in pieces take that have not ended is asked for before each new one. Keys are listed
+// a page at a time, the oldest first.
 constexpr const char* kSixth = R"sql(
+CREATE INDEX api_keys_by_age ON api_keys (created_s, hash);
 CREATE INDEX tus_open ON tus (owner, expires_s, length) WHERE image IS NULL;
 )sql";
 

@@ -150,7 +150,10 @@ class SqliteCatalog final : public Catalog {
                                 std::string_view metadata) override;
     Result<void> add_key(const KeyRecord& key) override;
     Result<std::optional<KeyRecord>> find_key(const conf::Sha256Digest& hash) override;
-    Result<std::vector<KeyRecord>> list_keys(std::string_view owner) override;
+    Result<std::vector<KeyRecord>> list_keys(const KeyFilter& filter, std::size_t limit) override;
+    Result<std::vector<KeyRecord>> keys_between(const conf::Sha256Digest& first,
+                                                const conf::Sha256Digest& last,
+                                                std::size_t limit) override;
     Result<bool> revoke_key(const conf::Sha256Digest& hash, std::int64_t now_s) override;
 
     Result<std::optional<SavedCall>> begin_call(
