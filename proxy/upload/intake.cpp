@@ -2,6 +2,7 @@
 
 #include "conf/log.h"
 #include "storage/job_owner.h"
+#include "storage/mover.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -17,6 +18,8 @@ namespace {
 // Enough for several uploads to wait for the disk at once, which then writes them together.
 constexpr unsigned kWriters = 16;
 constexpr unsigned kReplicators = 8;
+// This part of upload.parallel is not for the uploads of one pool alone.
+constexpr std::size_t kKeptForOthers = 4;
 // As of the processes that make variants.
 constexpr int kWriterNice = 10;
 
@@ -45,6 +48,21 @@ std::optional<Intake::Running> Intake::begin() {
     const std::size_t before = counters_.running.fetch_add(1, std::memory_order_relaxed);
     Running running(counters_.running);
     if (before >= means_.settings.upload.parallel) return std::nullopt;
+    return running;
+}
+
+std::optional<Intake::Running> Intake::begin_in(const storage::KnownPool& pool) {
+    std::atomic<std::size_t>& count = writers_.of(pool).running();
+    const std::size_t before = count.fetch_add(1, std::memory_order_relaxed);
+    Running running(count);
+    const bool has_others =
+        std::ranges::any_of(means_.drivers->pools(), [&](const storage::KnownPool& other) {
+            return other.id != pool.id && storage::takes_images(other);
+        });
+    const std::size_t all = means_.settings.upload.parallel;
+    const std::size_t most =
+        has_others ? std::max<std::size_t>(1, all - all / kKeptForOthers) : all;
+    if (before >= most) return std::nullopt;
     return running;
 }
 

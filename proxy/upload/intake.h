@@ -44,6 +44,9 @@ class Intake {
     };
     // Nothing where upload.parallel run already.
     std::optional<Running> begin();
+    // The same of a pool: nothing where its uploads have so many of the places that few would be
+    // left for those of the other pools, if it did not answer any more.
+    std::optional<Running> begin_in(const storage::KnownPool& pool);
     // Of those of which nobody knows yet whose they are, as settings.upload limits them.
     std::expected<TokenlessPlaces::Place, TokenlessPlaces::Full> begin_tokenless(
         std::string_view client);

@@ -47,6 +47,9 @@ Result<Problem> NewImage::open() {
     const auto pool = means.drivers->find(offer_.pool);
     if (!pool || !storage::takes_images(pool->known))
         return Problem(api_error(400, "bad_request", "the token's pool takes no uploads"));
+    auto place = intake_.begin_in(pool->known);
+    if (!place) return Problem(try_again("too many uploads to the pool run"));
+    place_.emplace(std::move(*place));
     // Else this would wait for its disk, which nobody can end.
     const auto room = intake_.room_of(*pool);
     if (!room) return std::unexpected(room.error());
@@ -296,6 +299,8 @@ Result<std::optional<ApiAnswer>> NewImage::answer_duplicate(const storage::Uuid&
         const storage::ObjectRecord& original = rows->front();
         const auto pool = means.drivers->find(original.pool);
         if (!pool) return std::unexpected(pool.error());
+        // That may be another pool than the one where this upload goes, and must not hold it up.
+        if (const auto room = intake_.room_of(*pool); !room) return std::unexpected(room.error());
         const auto there = storage::exists(*pool->driver, original.key);
         if (!there) return std::unexpected(there.error());
         is_there = *there;

@@ -82,6 +82,7 @@ class NewImage {
     loop::Loop& loop_;
     FileOffer offer_;
     std::optional<storage::UploadRecord> reservation_;
+    std::optional<Intake::Running> place_;  // among the pool's uploads
     std::optional<Intake::Held> held_;
     bool is_ended_ = false;  // the reservation is gone, or is to stay
     storage::Uuid uuid_{};

@@ -8,6 +8,7 @@
 #include "storage/driver.h"
 #include "storage/known_pool.h"
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
@@ -39,6 +40,8 @@ class PoolWriters {
     // Of the pool that it was made for.
     const conf::PoolSettings& settings() const { return settings_; }
     loop::WorkerPool& workers() { return workers_; }
+    // How many uploads to it run; for who begins one.
+    std::atomic<std::size_t>& running() { return running_; }
 
     // What the pool can take by its own limit and its disk, which is asked by a thread of the pool,
     // once at a time. Waits for Times::wait at most, and not at all for a disk that has not
@@ -52,6 +55,7 @@ class PoolWriters {
 
     const conf::PoolSettings settings_;
     const Times times_;
+    std::atomic<std::size_t> running_ = 0;
     std::mutex mutex_;
     std::condition_variable told_;
     std::optional<Clock::time_point> asked_;  // nothing: it is not being asked

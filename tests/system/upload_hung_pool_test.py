@@ -1,6 +1,8 @@
 """A pool whose disk hangs takes no uploads, and holds up none that go elsewhere."""
 
+import contextlib
 import pathlib
+import sqlite3
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
@@ -14,11 +16,11 @@ HANGS = "60s"  # longer than any client of a test waits
 
 
 class HungPool(uploads.UploadCase):
-    def begin(self, *wanted):
+    def begin(self, *wanted, upload=None):
         pools = [{"name": name, "storage_tier": tier, "base_path": tidepool.Tree(self.folder / name).path,
                   "upload_api_url": NODE + INTERNAL_UPLOAD, "priority": priority, **more}
                  for priority, (name, tier, more) in enumerate(wanted, 1)]
-        self.start(pools=pools, extra=uploads.ONE_PROFILE)
+        self.start(upload, pools=pools, extra=uploads.ONE_PROFILE)
         # Killed, as its end waits for the disk.
         self.addCleanup(self.server.crash)
 
@@ -53,6 +55,24 @@ class HungPool(uploads.UploadCase):
                 self.accepted(answer)
             else:
                 self.assert_come_later(answer, 503, "service_unavailable")
+
+    def test_the_uploads_of_one_pool_leave_places_for_others(self):
+        self.begin(("first", "hot", {}), ("second", "hot", {}), upload={"parallel": 4})
+        content = picture("png", 60, 60)
+        first, second = (self.token(len(content), pool=self.pool_id(name)) for name in ("first", "second"))
+        body = uploads.form(uploads.file(content, "a.png"))
+        wires = [self.wire() for _ in range(3)]
+        for wire in wires:
+            wire.send(self.head_of(first, len(body)) + body[:-1])
+        with contextlib.closing(sqlite3.connect(f"file:{self.folder}/catalog.db?mode=ro", uri=True)) as catalog:
+            tidepool.eventually(lambda: catalog.execute("SELECT count(*) FROM uploads").fetchone() == (3,),
+                                "they have begun")
+        self.assert_come_later(self.upload(content, "a.png", first), 503, "service_unavailable")
+        self.accepted(self.upload(content, "a.png", second))
+        for wire in wires:
+            wire.send(body[-1:])
+            self.accepted(wire.answer())
+        self.accepted(self.upload(content, "a.png", first))
 
 
 if __name__ == "__main__":
