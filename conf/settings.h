@@ -305,10 +305,16 @@ struct UploadSettings {
     unsigned parallel_tokenless = 8;     // 0..10000; 0 = they are 401
     unsigned tokenless_per_address = 2;  // of these, of one client; 0..10000; 0 = all
     unsigned sessions_per_owner = 1000;  // open at a time; more are 429; 0 = no limit. 0..1000000
+    unsigned resumable_per_owner = 100;  // the same of uploads by tus
     unsigned rate_per_key = 0;           // sessions and uploads a minute; 0 = no limit. 0..1000000
     unsigned rate_per_address = 0;       // the same of one client address
     bool fallback = true;                // cold pools take uploads when no hot or warm one has room
     std::string spool_path = "/var/lib/tidepool/spool";  // where uploads to buckets are held
+    // What uploads that run, or come in pieces, may take there; more are 503. At least max_size.
+    // 1MiB..1PiB
+    std::uint64_t spool_size_bytes = 20ULL * 1024 * 1024 * 1024;  // "spool_size"
+    // Of its disk, below which none is taken. 0..1PiB
+    std::uint64_t spool_min_free_bytes = 1024ULL * 1024 * 1024;  // "spool_min_free"
     std::string public_base_url;  // "https://images.example" of the site; "" = URLs are paths
     std::string view_url;         // of an image's page, with "{uuid}"; "" = there is none
     std::vector<std::string> allowed_origins;  // of browsers that may call; "*" = all

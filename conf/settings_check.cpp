@@ -415,6 +415,10 @@ void find_wrong_upload(const Settings& settings, Findings& findings) {
     find_weak_secret(upload.token_secret, "upload.token_secret", findings);
     find_weak_secret(upload.token_secret_previous, "upload.token_secret_previous", findings);
     find_weak_secret(upload.replicate_secret, "upload.replicate_secret", findings);
+    if (upload.spool_size_bytes < upload.max_size_bytes) {
+        findings.push_back({{"upload.spool_size", "upload.max_size"},
+                            "a file of upload.max_size would never fit into upload.spool_size"});
+    }
     const bool takes_any = !upload.token_secret.empty() || !upload.replicate_secret.empty();
     if (takes_any && settings.catalog.url.empty()) {
         findings.push_back(

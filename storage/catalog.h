@@ -303,6 +303,7 @@ class Catalog {
     // So many of one token that have not ended.
     static constexpr std::size_t kMostResumable = 16;
     virtual Result<std::optional<ResumableUpload>> find_resumable(std::string_view id) = 0;
+    virtual Result<ResumableUse> resumable_use(std::string_view owner, std::int64_t now_s) = 0;
     // It has become this image; what of its reservation is still there ends.
     virtual Result<void> end_resumable(std::string_view id, const Uuid& image) = 0;
     // Forgets it, with its reservation, unless that is of an upload to a pool that has begun.
@@ -319,8 +320,13 @@ class Catalog {
     // Conflict where there is one of this hash.
     virtual Result<void> add_key(const KeyRecord& key) = 0;
     virtual Result<std::optional<KeyRecord>> find_key(const conf::Sha256Digest& hash) = 0;
-    // Of one owner, or of all (""), the oldest first; those that are revoked, too.
-    virtual Result<std::vector<KeyRecord>> list_keys(std::string_view owner) = 0;
+    // At most `limit`, the oldest first; those that are revoked, too.
+    virtual Result<std::vector<KeyRecord>> list_keys(const KeyFilter& filter,
+                                                     std::size_t limit) = 0;
+    // At most `limit` that are not revoked, with hashes from `first` to `last`.
+    virtual Result<std::vector<KeyRecord>> keys_between(const conf::Sha256Digest& first,
+                                                        const conf::Sha256Digest& last,
+                                                        std::size_t limit) = 0;
     // False where there is no such key that is good.
     virtual Result<bool> revoke_key(const conf::Sha256Digest& hash, std::int64_t now_s) = 0;
 

@@ -291,6 +291,12 @@ struct ResumableUpload {
     bool operator==(const ResumableUpload&) const = default;
 };
 
+// Uploads in pieces that have not become images.
+struct ResumableUse {
+    std::uint64_t bytes = 0;  // that all of them may have in the spool, those that ran out, too
+    std::uint64_t open = 0;   // of one owner, that may go on
+};
+
 // What an owner may have. 0 and nothing: no limit.
 struct OwnerLimits {
     std::optional<std::uint64_t> quota_bytes{};  // stored and reserved
@@ -330,6 +336,17 @@ struct KeyRecord {
     std::int64_t expires_s = 0;  // 0 = never
     std::int64_t revoked_s = 0;  // 0 = it is good
     bool operator==(const KeyRecord&) const = default;
+};
+
+// Which keys are listed, and from where on.
+struct KeyFilter {
+    std::string owner{};  // "" = of all
+    // The last of the page before; nothing = from the oldest.
+    struct Place {
+        std::int64_t created_s = 0;
+        conf::Sha256Digest hash{};
+    };
+    std::optional<Place> after{};
 };
 
 // A call of the API that is not to be done twice, and what it was answered.

@@ -227,7 +227,14 @@ CREATE TABLE private_images (
 ) STRICT, WITHOUT ROWID;
 )sql";
 
-constexpr std::array<const char*, 5> kMigrations{kFirst, kSecond, kThird, kFourth, kFifth};
+// What uploads in pieces take that have not ended is asked for before each new one. Keys are listed
+// a page at a time, the oldest first.
+constexpr const char* kSixth = R"sql(
+CREATE INDEX api_keys_by_age ON api_keys (created_s, hash);
+CREATE INDEX tus_open ON tus (owner, expires_s, length) WHERE image IS NULL;
+)sql";
+
+constexpr std::array<const char*, 6> kMigrations{kFirst, kSecond, kThird, kFourth, kFifth, kSixth};
 
 [[noreturn]] void refuse(const sqlite::Connection& connection, const std::string& why) {
     throw sqlite::Failure{

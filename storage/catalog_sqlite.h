@@ -145,6 +145,7 @@ class SqliteCatalog final : public Catalog {
     Result<Reservation> begin_resumable(const ResumableUpload& upload, const PoolRoom& pool,
                                         const OwnerLimits& limits) override;
     Result<std::optional<ResumableUpload>> find_resumable(std::string_view id) override;
+    Result<ResumableUse> resumable_use(std::string_view owner, std::int64_t now_s) override;
     Result<void> end_resumable(std::string_view id, const Uuid& image) override;
     Result<void> drop_resumable(std::string_view id) override;
     Result<std::vector<std::string>> expired_resumables(std::int64_t now_s) override;
@@ -152,7 +153,10 @@ class SqliteCatalog final : public Catalog {
                                 std::string_view metadata) override;
     Result<void> add_key(const KeyRecord& key) override;
     Result<std::optional<KeyRecord>> find_key(const conf::Sha256Digest& hash) override;
-    Result<std::vector<KeyRecord>> list_keys(std::string_view owner) override;
+    Result<std::vector<KeyRecord>> list_keys(const KeyFilter& filter, std::size_t limit) override;
+    Result<std::vector<KeyRecord>> keys_between(const conf::Sha256Digest& first,
+                                                const conf::Sha256Digest& last,
+                                                std::size_t limit) override;
     Result<bool> revoke_key(const conf::Sha256Digest& hash, std::int64_t now_s) override;
 
     Result<std::optional<SavedCall>> begin_call(

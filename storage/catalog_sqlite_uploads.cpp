@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <ctime>
+#include <limits>
 
 namespace tidepool::storage {
 
@@ -67,6 +68,9 @@ constexpr const char* kTakeSession =
 constexpr const char* kBeginTus =
     "INSERT INTO tus (" TUS_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
 constexpr const char* kFindTus = "SELECT " TUS_COLUMNS " FROM tus WHERE id = ?1";
+constexpr const char* kTusUse =
+    "SELECT (SELECT coalesce(sum(length), 0) FROM tus WHERE image IS NULL), "
+    "(SELECT count(*) FROM tus WHERE owner = ?1 AND image IS NULL AND expires_s > ?2)";
 constexpr const char* kEndTus = "UPDATE tus SET image = ?2 WHERE id = ?1";
 constexpr const char* kDropTus = "DELETE FROM tus WHERE id = ?1 RETURNING upload";
 constexpr const char* kExpiredTus =
@@ -93,7 +97,11 @@ constexpr const char* kAddKey = "INSERT INTO api_keys (" KEY_COLUMNS
 constexpr const char* kFindKey = "SELECT " KEY_COLUMNS " FROM api_keys WHERE hash = ?1";
 constexpr const char* kListKeys =
     "SELECT " KEY_COLUMNS
-    " FROM api_keys WHERE ?1 = '' OR owner = ?1 ORDER BY created_s, hash LIMIT 100000";
+    " FROM api_keys WHERE (?1 = '' OR owner = ?1) AND (created_s, hash) > (?2, ?3) "
+    "ORDER BY created_s, hash LIMIT ?4";
+constexpr const char* kKeysBetween =
+    "SELECT " KEY_COLUMNS
+    " FROM api_keys WHERE hash BETWEEN ?1 AND ?2 AND revoked_s = 0 ORDER BY hash LIMIT ?3";
 constexpr const char* kRevokeKey =
     "UPDATE api_keys SET revoked_s = ?2 WHERE hash = ?1 AND revoked_s = 0";
 
@@ -145,6 +153,13 @@ KeyRecord key_of(const Query& query) {
     key.expires_s = query.number(5);
     key.revoked_s = query.number(6);
     return key;
+}
+
+std::vector<KeyRecord> keys_of(Query& query) {
+    std::vector<KeyRecord> keys;
+    while (query.next())
+        keys.push_back(key_of(query));
+    return keys;
 }
 
 bool has_room(sqlite::Connection& db, const PoolRoom& pool, std::uint64_t bytes,
@@ -429,6 +444,15 @@ Result<std::optional<ResumableUpload>> SqliteCatalog::find_resumable(std::string
     });
 }
 
+Result<ResumableUse> SqliteCatalog::resumable_use(std::string_view owner, std::int64_t now_s) {
+    return read([&](sqlite::Connection& db) -> ResumableUse {
+        Query query(db, kTusUse, owner, now_s);
+        query.next();
+        return {.bytes = static_cast<std::uint64_t>(query.number(0)),
+                .open = static_cast<std::uint64_t>(query.number(1))};
+    });
+}
+
 Result<void> SqliteCatalog::end_resumable(std::string_view id, const Uuid& image) {
     return write([&](Writing& writing) {
         std::int64_t upload = 0;
@@ -489,13 +513,22 @@ Result<std::optional<KeyRecord>> SqliteCatalog::find_key(const conf::Sha256Diges
     });
 }
 
-Result<std::vector<KeyRecord>> SqliteCatalog::list_keys(std::string_view owner) {
+Result<std::vector<KeyRecord>> SqliteCatalog::list_keys(const KeyFilter& filter,
+                                                        std::size_t limit) {
+    constexpr std::int64_t kBeforeAll = std::numeric_limits<std::int64_t>::min();
+    const KeyFilter::Place after = filter.after.value_or(KeyFilter::Place{.created_s = kBeforeAll});
     return read([&](sqlite::Connection& db) {
-        std::vector<KeyRecord> keys;
-        Query query(db, kListKeys, owner);
-        while (query.next())
-            keys.push_back(key_of(query));
-        return keys;
+        Query query(db, kListKeys, filter.owner, after.created_s, after.hash, limit);
+        return keys_of(query);
+    });
+}
+
+Result<std::vector<KeyRecord>> SqliteCatalog::keys_between(const conf::Sha256Digest& first,
+                                                           const conf::Sha256Digest& last,
+                                                           std::size_t limit) {
+    return read([&](sqlite::Connection& db) {
+        Query query(db, kKeysBetween, first, last, limit);
+        return keys_of(query);
     });
 }
 

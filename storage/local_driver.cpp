@@ -427,6 +427,7 @@ class LocalDriver::Staged final : public StagedFile {
 
 Result<std::unique_ptr<StagedFile>> LocalDriver::stage(std::string_view key) {
     if (auto good = require_servable(key); !good) return std::unexpected(good.error());
+    files_.delay();
     auto place = place_of(key, true);
     if (!place) return std::unexpected(place.error());
     auto staged = std::make_unique<Staged>(*this, key, std::move(*place));
@@ -631,6 +632,7 @@ Result<std::optional<ObjectInfo>> LocalDriver::copy_within_store(Driver& from, s
 }
 
 Result<Space> LocalDriver::space() {
+    files_.delay();
     struct statvfs status{};
     if (statvfs(files_.base_path().c_str(), &status) != 0)
         return failed(errno, "space of", files_.base_path());

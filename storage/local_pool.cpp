@@ -3,6 +3,8 @@
 #include "storage/beneath.h"
 
 #include <cerrno>
+#include <chrono>
+#include <thread>
 #include <utility>
 
 #include <fcntl.h>
@@ -52,6 +54,11 @@ Result<void> LocalPool::check() const {
     const conf::Descriptor folder(::open(base_path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!folder) return fail_errno(errno, fmt::format("pool {}: base path {}", name_, base_path_));
     return {};
+}
+
+void LocalPool::delay() const {
+    // tidy: allow sleep, the debug delay is meant to block
+    if (read_delay_ms_ > 0) std::this_thread::sleep_for(std::chrono::milliseconds(read_delay_ms_));
 }
 
 }  // namespace tidepool::storage

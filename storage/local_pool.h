@@ -31,6 +31,9 @@ class LocalPool {
     // The base path, opened to look things up in it. Its absence is the disk's fault (io).
     Result<conf::Descriptor> open_base() const;
 
+    // Takes as long as the pool's debug_disk_delay says that a call of its disk does.
+    void delay() const;
+
     const std::string& name() const { return name_; }
     const std::string& base_path() const { return base_path_; }
     const std::string& key_prefix() const { return key_prefix_; }

@@ -10,6 +10,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 namespace tidepool::storage {
@@ -80,6 +81,19 @@ Result<std::unique_ptr<StagedFile>> Spool::stage(std::shared_ptr<Driver> driver,
     auto staged = driver->stage(key);
     if (!staged || *staged) return staged;
     return hold(std::move(driver), key);
+}
+
+Result<std::uint64_t> Spool::free_bytes() const {
+    struct statvfs status{};
+    int failed = statvfs(folder_.c_str(), &status) == 0 ? 0 : errno;
+    if (failed == ENOENT) {
+        std::error_code error;
+        std::filesystem::create_directories(folder_, error);
+        failed = error ? error.value() : statvfs(folder_.c_str(), &status) == 0 ? 0 : errno;
+    }
+    if (failed != 0)
+        return fail_errno(failed, fmt::format("space of {} (upload.spool_path)", folder_));
+    return static_cast<std::uint64_t>(status.f_bavail) * status.f_frsize;
 }
 
 Result<conf::Descriptor> Spool::create() {

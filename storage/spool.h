@@ -27,6 +27,9 @@ class Spool {
     // the bucket when it is kept. Errors are those of the disk.
     Result<std::unique_ptr<StagedFile>> stage(std::shared_ptr<Driver> driver, std::string_view key);
 
+    // What its disk has free for us.
+    Result<std::uint64_t> free_bytes() const;
+
     // One without a name in the spool's folder, that is nobody's object yet.
     Result<conf::Descriptor> create();
 

@@ -214,7 +214,9 @@ loop::Task<http::Response> AdminHandler::respond_api(const http::RequestHead& he
         api_error(503, "overloaded", "too many calls of the catalog wait", "Retry-After: 1\r\n"));
 }
 
-http::Response AdminHandler::refuse(http::Refusal refusal) {
+http::Response AdminHandler::refuse(http::Refusal refusal, const http::RequestHead* head) {
+    if (head != nullptr && head->path.starts_with(kApiPath))
+        return answer(refused_request(refusal));
     return answer(http::status_of(refusal), std::string(http::name(refusal)) + '\n');
 }
 

@@ -44,7 +44,7 @@ class AdminHandler final : public http::Handler {
                                               const http::Peer& peer) override;
     loop::Task<http::Response> respond(const http::RequestHead& head,
                                        const http::Peer& peer) override;
-    http::Response refuse(http::Refusal refusal) override;
+    http::Response refuse(http::Refusal refusal, const http::RequestHead* head) override;
     void finished(const http::Exchange&) override {}
 
     // From now on /readyz says 503, so that whoever balances load sends no more.

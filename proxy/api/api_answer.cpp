@@ -49,6 +49,17 @@ ApiAnswer api_error(const Error& error) {
     }
 }
 
+ApiAnswer refused_request(http::Refusal refusal) {
+    const int status = http::status_of(refusal);
+    if (status == 408) return api_error(status, "request_timeout", "the body came too slowly");
+    if (status == 413)
+        return api_error(status, "payload_too_large", "the body is larger than it may be");
+    if (status == 400)
+        return api_error(status, "bad_request",
+                         fmt::format("the request cannot be read: {}", http::name(refusal)));
+    return api_error(status, http::name(refusal), "the request was turned away");
+}
+
 ApiAnswer method_not_allowed(std::string_view allowed) {
     return api_error(405, "method_not_allowed", fmt::format("there are {} here", allowed),
                      fmt::format("Allow: {}\r\n", allowed));

@@ -1,6 +1,7 @@
 // What the parts of the admin API have in common.
 #pragma once
 
+#include "proxy/http/refusal.h"
 #include "proxy/http/response.h"
 
 #include <cstdint>
@@ -33,6 +34,8 @@ ApiAnswer api_error(int status, std::string_view code, std::string_view message,
                     std::string fields = {});
 // The same of what the catalog or a pool said.
 ApiAnswer api_error(const Error& error);
+// The same of a request that was turned away before it was looked at.
+ApiAnswer refused_request(http::Refusal refusal);
 // 405 with Allow.
 ApiAnswer method_not_allowed(std::string_view allowed);
 

@@ -1,12 +1,13 @@
 #include "proxy/api/api_key.h"
 
+#include "conf/ascii.h"
 #include "conf/bytes.h"
 #include "conf/digest.h"
 #include "conf/random_name.h"
 
 #include <algorithm>
 #include <chrono>
-#include <iterator>
+#include <optional>
 #include <vector>
 
 #include <fmt/format.h>
@@ -19,6 +20,7 @@ namespace {
 constexpr std::size_t kIdDigits = 12;
 constexpr int kRandomParts = 4;  // of 64 bits
 constexpr std::size_t kLeastIdDigits = 4;
+constexpr std::size_t kKeyPage = 1000;  // of a list that is wanted whole
 
 template <class Number>
 void read_limit(const nlohmann::json& json, const char* name, std::optional<Number>& into) {
@@ -39,6 +41,19 @@ std::expected<std::optional<std::uint64_t>, FieldProblem> read_size_wish(const c
     const auto size = conf::parse_size(text);
     if (!size) return std::unexpected(FieldProblem{field, size.error().text});
     return *size;
+}
+
+// The digest whose digits begin so and go on with this one; nothing where that is none.
+std::optional<conf::Sha256Digest> hash_beginning(std::string_view digits, char rest) {
+    std::string text(digits);
+    text.resize(std::max(text.size(), 2 * conf::Sha256Digest().size()), rest);
+    // Ids are shown in lower case.
+    if (conf::lower_case(text) != text) return std::nullopt;
+    const auto bytes = conf::parse_hex(text);
+    conf::Sha256Digest hash{};
+    if (!bytes || bytes->size() != hash.size()) return std::nullopt;
+    std::ranges::copy(*bytes, hash.begin());
+    return hash;
 }
 
 }  // namespace
@@ -102,7 +117,7 @@ std::uint64_t most_bytes(const conf::UploadSettings& settings, const KeyLimits& 
 
 Result<std::optional<std::uint64_t>> quota_of(storage::Catalog& catalog, std::string_view owner,
                                               std::int64_t now_s) {
-    const auto keys = catalog.list_keys(owner);
+    const auto keys = all_keys(catalog, std::string(owner));
     if (!keys) return std::unexpected(keys.error());
     std::optional<std::uint64_t> most;
     for (const storage::KeyRecord& key : *keys) {
@@ -133,15 +148,28 @@ Result<std::string> make_key(storage::Catalog& catalog, storage::KeyRecord& reco
     return text;
 }
 
+Result<std::vector<storage::KeyRecord>> all_keys(storage::Catalog& catalog,
+                                                 const std::string& owner) {
+    std::vector<storage::KeyRecord> all;
+    storage::KeyFilter filter{.owner = owner};
+    while (true) {
+        const auto page = catalog.list_keys(filter, kKeyPage);
+        if (!page) return std::unexpected(page.error());
+        all.insert(all.end(), page->begin(), page->end());
+        if (page->size() < kKeyPage) return all;
+        filter.after = {.created_s = all.back().created_s, .hash = all.back().hash};
+    }
+}
+
 Result<storage::KeyRecord> revoke_key(storage::Catalog& catalog, std::string_view id,
                                       std::int64_t now_s) {
-    const auto keys = catalog.list_keys("");
-    if (!keys) return std::unexpected(keys.error());
     std::vector<storage::KeyRecord> meant;
-    if (id.size() >= kLeastIdDigits) {
-        std::ranges::copy_if(*keys, std::back_inserter(meant), [&](const storage::KeyRecord& key) {
-            return conf::hex(key.hash).starts_with(id) && key.revoked_s == 0;
-        });
+    const auto first = hash_beginning(id, '0');
+    const auto last = hash_beginning(id, 'f');
+    if (first && last && id.size() >= kLeastIdDigits) {
+        auto found = catalog.keys_between(*first, *last, 2);
+        if (!found) return std::unexpected(std::move(found.error()));
+        meant = std::move(*found);
     }
     if (meant.size() != 1) {
         const char* const why = meant.empty() ? "there is no good key of this id"

@@ -63,6 +63,10 @@ std::string key_id(const storage::KeyRecord& key);
 // the catalog's.
 Result<std::string> make_key(storage::Catalog& catalog, storage::KeyRecord& record);
 
+// All keys of an owner, or of all owners (""), the oldest first, however many there are.
+Result<std::vector<storage::KeyRecord>> all_keys(storage::Catalog& catalog,
+                                                 const std::string& owner);
+
 // Revokes the one good key whose id begins so, and gives its record; not_found where there is none,
 // where there are several, and of less than four digits.
 Result<storage::KeyRecord> revoke_key(storage::Catalog& catalog, std::string_view id,

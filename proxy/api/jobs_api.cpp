@@ -34,7 +34,11 @@ ApiAnswer list(storage::Catalog& catalog, const ApiCall& call) {
     if (!limit) return limit.error();
     const auto cursor = read_cursor(call.query, kJobsCursor);
     if (!cursor) return cursor.error();
-    if (*cursor) filter.after = read_number(**cursor).value_or(0);
+    if (*cursor) {
+        const auto after = read_number(**cursor);
+        if (!after) return bad_field("cursor", "it is none of jobs");
+        filter.after = *after;
+    }
     // One more than asked for says whether there is another page.
     auto jobs = catalog.list_jobs(filter, *limit + 1);
     if (!jobs) return api_error(jobs.error());

@@ -1,24 +1,64 @@
 #include "proxy/api/keys_api.h"
 
+#include "conf/digest.h"
 #include "proxy/api/api_key.h"
 #include "proxy/api/body_fields.h"
 #include "proxy/api/query_fields.h"
 
+#include <algorithm>
 #include <ctime>
+#include <optional>
+#include <string>
 #include <utility>
+
+#include <fmt/format.h>
 
 namespace tidepool::api {
 
 namespace {
 
+constexpr std::string_view kKeysCursor = "keys";
+
+std::string place_text(const storage::KeyRecord& key) {
+    return fmt::format("{}.{}", key.created_s, conf::hex(key.hash));
+}
+
+// What place_text() gave; nothing for anything else.
+std::optional<storage::KeyFilter::Place> parse_place(std::string_view text) {
+    const std::size_t dot = std::min(text.find('.'), text.size());
+    const auto created_s = read_number(text.substr(0, dot));
+    const auto bytes = conf::parse_hex(text.substr(std::min(dot + 1, text.size())));
+    storage::KeyFilter::Place place;
+    if (!created_s || !bytes || bytes->size() != place.hash.size()) return std::nullopt;
+    place.created_s = *created_s;
+    std::ranges::copy(*bytes, place.hash.begin());
+    return place;
+}
+
 ApiAnswer list_of_keys(storage::Catalog& catalog, const ApiCall& call) {
-    if (auto wrong = check_fields(call.query, {"owner"})) return std::move(*wrong);
-    const auto keys = catalog.list_keys(query_value(call.query, "owner"));
+    if (auto wrong = check_fields(call.query, {"owner", "cursor", "limit"}))
+        return std::move(*wrong);
+    storage::KeyFilter filter{.owner = query_value(call.query, "owner")};
+    const auto limit = read_page_limit(call.query);
+    if (!limit) return limit.error();
+    const auto cursor = read_cursor(call.query, kKeysCursor);
+    if (!cursor) return cursor.error();
+    if (*cursor) {
+        filter.after = parse_place(**cursor);
+        if (!filter.after) return bad_field("cursor", "it is none of keys");
+    }
+    // One more than asked for says whether there is another page.
+    auto keys = catalog.list_keys(filter, *limit + 1);
     if (!keys) return api_error(keys.error());
+    const bool is_last = keys->size() <= *limit;
+    if (!is_last) keys->pop_back();
     Json all = Json::array();
     for (const storage::KeyRecord& key : *keys)
         all.push_back(key_json(key));
-    return {.status = 200, .body = text_of({{"keys", std::move(all)}}), .fields = {}};
+    const Json next =
+        is_last ? Json(nullptr) : Json(cursor_of(kKeysCursor, place_text(keys->back())));
+    return {
+        .status = 200, .body = text_of({{"keys", std::move(all)}, {"next", next}}), .fields = {}};
 }
 
 ApiAnswer new_key(storage::Catalog& catalog, std::string_view body) {

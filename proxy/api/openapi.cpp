@@ -540,7 +540,9 @@ constexpr std::string_view kOpenApi = R"json({
       "in": "query",
       "description": "of this one alone",
       "schema": {"type": "string"}
-     }
+     },
+     {"$ref": "#/components/parameters/Limit"},
+     {"$ref": "#/components/parameters/CursorField"}
     ],
     "responses": {
      "200": {
@@ -550,9 +552,10 @@ constexpr std::string_view kOpenApi = R"json({
         "schema": {
          "type": "object",
          "properties": {
-          "keys": {"type": "array", "items": {"$ref": "#/components/schemas/Key"}}
+          "keys": {"type": "array", "items": {"$ref": "#/components/schemas/Key"}},
+          "next": {"$ref": "#/components/schemas/Cursor"}
          },
-         "required": ["keys"],
+         "required": ["keys", "next"],
          "additionalProperties": false
         }
        }
@@ -934,7 +937,10 @@ constexpr std::string_view kOpenApi = R"json({
     "description": "It is not in a state that allows this, something else has the name, or there is no catalog.",
     "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
    },
-   "TooLarge": {"description": "The body is longer than admin.request_body."},
+   "TooLarge": {
+    "description": "The body is longer than admin.request_body.",
+    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+   },
    "Invalid": {
     "description": "Fields of the body are wrong, as `details` says, or the Idempotency-Key came with another request.",
     "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}

@@ -81,10 +81,13 @@ Json upload_json(const conf::UploadSettings& upload) {
             {"parallel_tokenless", upload.parallel_tokenless},
             {"tokenless_per_address", upload.tokenless_per_address},
             {"sessions_per_owner", upload.sessions_per_owner},
+            {"resumable_per_owner", upload.resumable_per_owner},
             {"rate_per_key", upload.rate_per_key},
             {"rate_per_address", upload.rate_per_address},
             {"fallback", upload.fallback},
             {"spool_path", upload.spool_path},
+            {"spool_size", size_json(upload.spool_size_bytes)},
+            {"spool_min_free", size_json(upload.spool_min_free_bytes)},
             {"public_base_url", upload.public_base_url},
             {"view_url", upload.view_url},
             {"allowed_origins", upload.allowed_origins}};

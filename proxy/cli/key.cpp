@@ -52,7 +52,7 @@ int add_one(Workspace& workspace, const KeyArguments& arguments) {
 }
 
 int list_all(Workspace& workspace, const KeyArguments& arguments) {
-    const auto keys = workspace.catalog().list_keys(arguments.wish.owner);
+    const auto keys = api::all_keys(workspace.catalog(), arguments.wish.owner);
     if (!keys) return failed(keys.error(), arguments.json);
     if (arguments.json) {
         Json json = Json::array();

@@ -343,10 +343,10 @@ bool Connection::let_in(Input input) {
 
 // Nothing where something has to be waited for; answer() does that.
 std::optional<Response> Connection::answer_now(Input input) {
-    if (refusal_) return refuse(*refusal_);
+    if (refusal_) return refuse(*refusal_, nullptr);
     if (input == Input::request && head_.has_body()) {
         if (head_.method == Method::other) return std::nullopt;
-        return refuse(Refusal::body_not_allowed);
+        return refuse(Refusal::body_not_allowed, &head_);
     }
     std::optional<Response> response = server_.handler_.respond_now(head_, peer_);
     if (response) return settle(std::move(*response));
@@ -486,7 +486,7 @@ loop::Task<Response> Connection::answer() {
         } else {
             refused = co_await drop_body();
         }
-        if (refused) co_return refuse(*refused);
+        if (refused) co_return refuse(*refused, &head_);
         if (auto response = server_.handler_.respond_now(head_, peer_))
             co_return settle(std::move(*response));
     }
@@ -494,11 +494,11 @@ loop::Task<Response> Connection::answer() {
     co_return settle(std::move(response));
 }
 
-Response Connection::refuse(Refusal refusal) {
+Response Connection::refuse(Refusal refusal, const RequestHead* head) {
     server_.counters_.refused[static_cast<std::size_t>(refusal)].add();
     keep_alive_ = false;
     unread_input_ = true;
-    return server_.handler_.refuse(refusal);
+    return server_.handler_.refuse(refusal, head);
 }
 
 // Whether the connection goes on after this answer.

@@ -67,7 +67,7 @@ class Connection {
     loop::Task<Response> answer();
     loop::Task<Response> answer_stream();
     void allow_body();
-    Response refuse(Refusal refusal);
+    Response refuse(Refusal refusal, const RequestHead* head);
     Response settle(Response response);
 
     void begin_sending(const Response& response);

@@ -79,15 +79,17 @@ class Handler {
     virtual bool wants_stream(const RequestHead&) const { return false; }
     // Answers before the body's end where it will not take the rest: then the connection ends after
     // it. Head and body live until the task ends.
-    virtual loop::Task<Response> respond_to_stream(const RequestHead&, const Peer&, BodyStream&) {
-        co_return refuse(Refusal::body_not_allowed);
+    virtual loop::Task<Response> respond_to_stream(const RequestHead& head, const Peer&,
+                                                   BodyStream&) {
+        co_return refuse(Refusal::body_not_allowed, &head);
     }
     // Answers a request that is here as a whole; nothing where that needs a wait.
     virtual std::optional<Response> respond_now(const RequestHead& head, const Peer& peer) = 0;
     // Answers what respond_now() could not. The head lives until the task ends.
     virtual loop::Task<Response> respond(const RequestHead& head, const Peer& peer) = 0;
-    // The answer for a request that was turned away.
-    virtual Response refuse(Refusal refusal) = 0;
+    // The answer for a request that was turned away. `head` is null where it could not be read, or
+    // must not matter.
+    virtual Response refuse(Refusal refusal, const RequestHead* head) = 0;
     virtual void finished(const Exchange& exchange) = 0;
 };
 

@@ -477,9 +477,9 @@ void Http2Connection::admit(Http2Stream& stream) {
         closes_unanswered_ = true;
         has_peer_ended_ = true;  // for us
     } else if (admission.entry == Admission::Entry::forbid) {
-        give(stream, refuse(Refusal::locked_out));
+        give(stream, refuse(Refusal::locked_out, nullptr));
     } else if (refusal) {
-        give(stream, refuse(*refusal));
+        give(stream, refuse(*refusal, nullptr));
     } else {
         take_request(stream);
     }
@@ -488,7 +488,7 @@ void Http2Connection::admit(Http2Stream& stream) {
 void Http2Connection::take_request(Http2Stream& stream) {
     if (stream.has_body) {
         if (stream.head.content_length > 0 && stream.head.method != Method::other) {
-            give(stream, refuse(Refusal::body_not_allowed));
+            give(stream, refuse(Refusal::body_not_allowed, &stream.head));
             return;
         }
         start(stream, answer(stream, respond_to_body(stream)));
@@ -532,15 +532,15 @@ loop::Task<Response> Http2Connection::respond_to_body(Http2Stream& stream) {
     const bool may_have_body = stream.head.method == Method::other;
     const std::uint64_t wanted = may_have_body ? handler.wanted_body(stream.head) : 0;
     if (stream.head.content_length > wanted && wanted > 0)
-        co_return refuse(Refusal::body_too_large);
+        co_return refuse(Refusal::body_too_large, &stream.head);
     // One that nobody wants is not waited for, but whether there is one has to be known of a GET.
     while (wanted > 0 || !may_have_body) {
         const auto piece = co_await body.next();
-        if (!piece) co_return refuse(piece.error());
+        if (!piece) co_return refuse(piece.error(), &stream.head);
         if (piece->empty()) break;
-        if (!may_have_body) co_return refuse(Refusal::body_not_allowed);
+        if (!may_have_body) co_return refuse(Refusal::body_not_allowed, &stream.head);
         stream.body += *piece;
-        if (stream.body.size() > wanted) co_return refuse(Refusal::body_too_large);
+        if (stream.body.size() > wanted) co_return refuse(Refusal::body_too_large, &stream.head);
     }
     stream.head.body = stream.body;
     if (auto response = handler.respond_now(stream.head, stream.peer))
@@ -585,9 +585,9 @@ void Http2Connection::refuse_rest(Http2Stream& stream) {
     wake();
 }
 
-Response Http2Connection::refuse(Refusal refusal) {
+Response Http2Connection::refuse(Refusal refusal, const RequestHead* head) {
     server_.counters_.refused[static_cast<std::size_t>(refusal)].add();
-    return server_.handler_.refuse(refusal);
+    return server_.handler_.refuse(refusal, head);
 }
 
 // ---- answers

@@ -67,7 +67,7 @@ class Http2Connection {
     void count_head(Http2Stream& stream);
     int drop(Http2Stream& stream, std::size_t bytes);
     void refuse_rest(Http2Stream& stream);
-    Response refuse(Refusal refusal);
+    Response refuse(Refusal refusal, const RequestHead* head);
 
     void give(Http2Stream& stream, Response response);
     void submit(Http2Stream& stream);

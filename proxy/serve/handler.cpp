@@ -539,7 +539,7 @@ http::Response FileHandler::failed(const http::RequestHead& head, std::string_vi
                    fmt::format("Retry-After: {}\r\n", retry_s));
 }
 
-http::Response FileHandler::refuse(http::Refusal refusal) {
+http::Response FileHandler::refuse(http::Refusal refusal, const http::RequestHead*) {
     const int status = http::status_of(refusal);
     const std::string_view retry = status == 429 || status == 503 ? "Retry-After: 5\r\n" : "";
     return problem(nullptr, status, {}, http::name(refusal), retry);

@@ -53,7 +53,7 @@ class FileHandler final : public http::Handler {
                                               const http::Peer& peer) override;
     loop::Task<http::Response> respond(const http::RequestHead& head,
                                        const http::Peer& peer) override;
-    http::Response refuse(http::Refusal refusal) override;
+    http::Response refuse(http::Refusal refusal, const http::RequestHead* head) override;
     void finished(const http::Exchange& exchange) override;
 
     void change_rules(HandlerRules rules) { rules_ = std::move(rules); }

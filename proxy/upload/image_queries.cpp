@@ -2,6 +2,7 @@
 
 #include "proxy/api/api_key.h"
 #include "proxy/upload/image_resource.h"
+#include "proxy/upload/processing.h"
 #include "storage/image_key.h"
 
 #include <algorithm>
@@ -22,16 +23,33 @@ ApiAnswer absent_image() {
 }
 
 // One that the key's owner may see: its own, and those whose owner nobody knows, which are public.
+Result<std::optional<storage::ImageRecord>> find_visible(const UploadMeans& means,
+                                                         const storage::KeyRecord& key,
+                                                         const storage::Uuid& uuid) {
+    auto image = means.catalog->find_image(uuid);
+    if (!image || !*image) return image;
+    const bool is_visible = (*image)->state != State::deleting &&
+                            ((*image)->owner.empty() || (*image)->owner == key.owner);
+    if (!is_visible) return std::nullopt;
+    return image;
+}
+
+// The same by its name. Of one whose variants are tried again nothing has failed yet.
 Result<std::optional<storage::ImageRecord>> visible_image(const UploadMeans& means,
                                                           const storage::KeyRecord& key,
                                                           std::string_view text) {
     const auto uuid = storage::parse_uuid(text);
     if (!uuid) return std::nullopt;
-    auto image = means.catalog->find_image(*uuid);
-    if (!image || !*image) return image;
-    const bool is_visible = (*image)->state != State::deleting &&
-                            ((*image)->owner.empty() || (*image)->owner == key.owner);
-    if (!is_visible) return std::nullopt;
+    auto image = find_visible(means, key, *uuid);
+    if (!image || !*image || (*image)->state != State::failed) return image;
+    const auto job = means.catalog->find_open_job(process_key(*uuid));
+    if (!job) return std::unexpected(job.error());
+    // Once more, as the job may have ended well since it was read.
+    if (!*job) return find_visible(means, key, *uuid);
+    (*image)->state = State::incomplete;
+    ImageFacts facts = read_facts((*image)->metadata);
+    facts.failure.clear();
+    (*image)->metadata = text_of(facts);
     return image;
 }
 

@@ -4,6 +4,7 @@
 #include "storage/sigv4.h"
 #include "transform/content_type.h"
 #include "transform/recipe.h"
+#include "transform/shape.h"
 
 #include <algorithm>
 #include <type_traits>
@@ -38,6 +39,16 @@ api::Json leaf(std::string url, const storage::ObjectRecord* row) {
     json["bytes"] = row->size;
     if (!row->content_type.empty()) json["mime_type"] = row->content_type;
     return json;
+}
+
+// How a variant is made of an image of this size is also how large it becomes.
+void add_shape(api::Json& json, const transform::Recipe& recipe, const ImageFacts& facts) {
+    if (facts.width == 0 || facts.height == 0) return;
+    const transform::Shape shape =
+        transform::shape_of(recipe, static_cast<int>(facts.width), static_cast<int>(facts.height));
+    json["width"] = shape.kept_width;
+    json["height"] = shape.kept_height;
+    json["animated"] = facts.frames > 1 && transform::keeps_frames(recipe.format);
 }
 
 // The families that a variant is shown in: that of its format, and where it is a smaller form of
@@ -140,15 +151,18 @@ api::Json image_resource(const conf::Settings& settings, std::span<const storage
     api::Json variants{{kFullSize, {{kFullSize, original}}}};
 
     const auto prefix = storage::variants_prefix(image.original);
-    const bool is_tiny =
-        facts.width > 0 && std::max(facts.width, facts.height) <= settings.variants.avif_above;
     if (prefix) {
         for (const transform::VariantName& name :
              transform::variants_of(settings, key.extension, false)) {
-            if (is_tiny && name.extension == "avif") continue;
+            const auto order = transform::find_order(settings, name.size, name.extension);
+            if (!order) continue;
+            const bool is_tiny =
+                facts.width > 0 && std::max(facts.width, facts.height) <= order->recipe.made_above;
+            if (is_tiny) continue;
             const std::string size(name.size.empty() ? kFullSize : std::string_view(name.size));
             for (const std::string& family : families_of(name, key.extension))
-                variants[family][size] = leaf_of(*prefix + name.ending());
+                add_shape(variants[family][size] = leaf_of(*prefix + name.ending()), order->recipe,
+                          facts);
         }
     }
     api::Json available = api::Json::array();

@@ -2,6 +2,7 @@
 
 #include "conf/log.h"
 #include "storage/job_owner.h"
+#include "storage/mover.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -16,6 +17,9 @@ namespace {
 
 // Enough for several uploads to wait for the disk at once, which then writes them together.
 constexpr unsigned kWriters = 16;
+constexpr unsigned kReplicators = 8;
+// This part of upload.parallel is not for the uploads of one pool alone.
+constexpr std::size_t kKeptForOthers = 4;
 // As of the processes that make variants.
 constexpr int kWriterNice = 10;
 
@@ -24,13 +28,41 @@ constexpr int kWriterNice = 10;
 Intake::Intake(const UploadMeans& means)
     : means_(means),
       spool_(means.settings.upload.spool_path),
+      spool_room_(means.settings.upload, spool_),
       process_(storage::new_job_owner()),
-      workers_("w:upload", kWriters, 4 * std::size_t{means.settings.upload.parallel}) {}
+      writers_({.threads = kWriters, .queue = 4 * std::size_t{means.settings.upload.parallel}}),
+      replicators_("replicate", kReplicators, 4 * std::size_t{means.settings.upload.parallel}),
+      workers_("upload", kWriters, 4 * std::size_t{means.settings.upload.parallel}) {}
+
+loop::WorkerPool& Intake::workers_of(storage::PoolId pool) {
+    const std::vector<storage::KnownPool> pools = means_.drivers->pools();
+    const auto known = std::ranges::find(pools, pool, &storage::KnownPool::id);
+    return known == pools.end() ? workers_ : writers_.of(*known).workers();
+}
+
+Result<storage::PoolRoom> Intake::room_of(const storage::DriverSet::Pool& pool) {
+    return writers_.of(pool.known).room(pool.known.id, pool.driver);
+}
 
 std::optional<Intake::Running> Intake::begin() {
     const std::size_t before = counters_.running.fetch_add(1, std::memory_order_relaxed);
     Running running(counters_.running);
     if (before >= means_.settings.upload.parallel) return std::nullopt;
+    return running;
+}
+
+std::optional<Intake::Running> Intake::begin_in(const storage::KnownPool& pool) {
+    std::atomic<std::size_t>& count = writers_.of(pool).running();
+    const std::size_t before = count.fetch_add(1, std::memory_order_relaxed);
+    Running running(count);
+    const bool has_others =
+        std::ranges::any_of(means_.drivers->pools(), [&](const storage::KnownPool& other) {
+            return other.id != pool.id && storage::takes_images(other);
+        });
+    const std::size_t all = means_.settings.upload.parallel;
+    const std::size_t most =
+        has_others ? std::max<std::size_t>(1, all - all / kKeptForOthers) : all;
+    if (before >= most) return std::nullopt;
     return running;
 }
 

@@ -4,6 +4,8 @@
 
 #include "proxy/api/upload_counters.h"
 #include "proxy/loop/worker_pool.h"
+#include "proxy/upload/pool_writers.h"
+#include "proxy/upload/spool_room.h"
 #include "proxy/upload/tokenless_places.h"
 #include "proxy/upload/upload_means.h"
 #include "storage/spool.h"
@@ -42,6 +44,9 @@ class Intake {
     };
     // Nothing where upload.parallel run already.
     std::optional<Running> begin();
+    // The same of a pool: nothing where its uploads have so many of the places that few would be
+    // left for those of the other pools, if it did not answer any more.
+    std::optional<Running> begin_in(const storage::KnownPool& pool);
     // Of those of which nobody knows yet whose they are, as settings.upload limits them.
     std::expected<TokenlessPlaces::Place, TokenlessPlaces::Full> begin_tokenless(
         std::string_view client);
@@ -69,8 +74,16 @@ class Intake {
     api::UploadCounters& counters() { return counters_; }
     const api::UploadCounters& counters() const { return counters_; }
     storage::Spool& spool() { return spool_; }
-    // Where what is received is hashed and written.
+    // Of which each upload takes some that is held there.
+    SpoolRoom& spool_room() { return spool_room_; }
+    // Who asks the catalog for uploads, and writes to the spool's disk.
     loop::WorkerPool& workers() { return workers_; }
+    // Who hashes what is received and writes it to the pool; of one that is not known, workers().
+    loop::WorkerPool& workers_of(storage::PoolId pool);
+    // What a pool can take, see PoolWriters::room. Blocks, but not on the pool's disk.
+    Result<storage::PoolRoom> room_of(const storage::DriverSet::Pool& pool);
+    // Who writes what other nodes bring, into whatever pool.
+    loop::WorkerPool& replicators() { return replicators_; }
     // Has the calling thread, one of those, come after the loops: hashing many uploads must not
     // hold up who only looks at images.
     static void stand_back();
@@ -80,12 +93,16 @@ class Intake {
   private:
     const UploadMeans& means_;
     storage::Spool spool_;
+    SpoolRoom spool_room_;
     api::UploadCounters counters_;
     TokenlessPlaces tokenless_;
     const std::string process_;
     std::mutex held_mutex_;
     std::vector<storage::UploadId> held_;
-    loop::WorkerPool workers_;  // last: it ends first
+    // Last, so that they end first.
+    AllPoolWriters writers_;
+    loop::WorkerPool replicators_;
+    loop::WorkerPool workers_;
 };
 
 }  // namespace tidepool::upload

@@ -47,6 +47,12 @@ Result<Problem> NewImage::open() {
     const auto pool = means.drivers->find(offer_.pool);
     if (!pool || !storage::takes_images(pool->known))
         return Problem(api_error(400, "bad_request", "the token's pool takes no uploads"));
+    auto place = intake_.begin_in(pool->known);
+    if (!place) return Problem(try_again("too many uploads to the pool run"));
+    place_.emplace(std::move(*place));
+    // Else this would wait for its disk, which nobody can end.
+    const auto room = intake_.room_of(*pool);
+    if (!room) return std::unexpected(room.error());
     driver_ = pool->driver;
     strips_metadata_ = pool->known.settings.strip_metadata;
     const std::int64_t now_s = std::time(nullptr);
@@ -68,8 +74,7 @@ Result<Problem> NewImage::open() {
         offer_.details = (*session)->details;
         reservation_ = std::move(**session);
     } else {
-        if (auto problem = reserve(std::move(upload), pool->known); !problem || *problem)
-            return problem;
+        if (auto problem = reserve(std::move(upload), *room); !problem || *problem) return problem;
     }
     held_.emplace(intake_, reservation_->id);
     fault_point("upload.begun");
@@ -80,16 +85,14 @@ Result<Problem> NewImage::open() {
 }
 
 // Of a token that was not issued here, or is used once more.
-Result<Problem> NewImage::reserve(storage::UploadRecord upload, const storage::KnownPool& pool) {
+Result<Problem> NewImage::reserve(storage::UploadRecord upload, const storage::PoolRoom& room) {
     upload.token.reset();
     offer_.session_until_s = 0;  // there is none to give back
-    const auto room = room_of(pool, *driver_);
-    if (!room) return std::unexpected(room.error());
     storage::Catalog& catalog = *intake_.means().catalog;
     const auto quota = api::quota_of(catalog, offer_.owner, std::time(nullptr));
     if (!quota) return std::unexpected(quota.error());
     auto reserved =
-        catalog.reserve_upload(upload, {&*room, 1}, {.quota_bytes = *quota}, std::time(nullptr));
+        catalog.reserve_upload(upload, {&room, 1}, {.quota_bytes = *quota}, std::time(nullptr));
     if (!reserved) return std::unexpected(std::move(reserved.error()));
     if (reserved->outcome == storage::Reservation::Outcome::over_quota)
         return Problem(quota_exceeded(reserved->quota_left, offer_.most_bytes));
@@ -120,15 +123,16 @@ Problem NewImage::look_at_beginning(std::span<const char> bytes, const AcceptedT
 loop::Task<ApiAnswer> NewImage::finish() {
     using File = std::shared_ptr<const storage::OpenFile>;
     auto opened =
-        co_await loop::offload(loop_, intake_.workers(), loop::Lane::bulk,
+        co_await loop::offload(loop_, intake_.workers_of(offer_.pool), loop::Lane::bulk,
                                [this]() -> Result<File> { return read_only_file(file_->fd()); });
     if (!opened) co_return failure_of(opened.error(), key_);
     if (auto problem = co_await inspect(std::move(*opened))) co_return std::move(*problem);
-    auto stored = co_await loop::offload(loop_, intake_.workers(), loop::Lane::bulk, [this] {
-        auto answer = store();
-        file_.reset();
-        return answer;
-    });
+    auto stored =
+        co_await loop::offload(loop_, intake_.workers_of(offer_.pool), loop::Lane::bulk, [this] {
+            auto answer = store();
+            file_.reset();
+            return answer;
+        });
     if (stored) co_return std::move(*stored);
     // What its metadata is cannot be told, so it cannot be taken out.
     const bool is_odd = stored.error().kind == ErrorKind::corrupt && !stored.error().store;
@@ -139,7 +143,7 @@ loop::Task<ApiAnswer> NewImage::finish() {
 loop::Task<> NewImage::drop() {
     if (!file_ && (!reservation_ || is_ended_)) co_return;
     const auto dropped = co_await loop::offload(
-        loop_, intake_.workers(), loop::Lane::bulk, [this]() -> Result<void> {
+        loop_, intake_.workers_of(offer_.pool), loop::Lane::bulk, [this]() -> Result<void> {
             file_.reset();
             if (!reservation_ || is_ended_) return {};
             return intake_.means().catalog->give_back_upload(reservation_->id,
@@ -297,6 +301,8 @@ Result<std::optional<ApiAnswer>> NewImage::answer_duplicate(const storage::Uuid&
         const storage::ObjectRecord& original = rows->front();
         const auto pool = means.drivers->find(original.pool);
         if (!pool) return std::unexpected(pool.error());
+        // That may be another pool than the one where this upload goes, and must not hold it up.
+        if (const auto room = intake_.room_of(*pool); !room) return std::unexpected(room.error());
         const auto there = storage::exists(*pool->driver, original.key);
         if (!there) return std::unexpected(there.error());
         is_there = *there;

@@ -68,7 +68,7 @@ class NewImage {
     const std::string& key() const { return key_; }
 
   private:
-    Result<Problem> reserve(storage::UploadRecord upload, const storage::KnownPool& pool);
+    Result<Problem> reserve(storage::UploadRecord upload, const storage::PoolRoom& room);
     loop::Task<Problem> inspect(std::shared_ptr<const storage::OpenFile> file);
     Result<api::ApiAnswer> store();
     Result<std::optional<conf::Sha256Digest>> strip();
@@ -83,6 +83,7 @@ class NewImage {
     loop::Loop& loop_;
     FileOffer offer_;
     std::optional<storage::UploadRecord> reservation_;
+    std::optional<Intake::Running> place_;  // among the pool's uploads
     std::optional<Intake::Held> held_;
     bool is_ended_ = false;  // the reservation is gone, or is to stay
     storage::Uuid uuid_{};

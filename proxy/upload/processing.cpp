@@ -64,10 +64,14 @@ bool has_variants_at_upload(const conf::Settings& settings, std::string_view ori
     return !variants_at_upload(settings, original).empty();
 }
 
+std::string process_key(const storage::Uuid& image) {
+    return fmt::format("{} {}", kProcessType, storage::to_text(image));
+}
+
 storage::NewJob process_job(const std::string& original, const storage::Uuid& image) {
     return {.type = std::string(kProcessType),
             .payload = storage::PayloadWriter().add("original", original).text(),
-            .dedup_key = fmt::format("{} {}", kProcessType, storage::to_text(image)),
+            .dedup_key = process_key(image),
             .priority = kProcessPriority};
 }
 

@@ -26,6 +26,8 @@ Order order_of(std::string_view details);
 // Whether any profile has variants of this original that are made at upload. Pure.
 bool has_variants_at_upload(const conf::Settings& settings, std::string_view original);
 
+// By which the job of an image is known while it is open.
+std::string process_key(const storage::Uuid& image);
 inline constexpr std::string_view kProcessType = "process";
 storage::NewJob process_job(const std::string& original, const storage::Uuid& image);
 

@@ -52,13 +52,14 @@ class PublicHandler final : public http::Handler {
         if (is_api(head)) return uploads_->respond(loop_, head, peer);
         return files_.respond(head, peer);
     }
-    http::Response refuse(http::Refusal refusal) override {
+    http::Response refuse(http::Refusal refusal, const http::RequestHead* head) override {
         // No rule of the configuration gives it a lifetime: caches would keep it for who may come.
         if (refusal == http::Refusal::locked_out) {
             return http::text_response(http::status_of(refusal), "text/plain; charset=utf-8",
                                        "forbidden\n", "Cache-Control: no-store\r\n");
         }
-        return files_.refuse(refusal);
+        if (head != nullptr && is_api(*head)) return uploads_->refuse(refusal, *head);
+        return files_.refuse(refusal, head);
     }
     void finished(const http::Exchange& exchange) override { files_.finished(exchange); }
 

@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <array>
 #include <ctime>
+#include <limits>
 #include <optional>
 #include <string>
 #include <utility>
@@ -35,7 +36,10 @@ constexpr std::size_t kChunkBytes = 256ULL * 1024;
 class Receiver::Upload {
   public:
     Upload(Receiver& receiver, loop::Loop& loop, std::string client)
-        : receiver_(receiver), loop_(loop), client_(std::move(client)) {}
+        : receiver_(receiver),
+          loop_(loop),
+          client_(std::move(client)),
+          writers_(&receiver.intake_.workers()) {}
 
     loop::Task<ApiAnswer> run(const http::RequestHead& head, http::BodyStream& body) {
         ApiAnswer answer = co_await take_form(head, body);
@@ -45,6 +49,7 @@ class Receiver::Upload {
 
   private:
     loop::Task<ApiAnswer> take_form(const http::RequestHead& head, http::BodyStream& body) {
+        if (!head.chunked) longest_ = head.content_length;
         auto form = FormStream::of(head, body);
         if (!form)
             co_return api_error(400, "bad_request", "expected multipart/form-data with a boundary");
@@ -100,12 +105,42 @@ class Receiver::Upload {
         chunk_.reserve(kChunkBytes);
         if (token_) co_return co_await begin_image();
         most_bytes_ = settings().max_size_bytes;
-        auto created =
-            co_await loop::offload(loop_, receiver_.intake_.workers(), loop::Lane::bulk,
-                                   [this] { return receiver_.intake_.spool().create(); });
-        if (!created) co_return failure_of(created.error(), "");
+        auto problem = co_await loop::offload(loop_, *writers_, loop::Lane::bulk,
+                                              [this] { return begin_waiting(); });
+        if (!problem) co_return failure_of(problem.error(), "");
+        co_return std::move(*problem);
+    }
+
+    // Blocks, as the next one does.
+    Result<Problem> begin_waiting() {
+        if (auto problem = hold_spool(); !problem || *problem) return problem;
+        auto created = receiver_.intake_.spool().create();
+        if (!created) return std::unexpected(std::move(created.error()));
         waiting_ = std::move(*created);
-        co_return std::nullopt;
+        return Problem();
+    }
+
+    // Room in the spool, once.
+    Result<Problem> hold_spool() {
+        if (spooled_) return Problem();
+        Intake& intake = receiver_.intake_;
+        auto kept =
+            intake.spool_room().hold(*intake.means().catalog, std::min(most_bytes_, longest_));
+        if (!kept) return std::unexpected(std::move(kept.error()));
+        if (!*kept) return Problem(spool_full(kept->error()));
+        spooled_.emplace(std::move(**kept));
+        return Problem();
+    }
+
+    // Where the pool is a bucket the file stands in the spool until that has it.
+    Result<Problem> open_image() {
+        const auto pool = receiver_.intake_.means().drivers->find(token_->pool);
+        const bool is_bucket =
+            pool && pool->known.settings.storage_type == conf::PoolSettings::Type::s3;
+        if (is_bucket) {
+            if (auto problem = hold_spool(); !problem || *problem) return problem;
+        }
+        return image_->open();
     }
 
     Problem refuse_owner() {
@@ -135,6 +170,7 @@ class Receiver::Upload {
     loop::Task<Problem> begin_image() {
         most_bytes_ = std::min(token_->max_bytes, settings().max_size_bytes);
         if (size_ > most_bytes_) co_return too_large(most_bytes_);
+        writers_ = &receiver_.intake_.workers_of(token_->pool);
         image_.emplace(receiver_.intake_, loop_,
                        FileOffer{.owner = token_->user,
                                  .pool = token_->pool,
@@ -143,8 +179,8 @@ class Receiver::Upload {
                                  .file_name = file_name_,
                                  .token = token_digest_,
                                  .session_until_s = token_->expires_s});
-        auto begun = co_await loop::offload(loop_, receiver_.intake_.workers(), loop::Lane::bulk,
-                                            [this]() -> Result<Problem> { return image_->open(); });
+        auto begun = co_await loop::offload(loop_, *writers_, loop::Lane::bulk,
+                                            [this] { return open_image(); });
         if (!begun) co_return failure_of(begun.error(), image_->key());
         co_return std::move(*begun);
     }
@@ -157,8 +193,8 @@ class Receiver::Upload {
         tokenless_.reset();
         std::uint64_t done = 0;
         while (done < size_) {
-            const auto copied = co_await loop::offload(
-                loop_, receiver_.intake_.workers(), loop::Lane::bulk, [&]() -> Result<void> {
+            const auto copied =
+                co_await loop::offload(loop_, *writers_, loop::Lane::bulk, [&]() -> Result<void> {
                     chunk_.resize(std::min<std::uint64_t>(kChunkBytes, size_ - done));
                     if (const int failed = conf::read_all(waiting_.get(), chunk_, done);
                         failed != 0)
@@ -196,8 +232,8 @@ class Receiver::Upload {
     }
 
     loop::Task<Problem> write_chunk() {
-        const auto written = co_await loop::offload(
-            loop_, receiver_.intake_.workers(), loop::Lane::bulk, [this]() -> Result<void> {
+        const auto written =
+            co_await loop::offload(loop_, *writers_, loop::Lane::bulk, [this]() -> Result<void> {
                 if (image_) return image_->write(chunk_);
                 const int failed = conf::write_all(waiting_.get(), chunk_);
                 if (failed != 0) return fail_errno(failed, "write the upload");
@@ -235,13 +271,17 @@ class Receiver::Upload {
     Receiver& receiver_;
     loop::Loop& loop_;
     const std::string client_;
+    loop::WorkerPool*
+        writers_;  // the spool's until it is known where the file goes, then its pool's
     std::optional<UploadToken> token_;
     std::optional<conf::Sha256Digest> token_digest_;
     const AcceptedType* accepted_ = nullptr;  // once there is a file
     std::string file_name_;
-    std::uint64_t most_bytes_ = 0;
+    std::uint64_t longest_ = std::numeric_limits<std::uint64_t>::max();  // that the file can be
+    std::uint64_t most_bytes_ = 0;                                       // that it may have
     std::optional<Intake::Running> running_;
     std::optional<TokenlessPlaces::Place> tokenless_;
+    std::optional<SpoolRoom::Held> spooled_;
     conf::Descriptor waiting_;  // a file whose token has not come yet
     std::optional<NewImage> image_;
     std::uint64_t size_ = 0;

@@ -11,7 +11,6 @@
 #include "proxy/upload/new_image.h"
 #include "proxy/upload/rates.h"
 #include "proxy/upload/running_checksum.h"
-#include "proxy/upload/stored_content.h"
 #include "proxy/upload/tus_headers.h"
 #include "proxy/upload/upload_answers.h"
 #include "proxy/upload/upload_token.h"
@@ -144,6 +143,8 @@ class TusUploads::Request {
         if (problem) co_return std::move(*problem);
         if (upload_.image) co_return co_await repeat(*offset);
         if (*offset != size_) co_return wrong_offset();
+        problem = co_await on_worker(&Request::look_for_room);
+        if (problem) co_return std::move(*problem);
         co_return co_await take();
     }
 
@@ -230,8 +231,12 @@ class TusUploads::Request {
         const auto pool = means.drivers->find(upload_.pool);
         if (!pool || !storage::takes_images(pool->known))
             return Problem(bad_tus("the token's pool takes no uploads"));
-        const auto room = room_of(pool->known, *pool->driver);
+        const auto room = all_.intake_.room_of(*pool);
         if (!room) return std::unexpected(room.error());
+        const auto kept =
+            all_.intake_.spool_room().hold_resumable(*means.catalog, upload_.owner, upload_.length);
+        if (!kept) return std::unexpected(kept.error());
+        if (!*kept) return Problem(spool_full(kept->error()));
         if (auto created = all_.spool_.create(upload_.id); !created)
             return std::unexpected(std::move(created.error()));
         fault_point("tus.created");
@@ -302,6 +307,16 @@ class TusUploads::Request {
         if (!size) return std::unexpected(size.error());
         size_ = *size;
         file_ = std::move(*file);
+        return Problem();
+    }
+
+    // The disk may be full of other things by now.
+    Result<Problem> look_for_room() {
+        const std::uint64_t copies = checksum_ ? 2 : 1;
+        const auto is_free = all_.intake_.spool_room().has_free(
+            copies * std::min(head_.content_length, upload_.length));
+        if (!is_free) return std::unexpected(is_free.error());
+        if (!*is_free) return Problem(spool_full(SpoolRoom::Full::of_all));
         return Problem();
     }
 
@@ -451,8 +466,8 @@ class TusUploads::Request {
                                  .reservation = upload_.upload,
                                  .session_until_s = upload_.expires_s,
                                  .details = upload_.details});
-        auto filled = co_await loop::offload(loop_, all_.intake_.workers(), loop::Lane::bulk,
-                                             [&] { return fill(image); });
+        auto filled = co_await loop::offload(loop_, all_.intake_.workers_of(upload_.pool),
+                                             loop::Lane::bulk, [&] { return fill(image); });
         ApiAnswer answer;
         if (!filled) {
             answer = failure_of(filled.error(), image.key());

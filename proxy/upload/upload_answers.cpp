@@ -37,6 +37,16 @@ ApiAnswer try_again(std::string_view why) {
     return api_error(503, "service_unavailable", why, "Retry-After: 2\r\n");
 }
 
+ApiAnswer spool_full(SpoolRoom::Full why) {
+    if (why == SpoolRoom::Full::of_owner) {
+        return api_error(429, "too_many_requests",
+                         "too many uploads have not ended: go on with them, or wait for their end",
+                         "Retry-After: 60\r\n");
+    }
+    return api_error(503, "service_unavailable", "there is no room for more uploads right now",
+                     "Retry-After: 30\r\n");
+}
+
 ApiAnswer broken_off(http::Refusal refusal) {
     if (refusal == http::Refusal::body_timeout)
         return api_error(408, "request_timeout", "the upload came too slowly");

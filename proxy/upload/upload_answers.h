@@ -5,6 +5,7 @@
 #include "conf/settings.h"
 #include "proxy/api/api_answer.h"
 #include "proxy/http/refusal.h"
+#include "proxy/upload/spool_room.h"
 
 #include <cstdint>
 #include <optional>
@@ -17,6 +18,8 @@ api::ApiAnswer unsupported_name();
 api::ApiAnswer too_large(std::uint64_t most_bytes);
 api::ApiAnswer quota_exceeded(std::uint64_t bytes_left, std::uint64_t bytes_wanted);
 api::ApiAnswer try_again(std::string_view why);
+// Of what the spool has no room for.
+api::ApiAnswer spool_full(SpoolRoom::Full why);
 // Of a body that broke off.
 api::ApiAnswer broken_off(http::Refusal refusal);
 

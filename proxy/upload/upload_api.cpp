@@ -31,6 +31,9 @@ constexpr std::string_view kImages = "/api/v1/images/";
 constexpr std::string_view kStatus = "/status";
 constexpr std::array<std::string_view, 2> kUploads{"/api/v1/upload", "/api/internal/upload"};
 
+// What pages of other sites must be allowed to read of answers.
+constexpr std::string_view kExposedFields = "Allow, Retry-After";
+
 constexpr std::uint64_t kMostSessionBytes = 64ULL * 1024;
 // Whoever asks from more places than these may ask once more from the first of them.
 constexpr std::size_t kMostLimitedKeys = 100'000;
@@ -105,8 +108,8 @@ loop::Task<http::Response> UploadApi::respond_to_stream(loop::Loop& loop,
                                                         const http::Peer& peer,
                                                         http::BodyStream& body) {
     if (head.path == kReplicate) {
-        co_return finish(
-            head, co_await replicate(means_, intake_.spool(), intake_.workers(), loop, head, body));
+        co_return finish(head, co_await replicate(means_, intake_.spool(), intake_.replicators(),
+                                                  loop, head, body));
     }
     ApiAnswer made;
     if (TusUploads::owns(head.path)) {
@@ -144,7 +147,7 @@ loop::Task<ApiAnswer> UploadApi::answer(loop::Loop& loop, const http::RequestHea
 loop::Task<ApiAnswer> UploadApi::answer_to_key(loop::Loop& loop, const http::RequestHead& head,
                                                const http::Peer& peer) {
     if (head.single("X-API-Key").empty()) co_return key_wanted();
-    // A session asks the pools' disks how full they are, so it is no work for the catalog's
+    // A session may wait for what a pool says of its room, so it is no work for the catalog's
     // threads.
     loop::WorkerPool& workers =
         head.path == kSessions ? intake_.workers() : *means_.catalog_workers;
@@ -173,7 +176,7 @@ ApiAnswer UploadApi::answer_holder(const http::RequestHead& head, std::string_vi
             return std::move(*refused);
         const Rate of_address{"sessions", settings.rate_per_address, now_ms};
         if (auto refused = refuse_address(limiter_, of_address, client)) return std::move(*refused);
-        return open_session(means_, **key, head.body, now_s);
+        return open_session(intake_, **key, head.body, now_s);
     }
     const std::string_view rest = head.path.substr(kImages.size());
     if (rest.ends_with(kStatus))
@@ -186,9 +189,8 @@ std::string UploadApi::cors_fields(const http::RequestHead& head) const {
     const auto& allowed = means_.settings.upload.allowed_origins;
     if (allowed.empty()) return "";
     const std::string exposed =
-        TusUploads::owns(head.path)
-            ? fmt::format("Access-Control-Expose-Headers: {}\r\n", kTusExposedFields)
-            : "";
+        fmt::format("Access-Control-Expose-Headers: {}\r\n",
+                    TusUploads::owns(head.path) ? kTusExposedFields : kExposedFields);
     if (std::ranges::find(allowed, "*") != allowed.end())
         return fmt::format("Access-Control-Allow-Origin: *\r\n{}", exposed);
     const std::string_view origin = head.single("Origin");
@@ -210,6 +212,10 @@ http::Response UploadApi::respond_preflight(const http::RequestHead& head) const
     }
     if (is_tus) fields += tus_.discovery();
     return api::response_of({.status = 204, .body = {}, .fields = std::move(fields)}, kApiNoStore);
+}
+
+http::Response UploadApi::refuse(http::Refusal refusal, const http::RequestHead& head) const {
+    return finish(head, api::refused_request(refusal));
 }
 
 http::Response UploadApi::finish(const http::RequestHead& head, const ApiAnswer& answer) const {

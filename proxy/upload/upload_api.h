@@ -37,6 +37,9 @@ class UploadApi {
     loop::Task<http::Response> respond_to_stream(loop::Loop& loop, const http::RequestHead& head,
                                                  const http::Peer& peer, http::BodyStream& body);
 
+    // The answer for a request whose body is none that may be.
+    http::Response refuse(http::Refusal refusal, const http::RequestHead& head) const;
+
     // Uploads that run are not abandoned; see Intake::renew.
     void renew();
 

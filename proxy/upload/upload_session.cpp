@@ -4,7 +4,6 @@
 #include "conf/log.h"
 #include "proxy/api/api_key.h"
 #include "proxy/upload/processing.h"
-#include "proxy/upload/stored_content.h"
 #include "proxy/upload/upload_answers.h"
 #include "proxy/upload/upload_token.h"
 #include "storage/pool_choice.h"
@@ -64,23 +63,15 @@ std::optional<Wish> read_wish(std::string_view body) {
     return wish;
 }
 
-// The pools that are asked for room, and how much they have. One whose disk does not answer is
-// none.
-std::vector<storage::PoolRoom> rooms_of(const UploadMeans& means) {
-    std::vector<storage::PoolRoom> rooms;
-    for (const storage::KnownPool& pool :
-         storage::pools_for_upload(means.drivers->pools(), means.settings.upload.fallback)) {
-        const auto opened = means.drivers->find(pool.id);
-        const auto room = opened ? room_of(pool, *opened->driver)
-                                 : Result<storage::PoolRoom>(std::unexpected(opened.error()));
-        if (room) {
-            rooms.push_back(*room);
-        } else {
-            conf::log_warn("pool takes no uploads pool={} reason=\"{}\"", pool.settings.name,
-                           room.error().text);
-        }
-    }
-    return rooms;
+// What a pool has free; nothing where it cannot say.
+std::optional<storage::PoolRoom> room_in(Intake& intake, const storage::KnownPool& pool) {
+    const auto opened = intake.means().drivers->find(pool.id);
+    const auto room = opened ? intake.room_of(*opened)
+                             : Result<storage::PoolRoom>(std::unexpected(opened.error()));
+    if (room) return *room;
+    conf::log_warn("pool takes no uploads pool={} reason=\"{}\"", pool.settings.name,
+                   room.error().text);
+    return std::nullopt;
 }
 
 // Tokens of one owner for as many bytes, made within a second, would be the same, and so would
@@ -115,8 +106,9 @@ std::string upload_url_of(const conf::UploadSettings& settings, const conf::Pool
     return fmt::format("{}{}", settings.public_base_url, kPublicPath);
 }
 
-ApiAnswer open_session(const UploadMeans& means, const storage::KeyRecord& key,
-                       std::string_view body, std::int64_t now_s) {
+ApiAnswer open_session(Intake& intake, const storage::KeyRecord& key, std::string_view body,
+                       std::int64_t now_s) {
+    const UploadMeans& means = intake.means();
     const conf::UploadSettings& settings = means.settings.upload;
     if (settings.token_secret.empty()) {
         return api_error(503, "service_unavailable",
@@ -133,20 +125,25 @@ ApiAnswer open_session(const UploadMeans& means, const storage::KeyRecord& key,
     }
     const std::int64_t expires_s =
         now_s + std::chrono::duration_cast<std::chrono::seconds>(settings.session_lifetime).count();
-    const std::vector<storage::PoolRoom> rooms = rooms_of(means);
     storage::UploadRecord wanted{.owner = key.owner,
                                  .bytes = wish->bytes,
                                  .details = text_of(wish->order),
                                  .expires_s = expires_s};
-    // The token names the pool, so each is asked on its own.
-    for (const storage::PoolRoom& room : rooms) {
-        UploadToken token{
-            .user = key.owner, .pool = room.pool, .max_bytes = wish->bytes, .expires_s = expires_s};
+    // One after the other: a pool is asked only where none before it takes the file, and the token
+    // names it.
+    for (const storage::KnownPool& candidate :
+         storage::pools_for_upload(means.drivers->pools(), settings.fallback)) {
+        const auto room = room_in(intake, candidate);
+        if (!room) continue;
+        UploadToken token{.user = key.owner,
+                          .pool = room->pool,
+                          .max_bytes = wish->bytes,
+                          .expires_s = expires_s};
         const auto text = sign_unused(*means.catalog, token, settings.token_secret.reveal());
         if (!text) return api_error(text.error());
         wanted.token = conf::sha256(*text);
         const auto reserved = means.catalog->reserve_upload(
-            wanted, {&room, 1},
+            wanted, {&*room, 1},
             {.quota_bytes = limits.quota_bytes, .sessions = settings.sessions_per_owner}, now_s);
         if (!reserved) return api_error(reserved.error());
         using Outcome = storage::Reservation::Outcome;
@@ -160,7 +157,7 @@ ApiAnswer open_session(const UploadMeans& means, const storage::KeyRecord& key,
                              "Retry-After: 60\r\n");
         }
         if (reserved->outcome == Outcome::no_room) continue;
-        const auto pool = means.drivers->find(room.pool);
+        const auto pool = means.drivers->find(room->pool);
         const std::string url =
             pool ? upload_url_of(settings, pool->known.settings) : std::string();
         if (url.empty()) {
@@ -172,7 +169,7 @@ ApiAnswer open_session(const UploadMeans& means, const storage::KeyRecord& key,
         return {.status = 200,
                 .body = api::text_of({{"upload_url", url},
                                       {"token", *text},
-                                      {"pool_id", room.pool},
+                                      {"pool_id", room->pool},
                                       {"expires_at", token.expires_s},
                                       {"max_bytes", wish->bytes}}),
                 .fields = {}};

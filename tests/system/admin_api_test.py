@@ -1,9 +1,12 @@
 """The admin API: keys, lists, stats, tiering, reconcile, settings, calls that are made once, and its description."""
 
+import base64
+import contextlib
 import json
 import pathlib
 import re
 import signal
+import sqlite3
 import sys
 import threading
 
@@ -14,6 +17,11 @@ import json_schema  # noqa: E402
 import tidepool  # noqa: E402
 
 NO_UUID = "0f8fad5b-d9cb-469f-a165-70867728950e"
+
+
+def cursor(text):
+    """One that says this."""
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
 class Keys(admin_api.ApiCase):
@@ -37,6 +45,29 @@ class Keys(admin_api.ApiCase):
         self.assertEqual([key["revoked"] is None for key in self.good("GET", "/keys?owner=7")["keys"]], [False])
         text = (self.folder / "catalog.db").read_bytes() + (self.folder / "catalog.db-wal").read_bytes()
         self.assertNotIn(made["key"].encode(), text)
+
+    def test_they_come_a_page_at_a_time(self):
+        self.start(scanned=False)
+        made = [self.good("POST", "/keys", {"owner": str(7 + i % 2)}, status=201)["id"] for i in range(7)]
+        for limit, pages in ((1, 7), (3, 3), (7, 1), (1000, 1)):
+            found, count = self.pages("/keys", "keys", limit=limit)
+            self.assertEqual(({key["id"] for key in found}, len(found), count), (set(made), 7, pages))
+        found, _ = self.pages("/keys", "keys", limit=2, owner="8")
+        self.assertEqual({key["id"] for key in found}, set(made[1::2]))
+        self.assertEqual(self.wrong_field("GET", "/keys?limit=1001"), ["limit"])
+        for text in ("keys:", "keys:zzz", "keys:7", "keys:7.00", "keys:x." + "0" * 64, "jobs:7"):
+            self.assertEqual(self.wrong_field("GET", f"/keys?cursor={cursor(text)}"), ["cursor"], text)
+
+    def test_however_many_there_are_one_is_found_to_be_revoked(self):
+        self.start(scanned=False)
+        with contextlib.closing(sqlite3.connect(self.folder / "catalog.db")) as catalog, catalog:
+            catalog.executemany("INSERT INTO api_keys VALUES (?, '9', '', '{}', 1, 0, 0)",
+                                ((b"\0" * 28 + i.to_bytes(4, "big"),) for i in range(100_000)))
+        made = self.good("POST", "/keys", {"owner": "7"}, status=201)
+        self.assertEqual([key["id"] for key in self.good("GET", "/keys?owner=7")["keys"]], [made["id"]])
+        self.assertEqual(self.call("DELETE", "/keys/" + "0" * 12)[0], 404, "many begin so")
+        self.assertEqual(self.ask("DELETE", f"/keys/{made['id']}").status, 204)
+        self.assertEqual(self.json("key", "list", "--owner", "7")[0]["revoked"] is None, False)
 
     def test_what_is_wrong_is_told_by_field(self):
         self.start(scanned=False)
@@ -78,10 +109,10 @@ class Lists(admin_api.ApiCase):
         self.start(scanned=False)
         jobs = self.good("GET", "/jobs")
         self.assertEqual(jobs["next"], None)
-        cursor = "aW1hZ2VzOjc"  # "images:7"
         for query, field in (("limit=0", "limit"), ("limit=1001", "limit"), ("limit=x", "limit"), ("cursor=x", "cursor"),
-                             ("cursor=" + cursor, "cursor"), ("state=gone", "state"), ("more=1", "more"),
-                             ("limit=1&limit=2", "limit")):
+                             *((f"cursor={cursor(text)}", "cursor")
+                               for text in ("images:7", "jobs:zzz", "jobs:", "jobs:-1", "jobs:7x")),
+                             ("state=gone", "state"), ("more=1", "more"), ("limit=1&limit=2", "limit")):
             for path in ("/images", "/jobs"):
                 with self.subTest(path=path, query=query):
                     self.assertEqual(self.wrong_field("GET", f"{path}?{query}"), [field])
@@ -370,6 +401,7 @@ class Document(admin_api.ApiCase):
         page = self.check("GET", "/jobs?limit=1")
         self.check("GET", f"/jobs?cursor={page['next']}&state=queued")
         self.check("GET", "/jobs?limit=x")
+        self.check("GET", f"/jobs?cursor={cursor('jobs:zzz')}")
         path = f"/jobs/{move['job']}"
         self.check("GET", path)
         self.check("GET", "/jobs/99999")
@@ -383,7 +415,9 @@ class Document(admin_api.ApiCase):
         key = self.check("POST", "/keys", {"owner": "7", "quota": 1000, "expires": "1d"})
         self.check("POST", "/keys", {"owner": ""})
         self.check("POST", "/keys", b"{")
-        self.check("GET", "/keys?owner=7")
+        self.check("POST", "/keys", {"owner": "7", "name": "x" * 70_000})
+        page = self.check("GET", "/keys?owner=7&limit=1")
+        self.assertIn("413", self.seen["POST", "/keys"])
         self.check("GET", "/keys?x=1")
         self.check("DELETE", f"/keys/{key['id']}")
         self.check("DELETE", f"/keys/{key['id']}")

@@ -138,6 +138,57 @@ class TusCase(uploads.UploadCase):
         return wire
 
 
+class Room(TusCase):
+    """What the spool takes in all (invariant 7)."""
+
+    def test_uploads_that_have_not_ended_take_only_so_much(self):
+        self.begin_server({"max_size": "1MiB", "spool_size": "2MiB"})
+        tokens = [self.token(MIB, owner=100 + i) for i in range(3)]
+        paths = [self.begin(MIB, token=token) for token in tokens[:2]]
+        self.assert_come_later(self.ask_begin(1000, token=tokens[2]), 503, "service_unavailable")
+        # Who is in may go on; and what ends makes room, as an image or without.
+        self.assertEqual(self.patch(paths[0], tokens[0], 0, self.content[:1000]).status, 204)
+        self.assertEqual(self.tus("DELETE", paths[0], tokens[0]).status, 204)
+        whole = self.token(len(self.content), owner=103)
+        self.image_of(self.send_all(self.begin(len(self.content), token=whole), whole, self.content))
+        self.begin(MIB, token=tokens[2])
+
+    def test_at_once_they_take_no_more(self):
+        self.begin_server({"max_size": "1MiB", "spool_size": "2MiB"})
+        answers = uploads.at_once(12, lambda i: self.ask_begin(MIB // 2, token=self.token(MIB, owner=100 + i)))
+        self.assertLessEqual([answer.status for answer in answers].count(201), 4)
+        for answer in answers:
+            if answer.status != 201:
+                self.assert_come_later(answer, 503, "service_unavailable")
+
+    def test_an_owner_has_only_so_many_by_whatever_token(self):
+        self.begin_server({"resumable_per_owner": 3})
+        tokens = [self.token(1000 + i) for i in range(4)]
+        paths = [self.begin(1000, token=token) for token in tokens[:3]]
+        self.assert_come_later(self.ask_begin(1000, token=tokens[3]), 429, "too_many_requests")
+        self.begin(1000, token=self.token(1000, owner=OTHER_OWNER))
+        self.assertEqual(self.tus("DELETE", paths[0], tokens[0]).status, 204)
+        self.begin(1000, token=tokens[3])
+        self.assert_come_later(self.ask_begin(1000, token=tokens[0]), 429, "too_many_requests")
+
+    def test_the_disk_keeps_some_free(self):
+        self.begin_server()
+        token = self.token(len(self.content))
+        path = self.begin(len(self.content), token=token)
+        self.server.stop_process()
+        self.begin_server({"spool_min_free": "1024TiB"})
+        self.assert_come_later(self.ask_begin(1000, token=self.token(1000)), 503, "service_unavailable")
+        self.assert_come_later(self.patch(path, token, 0, self.content), 503, "service_unavailable")
+        self.assert_offset(path, token, 0)
+        late = uploads.form(uploads.file(self.content, "a.png"), uploads.field("token", token))
+        self.assert_come_later(self.send_form(late), 503, "service_unavailable")
+        # What does not go by the spool is no matter of it.
+        self.accepted(self.upload(picture("png", 70, 70), "b.png"))
+        self.server.stop_process()
+        self.begin_server()
+        self.image_of(self.send_all(path, token, self.content))
+
+
 class Discovery(TusCase):
     def test_what_the_server_can(self):
         self.begin_server({"max_size": "5MiB"})

@@ -54,9 +54,32 @@ class Processing(uploads.UploadCase):
         for family, kind in (("original", "image/png"), ("webp", "image/webp"), ("avif", "image/avif")):
             for size, width, height in (("original", 600, 400), ("medium", 500, 333), ("small", 200, 133)):
                 leaf = image["variants"][family][size]
-                self.assertEqual((leaf.get("width", width), leaf.get("height", height)), (width, height), leaf)
-                self.assertEqual(leaf.get("mime_type", kind), kind)
-                self.assertEqual(leaf.get("bytes"), len(held[uploads.path_of(leaf["url"])[1:]]), leaf)
+                self.assertEqual((leaf["width"], leaf["height"], leaf["animated"]), (width, height, False), leaf)
+                self.assertEqual(leaf["mime_type"], kind)
+                self.assertEqual(leaf["bytes"], len(held[uploads.path_of(leaf["url"])[1:]]), leaf)
+
+    def test_sizes_are_those_of_the_files(self):
+        """Also where a side of the box decides, where a part is cut away, and where nothing is enlarged."""
+        profiles = (("small", "width = 90\nheight = 90\nfit = \"cover\""), ("medium", "height = 77"))
+        self.start(extra="".join(f'[[profile]]\nname = "{name}"\n{lines}\nformats = ["original"]\n'
+                                 'at_upload = ["original"]\n\n' for name, lines in profiles))
+        for width, height in ((301, 203), (203, 301), (80, 50)):
+            with self.subTest(width=width, height=height):
+                image, held = self.uploaded(png(width, height), "a.png")
+                leaves = {size: leaf for family, size, leaf in uploads.leaves(image) if family == "original"}
+                self.assertEqual(set(leaves), {"original", "small", "medium"})
+                for leaf in leaves.values():
+                    self.assertEqual((leaf["width"], leaf["height"]),
+                                     pictures.png_size(held[uploads.path_of(leaf["url"])[1:]]), leaf)
+
+    def test_what_moves(self):
+        self.start()
+        image, _ = self.uploaded(picture("gif", 300, 200, frames=3), "a.gif")
+        self.assertEqual({(family, size): (leaf["width"], leaf["animated"])
+                          for family, size, leaf in uploads.leaves(image) if size == "small" or family == "original"},
+                         {("original", "original"): (300, True), ("original", "medium"): (300, False),
+                          ("original", "small"): (200, False), ("webp", "small"): (200, True),
+                          ("avif", "small"): (200, False)})
 
     def test_each_kind_ends(self):
         self.start(extra='[[profile]]\nname = "small"\nwidth = 50\n\n[[profile]]\nname = "medium"\nwidth = 80\n\n')
@@ -109,6 +132,39 @@ class Processing(uploads.UploadCase):
         self.start(extra=ONE_PROFILE)
         self.wait_processed(uuid, key)
         self.assertEqual(len(self.stored("hot")), 2)
+
+    def status_of(self, uuid, key):
+        return self.api("GET", f"{IMAGES}/{uuid}/status", key).json
+
+    def test_what_fails_says_so_until_it_is_tried_again(self):
+        pending, failed, complete = ({"complete": complete, "failed": failed, "view_url": None}
+                                     for complete, failed in ((False, False), (False, True), (True, False)))
+        self.start(config={"variants": {"result": "1KiB"}}, extra=ONE_PROFILE.replace("50", "200"))
+        key = self.key()
+        content = pictures.noise(200, 200)
+        stored = self.accepted(self.upload(content, "a.png"))
+        uuid = stored["image_uuid"]
+        tidepool.eventually(lambda: self.status_of(uuid, key) == failed, "it has failed")
+        self.assertIn("1024", self.image(uuid, key)["failure"])
+        self.assertEqual(self.server.get(uploads.path_of(stored["url"])).body, content, "the original is served")
+        job, = [job for job in self.json("jobs", "list", "--limit", "0") if job["type"] == "process"]
+        self.assertEqual(job["state"], "failed")
+        # Nobody works, so that it stays what it becomes.
+        self.server.stop_process()
+        self.start(config={"jobs": {"threads": 0}}, extra=ONE_PROFILE.replace("50", "200"))
+        self.assertEqual(self.status_of(uuid, key), failed)
+        self.assertEqual(self.call("POST", f"/api/admin/v1/jobs/{job['id']}/retry")[1]["state"], "queued")
+        self.assertEqual(self.status_of(uuid, key), pending)
+        self.assertNotIn("failure", self.image(uuid, key))
+        self.assertEqual(self.call("POST", f"/api/admin/v1/jobs/{job['id']}/cancel")[1]["state"], "cancelled")
+        self.assertEqual(self.status_of(uuid, key), failed, "nobody tries it any more")
+        self.json("jobs", "retry", job["id"])
+        self.assertEqual(self.status_of(uuid, key), pending)
+        self.server.stop_process()
+        self.start(extra=ONE_PROFILE.replace("50", "200"))
+        self.wait_processed(uuid, key)
+        self.assertEqual(self.status_of(uuid, key), complete)
+        self.assertNotIn("failure", self.image(uuid, key))
 
     def test_an_original_alone_is_complete_at_once(self):
         self.start()
@@ -491,6 +547,43 @@ class CrossOrigin(uploads.UploadCase):
         self.start()
         self.assert_not_allowed(self.preflight(UPLOAD, self.APP))
         self.assert_not_allowed(self.api("GET", PING, fields={"Origin": self.APP}))
+
+    def test_errors_say_so_too(self):
+        """Else a page sees that it failed, but not why, nor when to come back."""
+        # Nothing goes by the spool, so that a form whose token comes late is 503.
+        self.start({"allowed_origins": [self.APP], "sessions_per_owner": 1, "spool_min_free": "1024TiB"},
+                   config={"timeouts": {"header": "2s", "min_receive_rate": "64KiB", "receive_window": "1s"}})
+        key, content = self.key(), picture("png", 70, 70)
+        token, origin = self.token(len(content)), {"Origin": self.APP}
+        self.session(1000, key)
+        late = uploads.form(uploads.file(content, "a.png"), uploads.field("token", token))
+        for status, code, path, answer in (
+                (400, "bad_request", SESSIONS, self.ask_session(0, key, origin)),
+                (400, "bad_request", UPLOAD, self.send_form(b"no form", token, fields=origin)),
+                (404, "not_found", f"{IMAGES}/{NO_UUID}", self.api("GET", f"{IMAGES}/{NO_UUID}", key, fields=origin)),
+                (404, "not_found", "/api/v1/nothing", self.api("GET", "/api/v1/nothing", fields=origin)),
+                (405, "method_not_allowed", SESSIONS, self.api("GET", SESSIONS, key, fields=origin)),
+                (408, "request_timeout", UPLOAD, self.stalled(self.head_of(token, 1000, f"Origin: {self.APP}"))),
+                (408, "request_timeout", SESSIONS, self.stalled(tidepool.request(
+                    SESSIONS, f"X-API-Key: {key}", f"Origin: {self.APP}", "Content-Length: 20", method="POST"))),
+                (413, "payload_too_large", SESSIONS, self.api("POST", SESSIONS, key, " " * 70_000, origin)),
+                (413, "payload_too_large", UPLOAD, self.upload(content, "a.png", self.token(10), fields=origin)),
+                (415, "unsupported_media_type", UPLOAD, self.upload(content, "a.exe", token, fields=origin)),
+                (429, "too_many_requests", SESSIONS, self.ask_session(1000, key, origin)),
+                (503, "service_unavailable", UPLOAD, self.send_form(late, fields=origin))):
+            with self.subTest(status=status, path=path):
+                self.assert_error(answer, status, code)
+                self.assertEqual(answer["access-control-allow-origin"], self.APP)
+                exposed = {name.strip() for name in answer["access-control-expose-headers"].lower().split(",")}
+                self.assertLessEqual({"retry-after"}, exposed)
+                if status in (429, 503):
+                    self.assertGreaterEqual(int(answer["retry-after"]), 1)
+
+    def stalled(self, head):
+        """What is answered to who sends a head and nothing more."""
+        wire = self.wire()
+        wire.send(head)
+        return wire.answer()
 
     def test_answers_say_so_too(self):
         self.start({"allowed_origins": [self.APP]}, extra=ONE_PROFILE)

@@ -146,6 +146,12 @@ class OnB2(Semantics, LoneBucketCase):
         self.start({"fallback": False})
         self.assert_error(self.ask_session(1000, self.key()), 500, "no_storage_pool")
 
+    def test_the_spools_disk_keeps_some_free(self):
+        self.start({"spool_min_free": "1024TiB"})
+        content = picture("png", 70, 70)
+        self.assert_come_later(self.upload(content, "a.png"), 503, "service_unavailable")
+        self.assert_clean()
+
     def test_a_store_that_fails_for_a_moment(self):
         self.start(extra=ONE_PROFILE)
         fault = self.b2.fault("error", status=503, code="ServiceUnavailable", method="PUT", count=1)

@@ -639,6 +639,27 @@ class Kinds(uploads.UploadCase):
         tiny = [(f"a byte called {name}", b"\xff", f"a.{name}") for name in KINDS]
         self.assert_refused(begun + noise + tiny)
 
+    def assert_too_long(self, content, what):
+        answer = self.assert_error(self.upload(content, "a.png"), 415, "unsupported_media_type")
+        self.assertIn(what, answer.json["message"])
+
+    def test_a_side_that_is_longer_than_may_be(self):
+        """Of images that are right in all else, so that nothing else can be the reason."""
+        self.start(extra=ONE_PROFILE)
+        limit = "and a side may have 65535"
+        self.assert_too_long(pictures.png(100_001, 1), f"100001 x 1 pixels, {limit}")
+        self.assert_too_long(pictures.png(1, 100_001), f"1 x 100001 pixels, {limit}")
+        self.assert_too_long(pictures.png(65_536, 1), f"65536 x 1 pixels, {limit}")
+        self.assert_nothing_left()
+        for width, height in ((65_535, 1), (1, 65_535)):
+            self.accepted(self.upload(pictures.png(width, height), "a.png"))
+
+    def test_the_longest_side_is_configured(self):
+        self.start({"max_side": 80}, extra=ONE_PROFILE)
+        self.assert_too_long(pictures.png(81, 10), "81 x 10 pixels, and a side may have 80")
+        self.assert_too_long(pictures.png(10, 81), "10 x 81 pixels, and a side may have 80")
+        self.accepted(self.upload(pictures.png(80, 80), "a.png"))
+
     def test_more_pixels_than_may_be(self):
         self.start()
         self.assert_refused([("wide", pictures.png_claiming(100_001, 1), "a.png"),

@@ -295,11 +295,48 @@ CATALOG_TEST("catalog: keys are found by their digest until they are revoked", "
                                .created_s = kNow - 1}));
     CHECK(value_of(catalog->find_key(key.hash)) == key);
     CHECK_FALSE(value_of(catalog->find_key(conf::sha256("three"))));
-    const auto all = value_of(catalog->list_keys(""));
+    const auto all = value_of(catalog->list_keys({}, 10));
     REQUIRE(all.size() == 2);
     CHECK(all[0].owner == "8");
-    CHECK(value_of(catalog->list_keys("7")) == std::vector{key});
+    CHECK(value_of(catalog->list_keys({.owner = "7"}, 10)) == std::vector{key});
     CHECK(value_of(catalog->revoke_key(key.hash, kNow + 1)));
     CHECK_FALSE(value_of(catalog->revoke_key(key.hash, kNow + 2)));
     CHECK(value_of(catalog->find_key(key.hash))->revoked_s == kNow + 1);
+}
+
+CATALOG_TEST("catalog: keys come a page at a time, and are found by how they begin", "[uploads]") {
+    TestType backend;
+    const auto catalog = backend.open();
+    std::vector<KeyRecord> made;
+    for (int i = 0; i < 10; ++i) {
+        KeyRecord key{.hash = {},
+                      .owner = i % 2 == 0 ? "7" : "8",
+                      .name = {},
+                      .limits = "{}",
+                      .created_s = kNow + i / 4};
+        key.hash[0] = static_cast<std::uint8_t>(i / 2);
+        key.hash[31] = static_cast<std::uint8_t>(i);
+        value_of(catalog->add_key(key));
+        made.push_back(key);
+    }
+    std::vector<KeyRecord> listed;
+    KeyFilter filter;
+    while (true) {
+        const auto page = value_of(catalog->list_keys(filter, 3));
+        listed.insert(listed.end(), page.begin(), page.end());
+        if (page.size() < 3) break;
+        filter.after = {.created_s = page.back().created_s, .hash = page.back().hash};
+    }
+    CHECK(listed == made);
+    filter = {.owner = "8", .after = KeyFilter::Place{.created_s = kNow, .hash = made[1].hash}};
+    CHECK(value_of(catalog->list_keys(filter, 2)) == std::vector{made[3], made[5]});
+
+    conf::Sha256Digest first{};
+    conf::Sha256Digest last{};
+    last.fill(0xFF);
+    first[0] = last[0] = 2;
+    CHECK(value_of(catalog->keys_between(first, last, 2)) == std::vector{made[4], made[5]});
+    CHECK(value_of(catalog->keys_between(first, last, 1)) == std::vector{made[4]});
+    value_of(catalog->revoke_key(made[4].hash, kNow));
+    CHECK(value_of(catalog->keys_between(first, last, 2)) == std::vector{made[5]});
 }

@@ -106,7 +106,16 @@ TEST_CASE("image resource: what is known is shown", "[image_resource]") {
     CHECK(original["animated"] == true);
     CHECK(original["bytes"] == 1234);
     CHECK(original["mime_type"] == "image/gif");
-    CHECK_FALSE(resource["variants"]["webp"]["small"].contains("bytes"));
+    const Json& small = resource["variants"]["webp"]["small"];
+    CHECK_FALSE(small.contains("bytes"));
+    CHECK(small["width"] == 200);
+    CHECK(small["height"] == 150);
+    CHECK(small["animated"] == true);
+    CHECK(resource["variants"]["avif"]["small"]["animated"] == false);
+    CHECK(resource["variants"]["avif"]["medium"]["height"] == 375);
+    const Json unknown = image_resource({}, {}, image_of("gif"), {});
+    CHECK_FALSE(unknown["variants"]["webp"]["small"].contains("width"));
+    CHECK_FALSE(unknown["variants"]["webp"]["small"].contains("animated"));
     CHECK(resource["available_variants"] == Json({"original", "webp", "avif"}));
     CHECK(resource["file_name"] == "Grüße.gif");
     CHECK(resource["app"] == Json{{"is_nsfw", true}});

@@ -4,7 +4,6 @@
 #include "transform/worker/vips/focus.h"
 
 #include <algorithm>
-#include <cmath>
 #include <utility>
 
 namespace tidepool::transform {
@@ -12,15 +11,6 @@ namespace tidepool::transform {
 namespace {
 
 using conf::VariantProfile;
-
-int scaled(int length, double scale) {
-    return std::max(1, static_cast<int>(std::lround(length * scale)));
-}
-
-// A side of the box as a number; without one, that of the image, which is never enlarged anyway.
-int limit_of(std::uint32_t side, int length) {
-    return side == 0 ? length : std::min(static_cast<int>(side), length);
-}
 
 Result<Image> resize_bands(const Image& in, int width, int height) {
     Image out;
@@ -106,26 +96,6 @@ int offset_of(int outer, int inner, bool at_start, bool at_end) {
 }
 
 }  // namespace
-
-Shape shape_of(const Recipe& recipe, int width, int height) {
-    const int box_width = limit_of(recipe.width, width);
-    const int box_height = limit_of(recipe.height, height);
-    if (recipe.fit == VariantProfile::Fit::exact)
-        return {box_width, box_height, box_width, box_height};
-    const double by_width = static_cast<double>(box_width) / width;
-    const double by_height = static_cast<double>(box_height) / height;
-    if (recipe.fit == VariantProfile::Fit::inside) {
-        const double scale = std::min(by_width, by_height);
-        const int inside_width = scaled(width, scale);
-        const int inside_height = scaled(height, scale);
-        return {inside_width, inside_height, inside_width, inside_height};
-    }
-    const double scale = std::max(by_width, by_height);
-    const int covering_width = scaled(width, scale);
-    const int covering_height = scaled(height, scale);
-    return {covering_width, covering_height, std::min(box_width, covering_width),
-            std::min(box_height, covering_height)};
-}
 
 Result<Image> resize(Image in, int width, int height) {
     if (in.width() == width && in.height() == height) return in;
