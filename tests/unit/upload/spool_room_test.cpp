@@ -54,7 +54,7 @@ struct SpoolWorld {
                                               .pool = pool,
                                               .length = bytes,
                                               .expires_s = expires_s};
-        value_of(catalog->begin_resumable(upload, {.pool = pool}));
+        value_of(catalog->begin_resumable(upload, {.pool = pool}, {}));
         return upload.id;
     }
 };
