@@ -235,17 +235,10 @@ struct Relocation {
     JobLease by{};
 };
 
-// A copy, by what it is called.
-struct BackupName {
-    PoolId pool = 0;
-    std::string key;
-};
-
-// A job that was done, and what is changed with its end.
+// A job that was done.
 struct JobEnding {
     JobLease job{};
-    const Relocation* relocation = nullptr;  // by this job
-    std::vector<BackupName> gone{};          // see Catalog::remove_backup
+    const Relocation* relocation = nullptr;  // by this job, with its end
 };
 
 using UploadId = std::int64_t;

@@ -273,13 +273,11 @@ bool SqliteCatalog::end_one(Writing& writing, const JobEnding& job, std::int64_t
         relocate_all(writing, *job.relocation);
         return true;
     }
-    for (const BackupName& copy : job.gone)
-        remove_copy(writing, copy.pool, copy.key);
     return finish_one(writing, job.job.job, job.job.owner, now_s);
 }
 
-// All in one transaction, and each in one of its own where something is wrong with any of them:
-// that is rare, and to be able to take back one alone costs a copy of each page for all.
+// All in one transaction, and each in one of its own where one of them is refused: that is rare,
+// and to be able to take back one alone costs a copy of each page for all.
 std::vector<Result<bool>> SqliteCatalog::end_jobs(std::span<const JobEnding> jobs,
                                                   std::int64_t now_s) {
     const auto end = [&](std::span<const JobEnding> some) {
@@ -294,8 +292,13 @@ std::vector<Result<bool>> SqliteCatalog::end_jobs(std::span<const JobEnding> job
             },
             must_last ? sqlite::Durability::on_return : sqlite::Durability::soon);
     };
-    if (auto ends = end(jobs)) return std::move(*ends);
+    auto together = end(jobs);
+    if (together) return std::move(*together);
     std::vector<Result<bool>> ends;
+    if (together.error().kind != ErrorKind::conflict) {
+        ends.resize(jobs.size(), std::unexpected(together.error()));
+        return ends;
+    }
     for (const JobEnding& job : jobs) {
         auto one = end({&job, 1});
         if (one) {

@@ -44,10 +44,8 @@ struct HeldContent {
     conf::Sha256Digest sha256{};
     conf::Md5Digest md5{};
 };
-// Reads all of a source that is small enough to be held. Another length, or another SHA-256 than
-// the one that is `expected`, if any, is ErrorKind::corrupt.
-Result<HeldContent> hold_source(ByteSource& source, std::uint64_t size,
-                                const std::optional<conf::Sha256Digest>& expected);
+// Reads all of a source that is small enough to be held. Another length is ErrorKind::corrupt.
+Result<HeldContent> hold_source(ByteSource& source, std::uint64_t size);
 
 // Reads all of it, and begins again at its start. Another length is ErrorKind::corrupt.
 Result<conf::Sha256Digest> hash_source(ByteSource& source, std::uint64_t size);

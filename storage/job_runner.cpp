@@ -147,7 +147,7 @@ void JobRunner::dispatch() {
         const auto now = Clock::now();
         const bool is_due = look_now_ || now >= next_look;
         auto ended = must_settle(now) ? take_ended() : std::list<Active>();
-        const bool has_room = active_.size() < options_.threads + ahead_;
+        const bool has_room = held_by_lane().second < options_.threads + ahead_;
         adapt(now);
         look_now_ = false;
         is_taking_ = true;
@@ -199,18 +199,18 @@ void JobRunner::settle(std::list<Active>& ended) {
     if (ended.empty()) return;
     std::vector<JobEnding> jobs;
     for (const Active& each : ended) {
-        jobs.push_back({.job = each.run->lease(),
-                        .relocation = each.end.relocation.get(),
-                        .gone = each.end.gone});
+        jobs.push_back({each.run->lease(), each.end.relocation.get()});
     }
     const auto results = catalog_.end_jobs(jobs, std::time(nullptr));
     auto result = results.begin();
-    for (const Active& each : ended) {
+    for (Active& each : ended) {
         const JobRecord& job = each.run->job();
         const Result<bool>& done = *result++;
         if (each.end.kind == JobEnd::Kind::relocates) {
             const auto relocated = done ? Result<void>() : std::unexpected(done.error());
-            if (const auto instead = each.end.then(relocated)) {
+            const auto instead = each.end.then(relocated);
+            each.end.then = nullptr;  // and what it holds
+            if (instead) {
                 end(*each.run, *instead);
                 continue;
             }
@@ -244,7 +244,24 @@ std::size_t JobRunner::room_of(const std::string& lane, const Running& held) con
     return options_.room ? std::min(all, options_.room(lane, held)) : all;
 }
 
-// More jobs are held than may run, so that who has ended one need not wait for the next.
+// So many of a lane at most: more than may run, so that who has ended one need not wait for the
+// next.
+std::size_t JobRunner::most_of(const std::string& lane) const {
+    return room_of(lane, {}) * (options_.threads + ahead_) / options_.threads;
+}
+
+// How many jobs of each lane are held, and how many in all. What a lane holds beyond its share,
+// which was larger while its jobs were quick, keeps no other lane from having its own.
+std::pair<std::map<std::string, std::size_t>, std::size_t> JobRunner::held_by_lane() const {
+    std::map<std::string, std::size_t> held;
+    for (const Active& active : active_)
+        ++held[active.run->job().lane];
+    std::size_t all = 0;
+    for (const auto& [lane, count] : held)
+        all += std::min(count, most_of(lane));
+    return {std::move(held), all};
+}
+
 std::vector<Catalog::LaneWant> JobRunner::wants(const std::vector<OpenLane>& lanes,
                                                 std::int64_t now_s) {
     std::vector<std::string> due;
@@ -254,14 +271,12 @@ std::vector<Catalog::LaneWant> JobRunner::wants(const std::vector<OpenLane>& lan
     }
     std::vector<Catalog::LaneWant> result;
     const std::lock_guard lock(mutex_);
-    std::map<std::string, std::size_t> held;
-    for (const Active& active : active_)
-        ++held[active.run->job().lane];
+    auto [held, held_in_all] = held_by_lane();
     const std::size_t all = options_.threads + ahead_;
-    std::size_t room = all - std::min(active_.size(), all);
+    std::size_t room = all - std::min(held_in_all, all);
     for (std::size_t i = 0; i < due.size() && room > 0; ++i) {
         const std::string& lane = due[(turn_ + i) % due.size()];
-        const std::size_t most = room_of(lane, {}) * all / options_.threads;
+        const std::size_t most = most_of(lane);
         const std::size_t has = held[lane];
         // What is left is shared by the lanes that come after it.
         const std::size_t share = (room + due.size() - i - 1) / (due.size() - i);
@@ -365,8 +380,8 @@ void JobRunner::work() {
         const std::shared_ptr<JobRun> run = mine->run;
         lock.unlock();
         JobEnd made = run_one(*run);
-        const bool may_wait =
-            made.kind == JobEnd::Kind::done || made.kind == JobEnd::Kind::relocates;
+        const bool may_wait = made.kind == JobEnd::Kind::relocates ||
+                              (made.kind == JobEnd::Kind::done && made.may_wait);
         if (!may_wait) end(*run, made);
         lock.lock();
         ++ends_;
@@ -410,9 +425,7 @@ Result<bool> end_job(Catalog& catalog, const JobRecord& job, const JobEnd& end) 
     switch (end.kind) {
         case JobEnd::Kind::done:
         case JobEnd::Kind::relocates: {
-            const JobEnding ending{.job = {job.id, job.lease_owner},
-                                   .relocation = end.relocation.get(),
-                                   .gone = end.gone};
+            const JobEnding ending{{job.id, job.lease_owner}, end.relocation.get()};
             auto done = std::move(catalog.end_jobs({&ending, 1}, now_s).front());
             if (end.kind == JobEnd::Kind::done) return done;
             const auto relocated = done ? Result<void>() : std::unexpected(done.error());

@@ -59,16 +59,18 @@ struct JobEnd {
     Kind kind = Kind::done;
     std::optional<Error> error{};  // of failed
     std::int64_t seconds = 0;      // of put_off: until it may be taken again
-    // Of done: copies that are no more, which the catalog forgets with it.
-    std::vector<BackupName> gone{};
+    // Of done: it need not be written down at once. Not where the same job may be queued anew for
+    // what comes while this one still stands there.
+    bool may_wait = false;
     // Of relocates. `then` is called once, on any thread, with what came of it; nothing: it was
     // done, else the job ended like that instead.
     std::shared_ptr<const Relocation> relocation{};
     std::function<std::optional<JobEnd>(Result<void>)> then{};
 
-    static JobEnd done(std::vector<BackupName> gone = {}) {
+    static JobEnd done() { return {}; }
+    static JobEnd done_soon() {
         JobEnd end;
-        end.gone = std::move(gone);
+        end.may_wait = true;
         return end;
     }
     static JobEnd relocates(Relocation relocation,
@@ -104,8 +106,8 @@ Result<bool> end_job(Catalog& catalog, const JobRecord& job, const JobEnd& end);
 
 // Takes jobs of the kinds that it has handlers for, by leases that it renews, so that those of a
 // process that died are taken over. A lane's jobs run side by side up to its limit; one whose jobs
-// wait or fail holds up no other. Nobody waits for a job's end, so those that were done are written
-// down several at a time: within kMostSettleMs, or before its threads run out of work.
+// wait or fail holds up no other. Moves and cleans that were done are written down several at a
+// time: soon, and before its threads run out of work.
 class JobRunner {
   public:
     using Handler = std::function<JobEnd(JobRun&)>;
@@ -166,6 +168,8 @@ class JobRunner {
     void house_keeping();
     bool handles(std::string_view lane) const;
     std::size_t room_of(const std::string& lane, const Running& held) const;
+    std::size_t most_of(const std::string& lane) const;
+    std::pair<std::map<std::string, std::size_t>, std::size_t> held_by_lane() const;
     std::vector<Catalog::LaneWant> wants(const std::vector<OpenLane>& lanes, std::int64_t now_s);
     JobEnd run_one(JobRun& run);
     void end(const JobRun& run, const JobEnd& end);

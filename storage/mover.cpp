@@ -18,6 +18,9 @@ namespace tidepool::storage {
 namespace {
 
 constexpr std::int64_t kCleanWaitS = 2;
+// Of an image that changes whenever it is to move: attempts without a pause, and the pause.
+constexpr std::int64_t kMostAtOnce = 5;
+constexpr std::int64_t kRestlessWaitS = 10;
 constexpr std::int64_t kCleanPriority = 50;
 
 std::string name_of(const MoveTarget& target) {
@@ -34,14 +37,8 @@ struct Leftover {
     std::string stamp;
 };
 
-// Where and when the same content was last seen to be safe.
-struct Proof {
-    PoolId pool = 0;
-    std::int64_t at_s = 0;
-};
-
 NewJob clean_job(PoolId pool, const std::string& name, const std::vector<Leftover>& leftovers,
-                 std::int64_t not_before_s, const Proof& proof = {}) {
+                 std::int64_t not_before_s, const MoveProof& proof = {}) {
     std::vector<std::string> keys;
     std::vector<std::string> stamps;
     for (const Leftover& each : leftovers) {
@@ -230,7 +227,8 @@ JobEnd Mover::end_of_failure(JobId job, const MoveTarget& target, Error error) {
         if (!now) return JobEnd::failed(about(target, now.error()));
         // Whoever did that looked for copies before the last of them was there.
         if (*now && (*now)->state == JobRecord::State::cancelled) clean_copies(target);
-        return JobEnd::interrupted();
+        const bool is_restless = *now && (*now)->attempts > kMostAtOnce;
+        return is_restless ? JobEnd::put_off(kRestlessWaitS) : JobEnd::interrupted();
     }
     // No later attempt will need what was copied.
     if (!error.may_retry() && error.kind != ErrorKind::capped) clean_copies(target);
@@ -327,7 +325,7 @@ Result<JobEnd> Mover::move_rows(JobRun& run, const MoveTarget& target, const Dri
                      .text());
     }
     relocation.now_s = std::time(nullptr);
-    if (auto planned = plan_cleaning(target, *rows, stamps, relocation); !planned)
+    if (auto planned = plan_cleaning(target, *rows, stamps, begun_s, relocation); !planned)
         return std::unexpected(std::move(planned.error()));
     relocation.by = run.lease();
     if (!run.goes_on()) return give_up(run, target, to, relocation.objects);
@@ -350,7 +348,8 @@ Result<JobEnd> Mover::move_rows(JobRun& run, const MoveTarget& target, const Dri
 // Copies stay where the target mirrors to; all others go after the grace time, and so do those that
 // a mirror of the source had.
 Result<void> Mover::plan_cleaning(const MoveTarget& target, std::span<const ObjectRecord> rows,
-                                  std::span<const std::string> stamps, Relocation& relocation) {
+                                  std::span<const std::string> stamps, std::int64_t begun_s,
+                                  Relocation& relocation) {
     const PoolId mirror = drivers_.mirror_of(target.to);
     const std::int64_t not_before_s = relocation.now_s + rules_.grace_s;
     std::map<PoolId, std::vector<Leftover>> left;
@@ -370,8 +369,8 @@ Result<void> Mover::plan_cleaning(const MoveTarget& target, std::span<const Obje
                                      .added_s = relocation.now_s});
     }
     for (const auto& [pool, leftovers] : left) {
-        relocation.then.push_back(clean_job(pool, name_of(target), leftovers, not_before_s,
-                                            {target.to, relocation.now_s}));
+        relocation.then.push_back(
+            clean_job(pool, name_of(target), leftovers, not_before_s, {target.to, begun_s}));
         const PoolId old_mirror = drivers_.mirror_of(pool);
         if (old_mirror == 0 || old_mirror == mirror || old_mirror == target.to) continue;
         auto job = clean_mirror_job(catalog_, drivers_, old_mirror, rows, not_before_s);
@@ -521,20 +520,15 @@ JobEnd Mover::clean(JobRun& run) {
         const auto target = target_of(**move);
         if (target && target->to == *id) return JobEnd::put_off(kCleanWaitS);
     }
-    // What was proved this short a while ago needs no proof that costs a call.
-    const bool is_fresh =
-        payload.number("proved_s").value_or(0) + rules_.proof_lasts_s > std::time(nullptr);
-    const PoolId proved_in = is_fresh ? payload.number("proved_in").value_or(0) : 0;
-    std::vector<BackupName> gone;
+    const MoveProof proof{payload.number("proved_in").value_or(0),
+                          payload.number("proved_s").value_or(0)};
     for (std::size_t i = 0; i < keys.size(); ++i) {
         if (!run.goes_on()) return JobEnd::interrupted();
-        const auto removed = remove_leftover(*pool, keys[i], stamps[i], proved_in);
-        if (!removed) return JobEnd::failed(removed.error());
-        // Where it was one of a mirror.
-        if (*removed) gone.push_back({*id, keys[i]});
+        auto removed = remove_leftover(*pool, keys[i], stamps[i], proof);
+        if (!removed) return JobEnd::failed(std::move(removed.error()));
         fault_point("clean.removed");
     }
-    return JobEnd::done(std::move(gone));
+    return JobEnd::done_soon();
 }
 
 // Invariant 1: not before the object is seen where the catalog says that it is, whatever may have
@@ -553,29 +547,45 @@ Result<void> Mover::require_home(const ObjectRecord& row) {
                             row.key, home->driver->pool()));
 }
 
-// False where it is to stay.
-Result<bool> Mover::remove_leftover(const DriverSet::Pool& pool, const std::string& key,
-                                    const std::string& stamp, PoolId proved_in) {
+Result<void> Mover::remove_leftover(const DriverSet::Pool& pool, const std::string& key,
+                                    const std::string& stamp, const MoveProof& proof) {
     const auto row = catalog_.find(key);
     if (!row) return std::unexpected(row.error());
-    if (*row && (*row)->pool == pool.known.id) return false;  // it has come back
-    if (*row && drivers_.mirror_of((*row)->pool) == pool.known.id) return false;
+    if (*row && (*row)->pool == pool.known.id) return {};  // it has come back
+    if (*row && drivers_.mirror_of((*row)->pool) == pool.known.id) return {};
     if (!is_bucket(pool)) {
         const auto info = pool.driver->head(key);
-        if (!info && info.error().kind == ErrorKind::not_found) return true;
+        const bool is_gone = !info && info.error().kind == ErrorKind::not_found;
+        if (is_gone) return forget_copy(pool, key);
         if (!info) return std::unexpected(info.error());
         if (stamp_of(info->size, info->modified_s) != stamp) {
             conf::log_warn("not removed, as it is not what was moved pool={} key={}",
                            pool.driver->pool(), key);
-            return false;
+            return {};
         }
     }
-    if (*row && (*row)->pool != proved_in) {
-        if (auto home = require_home(**row); !home) return std::unexpected(home.error());
+    if (*row && !is_fresh(proof, (*row)->pool)) {
+        if (auto home = require_home(**row); !home) return home;
     }
-    if (auto removed = pool.limited->remove(key); !removed) return std::unexpected(removed.error());
+    if (auto removed = pool.limited->remove(key); !removed) return removed;
     fault_point("clean.bytes");
-    return true;
+    return forget_copy(pool, key);
+}
+
+// What was proved this short a while ago needs no proof that costs a call.
+bool Mover::is_fresh(const MoveProof& proof, PoolId home) const {
+    const std::int64_t now_s = std::time(nullptr);
+    return proof.pool == home && proof.at_s <= now_s && now_s < proof.at_s + rules_.proof_lasts_s;
+}
+
+// Where it was one of a mirror, which most are not: to look is cheaper than to write.
+Result<void> Mover::forget_copy(const DriverSet::Pool& pool, const std::string& key) {
+    const auto copy = catalog_.find_backup(pool.known.id, key);
+    if (!copy) return std::unexpected(copy.error());
+    if (!*copy) return {};
+    const auto forgotten = catalog_.remove_backup(pool.known.id, key);
+    if (!forgotten) return std::unexpected(forgotten.error());
+    return {};
 }
 
 }  // namespace tidepool::storage

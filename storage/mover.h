@@ -62,6 +62,12 @@ struct MoveRules {
     std::function<void(const std::vector<std::string>& keys)> moved{};
 };
 
+// Where a content was seen to be safe, and since when at the latest.
+struct MoveProof {
+    PoolId pool = 0;  // 0: nowhere
+    std::int64_t at_s = 0;
+};
+
 // The handlers of "move" and "clean". Safe from any thread.
 //
 // A move copies all objects of the image, has each proved by its SHA-256, and changes the catalog
@@ -85,15 +91,18 @@ class Mover {
                            const std::vector<ObjectRecord>& copied);
     Result<bool> is_being_mirrored(const MoveTarget& target);
     Result<void> plan_cleaning(const MoveTarget& target, std::span<const ObjectRecord> rows,
-                               std::span<const std::string> stamps, Relocation& relocation);
+                               std::span<const std::string> stamps, std::int64_t begun_s,
+                               Relocation& relocation);
     Result<void> require_home(const ObjectRecord& row);
     Result<JobEnd> take_back(const MoveTarget& target, const DriverSet::Pool& to,
                              const std::vector<ObjectRecord>& rows, bool had_copies);
     Result<ObjectRecord> copy(const ObjectRecord& row, const DriverSet::Pool& to, bool may_be_there,
                               std::string& stamp);
     Result<std::optional<ObjectInfo>> find_copy(const ObjectRecord& row, Driver& to);
-    Result<bool> remove_leftover(const DriverSet::Pool& pool, const std::string& key,
-                                 const std::string& stamp, PoolId proved_in);
+    Result<void> remove_leftover(const DriverSet::Pool& pool, const std::string& key,
+                                 const std::string& stamp, const MoveProof& proof);
+    bool is_fresh(const MoveProof& proof, PoolId home) const;
+    Result<void> forget_copy(const DriverSet::Pool& pool, const std::string& key);
     JobEnd end_of_failure(JobId job, const MoveTarget& target, Error error);
     void clean_copies(const MoveTarget& target);
     // Bytes of a pool that moves which run here are going to fill.

@@ -60,8 +60,8 @@ class S3Client {
     const S3Limits& limits() const { return limits_; }
     StoreGate& gate() const { return *gate_; }
 
-    // Whether the last removal that named no version left none behind: a store that keeps versions
-    // answers one with the id of the marker that it has put there.
+    // Whether the bucket has shown that it keeps no versions: of a key with one, which it calls
+    // "null", a removal left nothing behind. Such a removal says so if that changes.
     bool keeps_no_versions() const { return keeps_no_versions_.load(std::memory_order_relaxed); }
     void note_versions(bool are_kept) {
         keeps_no_versions_.store(!are_kept, std::memory_order_relaxed);

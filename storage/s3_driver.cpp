@@ -21,7 +21,8 @@ namespace tidepool::storage {
 
 namespace {
 
-// Smaller objects are held in memory while they are sent, and so read and hashed only once.
+// Smaller objects whose SHA-256 is not known yet are held in memory while they are sent, and so
+// read and hashed only once.
 constexpr std::uint64_t kMostHeldBytes = 1024ULL * 1024;
 constexpr std::uint64_t kMostCopyBytes = 5'000'000'000;  // exclusive, decimal
 
@@ -84,8 +85,8 @@ Result<ObjectInfo> S3Driver::put(std::string_view key, ByteSource& source,
     PutOptions known = options;
     const bool in_parts = options.size > client_.limits().multipart_above;
     std::optional<HeldContent> held;
-    if (options.size <= kMostHeldBytes && !in_parts) {
-        auto content = hold_source(source, options.size, options.sha256);
+    if (!known.sha256 && options.size <= kMostHeldBytes && !in_parts) {
+        auto content = hold_source(source, options.size);
         if (!content && content.error().store) return std::unexpected(content.error());
         if (!content) return failed(content.error().kind, key, content.error().text);
         known.sha256 = content->sha256;

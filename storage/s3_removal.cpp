@@ -17,7 +17,7 @@ constexpr std::string_view kNoVersion = "null";
 
 }  // namespace
 
-Result<std::vector<ListedVersion>> S3Removal::page_behind(const VersionMarker& after) {
+Result<VersionListing> S3Removal::page_behind(const VersionMarker& after) {
     const auto answer = client_.call({.key = key_, .request = [&](std::int64_t now) {
                                           return client_.requests().list_versions(
                                               key_, after, Driver::kMostListed, now);
@@ -28,7 +28,7 @@ Result<std::vector<ListedVersion>> S3Removal::page_behind(const VersionMarker& a
     // The prefix matches longer names too, but they come behind.
     const std::string name = client_.requests().stored_name(key_);
     std::erase_if(listing->versions, [&](const ListedVersion& v) { return v.name != name; });
-    return std::move(listing->versions);
+    return std::move(*listing);
 }
 
 Result<void> S3Removal::one(std::string_view version_id) {
@@ -39,6 +39,7 @@ Result<void> S3Removal::one(std::string_view version_id) {
     return std::unexpected(answer.error());
 }
 
+// What a removal without a version left: the marker's id, or nothing where the object is gone.
 Result<std::string> S3Removal::put_marker() {
     const auto answer = client_.call({.key = key_, .request = [&](std::int64_t now) {
                                           return client_.requests().remove(key_, "", now);
@@ -46,7 +47,8 @@ Result<std::string> S3Removal::put_marker() {
     if (!answer && answer.error().kind == ErrorKind::not_found) return std::string();
     if (!answer) return std::unexpected(answer.error());
     std::string marker(answer->http.header("x-amz-version-id"));
-    client_.note_versions(!marker.empty());
+    if (marker.empty() && answer->http.header("x-amz-delete-marker") == "true") marker = kNoVersion;
+    if (!marker.empty()) client_.note_versions(true);
     return marker;
 }
 
@@ -56,8 +58,9 @@ Result<void> S3Removal::remove_behind(std::string_view version_id) {
     for (int round = 0; round < kMostRemovalRounds; ++round) {
         const auto page = page_behind(after);
         if (!page) return std::unexpected(page.error());
-        if (page->empty()) return {};
-        for (auto version = page->rbegin(); version != page->rend(); ++version) {
+        const auto& versions = page->versions;
+        if (versions.empty()) return {};
+        for (auto version = versions.rbegin(); version != versions.rend(); ++version) {
             if (auto removed = one(version->version_id); !removed) return removed;
         }
     }
@@ -75,24 +78,31 @@ Result<void> S3Removal::all() {
     for (int round = 0; round < kMostRemovalRounds; ++round) {
         const auto page = page_behind({});
         if (!page) return std::unexpected(page.error());
-        if (page->empty()) return {};
-        std::string cover = page->front().version_id;
-        const bool is_alone = page->size() == 1;
-        const bool may_be_plain = cover == kNoVersion && is_alone;
-        if ((!is_alone || may_be_plain) && !page->front().is_marker) {
-            const auto marker = put_marker();
+        const auto& versions = page->versions;
+        if (versions.empty()) return {};
+        std::string cover = versions.front().version_id;
+        // As all are in a bucket without versions, and as the oldest may be in one with them.
+        const bool is_plain = cover == kNoVersion && !versions.front().is_marker;
+        bool is_alone = versions.size() == 1 && !page->is_truncated;
+        if (!is_alone || is_plain) {
+            const bool is_covered = versions.front().is_marker;
+            const auto marker = is_covered ? Result<std::string>(cover) : put_marker();
             if (!marker) return std::unexpected(marker.error());
-            // A store without versioning has removed the object itself.
-            if (marker->empty() && may_be_plain) return {};
-            if (marker->empty()) continue;
+            if (marker->empty()) {
+                // A store without versioning has removed the object itself.
+                if (!is_alone) continue;
+                client_.note_versions(false);
+                return {};
+            }
             cover = *marker;
+            is_alone = false;
         }
         if (!is_alone) {
             if (auto removed = remove_behind(cover); !removed) return removed;
         }
         if (auto removed = one(cover); !removed) return removed;
         // There was one, and it is gone: to see that costs another call that is billed.
-        if (is_alone && cover != kNoVersion) return {};
+        if (is_alone) return {};
         // Whoever wrote meanwhile has put a version before the marker: again.
     }
     return fail(ErrorKind::busy,

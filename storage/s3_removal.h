@@ -27,7 +27,7 @@ class S3Removal {
 
   private:
     // The key's versions behind `after`, newest first, at most a page of them.
-    Result<std::vector<ListedVersion>> page_behind(const VersionMarker& after);
+    Result<VersionListing> page_behind(const VersionMarker& after);
     Result<void> remove_behind(std::string_view version_id);
     Result<std::string> put_marker();
 

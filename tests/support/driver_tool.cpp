@@ -268,8 +268,10 @@ Result<std::string> run(const Values& values, const std::string& command,
     if (command == "storm") return storm(*driver, arguments);
     if (command == "copy_out") return copy_out(*driver, arguments);
     if (command == "remove") {
-        const auto removed = driver->remove(arguments.at(0));
-        if (!removed) return std::unexpected(removed.error());
+        for (const std::string& key : arguments) {
+            if (auto removed = driver->remove(key); !removed)
+                return std::unexpected(std::move(removed.error()));
+        }
         return "true";
     }
     if (command == "copy") {

@@ -75,12 +75,7 @@ struct MoveBench {
         }
         return JobEnd::interrupted();
     }
-    JobEnd clean(JobRun& run) {
-        JobEnd end = mover.clean(run);
-        for (const BackupName& copy : end.gone)
-            value_of(catalog->remove_backup(copy.pool, copy.key));
-        return end;
-    }
+    JobEnd clean(JobRun& run) { return mover.clean(run); }
     bool in(const std::string& name, const std::string& key) {
         const bool is_there = store(name).content(key).has_value();
         return is_there && value_of(catalog->find(key))->pool == ids[name];

@@ -40,6 +40,27 @@ class RealStore(s3_pool_semantics.PoolSemantics, unittest.TestCase):
         self.assertEqual(pool.keys(), ["b"])
         self.assertIn("its SHA-256 is kept with it", pool.run("check_write"))
 
+    def test_many_removals_from_a_bucket_without_versions(self):
+        self.client.create_bucket("bare")
+        pool = self.pool.having(bucket="bare")
+        for key in ("a", "b", "c"):
+            pool.put(key, key.encode())
+        pool.run("remove", "a", "b", "absent", "b")  # the first one learns what kind of bucket it is
+        self.assertEqual(pool.keys(), ["c"])
+        self.assertEqual(pool.run("storm", 4, 5, "storm/", 1000), 20)
+        self.assertEqual(pool.keys(), ["c"])
+
+    def test_what_is_older_than_a_buckets_versions_is_removed_too(self):
+        self.client.create_bucket("late")
+        pool = self.pool.having(bucket="late")
+        for key in ("alone", "covered", "kept"):
+            pool.put(key, b"of before")
+        self.client.create_bucket("late", versioned=True)
+        pool.put("covered", b"of after")
+        pool.run("remove", "alone", "covered")
+        self.assertEqual([key for key, *_ in self.client.versions("late")], ["kept"])
+        self.assertEqual(pool.keys(), ["kept"])
+
     def test_a_key_without_rights_is_denied(self):
         self.pool.put("a", b"x")
         stranger = self.pool.having(key=self.s3.other_key.id)

@@ -301,17 +301,13 @@ CATALOG_TEST("catalog: of jobs that end together, one that fails holds up no oth
     const Catalog::LaneWant want{.lane = "move", .jobs = 4};
     const auto jobs = value_of(catalog->take_jobs({&want, 1}, "me", 1, 30));
     REQUIRE(jobs.size() == 4);
-    BackupRecord copy;
-    copy.pool = cold;
-    copy.key = copy.original = "gone";
-    value_of(catalog->put_backup(copy));
     std::vector<JobEnding> endings;
     for (std::size_t n = 0; n < 3; ++n) {
         relocations[n].by = {jobs[n].id, "me"};
         endings.push_back({.job = relocations[n].by, .relocation = &relocations[n]});
     }
     relocations[1].objects[0].size = 99;  // it was replaced meanwhile
-    endings.push_back({.job = {jobs[3].id, "me"}, .gone = {{cold, "gone"}}});
+    endings.push_back({.job = {jobs[3].id, "me"}});
     const auto ends = catalog->end_jobs(endings, 2);
     REQUIRE(ends.size() == 4);
     CHECK((value_of(ends[0]) && value_of(ends[2]) && value_of(ends[3])));
@@ -322,7 +318,6 @@ CATALOG_TEST("catalog: of jobs that end together, one that fails holds up no oth
     CHECK(value_of(catalog->find_job(jobs[1].id))->state == JobRecord::State::running);
     CHECK(value_of(catalog->find_job(jobs[2].id))->state == JobRecord::State::done);
     CHECK(value_of(catalog->find_job(jobs[3].id))->state == JobRecord::State::done);
-    CHECK_FALSE(value_of(catalog->find_backup(cold, "gone")));
     test::check_accounts(*catalog);
     // It is somebody else's.
     const JobEnding foreign{.job = {jobs[1].id, "you"}};

@@ -140,6 +140,42 @@ TEST_CASE("job runner: what the catalog refuses ends as its job says", "[storage
     test::check_accounts(*catalog);
 }
 
+TEST_CASE("job runner: a lane that was quick and then hangs holds up no other", "[storage][jobs]") {
+    test::SqliteBackend backend;
+    const auto catalog = backend.open();
+    Tally tally;
+    std::atomic<bool> hangs = false;
+    std::atomic<bool> ended = false;
+    auto options = quick();
+    options.room = [](const std::string& lane, const JobRunner::Running& running) {
+        if (lane != "fickle") return std::size_t{3};
+        const auto at_work = running.find(lane);
+        return std::size_t{1} - (at_work == running.end() ? 0 : at_work->second);
+    };
+    JobRunner runner(*catalog, options);
+    runner.handle("fickle", [&](JobRun& run) {
+        tally.add("fickle");
+        while (hangs && run.goes_on() && !ended)
+            usleep(1000);  // tidy: allow sleep, it plays what hangs
+        return JobEnd::done_soon();
+    });
+    runner.handle("other", [&](JobRun&) {
+        tally.add("other");
+        return JobEnd::done();
+    });
+    // So many that it holds as many as it ever does.
+    std::vector<NewJob> jobs(3000, {.type = "fickle", .payload = "{}"});
+    value_of(catalog->queue_jobs(jobs, 0));
+    runner.start();
+    REQUIRE(tally.wait_for("fickle", 1500));
+    hangs = true;
+    jobs.assign(30, {.type = "other", .payload = "{}"});
+    value_of(catalog->queue_jobs(jobs, 0));
+    CHECK(tally.wait_for("other", 30));
+    ended = true;
+    runner.stop();
+}
+
 TEST_CASE("job runner: what was done by the time it stops is written down", "[storage][jobs]") {
     test::SqliteBackend backend;
     const auto catalog = backend.open();

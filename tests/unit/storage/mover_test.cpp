@@ -239,6 +239,32 @@ TEST_CASE("mover: what was proved a moment ago is not asked for again", "[storag
     CHECK(bench.in("cold", kOriginal));
 }
 
+TEST_CASE("mover: a copy that is removed is forgotten though another one stays",
+          "[storage][mover]") {
+    Bench bench;
+    bench.place(kOriginal, "original");
+    bench.place(kVariant, "variant");
+    JobRun run = bench.begin("cold");
+    CHECK(kind_of(bench.move(run)) == "done");
+    // They were a mirror's.
+    for (const std::string& key : {kOriginal, kVariant}) {
+        BackupRecord copy;
+        copy.pool = bench.ids["hot"];
+        copy.key = key;
+        copy.original = kOriginal;
+        value_of(bench.catalog->put_backup(copy));
+    }
+    bench.store("hot").set_fault([](FakeDriver::Call call, std::string_view key) {
+        if (call != FakeDriver::Call::remove || key != kVariant) return std::optional<Error>();
+        return std::optional<Error>({ErrorKind::io, "told to"});
+    });
+    JobRun clean = bench.take("clean 1");
+    CHECK(kind_of(bench.clean(clean)) == "io");
+    CHECK_FALSE(value_of(bench.catalog->find_backup(bench.ids["hot"], kOriginal)));
+    CHECK(value_of(bench.catalog->find_backup(bench.ids["hot"], kVariant)));
+    CHECK(bench.store("hot").size() == 1);
+}
+
 TEST_CASE("mover: a proof is good for the pool that it was given in alone", "[storage][mover]") {
     Bench bench;
     const PoolId third = bench.pool("third", conf::PoolSettings::Type::s3).id;
