@@ -41,10 +41,12 @@ Result<storage::PoolRoom> PoolWriters::room(storage::PoolId pool,
     if (!space_ || Clock::now() - seen_ >= times_.fresh) {
         if (!asked_) ask(driver);
         const std::uint64_t before = answers_;
-        const bool is_told = asked_ && told_.wait_until(lock, *asked_ + times_.wait,
+        const auto is_usable = [&] { return space_ && Clock::now() - seen_ < times_.usable; };
+        const auto patience = is_usable() ? times_.wait : times_.first_wait;
+        const bool is_told = asked_ && told_.wait_until(lock, *asked_ + patience,
                                                         [&] { return answers_ != before; });
         if (is_told && problem_) return std::unexpected(*problem_);
-        if (!is_told && (!space_ || Clock::now() - seen_ >= times_.usable)) {
+        if (!is_told && !is_usable()) {
             return fail(
                 ErrorKind::timed_out,
                 fmt::format("pool {}: its disk does not say how much room it has", settings_.name));

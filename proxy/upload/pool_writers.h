@@ -25,8 +25,11 @@ class PoolWriters {
   public:
     // How old what a disk said of its room may be.
     struct Times {
-        std::chrono::milliseconds fresh{500};    // older: it is asked again
-        std::chrono::milliseconds wait{500};     // for what it says, counted from when it was asked
+        std::chrono::milliseconds fresh{500};  // older: it is asked again
+        // For what it says, counted from when it was asked: where it has said something, and where
+        // there is nothing else to go by, as a machine may be busy and its disk slow.
+        std::chrono::milliseconds wait{500};
+        std::chrono::milliseconds first_wait{3000};
         std::chrono::milliseconds usable{5000};  // where it does not say more; then it has no room
     };
     struct Size {
@@ -44,8 +47,9 @@ class PoolWriters {
     std::atomic<std::size_t>& running() { return running_; }
 
     // What the pool can take by its own limit and its disk, which is asked by a thread of the pool,
-    // once at a time. Waits for Times::wait at most, and not at all for a disk that has not
-    // answered for as long: then `timed_out`. `driver` is the pool's. Other errors are the disk's.
+    // once at a time. Waits for Times::wait or first_wait at most, and not at all for a disk that
+    // has not answered for as long: then `timed_out`. `driver` is the pool's. Other errors are the
+    // disk's.
     Result<storage::PoolRoom> room(storage::PoolId pool,
                                    const std::shared_ptr<storage::Driver>& driver);
 
