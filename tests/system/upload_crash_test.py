@@ -183,8 +183,11 @@ class CrashCase(uploads.UploadCase):
             self.send(one)
             self.assertEqual(one.status, 200, f"seed {SEED}")
         self.assertGreater(unanswered, 0, f"no upload was killed; seed {SEED}")
-        wrong = {one.status for one in self.sent} - {None, 200}
+        # A machine that is busy may send a few away, who come again as those without an answer do.
+        wrong = {one.status for one in self.sent} - {None, 200, 503}
         self.assertEqual(wrong, set(), f"seed {SEED}")
+        sent_away = sum(one.status == 503 for one in self.sent)
+        self.assertLess(sent_away, len(self.sent) / 20, f"seed {SEED}")
         self.check_answered()
         by_digest = self.check_ends()
         self.send_again(by_digest)
