@@ -31,6 +31,12 @@ constexpr std::chrono::milliseconds kAhead{200};
 constexpr std::chrono::milliseconds kAdaptEvery{250};
 constexpr std::size_t kMostAhead = 64;
 
+// How a job ended instead that was done but for what the catalog said to it.
+std::optional<JobEnd> came_of(const JobEnd& end, const Result<bool>& done) {
+    if (end.kind != JobEnd::Kind::relocates) return std::nullopt;
+    return end.then(done ? Result<void>() : std::unexpected(done.error()));
+}
+
 std::string_view type_of(std::string_view lane) {
     return lane.substr(0, lane.find(' '));
 }
@@ -202,25 +208,16 @@ void JobRunner::settle(std::list<Active>& ended) {
         jobs.push_back({each.run->lease(), each.end.relocation.get()});
     }
     const auto results = catalog_.end_jobs(jobs, std::time(nullptr));
-    auto result = results.begin();
+    auto done = results.begin();
     for (Active& each : ended) {
-        const JobRecord& job = each.run->job();
-        const Result<bool>& done = *result++;
-        if (each.end.kind == JobEnd::Kind::relocates) {
-            const auto relocated = done ? Result<void>() : std::unexpected(done.error());
-            const auto instead = each.end.then(relocated);
-            each.end.then = nullptr;  // and what it holds
-            if (instead) {
-                end(*each.run, *instead);
-                continue;
-            }
-        } else if (!done) {
-            conf::log_warn("job not ended id={} reason=\"{}\"", job.id, done.error().text);
-        } else if (!*done) {
-            conf::log_info("job was somebody else's by its end id={} type={}", job.id, job.type);
+        const auto instead = came_of(each.end, *done);
+        each.end.then = nullptr;  // and what it holds
+        if (instead) {
+            end(*each.run, *instead);
+        } else {
+            report(each.run->job(), each.end.kind, *done);
         }
-        const std::lock_guard lock(mutex_);
-        ++counters_.done;
+        ++done;
     }
 }
 
@@ -409,15 +406,18 @@ JobEnd JobRunner::run_one(JobRun& run) {
 }
 
 void JobRunner::end(const JobRun& run, const JobEnd& end) {
-    const JobRecord& job = run.job();
-    const auto ended = end_job(catalog_, job, end);
+    report(run.job(), end.kind, end_job(catalog_, run.job(), end));
+}
+
+// Says what could not be written down, and counts it.
+void JobRunner::report(const JobRecord& job, JobEnd::Kind kind, const Result<bool>& ended) {
     if (!ended)
         conf::log_warn("job not ended id={} reason=\"{}\"", job.id, ended.error().text);
     else if (!*ended)
         conf::log_info("job was somebody else's by its end id={} type={}", job.id, job.type);
     const std::lock_guard lock(mutex_);
-    if (end.kind == JobEnd::Kind::failed) ++counters_.failed;
-    if (end.kind == JobEnd::Kind::done) ++counters_.done;
+    if (kind == JobEnd::Kind::failed) ++counters_.failed;
+    if (kind == JobEnd::Kind::done || kind == JobEnd::Kind::relocates) ++counters_.done;
 }
 
 Result<bool> end_job(Catalog& catalog, const JobRecord& job, const JobEnd& end) {
@@ -427,10 +427,8 @@ Result<bool> end_job(Catalog& catalog, const JobRecord& job, const JobEnd& end) 
         case JobEnd::Kind::relocates: {
             const JobEnding ending{{job.id, job.lease_owner}, end.relocation.get()};
             auto done = std::move(catalog.end_jobs({&ending, 1}, now_s).front());
-            if (end.kind == JobEnd::Kind::done) return done;
-            const auto relocated = done ? Result<void>() : std::unexpected(done.error());
-            const auto instead = end.then(relocated);
-            return instead ? end_job(catalog, job, *instead) : Result<bool>(true);
+            const auto instead = came_of(end, done);
+            return instead ? end_job(catalog, job, *instead) : done;
         }
         case JobEnd::Kind::put_off:
             return catalog.put_off_job(job.id, job.lease_owner, now_s + end.seconds, false);

@@ -173,6 +173,7 @@ class JobRunner {
     std::vector<Catalog::LaneWant> wants(const std::vector<OpenLane>& lanes, std::int64_t now_s);
     JobEnd run_one(JobRun& run);
     void end(const JobRun& run, const JobEnd& end);
+    void report(const JobRecord& job, JobEnd::Kind kind, const Result<bool>& ended);
     std::size_t count(Active::State state) const;
 
     Catalog& catalog_;

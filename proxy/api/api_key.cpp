@@ -49,11 +49,7 @@ std::optional<conf::Sha256Digest> hash_beginning(std::string_view digits, char r
     text.resize(std::max(text.size(), 2 * conf::Sha256Digest().size()), rest);
     // Ids are shown in lower case.
     if (conf::lower_case(text) != text) return std::nullopt;
-    const auto bytes = conf::parse_hex(text);
-    conf::Sha256Digest hash{};
-    if (!bytes || bytes->size() != hash.size()) return std::nullopt;
-    std::ranges::copy(*bytes, hash.begin());
-    return hash;
+    return conf::parse_sha256(text);
 }
 
 }  // namespace

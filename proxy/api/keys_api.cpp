@@ -27,12 +27,9 @@ std::string place_text(const storage::KeyRecord& key) {
 std::optional<storage::KeyFilter::Place> parse_place(std::string_view text) {
     const std::size_t dot = std::min(text.find('.'), text.size());
     const auto created_s = read_number(text.substr(0, dot));
-    const auto bytes = conf::parse_hex(text.substr(std::min(dot + 1, text.size())));
-    storage::KeyFilter::Place place;
-    if (!created_s || !bytes || bytes->size() != place.hash.size()) return std::nullopt;
-    place.created_s = *created_s;
-    std::ranges::copy(*bytes, place.hash.begin());
-    return place;
+    const auto hash = conf::parse_sha256(text.substr(std::min(dot + 1, text.size())));
+    if (!created_s || !hash) return std::nullopt;
+    return storage::KeyFilter::Place{.created_s = *created_s, .hash = *hash};
 }
 
 ApiAnswer list_of_keys(storage::Catalog& catalog, const ApiCall& call) {

@@ -123,16 +123,15 @@ Problem NewImage::look_at_beginning(std::span<const char> bytes, const AcceptedT
 loop::Task<ApiAnswer> NewImage::finish() {
     using File = std::shared_ptr<const storage::OpenFile>;
     auto opened =
-        co_await loop::offload(loop_, intake_.workers_of(offer_.pool), loop::Lane::bulk,
+        co_await loop::offload(loop_, writers_, loop::Lane::bulk,
                                [this]() -> Result<File> { return read_only_file(file_->fd()); });
     if (!opened) co_return failure_of(opened.error(), key_);
     if (auto problem = co_await inspect(std::move(*opened))) co_return std::move(*problem);
-    auto stored =
-        co_await loop::offload(loop_, intake_.workers_of(offer_.pool), loop::Lane::bulk, [this] {
-            auto answer = store();
-            file_.reset();
-            return answer;
-        });
+    auto stored = co_await loop::offload(loop_, writers_, loop::Lane::bulk, [this] {
+        auto answer = store();
+        file_.reset();
+        return answer;
+    });
     if (stored) co_return std::move(*stored);
     // What its metadata is cannot be told, so it cannot be taken out.
     const bool is_odd = stored.error().kind == ErrorKind::corrupt && !stored.error().store;
@@ -142,8 +141,8 @@ loop::Task<ApiAnswer> NewImage::finish() {
 
 loop::Task<> NewImage::drop() {
     if (!file_ && (!reservation_ || is_ended_)) co_return;
-    const auto dropped = co_await loop::offload(
-        loop_, intake_.workers_of(offer_.pool), loop::Lane::bulk, [this]() -> Result<void> {
+    const auto dropped =
+        co_await loop::offload(loop_, writers_, loop::Lane::bulk, [this]() -> Result<void> {
             file_.reset();
             if (!reservation_ || is_ended_) return {};
             return intake_.means().catalog->give_back_upload(reservation_->id,

@@ -48,7 +48,10 @@ using Problem = std::optional<api::ApiAnswer>;
 class NewImage {
   public:
     NewImage(Intake& intake, loop::Loop& loop, FileOffer offer)
-        : intake_(intake), loop_(loop), offer_(std::move(offer)) {}
+        : intake_(intake),
+          loop_(loop),
+          offer_(std::move(offer)),
+          writers_(intake.workers_of(offer_.pool)) {}
 
     // Where the file will be: reserved, written down, and open. Blocks.
     Result<Problem> open();
@@ -82,6 +85,7 @@ class NewImage {
     Intake& intake_;
     loop::Loop& loop_;
     FileOffer offer_;
+    loop::WorkerPool& writers_;  // of its pool
     std::optional<storage::UploadRecord> reservation_;
     std::optional<Intake::Running> place_;  // among the pool's uploads
     std::optional<Intake::Held> held_;
