@@ -387,7 +387,7 @@ struct VariantSettings {
     // Two kinds of worker processes, so that what takes long holds up only its like: JPEG, WebP,
     // PNG and GIF in the cheap lane; AVIF, JPEG XL and animations in the dear one.
     unsigned cheap_workers = 1;         // processes. 1..256
-    unsigned cheap_queue = 128;         // waiting jobs; more are 503. 1..100000
+    unsigned cheap_queue = 128;         // waiting variants; more are 503. 1..100000
     unsigned dear_workers = 1;          // the same
     unsigned dear_queue = 32;           // the same
     Milliseconds wait_timeout{30'000};  // of a client; then 503 while the work goes on. 100ms..85s

@@ -65,7 +65,6 @@ std::uint64_t RateLimiter::hash_of(const RateKey& key) const {
 
 std::optional<std::int64_t> RateLimiter::refuse_for(const RateKey& key, const RateLimit& limit,
                                                     std::uint64_t now_ms) {
-    const std::uint64_t now_ns = now_ms * kNsPerMs;
     const std::uint64_t hash = hash_of(key);
     const auto tag = static_cast<std::uint32_t>(hash);
     // The hash as a part of all hashes, which its upper bits decide.
@@ -74,6 +73,8 @@ std::optional<std::int64_t> RateLimiter::refuse_for(const RateKey& key, const Ra
     Bucket* const first = &buckets_[place * ways_];
     Stripe& stripe = stripes_[place % kStripes];
     const std::scoped_lock lock(stripe.mutex);
+    const std::uint64_t now_ns = std::max(stripe.latest_ns, now_ms * kNsPerMs);
+    stripe.latest_ns = now_ns;
     Bucket* const known = std::find_if(first, first + ways_, [&](const Bucket& each) {
         return each.tag == tag && each.full_ns > now_ns;
     });

@@ -47,7 +47,8 @@ class RateLimiter {
 
     // Takes a token from the key's bucket: nothing where there was one, else in how many seconds
     // there will be, at least 1, for Retry-After; then nothing is taken. The limit may be another
-    // each time. `now_ms` is of a clock that does not go back.
+    // each time. `now_ms` is of a clock that does not go back; as each thread looks at it when it
+    // can, one that is behind what another has said is taken to be there, too.
     std::optional<std::int64_t> refuse_for(const RateKey& key, const RateLimit& limit,
                                            std::uint64_t now_ms);
 
@@ -71,6 +72,7 @@ class RateLimiter {
     // Guards the places whose number leaves the same rest.
     struct alignas(64) Stripe {
         mutable std::mutex mutex;
+        std::uint64_t latest_ns = 0;  // that anybody has said here
         std::uint64_t evictions = 0;
     };
     static constexpr std::size_t kStripes = 64;

@@ -225,22 +225,29 @@ loop::Task<Result<transform::Inspection>> VariantWorkers::inspect(VariantLane na
     co_return seen;
 }
 
-// Waits until the job has its answers, for which it stands in the lane's queue.
+// Waits until the job has its answers, for which it stands in the lane's queue. Only variants are
+// counted there: who has something looked at is limited elsewhere, and has come too far to be sent
+// away.
 loop::Task<> VariantWorkers::have_done(VariantLane name, Job& job) {
     Lane& lane = *lanes_[static_cast<std::size_t>(name)];
     if (job.is_done()) co_return;
     if (stopping_) {
         fail_rest(job, {ErrorKind::closed, "the server is stopping"});
-    } else if (lane.waiting.size() >= lane.queue_limit) {
+    } else if (job.look == nullptr && waiting_variants(lane) >= lane.queue_limit) {
         lane.counters.refused.add();
-        fail_rest(job, {ErrorKind::overloaded, fmt::format("{} jobs wait in the {} lane",
-                                                           lane.waiting.size(), name_of(name))});
+        fail_rest(job, {ErrorKind::overloaded, fmt::format("{} variants wait in the {} lane",
+                                                           lane.queue_limit, name_of(name))});
     }
     if (job.is_done()) co_return;
     lane.waiting.push_back(&job);
     lane.counters.waiting = lane.waiting.size();
     take_job(lane);
     co_await JobDone(job);
+}
+
+std::size_t VariantWorkers::waiting_variants(const Lane& lane) {
+    return static_cast<std::size_t>(
+        std::ranges::count_if(lane.waiting, [](const Job* job) { return job->look == nullptr; }));
 }
 
 // Wakes a slot that has nothing to do.

@@ -71,7 +71,7 @@ struct VariantCounters {
         http::Counter time_us;
     };
     OfInspections inspections;
-    http::Counter refused;      // the queue was full; of inspections, too
+    http::Counter refused;      // the queue was full
     http::Counter undecodable;  // sources that are no images, or broken ones
     http::Counter too_large;    // beyond a limit: of pixels, frames, bytes, memory or time
     http::Counter failed;       // for a reason of ours
@@ -90,7 +90,7 @@ class VariantWorkers {
   public:
     struct LaneLimits {
         unsigned workers = 1;
-        unsigned queue = 1;
+        unsigned queue = 1;  // variants that wait; inspections are not counted
     };
     struct Options {
         std::array<LaneLimits, kVariantLanes> lanes;
@@ -142,9 +142,10 @@ class VariantWorkers {
                           std::function<void(std::size_t index, Result<MadeVariant>)> done);
 
     // What the first `source_bytes` of this descriptor are, which must stay open. In the same queue
-    // and as make() is not cancelled. Errors are those of transform::inspect, with a crash as
-    // `corrupt` and what takes too long as `too_large`; `busy` where the source is shorter; and the
-    // others of make().
+    // but never refused for its length, so the caller sees to it that there are not too many; and
+    // as make() is not cancelled. Errors are those of transform::inspect, with a crash as `corrupt`
+    // and what takes too long as `too_large`; `busy` where the source is shorter; and the others of
+    // make().
     loop::Task<Result<transform::Inspection>> inspect(VariantLane name, int source_fd,
                                                       std::uint64_t source_bytes,
                                                       transform::Limits limits,
@@ -175,6 +176,7 @@ class VariantWorkers {
     loop::Task<Result<Given>> await_answer(Lane& lane, Slot& slot, const Job& job);
     loop::Task<> replace_when_due(Lane& lane, Slot& slot);
     loop::Task<std::string> end_worker(Slot& slot);
+    static std::size_t waiting_variants(const Lane& lane);
     void take_job(Lane& lane);
     void answer(Job& job, Result<Given> result);
     void fail_rest(Job& job, const Error& error);

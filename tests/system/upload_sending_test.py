@@ -397,6 +397,15 @@ class Limits(uploads.UploadCase):
             self.accepted(wire.answer())
         tidepool.eventually(lambda: self.upload(self.content, "a.png").status == 200, "there are turns again")
 
+    def test_a_short_queue_of_variants_sends_no_upload_away(self):
+        """Each is looked at by the same workers, but has been let in already."""
+        self.start(config={"variants": {"on_demand": True, "first_hit_wait": "30s", "cheap_queue": 1}},
+                   extra=ONE_PROFILE)
+        contents = [pictures.noise(60, 60, seed) for seed in range(24)]
+        tokens = [self.token(len(content)) for content in contents]
+        for answer in uploads.at_once(24, lambda number: self.upload(contents[number], "a.png", tokens[number])):
+            self.accepted(answer)
+
     def test_so_many_a_minute_of_one_key(self):
         self.start({"rate_per_key": 3})
         key, other = self.key(), self.key()

@@ -58,11 +58,22 @@ TEST_CASE("rate limiter: what was taken comes back evenly", "[serve][rate]") {
     CHECK(allowed(limiter, key, a_minute(6), kStart + 20 * kSecond) == 1);
     CHECK(allowed(limiter, key, a_minute(6), kStart + 50 * kSecond) == 3);
     // Over a long time, as many as there are minutes, and what there was at first.
+    RateLimiter lasting(100);
     unsigned count = 0;
     for (std::uint64_t now = 0; now < 10 * kMinute; now += 100)
-        count += allowed(limiter, {2, 1}, a_minute(7), kStart + now, 1);
+        count += allowed(lasting, {2, 1}, a_minute(7), kStart + now, 1);
     CHECK(count >= 7 + 69);
     CHECK(count <= 7 + 70);
+}
+
+TEST_CASE("rate limiter: a thread whose clock is behind finds what is left", "[serve][rate]") {
+    RateLimiter limiter(100);
+    const RateKey key{1, 1};
+    CHECK(allowed(limiter, key, a_minute(6), kStart, 4) == 4);
+    CHECK(allowed(limiter, key, a_minute(6), kStart - 7) == 2);
+    CHECK(allowed(limiter, key, a_minute(6), kStart) == 0);
+    CHECK(allowed(limiter, key, a_minute(6), kStart + 10 * kSecond - 1) == 0);
+    CHECK(allowed(limiter, key, a_minute(6), kStart + 10 * kSecond) == 1);
 }
 
 TEST_CASE("rate limiter: it says how long to wait, and that is true", "[serve][rate]") {
@@ -77,15 +88,16 @@ TEST_CASE("rate limiter: it says how long to wait, and that is true", "[serve][r
     for (const unsigned requests : {1U, 13U, 60U, 100U, 1000U}) {
         for (const auto per : {1000ms, 60'000ms, 86'400'000ms}) {
             CAPTURE(requests, per.count());
+            RateLimiter fresh(100);
             const RateLimit limit = RateLimit::of(requests, per, 3);
             const RateKey other{requests, static_cast<std::uint64_t>(per.count())};
-            allowed(limiter, other, limit, kStart);
-            const auto wait = limiter.refuse_for(other, limit, kStart);
+            allowed(fresh, other, limit, kStart);
+            const auto wait = fresh.refuse_for(other, limit, kStart);
             REQUIRE(wait);
             CHECK(*wait >= 1);
             CHECK(*wait <= std::max<std::int64_t>(per.count() / 1000 / requests + 1, 1));
             const std::uint64_t later = kStart + static_cast<std::uint64_t>(*wait) * kSecond;
-            CHECK_FALSE(limiter.refuse_for(other, limit, later));
+            CHECK_FALSE(fresh.refuse_for(other, limit, later));
         }
     }
 }
@@ -125,10 +137,10 @@ TEST_CASE("rate limiter: the limit may change", "[serve][rate]") {
     CHECK(allowed(limiter, key, a_minute(6), kStart + 10 * kSecond) == 1);
     CHECK(allowed(limiter, key, a_minute(4'000'000'000U), kStart + kMinute, 100'000) == 100'000);
     // What was owed under a wider limit is forgiven as far as the new one does not know it.
-    const RateKey other{2, 1};
-    CHECK(allowed(limiter, other, RateLimit::of(10, 24h, 10), kStart) == 10);
-    CHECK(allowed(limiter, other, a_minute(10), kStart) == 0);
-    CHECK(allowed(limiter, other, a_minute(10), kStart + 6 * kSecond) == 1);
+    RateLimiter fresh(10);
+    CHECK(allowed(fresh, key, RateLimit::of(10, 24h, 10), kStart) == 10);
+    CHECK(allowed(fresh, key, a_minute(10), kStart) == 0);
+    CHECK(allowed(fresh, key, a_minute(10), kStart + 6 * kSecond) == 1);
 }
 
 TEST_CASE("rate limiter: full buckets make room without anybody's harm", "[serve][rate]") {
