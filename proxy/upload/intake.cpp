@@ -17,7 +17,6 @@ namespace {
 
 // Enough for several uploads to wait for the disk at once, which then writes them together.
 constexpr unsigned kWriters = 16;
-constexpr unsigned kReplicators = 8;
 // This part of upload.parallel is not for the uploads of one pool alone.
 constexpr std::size_t kKeptForOthers = 4;
 // As of the processes that make variants.
@@ -31,7 +30,6 @@ Intake::Intake(const UploadMeans& means)
       spool_room_(means.settings.upload, spool_),
       process_(storage::new_job_owner()),
       writers_({.threads = kWriters, .queue = 4 * std::size_t{means.settings.upload.parallel}}),
-      replicators_("replicate", kReplicators, 4 * std::size_t{means.settings.upload.parallel}),
       workers_("upload", kWriters, 4 * std::size_t{means.settings.upload.parallel}) {}
 
 loop::WorkerPool& Intake::workers_of(storage::PoolId pool) {

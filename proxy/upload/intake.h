@@ -78,12 +78,11 @@ class Intake {
     SpoolRoom& spool_room() { return spool_room_; }
     // Who asks the catalog for uploads, and writes to the spool's disk.
     loop::WorkerPool& workers() { return workers_; }
-    // Who hashes what is received and writes it to the pool; of one that is not known, workers().
+    // Who hashes what is received, from clients and other nodes, and writes it to the pool; of one
+    // that is not known, workers().
     loop::WorkerPool& workers_of(storage::PoolId pool);
     // What a pool can take, see PoolWriters::room. Blocks, but not on the pool's disk.
     Result<storage::PoolRoom> room_of(const storage::DriverSet::Pool& pool);
-    // Who writes what other nodes bring, into whatever pool.
-    loop::WorkerPool& replicators() { return replicators_; }
     // Has the calling thread, one of those, come after the loops: hashing many uploads must not
     // hold up who only looks at images.
     static void stand_back();
@@ -101,7 +100,6 @@ class Intake {
     std::vector<storage::UploadId> held_;
     // Last, so that they end first.
     AllPoolWriters writers_;
-    loop::WorkerPool replicators_;
     loop::WorkerPool workers_;
 };
 

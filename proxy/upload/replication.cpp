@@ -5,7 +5,6 @@
 #include "conf/log.h"
 #include "proxy/upload/bearer.h"
 #include "proxy/upload/form_stream.h"
-#include "proxy/upload/stored_content.h"
 #include "storage/key.h"
 #include "storage/mover.h"
 #include "transform/content_type.h"
@@ -54,6 +53,7 @@ struct Replica {
     std::optional<std::uint64_t> size;
     std::optional<conf::Sha256Digest> sha256;
     storage::DriverSet::Pool pool{};
+    loop::WorkerPool* writers = nullptr;  // of the pool, once that is known
     std::unique_ptr<storage::StagedFile> file;
     conf::Sha256 hash;
     std::uint64_t received = 0;
@@ -116,16 +116,16 @@ ApiAnswer no_room_for_replica() {
 
 // Whether the pool can take a file of so many bytes, in the place of the one that this row is of.
 // On a disk both are there until the new one has the name.
-Result<bool> has_room_for(const UploadMeans& means, const Replica& replica,
+Result<bool> has_room_for(Intake& intake, const Replica& replica,
                           const std::optional<storage::ObjectRecord>& row, std::uint64_t bytes) {
-    const storage::KnownPool& pool = replica.pool.known;
     const std::uint64_t held = row ? row->size : 0;
     if (!row || bytes > held) {
-        const auto fits = storage::require_room(*means.catalog, pool, bytes - held);
+        const auto fits =
+            storage::require_room(*intake.means().catalog, replica.pool.known, bytes - held);
         if (!fits && fits.error().kind == ErrorKind::capped) return false;
         if (!fits) return std::unexpected(fits.error());
     }
-    const auto room = room_of(pool, *replica.pool.driver);
+    const auto room = intake.room_of(replica.pool);
     if (!room) return std::unexpected(room.error());
     return !room->free_bytes || *room->free_bytes >= bytes;
 }
@@ -139,9 +139,9 @@ std::optional<ApiAnswer> misplaced(const storage::Location& place, storage::Pool
 }
 
 // Blocks, on a worker. Nothing: it is open.
-Result<std::optional<ApiAnswer>> open_replica(const UploadMeans& means, storage::Spool& spool,
-                                              Replica& replica) {
+Result<std::optional<ApiAnswer>> open_replica(Intake& intake, Replica& replica) {
     using Problem = std::optional<ApiAnswer>;
+    const UploadMeans& means = intake.means();
     const auto pool = means.drivers->find(replica.pool_id);
     if (!pool && means.drivers->name_of(replica.pool_id) == "?")
         return Problem(api_error(404, "not_found", "there is no such pool"));
@@ -149,6 +149,8 @@ Result<std::optional<ApiAnswer>> open_replica(const UploadMeans& means, storage:
         return Problem(api_error(503, "service_unavailable", "the pool cannot be used",
                                  "Retry-After: 60\r\n"));
     }
+    // Else this would wait for its disk, which nobody can end.
+    if (const auto room = intake.room_of(*pool); !room) return std::unexpected(room.error());
     replica.pool = *pool;
     const auto place = means.catalog->locate(replica.key);
     if (!place) return std::unexpected(place.error());
@@ -157,11 +159,11 @@ Result<std::optional<ApiAnswer>> open_replica(const UploadMeans& means, storage:
     const bool may_be_there =
         place->row && replica.size.value_or(place->row->size) == place->row->size;
     if (!may_be_there) {
-        const auto fits = has_room_for(means, replica, place->row, replica.size.value_or(0));
+        const auto fits = has_room_for(intake, replica, place->row, replica.size.value_or(0));
         if (!fits) return std::unexpected(fits.error());
         if (!*fits) return Problem(no_room_for_replica());
     }
-    auto file = spool.hold(pool->driver, replica.key);
+    auto file = intake.spool().hold(pool->driver, replica.key);
     if (!file) return std::unexpected(std::move(file.error()));
     replica.file = std::move(*file);
     return Problem();
@@ -181,7 +183,8 @@ Result<bool> is_there_already(const Replica& replica,
     return there->size == replica.received && there->sha256 == sha256;
 }
 
-Result<ApiAnswer> end_replica(const UploadMeans& means, Replica& replica) {
+Result<ApiAnswer> end_replica(Intake& intake, Replica& replica) {
+    const UploadMeans& means = intake.means();
     if (auto problem = read_fields(means, replica)) return std::move(*problem);
     if (!replica.sha256 && means.settings.upload.replicate_checksum)
         return api_error(400, "bad_request", "checksum required: send sha256");
@@ -203,7 +206,7 @@ Result<ApiAnswer> end_replica(const UploadMeans& means, Replica& replica) {
                          .body = R"({"status":"ok","skipped":true,"reason":"exists"})",
                          .fields = {}};
     }
-    const auto fits = has_room_for(means, replica, place->row, replica.received);
+    const auto fits = has_room_for(intake, replica, place->row, replica.received);
     if (!fits) return std::unexpected(fits.error());
     if (!*fits) return no_room_for_replica();
     storage::Driver& driver = *replica.pool.driver;
@@ -240,6 +243,7 @@ ApiAnswer replica_failed(const Error& error, std::string_view key) {
 }
 
 Result<void> write_replica(Replica& replica) {
+    Intake::stand_back();
     replica.hash.update(replica.chunk);
     const int failed = conf::write_all(replica.file->fd(), replica.chunk);
     replica.chunk.clear();
@@ -247,32 +251,24 @@ Result<void> write_replica(Replica& replica) {
     return {};
 }
 
-}  // namespace
-
-loop::Task<ApiAnswer> replicate(const UploadMeans& means, storage::Spool& spool,
-                                loop::WorkerPool& writers, loop::Loop& loop,
-                                const http::RequestHead& head, http::BodyStream& body) {
-    if (!knows_secret(means.settings.upload.replicate_secret, head))
-        co_return api_error(401, "unauthorized", "send the secret of upload.replicate_secret");
-    auto form = FormStream::of(head, body);
-    if (!form)
-        co_return api_error(400, "bad_request", "expected multipart/form-data with a boundary");
-    Replica replica;
+loop::Task<ApiAnswer> receive_replica(Intake& intake, loop::Loop& loop, FormStream& form,
+                                      Replica& replica) {
+    const UploadMeans& means = intake.means();
     while (true) {
-        auto item = co_await form->next();
+        auto item = co_await form.next();
         if (!item) co_return std::move(item.error());
         switch (item->kind) {
             case FormStream::Kind::field:
-                if (auto problem = keep_field(replica, form->head().name, item->content))
+                if (auto problem = keep_field(replica, form.head().name, item->content))
                     co_return std::move(*problem);
                 break;
             case FormStream::Kind::file: {
-                if (form->head().name != "file" || replica.file)
+                if (form.head().name != "file" || replica.file)
                     co_return api_error(400, "bad_request", "expected one file, called \"file\"");
                 if (auto problem = read_fields(means, replica)) co_return std::move(*problem);
-                auto opened = co_await loop::offload(loop, writers, loop::Lane::bulk, [&] {
-                    return open_replica(means, spool, replica);
-                });
+                replica.writers = &intake.workers_of(replica.pool_id);
+                auto opened = co_await loop::offload(loop, *replica.writers, loop::Lane::bulk,
+                                                     [&] { return open_replica(intake, replica); });
                 if (!opened) co_return replica_failed(opened.error(), replica.key);
                 if (*opened) co_return std::move(**opened);
                 break;
@@ -289,24 +285,49 @@ loop::Task<ApiAnswer> replicate(const UploadMeans& means, storage::Spool& spool,
                         content.substr(0, transform::kSniffBytes - replica.beginning.size());
                 replica.chunk.insert(replica.chunk.end(), content.begin(), content.end());
                 if (replica.chunk.size() < kReplicaChunkBytes) break;
-                const auto written = co_await loop::offload(loop, writers, loop::Lane::bulk,
-                                                            [&] { return write_replica(replica); });
+                const auto written =
+                    co_await loop::offload(loop, *replica.writers, loop::Lane::bulk,
+                                           [&] { return write_replica(replica); });
                 if (!written) co_return replica_failed(written.error(), replica.key);
                 break;
             }
             case FormStream::Kind::end: {
                 if (!replica.file) co_return api_error(400, "bad_request", "the form has no file");
                 auto ended = co_await loop::offload(
-                    loop, writers, loop::Lane::bulk, [&]() -> Result<ApiAnswer> {
+                    loop, *replica.writers, loop::Lane::bulk, [&]() -> Result<ApiAnswer> {
                         if (auto written = write_replica(replica); !written)
                             return std::unexpected(written.error());
-                        return end_replica(means, replica);
+                        return end_replica(intake, replica);
                     });
                 if (!ended) co_return replica_failed(ended.error(), replica.key);
                 co_return std::move(*ended);
             }
         }
     }
+}
+
+}  // namespace
+
+loop::Task<ApiAnswer> replicate(Intake& intake, loop::Loop& loop, const http::RequestHead& head,
+                                http::BodyStream& body) {
+    const UploadMeans& means = intake.means();
+    if (!knows_secret(means.settings.upload.replicate_secret, head))
+        co_return api_error(401, "unauthorized", "send the secret of upload.replicate_secret");
+    auto form = FormStream::of(head, body);
+    if (!form)
+        co_return api_error(400, "bad_request", "expected multipart/form-data with a boundary");
+    Replica replica;
+    ApiAnswer answer = co_await receive_replica(intake, loop, *form, replica);
+    if (replica.file) {
+        // Its end is its disk's, too. Where that cannot be had any more it ends with this.
+        const auto ended = co_await loop::offload(loop, *replica.writers, loop::Lane::bulk,
+                                                  [&replica]() -> Result<void> {
+                                                      replica.file.reset();
+                                                      return {};
+                                                  });
+        if (!ended) conf::log_debug("replica ended on its loop reason=\"{}\"", ended.error().text);
+    }
+    co_return answer;
 }
 
 }  // namespace tidepool::upload

@@ -6,17 +6,14 @@
 #include "proxy/http/handler.h"
 #include "proxy/loop/loop.h"
 #include "proxy/loop/task.h"
-#include "proxy/loop/worker_pool.h"
-#include "proxy/upload/upload_means.h"
-#include "storage/spool.h"
+#include "proxy/upload/intake.h"
 
 namespace tidepool::upload {
 
 // Takes the file, whose fields must come before it, and puts it where they say once all of it is
-// here and is what they say. On the loop of the request; `writers` do what blocks. All but the
-// request outlive it.
-loop::Task<api::ApiAnswer> replicate(const UploadMeans& means, storage::Spool& spool,
-                                     loop::WorkerPool& writers, loop::Loop& loop,
+// here and is what they say. On the loop of the request; what blocks is done by the pool's threads
+// for uploads. All but the request outlive it.
+loop::Task<api::ApiAnswer> replicate(Intake& intake, loop::Loop& loop,
                                      const http::RequestHead& head, http::BodyStream& body);
 
 }  // namespace tidepool::upload

@@ -51,13 +51,4 @@ Result<std::shared_ptr<const storage::OpenFile>> read_only_file(int fd) {
     return std::make_shared<const storage::OpenFile>(other, storage::FileIdentity::of(status), 0);
 }
 
-Result<storage::PoolRoom> room_of(const storage::KnownPool& pool, storage::Driver& driver) {
-    storage::PoolRoom room{.pool = pool.id};
-    if (pool.settings.max_size_bytes > 0) room.max_bytes = pool.settings.max_size_bytes;
-    const auto space = driver.space();
-    if (!space) return std::unexpected(space.error());
-    room.free_bytes = space->free_bytes;
-    return room;
-}
-
 }  // namespace tidepool::upload

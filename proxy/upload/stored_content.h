@@ -2,9 +2,6 @@
 #pragma once
 
 #include "conf/error.h"
-#include "storage/catalog_records.h"
-#include "storage/driver.h"
-#include "storage/known_pool.h"
 #include "storage/open_file.h"
 
 #include <cstdint>
@@ -22,8 +19,5 @@ Result<std::optional<std::vector<char>>> without_metadata(int fd, std::uint64_t 
 
 // The same file, opened once more, for who reads it.
 Result<std::shared_ptr<const storage::OpenFile>> read_only_file(int fd);
-
-// What a pool can take by its own limit and its disk.
-Result<storage::PoolRoom> room_of(const storage::KnownPool& pool, storage::Driver& driver);
 
 }  // namespace tidepool::upload

@@ -107,10 +107,8 @@ loop::Task<http::Response> UploadApi::respond_to_stream(loop::Loop& loop,
                                                         const http::RequestHead& head,
                                                         const http::Peer& peer,
                                                         http::BodyStream& body) {
-    if (head.path == kReplicate) {
-        co_return finish(head, co_await replicate(means_, intake_.spool(), intake_.replicators(),
-                                                  loop, head, body));
-    }
+    if (head.path == kReplicate)
+        co_return finish(head, co_await replicate(intake_, loop, head, body));
     ApiAnswer made;
     if (TusUploads::owns(head.path)) {
         made = co_await tus_.respond(loop, head, client_of(head, peer), &body);

@@ -56,6 +56,25 @@ class HungPool(uploads.UploadCase):
             else:
                 self.assert_come_later(answer, 503, "service_unavailable")
 
+    def test_what_other_nodes_bring_for_it_holds_up_nothing_that_they_bring_for_others(self):
+        self.begin(("dead", "hot", {"debug_disk_delay": HANGS}), ("near", "hot", {}),
+                   upload={"replicate_secret": "env:TIDEPOOL_TEST_REPLICATE"})
+        content = picture("png", 60, 60)
+        dead, near = self.pool_id("dead"), self.pool_id("near")
+
+        def replicate(number):
+            fields = {"pool_id": near if number % 2 else dead, "stored_path": f"original/2026/02/25/{number}.png"}
+            form = uploads.form(*(uploads.field(*field) for field in fields.items()), uploads.file(content, "a.png"))
+            return self.send_form(form, path=uploads.REPLICATE, method="PUT",
+                                  fields={"Authorization": f"Bearer {uploads.REPLICATE_SECRET}"})
+
+        for number, answer in enumerate(uploads.at_once(MANY, replicate)):
+            if number % 2:
+                self.assertEqual(answer.json, {"status": "ok"}, answer)
+            else:
+                self.assert_come_later(answer, 503, "service_unavailable")
+        self.assertEqual(len(self.json("ls", "--limit", "0")), MANY // 2)
+
     def test_the_uploads_of_one_pool_leave_places_for_others(self):
         self.begin(("first", "hot", {}), ("second", "hot", {}), upload={"parallel": 4})
         content = picture("png", 60, 60)
