@@ -378,6 +378,8 @@ FileHandler::Choice FileHandler::choose(const http::RequestHead& head,
 http::Response FileHandler::present(const http::RequestHead& head, const Choice& choice,
                                     std::shared_ptr<const CachedFile> file, bool was_cached,
                                     const Bodies& bodies) {
+    if (file->is_private && !file->is_unshared && !is_asked_by_edge(head))
+        file = for_asker_alone(std::move(file));
     const bool in_memory = file->in_memory();
     const bool is_remote = file->held == CachedFile::Held::remote;
     const std::string_view prepared_status = in_memory   ? kStatusMemory

@@ -108,6 +108,8 @@ class FileHandler final : public http::Handler {
                                                                Wanted& wanted,
                                                                const FileFinder::Found& found);
     std::string lifetime_of(std::string_view key, int status, bool is_unshared) const;
+    bool is_asked_by_edge(const http::RequestHead& head) const;
+    std::shared_ptr<const CachedFile> for_asker_alone(std::shared_ptr<const CachedFile> file) const;
     loop::Task<http::Response> respond_file(const http::RequestHead& head, std::string key,
                                             std::shared_ptr<const CachedFile> file,
                                             bool was_cached);

@@ -1,4 +1,5 @@
 // The part of FileHandler that keeps variants and lifetimes of private images from others.
+#include "conf/url_path.h"
 #include "proxy/serve/handler.h"
 
 #include <utility>
@@ -32,6 +33,27 @@ loop::Task<std::optional<http::Response>> FileHandler::keep_from_showing(
     if (!kept_out && found.file->is_deleted())
         kept_out = gone(head, wanted.key, *found.file, kStatusAbsentMiss);
     co_return kept_out;
+}
+
+// Whether a rule of the edge asks who requests this path for a signature, before its cache: rules
+// know what is below a prefix, by the path's text. They know no variant by a signed path, and no
+// other spelling.
+bool FileHandler::is_asked_by_edge(const http::RequestHead& head) const {
+    const PrivateRules& access = rules_.serve->access;
+    std::string key;
+    if (!access.edge_checks() || key_of(head.path, key) != storage::KeyVerdict::good) return false;
+    const bool is_signed = rules_.signed_variants != nullptr && rules_.signed_variants->read(key);
+    return !is_signed && access.covers(key) && conf::is_spelt_plainly(head.path);
+}
+
+// The same file, of which no shared cache keeps an answer.
+std::shared_ptr<const CachedFile> FileHandler::for_asker_alone(
+    std::shared_ptr<const CachedFile> file) const {
+    auto alone = std::make_shared<CachedFile>(*file);
+    alone->is_unshared = true;
+    describe(*alone, {}, file->etag, rules_.serve->policy, loop_.wall_s());
+    alone->image = file->image;
+    return alone;
 }
 
 std::string FileHandler::lifetime_of(std::string_view key, int status, bool is_unshared) const {

@@ -3,6 +3,7 @@
 #include "conf/bytes.h"
 #include "conf/digest.h"
 #include "conf/hex_digit.h"
+#include "conf/url_path.h"
 
 #include <algorithm>
 #include <cstddef>
@@ -40,20 +41,6 @@ std::optional<std::int64_t> parse_time(std::string_view digits) {
         value = value * 10 + (c - '0');
     }
     return value;
-}
-
-bool is_unreserved_in_path(char c) {
-    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' ||
-           c == '.' || c == '_' || c == '~';
-}
-
-// What RFC 3986 lets stand in a path as it is.
-bool stands_in_path(char c) {
-    return is_unreserved_in_path(c) || std::string_view("/!$&'()*+,;=:@").contains(c);
-}
-
-void append_escape(std::string& out, unsigned char byte) {
-    fmt::format_to(std::back_inserter(out), "%{:02X}", byte);
 }
 
 std::optional<std::string> decoded(std::string_view text) {
@@ -139,12 +126,12 @@ Result<UrlParts> split_to_sign(std::string_view url) {
         return fail(ErrorKind::invalid, "its host is no name");
     const std::string_view path = url.substr(0, url.find('?'));
     parts.query = url.substr(std::min(path.size() + 1, url.size()));
-    auto normal = normalised_path(path);
+    auto normal = conf::normalised_path(path);
     if (!normal) return fail(ErrorKind::invalid, "an escape in its path is broken");
     parts.path = std::move(*normal);
     if (has_parameters_of_a_signature(parts.query))
         return fail(ErrorKind::invalid, "it has a signature already: verify, exp or sig");
-    const auto stands = [](char c) { return stands_in_path(c) || c == '?' || c == '%'; };
+    const auto stands = [](char c) { return conf::stands_in_path(c) || c == '?' || c == '%'; };
     if (!std::ranges::all_of(parts.query, stands))
         return fail(ErrorKind::invalid, "a character of its query is to be escaped");
     return parts;
@@ -189,32 +176,6 @@ std::optional<SignatureForm> parse_signature_form(std::string_view name) {
         if (name_of(form) == name) return form;
     }
     return std::nullopt;
-}
-
-std::optional<std::string> normalised_path(std::string_view path) {
-    std::string out;
-    out.reserve(path.size());
-    while (!path.empty()) {
-        const char c = path.front();
-        if (c != '%') {
-            if (stands_in_path(c)) {
-                out.push_back(c);
-            } else {
-                append_escape(out, static_cast<unsigned char>(c));
-            }
-            path.remove_prefix(1);
-            continue;
-        }
-        const auto byte = conf::escaped_byte(path);
-        if (!byte) return std::nullopt;
-        if (is_unreserved_in_path(static_cast<char>(*byte))) {
-            out.push_back(static_cast<char>(*byte));
-        } else {
-            append_escape(out, *byte);
-        }
-        path.remove_prefix(3);
-    }
-    return out;
 }
 
 std::string timed_token(std::string_view key, std::string_view target, std::int64_t issued_s) {
@@ -278,7 +239,7 @@ SignatureVerdict UrlSignatures::judge_absolute(std::string_view path, std::strin
 bool UrlSignatures::is_ours(std::string_view path, std::string_view rest,
                             std::string_view mac) const {
     std::vector<std::string> messages{fmt::format("{}{}", path, rest)};
-    if (const auto normal = normalised_path(path); normal && *normal != path)
+    if (const auto normal = conf::normalised_path(path); normal && *normal != path)
         messages.push_back(*normal + std::string(rest));
     bool is_ours = false;
     for (const std::string& message : messages) {

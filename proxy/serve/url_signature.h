@@ -35,11 +35,6 @@ enum class SignatureForm : std::uint8_t { timed, absolute };
 std::optional<SignatureForm> parse_signature_form(std::string_view name);
 std::string_view name_of(SignatureForm form);
 
-// A path as the edge normalises it (contracts: cloudflare.md 1.3): escapes of unreserved characters
-// decoded, hex digits in upper case, bytes that stand in no URL escaped. Nothing where an escape is
-// broken.
-std::optional<std::string> normalised_path(std::string_view path);
-
 // The texts of signatures. `target` is a path with or without a query.
 std::string timed_token(std::string_view key, std::string_view target, std::int64_t issued_s);
 std::string absolute_token(std::string_view key, std::string_view target_with_end);

@@ -1,5 +1,7 @@
 // Nobody opens a private image but who has a key, whatever they send; and what was signed is
 // opened, however much stands in its query before.
+#include "conf/hex_digit.h"
+#include "conf/url_path.h"
 #include "proxy/serve/url_signature.h"
 #include "tests/fuzz/check.h"
 
@@ -44,8 +46,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         check(verdict == Verdict::missing || verdict == Verdict::bad);
     }
     // Normalising what is normal changes nothing.
-    if (const auto normal = serve::normalised_path(text))
-        check(serve::normalised_path(*normal) == *normal);
+    if (const auto normal = conf::normalised_path(text))
+        check(conf::normalised_path(*normal) == *normal);
     // As what somebody has us sign.
     for (const auto form : {serve::SignatureForm::timed, serve::SignatureForm::absolute}) {
         const auto made = serve::sign_url(rules, {"/" + text, std::nullopt, form}, kNow);

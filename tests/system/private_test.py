@@ -364,6 +364,33 @@ class Pools(PrivateCase):
         self.assertEqual(self.server.get(timed(path.replace("w:90", "w:91"))).status, 403)
 
 
+    def test_what_no_rule_of_the_edge_knows_it_may_not_keep(self):
+        """With edge_checks the edge asks by prefixes of paths: not for signed variants, nor for other spellings."""
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="tidepool-test-"))
+        (folder / "key").write_text(VARIANT_KEY.hex())
+        (folder / "salt").write_text(VARIANT_SALT.hex())
+        self.start(prefixes=[PREFIX, f"uploads/original/{DAY}/"], edge_checks=True,
+                   config={"variants": {"on_demand": True, "first_hit_wait": "30s", "signing_keys": [f"file:{folder}/key"],
+                                        "signing_salts": [f"file:{folder}/salt"]}})
+        self.server.tree.put(f"original/{DAY}/{UUID}.png", png(600, 400), mtime=1_700_000_000)
+        order = f"/w:90/{DAY}/{UUID}.png"
+        mac = hmac.new(VARIANT_KEY, VARIANT_SALT + order.encode(), hashlib.sha256).digest()
+        signed = "/uploads/variants/" + base64.urlsafe_b64encode(mac).decode().rstrip("=") + order
+        for _ in range(2):  # as it is made, and from the cache
+            self.assertEqual(png_size(self.assert_private(timed(signed)).body), (90, 60))
+            self.assertEqual(lifetimes(self.server.get(timed(variant())))[0], FOREVER)
+        self.server.tree.image("private/a@b c.jpg")
+        plain, spelt = (f"/uploads/private/a{mark}b%20c.jpg" for mark in ("@", "%40"))
+        for _ in range(2):
+            self.assertEqual(lifetimes(self.server.get(timed(plain)))[0], "public, max-age=300")
+            self.assert_private(timed(spelt))
+        self.assert_missing(spelt)
+        part = self.server.get(timed(spelt), "Range: bytes=0-9")
+        self.assertEqual((part.status, lifetimes(part)), (206, PRIVATE), part)
+        same = self.server.get(timed(spelt), f"If-None-Match: {part['etag']}")
+        self.assertEqual((same.status, lifetimes(same)), (304, PRIVATE), same)
+
+
 class Images(admin_api.ApiCase):
     """Images that the admin API makes private."""
 
