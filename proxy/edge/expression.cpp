@@ -1,6 +1,7 @@
 #include "proxy/edge/expression.h"
 
 #include "conf/ascii.h"
+#include "conf/url_path.h"
 
 #include <fmt/format.h>
 
@@ -52,7 +53,8 @@ std::string host_condition(const std::vector<std::string>& hosts) {
 std::string path_condition(const std::vector<std::string>& prefixes, std::string_view field) {
     std::vector<std::string> parts;
     for (const std::string& prefix : prefixes)
-        parts.push_back(fmt::format("starts_with({}, {})", field, literal(prefix)));
+        parts.push_back(
+            fmt::format("starts_with({}, {})", field, literal(conf::escaped_path(prefix))));
     return any_condition(parts);
 }
 

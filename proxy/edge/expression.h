@@ -23,7 +23,8 @@ std::string all_conditions(const std::vector<std::string>& parts);
 // True of requests for one of these hosts; entries as conf::wrong_in_host_pattern() has them,
 // without addresses. "" of none, which is true of every request.
 std::string host_condition(const std::vector<std::string>& hosts);
-// True where the path begins with one of these, "" of none. `field` is what holds it.
+// True where the path begins with one of these, which have no escapes, "" of none. `field` is what
+// holds it.
 std::string path_condition(const std::vector<std::string>& prefixes,
                            std::string_view field = "http.request.uri.path");
 // True where the Referer names a page of one of these hosts. Without the port of one, as pages of

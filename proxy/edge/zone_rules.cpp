@@ -1,10 +1,12 @@
 #include "proxy/edge/zone_rules.h"
 
+#include "conf/url_path.h"
 #include "proxy/edge/expression.h"
 #include "proxy/edge/zone_secrets.h"
 
 #include <algorithm>
 #include <array>
+#include <set>
 #include <utility>
 
 #include <fmt/format.h>
@@ -35,6 +37,9 @@ constexpr std::array<std::string_view, 7> kBucketHeaders{
     "x-bz-content-sha1",        "x-bz-file-id",     "x-bz-file-name",
     "x-bz-upload-timestamp",    "x-bz-info-sha256", "x-bz-info-src_last_modified_millis",
     "x-bz-info-large_file_sha1"};
+
+// Of others, such as "android-app://...", the origin says that they name no page.
+constexpr std::string_view kNamesHost = R"(starts_with(lower(http.referer), "http"))";
 
 // Where the other layout of keys has its images (contracts: pixelfox.md, Keys, paths and URLs).
 constexpr std::string_view kOtherKeys = "/images/";
@@ -268,7 +273,7 @@ class RuleWriter {
              .name = "tidepool: refuse pages that may not show our images",
              .phase = Phase::firewall,
              .expression = all_conditions({host_condition(all_hosts), path_condition(paths),
-                                           hotlink.allow_empty ? R"(http.referer ne "")" : "",
+                                           hotlink.allow_empty ? std::string(kNamesHost) : "",
                                            fmt::format("not {}", referer_condition(hosts))}),
              .action = "block",
              .why = "What the edge has stored it shows to whoever asks, so what [hotlink] says "
@@ -301,9 +306,6 @@ class RuleWriter {
                     "gives them to everybody that this rule lets through. It knows timed "
                     "signatures alone: those with exp= and sig= are refused.",
              .steps = {"Then take action: Block"}});
-        all_.notes.push_back(
-            "private.edge_checks = true is for private.prefixes: signed variants of what is "
-            "private no rule knows by a path, and the edge keeps them");
     }
 
     // What is below longer prefixes has rules of its own.
@@ -420,6 +422,22 @@ class RuleWriter {
         return fmt::format("concat({}, http.request.uri.path)", literal(before));
     }
 
+    // True of paths with an escape of what stands in these prefixes as it is: a bucket undoes it,
+    // where the rule that compares the text has let it through.
+    static std::vector<std::string> other_spellings(const std::vector<std::string>& prefixes) {
+        std::set<char> marks{'/'};
+        for (const std::string& prefix : prefixes) {
+            for (const char c : prefix) {
+                if (conf::has_other_spelling(c)) marks.insert(c);
+            }
+        }
+        std::vector<std::string> parts;
+        for (const char mark : marks)
+            parts.push_back(fmt::format("lower(http.request.uri.path) contains \"{}\"",
+                                        fmt::format("%{:02x}", static_cast<unsigned char>(mark))));
+        return parts;
+    }
+
     // Without it the host shows every public bucket there is, and a private prefix as well.
     void add_fence(const DirectHost& direct) {
         std::string open = path_condition(
@@ -428,7 +446,11 @@ class RuleWriter {
                                  ? ""
                                  : path_condition(direct_paths(direct, facts_.private_prefixes));
         std::vector<std::string> refused{"not " + open};
-        if (!closed.empty()) refused.push_back(closed);
+        if (!closed.empty()) {
+            refused.push_back(closed);
+            for (std::string& spelling : other_spellings(facts_.private_prefixes))
+                refused.push_back(std::move(spelling));
+        }
         add({.ref = ref_for("fence", direct.host),
              .name = fmt::format("tidepool: show nothing but images on {}", direct.host),
              .phase = Phase::firewall,
