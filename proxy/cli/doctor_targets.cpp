@@ -1,6 +1,7 @@
 #include "proxy/cli/doctor_targets.h"
 
 #include "conf/random_name.h"
+#include "conf/url_path.h"
 #include "proxy/serve/cache_policy.h"
 
 #include <algorithm>
@@ -137,9 +138,19 @@ DoctorTargets find_targets(const ZoneSetup& setup, Workspace* workspace) {
         }
     };
     const std::string base = our_base_url(setup);
-    if (!base.empty())
-        add(base, workspace == nullptr ? std::nullopt : find_our_key(setup, *workspace),
-            edge::host_of_url(base));
+    if (!base.empty()) {
+        const auto key = workspace == nullptr ? std::nullopt : find_our_key(setup, *workspace);
+        const std::string first = edge::host_of_url(base);
+        add(base, key, first);
+        for (const std::string& host : setup.facts.hosts) {
+            if (host.starts_with("*.")) {
+                found.gaps.push_back(
+                    fmt::format("{} stands for any host: name a URL of each that there is", host));
+            } else if (host != first) {
+                add(base.substr(0, base.find("://")) + "://" + host, key, host);
+            }
+        }
+    }
     for (const edge::DirectHost& direct : setup.facts.direct) {
         if (workspace == nullptr) {
             add("", std::nullopt, direct.host);
@@ -152,6 +163,18 @@ DoctorTargets find_targets(const ZoneSetup& setup, Workspace* workspace) {
         add((*pool)->settings.public_base_url, key, direct.host);
     }
     return found;
+}
+
+std::vector<std::string> fenced_paths(const ZoneSetup& setup) {
+    const std::string name = "doctor-" + conf::random_name();
+    std::vector<std::string> paths{fmt::format("/file/{}/a.jpg", name)};
+    if (setup.facts.private_prefixes.empty()) return paths;
+    const std::string prefix = conf::escaped_path(setup.facts.private_prefixes.front());
+    paths.push_back(fmt::format("/{}{}.jpg", prefix, name));
+    if (const std::size_t slash = prefix.rfind('/'); slash != prefix.npos)
+        paths.push_back(
+            fmt::format("/{}%2F{}{}.jpg", prefix.substr(0, slash), prefix.substr(slash + 1), name));
+    return paths;
 }
 
 std::optional<PrivateTarget> private_target(const ZoneSetup& setup, Workspace* workspace) {

@@ -22,7 +22,7 @@ struct DoctorTargets {
     std::vector<std::string> gaps;  // where nothing was found to ask for, and why
 };
 
-// One image of our first host, and one of each bucket's own host. `workspace` may be null: then
+// One image, on each host of ours, and one of each bucket's own host. `workspace` may be null: then
 // there is no catalog, and nothing is found.
 DoctorTargets find_targets(const ZoneSetup& setup, Workspace* workspace);
 
@@ -31,6 +31,10 @@ Result<DoctorTarget> target_of(const ZoneSetup& setup, const std::string& url);
 
 // "https://images.example": where visitors find us; "" where no host is known.
 std::string our_base_url(const ZoneSetup& setup);
+
+// Of a bucket's own host, what it must show to nobody: another bucket, and where keys are private
+// by their names one of those, spelt as rules have it and as a bucket takes it as well.
+std::vector<std::string> fenced_paths(const ZoneSetup& setup);
 
 // A URL below a private prefix, of an image where one is known. Nothing where nothing is private
 // by its name, or nobody can sign.

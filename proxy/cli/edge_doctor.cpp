@@ -90,6 +90,7 @@ class Doctor {
     // False where the image was not found, so that more of its host cannot be known.
     bool look_at(const DoctorTarget& target);
     void look_at_private(const PrivateTarget& target);
+    void look_at_fence(const DoctorTarget& target);
     void look_at_lock(const std::string& url, const conf::ListenAddress& origin);
     void add(Diagnosis finding, const std::string& subject) {
         finding.subject = subject;
@@ -187,6 +188,15 @@ void Doctor::look_at_private(const PrivateTarget& target) {
     if (finding.grade == Grade::ok && !target.is_there)
         finding.seen += "; no private image is known, so whether the edge keeps one is not";
     add(std::move(finding), target.url);
+}
+
+// At a bucket's own host, which checks nothing by itself.
+void Doctor::look_at_fence(const DoctorTarget& target) {
+    const std::string base = target.url.substr(0, target.url.find('/', target.url.find("://") + 3));
+    for (const std::string& path : fenced_paths(setup_)) {
+        if (const auto got = ask(target.url, base + path))
+            add(edge::judge_fence(path, *got), target.url);
+    }
 }
 
 // Past the edge, and without what proves that it is the edge.
@@ -341,7 +351,10 @@ int examine_edge(const DoctorArguments& arguments) {
     bool finds_ours = false;
     for (const DoctorTarget& target : targets->targets) {
         const bool is_found = doctor.look_at(target);
-        if (target.examined.is_direct) continue;
+        if (target.examined.is_direct) {
+            if (is_found) doctor.look_at_fence(target);
+            continue;
+        }
         if (ours == nullptr) ours = &target;
         finds_ours = finds_ours || is_found;
     }

@@ -270,4 +270,13 @@ Diagnosis judge_private(const PrivateAnswers& answers, bool edge_checks) {
                                        is_kept ? ", kept at the edge" : ""));
 }
 
+Diagnosis judge_fence(std::string_view path, const SeenAnswer& got) {
+    if (got.head.status == 403 && is_of_a_rule(got))
+        return good("fence", fmt::format("403 of the edge for {}", path));
+    return bad("fence", fmt::format("{} for {}, {}", got.head.status, path, cache_status_text(got)),
+               "the rule \"tidepool: show nothing but images on ...\" is missing or older than the "
+               "configuration: the host shows other buckets and private images (tidepool edge "
+               "apply), and what it has shown may be kept (tidepool purge --prefix)");
+}
+
 }  // namespace tidepool::edge

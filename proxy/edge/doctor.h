@@ -67,4 +67,8 @@ struct PrivateAnswers {
 };
 Diagnosis judge_private(const PrivateAnswers& answers, bool edge_checks);
 
+// What a bucket's own host must show to nobody: another bucket, or a private prefix in one of its
+// spellings. Asked for by GET.
+Diagnosis judge_fence(std::string_view path, const SeenAnswer& got);
+
 }  // namespace tidepool::edge

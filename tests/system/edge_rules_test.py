@@ -326,6 +326,13 @@ LIFECYCLE = {"fileNamePrefix": "uploads/", "daysFromUploadingToHiding": None, "d
 NEEDED = ("listBuckets", "listFiles", "readFiles", "writeFiles", "deleteFiles", "shareFiles")
 
 
+def fence(request):
+    """The rule that shows nothing but images on a bucket's own host, with a private prefix."""
+    path = request.target.partition("?")[0]
+    roots = ("/uploads/", "/images/", f"/file/{cold.BUCKET}/uploads/")
+    return not path.startswith(roots) or path.startswith(PRIVATE) or "%2f" in path.lower()
+
+
 class DoctorCase(cold.ColdCase):
     """A server over a local pool and a bucket, the edge before it, and the edge before the bucket's own host."""
 
@@ -348,7 +355,7 @@ class DoctorCase(cold.ColdCase):
         self.direct = edge_module.Edge(self.b2.friendly_address, zone=edge_module.Zone(
             rewrite=lambda target: f"/file/{cold.BUCKET}{target}", ttl_s=2_592_000,
             remove=("x-bz-file-id", "x-bz-file-name", "x-bz-content-sha1", "x-bz-upload-timestamp"),
-            put=[("Cache-Control", "public, max-age=31536000, immutable"), ("X-Content-Type-Options", "nosniff")]))
+            block=fence, put=[("Cache-Control", "public, max-age=31536000, immutable"), ("X-Content-Type-Options", "nosniff")]))
         self.addCleanup(self.direct.stop)
 
     def start(self, **pool):
@@ -424,8 +431,32 @@ class Doctor(DoctorCase):
         self.start(public_base_url=f"http://{DIRECT}")
         found = self.doctor(f"http://{DIRECT}/uploads/cold.jpg", edge=self.direct)
         self.assertEqual(self.grades(found, "fail"), [])
-        self.assertEqual(self.grades(found, "ok"), ["cache", "fields", "head", "key", "lifecycle", "lifetime", "proxied",
-                                                    "range", "rewrite", "unchanged"])
+        self.assertEqual(self.grades(found, "ok"), ["cache", "fence", "fields", "head", "key", "lifecycle", "lifetime",
+                                                    "proxied", "range", "rewrite", "unchanged"])
+
+    def test_a_bucket_that_shows_what_it_should_not(self):
+        self.start(public_base_url=f"http://{DIRECT}")
+        for is_let_through, path in ((lambda target: target.startswith("/file/"), "/file/doctor-"),
+                                     (lambda target: target.startswith(PRIVATE), PRIVATE),
+                                     (lambda target: "%2F" in target, PRIVATE[:-1] + "%2F")):
+            with self.subTest(path):
+                self.direct.zone.block = lambda request, lets=is_let_through: fence(request) and not lets(request.target)
+                found = self.assert_broken("fence", "show nothing but images", edge=self.direct,
+                                           url=f"http://{DIRECT}/uploads/cold.jpg")
+                self.assertIn(f" for {path}", found["fence"]["seen"])
+
+    def test_each_host_of_ours_is_looked_at(self):
+        self.EDGE = {"hosts": ["images.example", "img2.example", "*.img3.example"]}
+        self.start()
+        done, out, _ = tidepool.run_tool(
+            "edge", "doctor", "-c", str(self.server.config_file), "--edge",
+            f"{self.edge.address[0]}:{self.edge.address[1]}", "--origin",
+            f"{self.server.address[0]}:{self.server.address[1]}",
+            environment={"TIDEPOOL_TEST_S3_SECRET": self.b2.key.secret})
+        self.assertEqual(done, 0, out)
+        for host in ("images.example", "img2.example"):
+            self.assertIn(f"http://{host}/uploads/cold.jpg\n", out)
+        self.assertIn("*.img3.example stands for any host", out)
 
     def test_not_proxied(self):
         self.start()
