@@ -310,12 +310,14 @@ void Instance::listen_on(const std::vector<ListenSocket>& sockets,
                          http::Server::Transport transport) {
     for (const ListenSocket& socket : sockets) {
         for (std::size_t i = 0; i < socket.fds.size(); ++i) {
-            loops_[i % loops_.size()]->server.listen_on(socket.fds[i], transport);
+            loops_[i % loops_.size()]->server.listen_on(socket.fds[i], transport,
+                                                        socket.configured);
         }
         // Loops without a socket of their own share one.
         for (std::size_t i = socket.fds.size(); i < loops_.size(); ++i) {
             loops_[i]->server.listen_on(
-                fcntl(socket.fds[i % socket.fds.size()], F_DUPFD_CLOEXEC, 0), transport);
+                fcntl(socket.fds[i % socket.fds.size()], F_DUPFD_CLOEXEC, 0), transport,
+                socket.configured);
         }
     }
 }
@@ -326,7 +328,7 @@ void Instance::start(const std::vector<ListenSocket>& open, const std::vector<Li
     listen_on(tls, http::Server::Transport::tls);
     for (const ListenSocket& socket : admin) {
         for (const int fd : socket.fds)
-            admin_->listen_on(fd);
+            admin_->listen_on(fd, http::Server::Transport::plain, socket.configured);
     }
     if (jobs_) jobs_->start_all();
     if (tiering_) tiering_->start();

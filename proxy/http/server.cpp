@@ -53,13 +53,15 @@ struct Server::Listener final : loop::Watcher {
     Server& server;
     int fd;
     Transport transport;
+    std::string_view name;
     bool paused = false;
     loop::Deadline pause_end;
 
-    Listener(Server& owner, int descriptor, Transport over)
+    Listener(Server& owner, int descriptor, Transport over, std::string_view called)
         : server(owner),
           fd(descriptor),
           transport(over),
+          name(called),
           pause_end(
               owner.loop_.wheel(), [](void* self) { static_cast<Listener*>(self)->watch(); },
               this) {
@@ -91,8 +93,9 @@ Server::Server(loop::Loop& loop, Handler& handler, ConnectionCounts& counts, Rul
 
 Server::~Server() = default;
 
-void Server::listen_on(int fd, Transport transport) {
-    listeners_.push_back(std::make_unique<Listener>(*this, fd, transport));
+void Server::listen_on(int fd, Transport transport, const std::string& name) {
+    listeners_.push_back(
+        std::make_unique<Listener>(*this, fd, transport, listener_names_.emplace_back(name)));
 }
 
 // False: out of descriptors or memory. Those who wait stay in the kernel's queue.
@@ -104,7 +107,7 @@ bool Server::accept_some(const Listener& listener) {
                                SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
             accept_fails_ = false;
-            admit(fd, address, listener.transport);
+            admit(fd, address, listener);
             continue;
         }
         if (errno == EINTR || errno == ECONNABORTED) continue;
@@ -161,9 +164,10 @@ void Server::change_rules(Rules rules) {
     }
 }
 
-void Server::admit(int fd, const sockaddr_storage& address, Transport transport) {
+void Server::admit(int fd, const sockaddr_storage& address, const Listener& listener) {
     counters_.accepted.add();
-    const Peer peer = identify(address);
+    Peer peer = identify(address);
+    peer.listener = listener.name;
     if (handler_.shuts_out(peer)) {
         counters_.closed.add();
         close(fd);
@@ -175,13 +179,13 @@ void Server::admit(int fd, const sockaddr_storage& address, Transport transport)
         peer.trusted ? limits.connections_per_edge_peer : limits.connections_per_peer;
     const bool peer_is_over = !peer.is_unix && of_peer > peer_limit;
     // Who is told so over TLS would cost a handshake first, which is what a flood wants.
-    const bool is_told = transport == Transport::plain;
+    const bool is_told = listener.transport == Transport::plain;
     const unsigned margin = is_told ? refusal_margin(limits.connections) : 0;
     const unsigned peer_margin = is_told ? refusal_margin(peer_limit) : 0;
     bool is_dropped = counts_.total() > limits.connections + margin ||
                       (peer_is_over && of_peer > peer_limit + peer_margin);
     std::unique_ptr<tls::Session> tls;
-    if (!is_dropped && transport == Transport::tls) {
+    if (!is_dropped && listener.transport == Transport::tls) {
         if (rules_.tls) tls = tls::Session::begin(rules_.tls, fd);
         is_dropped = tls == nullptr;
     }

@@ -12,6 +12,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <string>
 #include <vector>
@@ -58,8 +59,8 @@ class Server {
     Server& operator=(const Server&) = delete;
 
     enum class Transport : std::uint8_t { plain, tls };
-    // Accepts from a bound, listening, non-blocking socket, which it takes.
-    void listen_on(int fd, Transport transport = Transport::plain);
+    // Accepts from a bound, listening, non-blocking socket, which it takes. `name`: Peer::listener.
+    void listen_on(int fd, Transport transport, const std::string& name);
 
     // Stops accepting: takes what the kernel has already accepted, then closes the listeners. Every
     // connection ends with its next answer; one that has nothing to say ends after `idle_ms`.
@@ -79,7 +80,7 @@ class Server {
     struct Listener;
 
     bool accept_some(const Listener& listener);
-    void admit(int fd, const sockaddr_storage& address, Transport transport);
+    void admit(int fd, const sockaddr_storage& address, const Listener& listener);
     Peer identify(const sockaddr_storage& address) const;
     bool is_trusted(const Peer& peer) const;
     loop::Task<> serve(std::unique_ptr<Connection> connection);
@@ -93,6 +94,7 @@ class Server {
     HeadTail tail_;
     BlockPool blocks_;
     std::vector<std::unique_ptr<Listener>> listeners_;
+    std::deque<std::string> listener_names_;  // all that there have been, as peers point to them
     Connection* first_ = nullptr;
     std::size_t connection_count_ = 0;
     bool accept_fails_ = false;  // since the last connection

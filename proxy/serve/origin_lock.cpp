@@ -2,6 +2,8 @@
 
 #include "conf/digest.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 namespace tidepool::serve {
@@ -38,7 +40,16 @@ OriginLock::OriginLock(const conf::EdgeSettings& settings)
       only_trusted_peers_(settings.only_trusted_peers),
       wants_certificate_(!settings.client_ca_files.empty()),
       enforces_(settings.lock == conf::EdgeSettings::Lock::enforce),
-      closes_(settings.refusal == conf::EdgeSettings::Refusal::close) {}
+      closes_(settings.refusal == conf::EdgeSettings::Refusal::close) {
+    for (const conf::ListenAddress& address : settings.client_ca_listen)
+        certificate_listeners_.push_back(address.text());
+}
+
+bool OriginLock::fails_by_certificate(const http::Peer& peer) const {
+    if (!wants_certificate_ || peer.has_certificate || peer.is_unix) return false;
+    return certificate_listeners_.empty() ||
+           std::ranges::find(certificate_listeners_, peer.listener) != certificate_listeners_.end();
+}
 
 LockVerdict OriginLock::judge(const http::RequestHead& head, const http::Peer& peer) const {
     LockVerdict verdict;

@@ -61,9 +61,7 @@ class OriginLock {
     bool fails_as_peer(const http::Peer& peer) const {
         return only_trusted_peers_ && !peer.trusted && !peer.is_unix;
     }
-    bool fails_by_certificate(const http::Peer& peer) const {
-        return wants_certificate_ && !peer.has_certificate && !peer.is_unix;
-    }
+    bool fails_by_certificate(const http::Peer& peer) const;
     bool names_known_hosts(const http::RequestHead& head) const;
     bool has_secret(const http::RequestHead& head) const;
 
@@ -73,6 +71,7 @@ class OriginLock {
     conf::Secret previous_;
     bool only_trusted_peers_;
     bool wants_certificate_;
+    std::vector<std::string> certificate_listeners_;  // where it does; empty: on all
     bool enforces_;
     bool closes_;
 };

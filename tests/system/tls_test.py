@@ -419,6 +419,26 @@ class Clients(TlsCase):
         self.assertEqual((answer.status, answer["cache-control"], answer.closes), (403, "no-store", True))
         self.assertEqual(self.refused(), 1)
 
+    def test_on_the_listeners_that_are_named(self):
+        """The edge comes to one, the app to the other."""
+        apart = {"tls": {"listen": ["127.0.0.3:0"]}}
+
+        def sections(listener):
+            return {**self.sections({"client_ca_listen": [listener]}), **apart}
+
+        self.server_files = authority.certificate(HOST)
+        self.server = self.serve(sections("127.0.0.3:0"), extra=certificates(self.server_files))
+        self.server.tree.image("a.jpg")
+        self.assertEqual(self.status(authority.certificate("edge")), 200)
+        self.assertEqual(self.status(), 403)
+        self.assertEqual(self.server.get("/uploads/a.jpg").status, 200)
+        mark = len(self.server.log())
+        self.server.write_config(sections("127.0.0.1:0"), extra=certificates(self.server_files))
+        self.server.signal(signal.SIGHUP)
+        self.server.wait_log("configuration reloaded", after=mark)
+        self.assertEqual(self.status(), 200)
+        self.assertEqual(self.server.get("/uploads/a.jpg").status, 403)
+
     def test_a_ticket_of_one_who_came_in_is_as_good(self):
         self.locked()
         for version in VERSIONS.values():
@@ -480,7 +500,9 @@ class Clients(TlsCase):
                 ({"client_ca_files": [str(authority.root)]}, False, 2, "nothing listens for it"),
                 ({"client_pins": ["ab" * 32]}, True, 2, "nobody is asked for a certificate"),
                 ({"client_ca_files": ["ca.pem"]}, True, 2, "expected an absolute path of a file"),
-                ({"client_pins": ["abc"]}, True, 2, "64 hex digits")):
+                ({"client_pins": ["abc"]}, True, 2, "64 hex digits"),
+                ({"client_ca_files": [str(authority.root)], "client_ca_listen": ["127.0.0.9:1"]}, True, 2,
+                 "nothing listens on 127.0.0.9:1")):
             with self.subTest(said=said):
                 sections = {"catalog": {"url": ""}, **(with_tls() if tls_section else {}), "edge": edge}
                 path.write_text("".join(tidepool.toml_section(f"[{name}]", each) for name, each in sections.items())
