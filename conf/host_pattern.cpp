@@ -98,6 +98,18 @@ std::string_view host_of_authority(std::string_view authority) {
     return without_root(authority.substr(0, colon));
 }
 
+std::vector<std::string> zone_names(const std::vector<std::string>& entries) {
+    std::vector<std::string> names;
+    for (const std::string& entry : entries) {
+        const std::string_view name = without_root(entry);
+        const bool is_address =
+            name.starts_with('[') || name.find_first_not_of("0123456789.") == name.npos;
+        if (is_address || name.starts_with('*') || name.find('.') == name.npos) continue;
+        names.push_back(lower_case(name));
+    }
+    return names;
+}
+
 HostPatterns::HostPatterns(const std::vector<std::string>& entries) {
     for (const std::string& entry : entries) {
         const std::string lowered = lower_case(without_root(entry));

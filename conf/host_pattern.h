@@ -18,6 +18,10 @@ std::string wrong_in_host_pattern(std::string_view text);
 // front of it.
 std::string_view host_of_authority(std::string_view authority);
 
+// The names among such entries that a zone at the edge can have, in lower case, without the root's
+// dot: no "*.example.com", no address, nothing without a dot.
+std::vector<std::string> zone_names(const std::vector<std::string>& entries);
+
 // A list of such entries. Names are compared whatever their case (RFC 9110, 4.2.3).
 class HostPatterns {
   public:

@@ -266,13 +266,15 @@ struct DeleteSettings {
 // [purge]: what visitors must not see any more is taken out of the edge, too (contracts:
 // cloudflare.md 4).
 struct PurgeSettings {
-    enum class By : std::uint8_t { urls, tags, both };
+    // automatic: both where edge.cache_tags has the image's tag, else urls.
+    enum class By : std::uint8_t { automatic, urls, tags, both };
     std::string zone_id;  // 32 hex digits; "" = nothing is purged, and nothing queued
     Secret api_token;     // "env:NAME" or "file:/PATH"; it may purge this zone
     std::string api_url = "https://api.cloudflare.com/client/v4";
-    By by = By::urls;                   // how an image is named to the edge
+    By by = By::automatic;              // how an image is named to the edge
     std::vector<std::string> hosts;     // "https://images.example": what visitors use, beside the
-                                        // pools' public_base_url and the site's
+                                        // names of edge.hosts, the pools' public_base_url and the
+                                        // site's
     std::vector<std::string> origins;   // of pages that load images crossorigin: the edge keeps an
                                         // entry of each URL for each of them
     unsigned urls_per_call = 30;        // 1..500

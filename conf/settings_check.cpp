@@ -4,6 +4,7 @@
 #include "conf/bytes.h"
 #include "conf/digest.h"
 #include "conf/directives.h"
+#include "conf/host_pattern.h"
 #include "conf/settings_schema.h"
 #include "conf/text_rules.h"
 
@@ -593,16 +594,21 @@ void find_wrong_purge(const Settings& settings, Findings& findings) {
     find_unsendable_secret(purge.api_token, "purge.api_token", findings);
     const auto has_host = [](const PoolSettings& pool) { return !pool.public_base_url.empty(); };
     if (purge.by != PurgeSettings::By::tags && purge.hosts.empty() &&
-        settings.upload.public_base_url.empty() && std::ranges::none_of(settings.pools, has_host)) {
+        zone_names(settings.edge.hosts).empty() && settings.upload.public_base_url.empty() &&
+        std::ranges::none_of(settings.pools, has_host)) {
         findings.push_back({{"purge.hosts", "purge.zone_id"},
                             "needs hosts, as no URL is known that could be purged: write hosts = "
                             "[\"https://images.example\"]"});
     }
-    if (purge.by != PurgeSettings::By::urls &&
+    const bool wants_tags =
+        purge.by == PurgeSettings::By::tags || purge.by == PurgeSettings::By::both;
+    if (wants_tags &&
         std::ranges::find(settings.edge.cache_tags, "image") == settings.edge.cache_tags.end()) {
         findings.push_back({{"purge.by", "edge.cache_tags"},
-                            "names images by their tags, which answers have with cache_tags = "
-                            "[\"image\"] alone"});
+                            fmt::format("by = \"{}\" names images by a tag that no answer has: "
+                                        "write cache_tags = [\"image\"] in [edge], or by = "
+                                        "\"urls\"",
+                                        purge.by == PurgeSettings::By::tags ? "tags" : "both")});
     }
     const auto is_reached_past_us = [](const PoolSettings& pool) {
         return pool.storage_type == PoolSettings::Type::s3 && !pool.public_base_url.empty();

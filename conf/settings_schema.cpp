@@ -445,7 +445,7 @@ Fields<PurgeSettings> purge_fields() {
         field("zone_id", &S::zone_id, Text{wrong_in_zone_id}),
         field("api_token", &S::api_token, SecretSource{}),
         field("api_url", &S::api_url, Text{wrong_in_base_url}),
-        field("by", &S::by, Choice{{"urls", "tags", "both"}}),
+        field("by", &S::by, Choice{{"auto", "urls", "tags", "both"}}),
         field("hosts", &S::hosts, TextList{wrong_in_base_url, 0}),
         field("origins", &S::origins, TextList{wrong_in_origin, 0}),
         field("urls_per_call", &S::urls_per_call, Count{1, 500}),

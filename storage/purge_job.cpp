@@ -10,7 +10,6 @@
 #include <ctime>
 #include <map>
 #include <memory>
-#include <tuple>
 #include <utility>
 
 #include <fmt/format.h>
@@ -144,7 +143,13 @@ void add_in_parts(std::vector<NewJob>& jobs, const std::vector<std::string>& all
 }
 
 // Where visitors find what a pool has, as far as that differs between pools.
-using VisibleAt = std::tuple<std::string, std::string, bool, bool>;
+struct VisibleAt {
+    std::string public_base_url;
+    std::string bucket;
+    bool redirects = false;
+    bool is_private = false;
+    bool operator==(const VisibleAt&) const = default;
+};
 
 VisibleAt visible_at(const conf::PoolSettings& pool) {
     const bool redirects = pool.serve == conf::PoolSettings::Serve::redirect;
@@ -232,17 +237,20 @@ Catalog::Outdate purge_follower(const conf::Settings& settings, std::span<const 
         places->emplace(pool.id, visible_at(pool.settings));
     return [places, delay_s](const Outdated& what) -> std::optional<NewJob> {
         using Why = Outdated::Why;
+        bool is_taken_down = what.why == Why::deleted || what.why == Why::hidden;
         if (what.why == Why::moved) {
+            // Of a pool that is not known nothing is known.
             const auto from = places->find(what.from);
             const auto to = places->find(what.to);
-            // Of a pool that is not known nothing is known.
-            if (from != places->end() && to != places->end() && from->second == to->second)
-                return std::nullopt;
+            const bool knows_both = from != places->end() && to != places->end();
+            if (knows_both && from->second == to->second) return std::nullopt;
+            const bool was_private = from != places->end() && from->second.is_private;
+            is_taken_down = to != places->end() && to->second.is_private && !was_private;
         }
         const PurgeWish wish{.image = what.image, .keys = what.keys, .is_whole = what.is_whole};
         if (!wish.image && wish.keys.empty()) return std::nullopt;
         NewJob job = purge_job(wish, "");
-        if (what.why == Why::deleted || what.why == Why::hidden) job.lane = kTakedownLane;
+        if (is_taken_down) job.lane = kTakedownLane;
         job.not_before_s = std::time(nullptr) + delay_s;
         return job;
     };

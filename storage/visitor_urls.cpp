@@ -1,5 +1,6 @@
 #include "storage/visitor_urls.h"
 
+#include "conf/host_pattern.h"
 #include "storage/sigv4.h"
 
 #include <algorithm>
@@ -38,6 +39,20 @@ void add_path(std::vector<std::string>& paths, const std::string& path) {
     paths.push_back(as_browsers_send(path));
 }
 
+void add_new(std::vector<std::string>& list, std::string text) {
+    if (std::ranges::find(list, text) == list.end()) list.push_back(std::move(text));
+}
+
+// "images.example/uploads" of "https://images.example" and "/uploads/".
+std::string edge_prefix(std::string_view base_url, std::string_view path) {
+    const std::size_t scheme = base_url.find("://");
+    std::string text(base_url.substr(scheme == base_url.npos ? 0 : scheme + 3));
+    text.append(path);
+    while (text.ends_with('/'))
+        text.pop_back();
+    return text;
+}
+
 void sort_once(auto& items) {
     std::ranges::sort(items);
     const auto repeated = std::ranges::unique(items);
@@ -46,13 +61,60 @@ void sort_once(auto& items) {
 
 }  // namespace
 
+std::string root_of_bucket(std::string_view name) {
+    return fmt::format("/file/{}/", name);
+}
+
+std::vector<std::string> named_hosts(const conf::EdgeSettings& edge) {
+    std::vector<std::string> hosts;
+    for (const std::string& name : conf::zone_names(edge.hosts))
+        hosts.push_back("https://" + name);
+    return hosts;
+}
+
+VisitorPlaces visitor_places(const conf::Settings& settings) {
+    VisitorPlaces places{
+        .hosts = settings.purge.hosts, .buckets = {}, .origins = settings.purge.origins};
+    if (!settings.upload.public_base_url.empty())
+        add_new(places.hosts, settings.upload.public_base_url);
+    for (std::string& host : named_hosts(settings.edge))
+        add_new(places.hosts, std::move(host));
+    return places;
+}
+
+void add_pool(VisitorPlaces& places, const conf::PoolSettings& pool) {
+    if (!pool.public_base_url.empty()) add_new(places.hosts, pool.public_base_url);
+    if (!pool.bucket.empty()) places.buckets.push_back({pool.bucket, pool.path_prefix});
+}
+
+std::vector<std::string> image_paths(const std::string& url_prefix,
+                                     std::span<const std::string> buckets) {
+    std::vector<std::string> paths{url_prefix};
+    if (!buckets.empty()) add_new(paths, "/images/");
+    for (const std::string& bucket : buckets)
+        add_new(paths, root_of_bucket(bucket));
+    return paths;
+}
+
+std::vector<std::string> edge_prefixes(const VisitorPlaces& places, const std::string& url_prefix) {
+    std::vector<std::string> buckets;
+    for (const VisitorPlaces::Bucket& bucket : places.buckets)
+        buckets.push_back(bucket.name);
+    std::vector<std::string> prefixes;
+    for (const std::string& host : places.hosts) {
+        for (const std::string& path : image_paths(url_prefix, buckets))
+            add_new(prefixes, edge_prefix(host, path));
+    }
+    return prefixes;
+}
+
 std::vector<VisitorUrl> visitor_urls(const VisitorPlaces& places,
                                      std::span<const std::string> keys) {
     std::vector<std::string> paths;
     for (const std::string& key : keys) {
         add_path(paths, "/" + key);
         for (const VisitorPlaces::Bucket& bucket : places.buckets) {
-            const std::string folder = "/file/" + bucket.name + "/";
+            const std::string folder = root_of_bucket(bucket.name);
             add_path(paths, folder + key);
             if (!bucket.path_prefix.empty()) add_path(paths, folder + bucket.path_prefix + key);
         }

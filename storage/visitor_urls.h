@@ -1,6 +1,7 @@
 // Under which URLs visitors can have an object, as the edge keeps an answer of each apart. Pure.
 #pragma once
 
+#include "conf/settings.h"
 #include "storage/image_key.h"
 
 #include <compare>
@@ -24,6 +25,24 @@ struct VisitorPlaces {
     std::vector<Bucket> buckets;
     std::vector<std::string> origins;  // values of Origin with which pages ask, beside none
 };
+
+// "https://images.example" for each name in edge.hosts. What "*.example" stands for, nobody can
+// list.
+std::vector<std::string> named_hosts(const conf::EdgeSettings& edge);
+// What the settings name, pools aside.
+VisitorPlaces visitor_places(const conf::Settings& settings);
+// Also of pools that are not active: the edge has what it was given before.
+void add_pool(VisitorPlaces& places, const conf::PoolSettings& pool);
+
+// "/file/NAME/", what stands before a key in B2's own form.
+std::string root_of_bucket(std::string_view name);
+// What the paths of images begin with on each host that leads to us: `url_prefix`, and where there
+// are buckets "/images/" (variant 2 of the keys, contracts: pixelfox.md) and "/file/NAME/" of each.
+// In this order, each once.
+std::vector<std::string> image_paths(const std::string& url_prefix,
+                                     std::span<const std::string> buckets);
+// The same on all hosts, as the edge's API names prefixes: "images.example/uploads".
+std::vector<std::string> edge_prefixes(const VisitorPlaces& places, const std::string& url_prefix);
 
 struct VisitorUrl {
     std::string url;

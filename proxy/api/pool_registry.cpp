@@ -376,7 +376,7 @@ PoolResult<KnownPool> PoolRegistry::change(std::string_view name, const Json& fi
         auto record = encode(pool);
         if (!record) return std::unexpected(std::move(record.error()));
         if (pool.settings.is_private() && !was_private) {
-            if (const auto purged = purge_hidden(pool.settings); !purged)
+            if (const auto purged = purge_hidden(*others, pool.settings); !purged)
                 return std::unexpected(purged.error());
         }
         if (const auto changed = catalog_->change_pool(*record); !changed)
@@ -388,9 +388,10 @@ PoolResult<KnownPool> PoolRegistry::change(std::string_view name, const Json& fi
 }
 
 // Before the change, which whoever dies between the two makes for nothing, but not without a purge.
-PoolResult<void> PoolRegistry::purge_hidden(const conf::PoolSettings& pool) {
+PoolResult<void> PoolRegistry::purge_hidden(const std::vector<KnownPool>& pools,
+                                            const conf::PoolSettings& pool) {
     const std::int64_t now_s = std::time(nullptr);
-    auto job = serve::hidden_pool_purge(file(), pool, now_s);
+    auto job = serve::hidden_pool_purge(file(), pools, pool, now_s);
     if (!job) return {};
     if (const auto queued = catalog_->queue_job(*job, now_s); !queued)
         return refuse(queued.error());

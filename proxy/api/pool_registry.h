@@ -67,7 +67,8 @@ class PoolRegistry {
     PoolResult<Record> encode(const storage::KnownPool& pool) const;
     PoolResult<storage::KnownPool> find(std::string_view name);
     PoolResult<std::vector<storage::KnownPool>> load_or_refuse();
-    PoolResult<void> purge_hidden(const conf::PoolSettings& pool);
+    PoolResult<void> purge_hidden(const std::vector<storage::KnownPool>& pools,
+                                  const conf::PoolSettings& pool);
     PoolResult<void> change_state(const storage::KnownPool& pool);
     PoolResult<conf::PoolSettings> merge(const storage::KnownPool& pool, Json fields,
                                          std::vector<FieldProblem> problems);

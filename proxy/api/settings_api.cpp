@@ -160,7 +160,10 @@ Json listen_json(const std::vector<conf::ListenAddress>& addresses) {
 
 Json purge_json(const conf::PurgeSettings& purge) {
     using By = conf::PurgeSettings::By;
-    const char* const by = purge.by == By::urls ? "urls" : purge.by == By::tags ? "tags" : "both";
+    const char* const by = purge.by == By::automatic ? "auto"
+                           : purge.by == By::urls    ? "urls"
+                           : purge.by == By::tags    ? "tags"
+                                                     : "both";
     return {{"zone_id", purge.zone_id},
             {"api_token", source_json(purge.api_token)},
             {"api_url", purge.api_url},

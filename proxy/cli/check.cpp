@@ -1,4 +1,5 @@
 #include "conf/lifetime_advice.h"
+#include "conf/purge_advice.h"
 #include "proxy/cli/commands.h"
 #include "proxy/cli/load_settings.h"
 #include "proxy/serve/b2_authorizer.h"
@@ -98,8 +99,8 @@ void mention_lock(const conf::EdgeSettings& edge) {
     fmt::print("edge: nobody is shut out: edge.lock is \"{}\"\n", logs ? "log" : "off");
 }
 
-void mention_lifetimes(const conf::Settings& settings) {
-    for (const conf::Finding& finding : conf::find_doubtful_lifetimes(settings))
+void mention_doubts(const conf::Findings& findings) {
+    for (const conf::Finding& finding : findings)
         fmt::print(stderr, "warning: {}: {}\n", finding.keys.front(), finding.message);
 }
 
@@ -111,7 +112,8 @@ int check(const ServeOptions& options, bool write) {
     std::signal(SIGPIPE, SIG_IGN);  // a store that closes is an error like others
     mention_lock(settings->edge);
     mention_private(*settings);
-    mention_lifetimes(*settings);
+    mention_doubts(conf::find_doubtful_lifetimes(*settings));
+    mention_doubts(conf::find_doubtful_purges(*settings));
     int status = check_tls(*settings) ? 0 : 1;
     for (const conf::PoolSettings& pool : settings->pools) {
         if (!check_pool(pool, settings->server.url_prefix.substr(1), write)) status = 1;

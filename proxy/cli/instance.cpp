@@ -5,6 +5,7 @@
 #include "proxy/cli/descriptor_limit.h"
 #include "proxy/loop/short_turns.h"
 #include "storage/purge_job.h"
+#include "storage/visitor_urls.h"
 
 #include <algorithm>
 #include <cstdint>
@@ -32,15 +33,20 @@ void log_lock(const serve::OriginLock* lock) {
 
 // Mode B, the friendly URLs of the buckets that are served, and variant 2 of the keys, those below
 // images/ (contracts: pixelfox.md, Keys, paths and URLs).
-std::vector<serve::UrlShape> more_shapes(const std::vector<storage::KnownPool>& pools) {
-    std::vector<serve::UrlShape> shapes;
+std::vector<serve::UrlShape> more_shapes(const std::string& url_prefix,
+                                         const std::vector<storage::KnownPool>& pools) {
+    std::vector<std::string> buckets;
     for (const storage::KnownPool& known : pools) {
         const conf::PoolSettings& pool = known.settings;
-        if (pool.storage_type != conf::PoolSettings::Type::s3 || !pool.is_active) continue;
-        const std::string prefix = fmt::format("/file/{}/", pool.bucket);
-        shapes.push_back({prefix, prefix.size() - 1});
+        if (pool.storage_type == conf::PoolSettings::Type::s3 && pool.is_active)
+            buckets.push_back(pool.bucket);
     }
-    if (!shapes.empty()) shapes.push_back({"/images/", 0});
+    std::vector<serve::UrlShape> shapes;
+    for (const std::string& path : storage::image_paths(url_prefix, buckets)) {
+        if (path == url_prefix) continue;
+        const bool is_of_bucket = path != "/images/";
+        shapes.push_back({path, is_of_bucket ? path.size() - 1 : 0});
+    }
     return shapes;
 }
 
@@ -266,7 +272,7 @@ serve::HandlerRules Instance::handler_rules() const {
     return {.url_prefix = url_prefix_,
             .range_limit = range_limit_,
             .loop_id = loop_id_,
-            .more_shapes = more_shapes(pools_),
+            .more_shapes = more_shapes(url_prefix_, pools_),
             .serve = rules_,
             .signed_variants = signed_variants_,
             .guard = guard_};
@@ -384,7 +390,7 @@ void Instance::take_over(api::SettingsInForce loaded) {
             "(tiering.views_flush)");
         tiering.enabled = false;
     }
-    if (jobs_) jobs_->edge().change_tags(settings.edge);
+    if (jobs_) jobs_->edge().change_edge(settings.edge);
     if (tiering_) tiering_->change(tiering);
     if (views_) views_->change(tiering);
     for (const auto& loop : loops_) {

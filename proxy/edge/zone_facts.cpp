@@ -3,6 +3,7 @@
 #include "conf/ascii.h"
 #include "conf/host_pattern.h"
 #include "proxy/edge/directive_list.h"
+#include "storage/visitor_urls.h"
 
 #include <algorithm>
 #include <chrono>
@@ -72,20 +73,18 @@ void find_direct(const std::vector<conf::PoolSettings>& pools, ZoneFacts& facts)
     }
 }
 
-// As cli::Instance has its shapes of URLs.
+// As cli::Instance has its shapes of URLs: of pools that are served now.
 void find_paths(const conf::Settings& settings, const std::vector<conf::PoolSettings>& pools,
                 ZoneFacts& facts) {
-    facts.url_prefix = settings.server.url_prefix;
-    facts.paths = {facts.url_prefix};
-    facts.roots = {"/"};
+    std::vector<std::string> buckets;
     for (const conf::PoolSettings& pool : pools) {
-        if (pool.storage_type != PoolType::s3 || !pool.is_active) continue;
-        add_once(facts.roots, fmt::format("/file/{}/", pool.bucket));
-        add_once(facts.paths, "/images/");
+        if (pool.storage_type == PoolType::s3 && pool.is_active) buckets.push_back(pool.bucket);
     }
-    for (const std::string& root : facts.roots) {
-        if (root != "/") add_once(facts.paths, root);
-    }
+    facts.url_prefix = settings.server.url_prefix;
+    facts.paths = storage::image_paths(facts.url_prefix, buckets);
+    facts.roots = {"/"};
+    for (const std::string& bucket : buckets)
+        add_once(facts.roots, storage::root_of_bucket(bucket));
 }
 
 // What a variant's key begins with where its original's begins with `prefix`, which makes it as

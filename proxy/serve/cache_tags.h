@@ -29,6 +29,8 @@ class CacheTags {
     // The header's line with its CRLF; "" where there is no tag.
     std::string line(const Subject& subject) const;
 
+    // Whether answers of an image have its tag.
+    bool names_images() const { return has_image_; }
     // A single tag, whether or not answers have it.
     std::string of_image(const storage::Uuid& image) const;  // "img-0e5a4b6c-..."
     std::string of_pool(std::string_view name) const;        // "pool-hot"

@@ -65,18 +65,22 @@ EdgePurge::EdgePurge(storage::Catalog& catalog, storage::DriverSet& drivers,
     : catalog_(catalog),
       drivers_(drivers),
       settings_(settings.purge),
-      site_(settings.upload.public_base_url),
       variants_of_(std::move(variants_of)),
       signed_(SignedVariants::of(settings.variants, settings.server.url_prefix)),
       owner_(storage::new_job_owner()),
       api_(settings.purge),
       progress_(kMostProgress),
-      tags_{CacheTags(settings.edge)} {}
+      tags_{CacheTags(settings.edge)},
+      places_(storage::visitor_places(settings)) {}
 
-void EdgePurge::change_tags(const conf::EdgeSettings& edge) {
+void EdgePurge::change_edge(const conf::EdgeSettings& edge) {
     const CacheTags tags(edge);
-    const std::lock_guard lock(tags_mutex_);
+    const std::lock_guard lock(edge_mutex_);
     if (std::ranges::find(tags_, tags) == tags_.end()) tags_.push_back(tags);
+    for (std::string& host : storage::named_hosts(edge)) {
+        if (std::ranges::find(places_.hosts, host) == places_.hosts.end())
+            places_.hosts.push_back(std::move(host));
+    }
 }
 
 void EdgePurge::ask_to_stop() {
@@ -144,14 +148,11 @@ std::vector<EdgePurge::Task> EdgePurge::take_more(const std::string& lane, std::
 // --- what is to be forgotten
 
 storage::VisitorPlaces EdgePurge::places() const {
-    storage::VisitorPlaces places{
-        .hosts = settings_.hosts, .buckets = {}, .origins = settings_.origins};
-    if (!site_.empty()) places.hosts.push_back(site_);
-    for (const storage::KnownPool& pool : drivers_.pools()) {
-        const conf::PoolSettings& its = pool.settings;
-        if (!its.public_base_url.empty()) places.hosts.push_back(its.public_base_url);
-        if (!its.bucket.empty()) places.buckets.push_back({its.bucket, its.path_prefix});
-    }
+    std::unique_lock lock(edge_mutex_);
+    storage::VisitorPlaces places = places_;
+    lock.unlock();
+    for (const storage::KnownPool& pool : drivers_.pools())
+        storage::add_pool(places, pool.settings);
     return places;
 }
 
@@ -217,10 +218,10 @@ Result<void> EdgePurge::prepare(Task& task) {
     if (!keys) return std::unexpected(std::move(keys.error()));
     task.keys = std::move(*keys);
     using Kind = ZoneItem::Kind;
+    using By = conf::PurgeSettings::By;
     // What has no image has no tag.
-    const bool by_tag = settings_.by != conf::PurgeSettings::By::urls && task.wish.image;
-    if (by_tag) add_tags(*task.wish.image, task.items);
-    if (!by_tag || settings_.by == conf::PurgeSettings::By::both) {
+    if (settings_.by != By::urls && task.wish.image) add_tags(*task.wish.image, task.items);
+    if (settings_.by != By::tags || !task.wish.image) {
         for (VisitorUrl& url : storage::visitor_urls(places(), task.keys))
             task.items.insert({Kind::url, std::move(url.url), std::move(url.origin)});
     }
@@ -239,9 +240,10 @@ Result<void> EdgePurge::prepare(Task& task) {
 }
 
 void EdgePurge::add_tags(const storage::Uuid& image, std::set<ZoneItem>& items) const {
-    const std::lock_guard lock(tags_mutex_);
-    for (const CacheTags& tags : tags_)
-        items.insert({ZoneItem::Kind::tag, tags.of_image(image)});
+    const std::lock_guard lock(edge_mutex_);
+    for (const CacheTags& tags : tags_) {
+        if (tags.names_images()) items.insert({ZoneItem::Kind::tag, tags.of_image(image)});
+    }
 }
 
 // --- telling the edge
@@ -267,6 +269,7 @@ std::optional<Error> EdgePurge::tell_kind(const Attempt& attempt, std::vector<Zo
                                           Outcomes& outcomes) {
     const ZoneItem::Kind kind = items.front().kind;
     const std::size_t most = api_.items_per_call(kind);
+    const bool is_takedown = attempt.run.job().lane == storage::kTakedownLane;
     std::deque<std::vector<ZoneItem>> calls;
     for (std::size_t at = 0; at < items.size(); at += most) {
         const auto first = items.begin() + static_cast<std::ptrdiff_t>(at);
@@ -284,7 +287,7 @@ std::optional<Error> EdgePurge::tell_kind(const Attempt& attempt, std::vector<Zo
             leave({.wait_s = 1});
             return std::nullopt;
         }
-        if (const auto wait_s = api_.wait_for_turn(kind, kMostTurn); wait_s > 0) {
+        if (const auto wait_s = api_.wait_for_turn(kind, kMostTurn, is_takedown); wait_s > 0) {
             leave({.wait_s = wait_s});
             return std::nullopt;
         }

@@ -39,9 +39,9 @@ class EdgePurge {
               const conf::Settings& settings, VariantsOf variants_of);
 
     storage::JobEnd purge(storage::JobRun& run);
-    // Answers have the tags of these settings from now on. Those that they had before are purged as
-    // well, as the edge may hold answers with them.
-    void change_tags(const conf::EdgeSettings& edge);
+    // Answers have the tags of these settings and are given for their hosts from now on. Those of
+    // before are purged as well, as the edge may hold answers with them.
+    void change_edge(const conf::EdgeSettings& edge);
     // Those that run end after their call. Never blocks.
     void ask_to_stop();
 
@@ -92,7 +92,6 @@ class EdgePurge {
     storage::Catalog& catalog_;
     storage::DriverSet& drivers_;
     const conf::PurgeSettings settings_;
-    const std::string site_;  // upload.public_base_url
     const VariantsOf variants_of_;
     const std::shared_ptr<const SignedVariants> signed_;  // null: there are none
     const std::string owner_;
@@ -100,8 +99,9 @@ class EdgePurge {
     std::atomic<bool> stopping_ = false;
     std::atomic<std::uint64_t> takes_ = 0;
     PurgeProgress progress_;
-    mutable std::mutex tags_mutex_;
-    std::vector<CacheTags> tags_;  // that answers have had, as far as we know
+    mutable std::mutex edge_mutex_;
+    std::vector<CacheTags> tags_;    // that answers have had, as far as we know
+    storage::VisitorPlaces places_;  // that settings have named, pools aside
     std::atomic<std::uint64_t> urls_ = 0;
     std::atomic<std::uint64_t> others_ = 0;
     std::atomic<std::uint64_t> remembered_ = 0;

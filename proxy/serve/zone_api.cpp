@@ -3,6 +3,7 @@
 #include "conf/quote.h"
 #include "storage/streams.h"
 
+#include <algorithm>
 #include <charconv>
 #include <ctime>
 #include <string>
@@ -16,6 +17,11 @@ namespace tidepool::serve {
 namespace {
 
 using Milliseconds = std::chrono::milliseconds;
+
+// What takedowns find left however much is only old: seldom as calls for tags are, one that came
+// behind others would wait for minutes. The smallest plan's own bucket holds 25 of these.
+constexpr double kKeptForTakedowns = 2;
+constexpr unsigned kTagCallsAtOnce = 5;
 
 storage::HttpLimits zone_limits(Milliseconds timeout) {
     return {.connect_timeout = timeout,
@@ -59,7 +65,8 @@ ZoneApi::ZoneApi(const conf::PurgeSettings& settings)
     : settings_(settings),
       http_(zone_limits(settings.timeout)),
       url_pace_(settings.calls_per_minute),
-      tag_pace_(settings.tag_calls_per_minute) {}
+      tag_pace_(settings.tag_calls_per_minute,
+                std::min(settings.tag_calls_per_minute, kTagCallsAtOnce)) {}
 
 std::size_t ZoneApi::items_per_call(ZoneItem::Kind kind) const {
     return kind == ZoneItem::Kind::url ? settings_.urls_per_call : settings_.tags_per_call;
@@ -69,12 +76,13 @@ CallPace& ZoneApi::pace_of(ZoneItem::Kind kind) {
     return kind == ZoneItem::Kind::url ? url_pace_ : tag_pace_;
 }
 
-std::int64_t ZoneApi::wait_for_turn(ZoneItem::Kind kind, Milliseconds longest) {
+std::int64_t ZoneApi::wait_for_turn(ZoneItem::Kind kind, Milliseconds longest, bool is_takedown) {
+    const double kept = is_takedown ? 0 : kKeptForTakedowns;
     const auto until = CallPace::Clock::now() + longest;
     std::unique_lock lock(mutex_);
     while (true) {
         const auto now = CallPace::Clock::now();
-        const Milliseconds wait = pace_of(kind).take(now);
+        const Milliseconds wait = pace_of(kind).take(now, kept);
         if (wait.count() == 0 && !stopped_) return 0;
         if (stopped_ || now + wait > until)
             return std::max<std::int64_t>(1, std::chrono::ceil<std::chrono::seconds>(wait).count());

@@ -28,8 +28,10 @@ class ZoneApi {
     // How many items one call may name.
     std::size_t items_per_call(ZoneItem::Kind kind) const;
     // Waits until the zone's pace allows for a call for such items, but for no longer than so: 0,
-    // and the call counts as made; else after how many seconds it will allow for one.
-    std::int64_t wait_for_turn(ZoneItem::Kind kind, std::chrono::milliseconds longest);
+    // and the call counts as made; else after how many seconds it will allow for one. Some of the
+    // pace is kept for takedowns.
+    std::int64_t wait_for_turn(ZoneItem::Kind kind, std::chrono::milliseconds longest,
+                               bool is_takedown);
     // One call; items as of purge_body. Nothing is tried again.
     std::expected<void, ZoneFailure> purge(std::span<const ZoneItem> items);
     // What the edge gives to a visitor for this URL. It may have to ask the origin for it.

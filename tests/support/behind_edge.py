@@ -43,7 +43,8 @@ class BehindEdgeCase(admin_api.ApiCase):
         self.environment["TIDEPOOL_TEST_PURGE"] = PURGE_TOKEN
 
     def zone(self):
-        return {"zone_id": self.edge.zone_id, "api_token": "env:TIDEPOOL_TEST_PURGE", "api_url": self.edge.api_url,
+        """By URLs alone, at a pace of their own, where a test says nothing else."""
+        return {"zone_id": self.edge.zone_id, "api_token": "env:TIDEPOOL_TEST_PURGE", "api_url": self.edge.api_url, "by": "urls",
                 "hosts": [f"https://{HOST}"], "origins": [PAGE], "verify_url": self.edge.url, "timeout": "2s",
                 **self.ZONE}
 
@@ -53,12 +54,12 @@ class BehindEdgeCase(admin_api.ApiCase):
         self.edge.origin = server.address
         return server
 
-    def visit(self, key, *fields, method="GET"):
+    def visit(self, key, *fields, method="GET", host=HOST):
         """What a visitor gets for a key, or a path."""
         path = key if key.startswith("/") else "/" + key
         with socket.create_connection(self.edge.address) as sock:
             sock.settimeout(tidepool.PATIENCE_S)
-            lines = "".join(f"{name}: {value}\r\n" for name, value in (("Host", HOST), *fields))
+            lines = "".join(f"{name}: {value}\r\n" for name, value in (("Host", host), *fields))
             sock.sendall(f"{method} {path} HTTP/1.1\r\n{lines}\r\n".encode())
             reader = http1.Reader(sock)
             answer = http1.read_answer_head(reader)

@@ -64,6 +64,62 @@ class Deleted(BehindEdgeCase):
         self.await_purges()
         self.assertEqual([purge.body for purge in self.edge.purges], [{"tags": [f"img-{image.uuid}"]}])
 
+    def test_by_default_what_only_a_tag_reaches_is_forgotten_too(self):
+        image, other = self.new_image(), self.new_image()
+        zone = {name: value for name, value in self.zone().items() if name != "by"}
+        self.start({"purge": zone})
+        self.hold(image)
+        self.hold(other)
+        visits = [(f"{image.original}?x=1",), (image.original, ("Origin", "https://unlisted.example")),
+                  (f"/file/{cold.BUCKET}/{image.original}?x=1",)]
+        for visit in visits:
+            self.assertEqual([self.visit(*visit).get("cf-cache-status") for _ in range(2)], ["MISS", "HIT"], visit)
+        self.edge.clock_offset_s += 10
+        self.good("DELETE", f"/images/{image.uuid}", status=202)
+        self.await_purges()
+        self.assert_forgotten(image)
+        for visit in visits:
+            self.assertEqual(self.visit(*visit).status, 410, visit)
+        # By URLs as well: what another one answers, as a bucket, has no tag.
+        self.assertEqual(self.purged(), self.urls(image))
+        self.assertEqual([purge.body for purge in self.edge.purges if "files" not in purge.body],
+                         [{"tags": [f"img-{image.uuid}"]}])
+        self.assertEqual(self.visit(other.original).get("cf-cache-status"), "HIT")
+
+    def test_by_default_it_is_by_urls_where_answers_have_no_tag(self):
+        image = self.new_image()
+        zone = {name: value for name, value in self.zone().items() if name != "by"}
+        self.start({"purge": zone, "edge": {"cache_tags": []}})
+        self.good("DELETE", f"/images/{image.uuid}", status=202)
+        self.await_purges()
+        self.assertEqual(self.purged(), self.urls(image))
+        self.assertEqual({kind for purge in self.edge.purges for kind in purge.body}, {"files"})
+
+    def test_under_the_names_of_edge_hosts_it_is_forgotten_too(self):
+        image = self.new_image()
+        config = {"edge": {"hosts": [HOST, "alias.example", "127.0.0.1", "localhost"]}}
+        self.start(config)
+        hosts = [HOST, "alias.example"]
+        for host in hosts:
+            self.assertEqual([self.visit(image.original, host=host).status for _ in range(2)], [200, 200])
+        self.edge.clock_offset_s += 10
+        self.good("DELETE", f"/images/{image.uuid}", status=202)
+        self.await_purges()
+        self.assertEqual([self.visit(image.original, host=host).status for host in hosts], [410, 410])
+        self.assertEqual({url.split("/")[2] for url, _ in self.purged()}, set(hosts))
+
+    def test_a_reload_adds_names_to_edge_hosts(self):
+        image = self.new_image()
+        config = {"purge": {**self.zone(), "verify": False}}
+        self.start({**config, "edge": {"hosts": [HOST, "before.example"]}})
+        mark = len(self.server.log())
+        admin = {"listen": ["127.0.0.1:0"], "token": "env:TIDEPOOL_TEST_TOKEN"}
+        self.server.write_config({**config, "admin": admin, "server": {"threads": 2}, "edge": {"hosts": [HOST, "after.example"]}})
+        self.server.signal(signal.SIGHUP)
+        self.server.wait_log("configuration reloaded", after=mark)
+        self.good("DELETE", f"/images/{image.uuid}", status=202)
+        self.await_purges()
+        self.assertEqual({url.split("/")[2] for url, _ in self.purged()}, {HOST, "before.example", "after.example"})
 
     def test_a_reload_changes_the_tags(self):
         image = self.new_image()
@@ -211,6 +267,40 @@ class Many(BehindEdgeCase):
         self.assertLessEqual({url for url, _ in self.urls(image)}, {url for url, _ in self.purged()})
 
 
+class ManyTags(BehindEdgeCase):
+    EDGE = {"other_limit": (25, 5 / 60)}
+    ZONE = {"by": "both", "tags_per_call": 1, "verify": False, "origins": []}
+
+    def test_a_takedown_has_its_call_for_a_tag_before_what_is_only_old(self):
+        image = self.new_image()
+        self.start()
+        many = [f"old-{number}" for number in range(20)]
+        self.good("POST", "/purges", {"tags": many}, status=202)
+        tidepool.eventually(lambda: len(self.edge.purges) >= 3, "it has begun")
+        self.good("DELETE", f"/images/{image.uuid}", status=202)
+        tidepool.eventually(lambda: self.purges(state="done"), "the other one is done", every_s=0.1)
+        told = [tag for purge in self.edge.purges for tag in purge.body.get("tags", ())]
+        self.assertIn(f"img-{image.uuid}", told[:5])
+        self.assertEqual({purge.status for purge in self.edge.purges}, {200})
+
+
+class Advice(BehindEdgeCase):
+    def test_check_says_what_purges_by_url_leave(self):
+        self.environment["TIDEPOOL_TEST_PRIVATE"] = "a key of a private image host"
+        hidden = {"signing_key": "env:TIDEPOOL_TEST_PRIVATE", "prefixes": ["uploads/private/"], "edge_checks": True}
+        hosts = {"hosts": [HOST, "*.alias.example"]}
+        self.start({"private": hidden, "edge": hosts})
+        warned = self.run_tool("check")[2]
+        self.assertRegex(warned, r"warning: purge\.by: .*signed URLs")
+        self.assertRegex(warned, r'warning: edge\.hosts\[2\]: .*"\*\.alias\.example"')
+        self.server.write_config({"purge": {**self.zone(), "by": "auto"}, "private": hidden, "edge": hosts})
+        self.assertNotIn("warning", self.run_tool("check")[2])
+        self.server.write_config({"purge": {**self.zone(), "by": "both"}, "edge": {"cache_tags": ["pool"]}})
+        status, _, error = self.run_tool("check")
+        self.assertEqual(status, 2)
+        self.assertIn('by = "both" names images by a tag that no answer has', error)
+
+
 class ByHand(BehindEdgeCase):
     def test_by_the_command_and_the_api(self):
         image = self.new_image()
@@ -288,25 +378,39 @@ class Changed(BehindEdgeCase):
         self.assert_forgotten(image, status=403)
 
     def hide_a_pool(self, *tags):
-        """What the edge is told when the API makes a pool private."""
+        """What the edge is told when the API makes a pool private, as {kind: named}."""
+        old = self.new_image()
         self.environment["TIDEPOOL_TEST_PRIVATE"] = "a key of a private image host"
-        self.start({"private": {"signing_key": "env:TIDEPOOL_TEST_PRIVATE"}, "edge": {"cache_tags": ["image", *tags]}})
+        self.start({"private": {"signing_key": "env:TIDEPOOL_TEST_PRIVATE"},
+                    "edge": {"cache_tags": ["image", *tags], "hosts": [HOST, "alias.example"]}})
         tree = tidepool.Tree(self.folder / "closed")
         tree.image("closed.jpg")
         self.good("POST", "/pools", {"name": "closed", "base_path": str(tree.path)}, status=201)
-        self.assertEqual([self.visit("uploads/closed.jpg").status for _ in range(2)], [200, 200])
+        # One that the edge has since it was in another pool, under whose tag it stays there.
+        visits = [(path, host) for host in (HOST, "alias.example") for key in ("uploads/closed.jpg", old.original)
+                  for path in (f"/{key}", f"/file/{cold.BUCKET}/{key}")]
+        for path, host in visits:
+            self.assertEqual([self.visit(path, host=host).get("cf-cache-status") for _ in range(2)], ["MISS", "HIT"])
+        self.tool("mv", old.uuid, "--to", "closed")
+        self.assertEqual(self.purges(), [])
         self.good("PATCH", "/pools/closed", {"priority": 7})
         self.good("PATCH", "/pools/closed", {"visibility": "private"})
         self.await_purges()
-        self.assertEqual(self.visit("uploads/closed.jpg").status, 403)
-        purge, = self.edge.purges
-        return purge.body
+        for path, host in visits:
+            self.assertEqual(self.visit(path, host=host).status, 403, (path, host))
+        return {kind: named for purge in self.edge.purges for kind, named in purge.body.items()}
+
+    ALL_IMAGES = [f"{host}/{path}" for host in sorted((HOST, "alias.example"))
+                  for path in (f"file/{cold.BUCKET}", "images", "uploads")]
 
     def test_a_pool_that_becomes_private_is_purged_with_all_images(self):
-        self.assertEqual(self.hide_a_pool(), {"prefixes": [f"{HOST}/uploads"]})
+        told = self.hide_a_pool()
+        self.assertEqual((list(told), sorted(told["prefixes"])), (["prefixes"], self.ALL_IMAGES))
 
-    def test_a_pool_that_becomes_private_is_purged_by_its_tag(self):
-        self.assertEqual(self.hide_a_pool("pool"), {"tags": ["pool-closed"]})
+    def test_a_pool_that_becomes_private_is_purged_by_its_tag_too(self):
+        told = self.hide_a_pool("pool")
+        self.assertEqual(told["tags"], ["pool-closed"])
+        self.assertEqual(sorted(told["prefixes"]), self.ALL_IMAGES)
 
     def test_what_counts_is_who_may_see_it_when_the_edge_is_asked(self):
         self.environment["TIDEPOOL_TEST_PRIVATE"] = "a key of a private image host"

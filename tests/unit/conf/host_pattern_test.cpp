@@ -94,6 +94,12 @@ TEST_CASE("host patterns: addresses, of which IPv6 has many texts", "[conf][host
     }
 }
 
+TEST_CASE("host patterns: the names that a zone can have", "[conf][host]") {
+    CHECK(zone_names({"Images.Example.", "*.example", "192.0.2.1", "[2001:db8::1]", "localhost",
+                      "1.example"}) == std::vector<std::string>{"images.example", "1.example"});
+    CHECK(zone_names({}).empty());
+}
+
 TEST_CASE("host patterns: none lists nothing", "[conf][host]") {
     CHECK(HostPatterns().empty());
     CHECK(HostPatterns(std::vector<std::string>()).empty());

@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <catch2/catch.hpp>
@@ -39,9 +40,27 @@ TEST_CASE("settings of purges: a zone needs a token, and hosts where URLs are pu
     CHECK(wrong_keys(kZone + kHosts) == Keys{"purge.zone_id needs api_token"});
     CHECK(wrong_keys(kZone + kToken) == Keys{"purge.zone_id needs hosts"});
     CHECK(wrong_keys(kZone + kToken + "by = \"tags\"\n").empty());
+    CHECK(wrong_keys(kZone + kToken, "[edge]\nhosts = [\"images.example\"]\n").empty());
+    CHECK(wrong_keys(kZone + kToken, "[edge]\nhosts = [\"*.example\", \"192.0.2.1\"]\n") ==
+          Keys{"purge.zone_id needs hosts"});
     CHECK(wrong_keys(kZone + kToken, "public_base_url = \"https://images.example\"\n").empty());
     REQUIRE(setenv("TIDEPOOL_TEST_PURGE_TOKEN", "to ken", 1) == 0);
     CHECK(wrong_keys(kZone + kToken + kHosts) == Keys{"purge.api_token"});
+    unsetenv("TIDEPOOL_TEST_PURGE_TOKEN");
+}
+
+TEST_CASE("settings of purges: by a tag only where answers have it", "[conf][settings]") {
+    REQUIRE(setenv("TIDEPOOL_TEST_PURGE_TOKEN", "token", 1) == 0);
+    const std::string good = kZone + kToken + kHosts;
+    const std::string untagged = "[edge]\ncache_tags = [\"pool\"]\n";
+    for (const char* by : {"auto", "urls", "both", "tags"}) {
+        CAPTURE(by);
+        const std::string text = good + "by = \"" + by + "\"\n";
+        CHECK(wrong_keys(text).empty());
+        const bool needs_tag = std::string_view(by) == "both" || std::string_view(by) == "tags";
+        CHECK(wrong_keys(text, untagged) == (needs_tag ? Keys{"purge.by"} : Keys{}));
+    }
+    CHECK(wrong_keys(good, untagged).empty());
     unsetenv("TIDEPOOL_TEST_PURGE_TOKEN");
 }
 

@@ -100,6 +100,25 @@ TEST_CASE("call pace: a second's calls at once, then one after the other", "[ser
     CHECK(slow.take(start + std::chrono::seconds(72)) == milliseconds(0));
 }
 
+TEST_CASE("call pace: some are kept for who keeps none", "[serve][purge]") {
+    using std::chrono::seconds;
+    const CallPace::Clock::time_point start{std::chrono::hours(1)};
+    CallPace pace(5, 5);
+    for (int i = 0; i < 3; ++i)
+        CHECK(pace.take(start, 2) == seconds(0));
+    CHECK(pace.take(start, 2) == seconds(12));
+    CHECK(pace.take(start) == seconds(0));
+    CHECK(pace.take(start) == seconds(0));
+    CHECK(pace.take(start) == seconds(12));
+    CHECK(pace.take(start, 2) == seconds(36));
+    CHECK(pace.take(start + seconds(12)) == seconds(0));
+    CHECK(pace.take(start + seconds(48), 2) == seconds(0));
+    // Who holds no more than one keeps none.
+    CallPace slow(5);
+    CHECK(slow.take(start, 2) == seconds(0));
+    CHECK(slow.take(start + seconds(12), 2) == seconds(0));
+}
+
 TEST_CASE("edge memory: old is what was there before it was told", "[serve][purge]") {
     constexpr std::int64_t kTold = 1'000'000;
     const auto judge = [](int status, const char* said, std::optional<std::int64_t> age_s,

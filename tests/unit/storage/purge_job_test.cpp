@@ -204,6 +204,26 @@ CATALOG_TEST("purge job: what nobody may see any more waits for nothing that is 
     CHECK(purge_wish(taken[0])->asked == 3);
 }
 
+TEST_CASE("purge job: a move that hides an image is a takedown", "[purge]") {
+    std::vector pools{known(1), known(2), known(3), known(4, "https://c")};
+    pools[1].settings.visibility = conf::PoolSettings::Visibility::signed_only;
+    pools[2].settings.visibility = conf::PoolSettings::Visibility::signed_only;
+    pools[2].settings.public_base_url = "https://private";
+    const auto follow = purge_follower(with_zone(), pools);
+    const auto is_takedown = [&](PoolId from, PoolId to) {
+        const auto job = follow(
+            {.why = Outdated::Why::moved, .image = parse_uuid(kUuid), .from = from, .to = to});
+        REQUIRE(job);
+        return job->lane == kTakedownLane;
+    };
+    CHECK(is_takedown(1, 2));
+    CHECK(is_takedown(9, 2));  // nobody knows whether it was private
+    CHECK_FALSE(is_takedown(2, 1));
+    CHECK_FALSE(is_takedown(2, 3));
+    CHECK_FALSE(is_takedown(1, 4));
+    CHECK_FALSE(is_takedown(1, 9));
+}
+
 CATALOG_TEST("purge job: visitors are refused what is hidden or gone now", "[purge]") {
     TestType backend;
     const auto catalog = backend.open();

@@ -71,6 +71,43 @@ TEST_CASE("visitor urls: encoded as we do and as browsers do", "[storage][purge]
           Texts{"https://a/u/rs%3Afill%3A1%3A2.jpg", "https://a/u/rs:fill:1:2.jpg"});
 }
 
+TEST_CASE("visitor urls: places are all hosts that anything names", "[storage][purge]") {
+    using Texts = std::vector<std::string>;
+    tidepool::conf::Settings settings;
+    settings.purge.hosts = {"https://images.example"};
+    settings.purge.origins = {"https://site.example"};
+    settings.upload.public_base_url = "https://images.example";
+    settings.edge.hosts = {"Images.Example", "alias.example", "*.wild.example", "192.0.2.1"};
+    VisitorPlaces places = visitor_places(settings);
+    CHECK(places.hosts == Texts{"https://images.example", "https://alias.example"});
+    CHECK(places.origins == Texts{"https://site.example"});
+    CHECK(edge_prefixes(places, "/uploads/") ==
+          Texts{"images.example/uploads", "alias.example/uploads"});
+    tidepool::conf::PoolSettings pool;
+    pool.is_active = false;
+    pool.public_base_url = "https://b2.example/";
+    pool.bucket = "one";
+    pool.path_prefix = "pre/";
+    add_pool(places, pool);
+    pool.bucket = "two";
+    add_pool(places, pool);
+    CHECK(places.hosts.size() == 3);
+    places.hosts = {"https://b2.example/x", "http://b2.example"};
+    CHECK(edge_prefixes(places, "/uploads/") ==
+          Texts{"b2.example/x/uploads", "b2.example/x/images", "b2.example/x/file/one",
+                "b2.example/x/file/two", "b2.example/uploads", "b2.example/images",
+                "b2.example/file/one", "b2.example/file/two"});
+    CHECK(edge_prefixes(places, "/").at(0) == "b2.example/x");
+}
+
+TEST_CASE("visitor urls: paths of images, each once", "[storage][purge]") {
+    using Texts = std::vector<std::string>;
+    CHECK(image_paths("/u/", {}) == Texts{"/u/"});
+    CHECK(image_paths("/u/", Texts{"a", "b", "a"}) ==
+          Texts{"/u/", "/images/", "/file/a/", "/file/b/"});
+    CHECK(image_paths("/images/", Texts{"a"}) == Texts{"/images/", "/file/a/"});
+}
+
 TEST_CASE("visitor urls: a URL that is known goes with each origin", "[storage][purge]") {
     const std::vector<std::string> origins{"https://s"};
     CHECK(urls_only(with_origins("https://a/b?c=d", origins)) ==
