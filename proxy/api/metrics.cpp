@@ -389,7 +389,7 @@ void add_purges(Gatherer& out, const MetricSources& sources) {
                 "Answers of the edge that showed what it had been told to forget.",
                 static_cast<double>(counters.remembered));
     out.counter("tidepool_purge_unverified_total",
-                "Purges that ended without an answer of the edge.",
+                "Purges that ended although the edge did not say what it remembers of it all.",
                 static_cast<double>(counters.unverified));
     const auto oldest_s = sources.jobs->state().oldest_purge_s;
     out.gauge("tidepool_purge_oldest_seconds",

@@ -49,7 +49,7 @@ class EdgePurge {
         std::uint64_t urls = 0;        // that were purged, each entry for an Origin for itself
         std::uint64_t others = 0;      // tags, prefixes, or everything
         std::uint64_t remembered = 0;  // answers of the edge that showed what was purged
-        std::uint64_t unverified = 0;  // purges that end without an answer of the edge
+        std::uint64_t unverified = 0;  // purges that end without a word of the edge
     };
     Counters counters() const;
     std::uint64_t calls(ZoneApi::Met met) const { return api_.calls(met); }

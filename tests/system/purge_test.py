@@ -145,6 +145,33 @@ class Failing(BehindEdgeCase):
         self.assertEqual(self.purged(), self.urls(image))
         self.assertEqual(self.metric("tidepool_purge_unverified_total"), 1)
 
+    def test_an_edge_that_blocks_us_has_not_said_that_it_forgot(self):
+        image = self.new_image()
+        self.start()
+        self.hold(image)
+        self.edge.zone.block = lambda request: request.get("referer") is None  # as hotlink.allow_empty = false
+        self.good("DELETE", f"/images/{image.uuid}", status=202)
+        job, = self.await_purges()
+        self.assertEqual(job["attempts"], 5)
+        self.assertEqual(self.purged(), self.urls(image))
+        self.assertEqual(self.metric("tidepool_purge_unverified_total"), 1)
+        self.server.wait_log("nobody says whether it was of use")
+
+    def test_what_was_blocked_is_asked_for_again(self):
+        image = self.new_image()
+        self.start()
+        self.hold(image)
+        self.edge.forget_nothing(-(-len(self.urls(image)) // 30))
+        self.edge.zone.block = lambda request: True
+        self.good("DELETE", f"/images/{image.uuid}", status=202)
+        job = tidepool.eventually(lambda: next(iter(self.purges(error_class="busy")), None), "it is blocked")
+        self.edge.zone.block = None
+        self.await_purges()
+        self.assert_forgotten(image)
+        self.assertEqual(self.metric("tidepool_purge_unverified_total"), 0)
+        self.assertGreaterEqual(self.metric("tidepool_purge_remembered_total"), 1)
+        self.assertIn(image.uuid, job["error"])
+
     def test_killed_at_each_step_it_is_purged_in_the_end(self):
         self.start()
         for step in STEPS:
