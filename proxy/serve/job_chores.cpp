@@ -142,15 +142,19 @@ void JobChores::count_jobs() {
     auto counts = catalog_.count_jobs("");
     if (!counts) return conf::log_warn("jobs not counted reason=\"{}\"", counts.error().text);
     std::optional<std::int64_t> oldest_s;
+    std::uint64_t failing = 0;
     for (const std::string_view lane : {storage::kPurgeType, storage::kTakedownLane}) {
-        const auto found = catalog_.oldest_open(lane);
+        const auto found = catalog_.open_in(lane);
         if (!found)
             return conf::log_warn("purges not looked for reason=\"{}\"", found.error().text);
-        if (*found) oldest_s = std::min(oldest_s.value_or(**found), **found);
+        if (found->oldest_s)
+            oldest_s = std::min(oldest_s.value_or(*found->oldest_s), *found->oldest_s);
+        failing += found->failing;
     }
     const std::lock_guard lock(mutex_);
     state_.jobs = std::move(*counts);
     state_.oldest_purge_s = oldest_s;
+    state_.failing_purges = failing;
 }
 
 void JobChores::recount() {

@@ -37,6 +37,7 @@ class JobChores {
     struct State {
         std::vector<storage::JobCount> jobs;         // as of the last minute
         std::optional<std::int64_t> oldest_purge_s;  // when it was queued; nothing: none is open
+        std::uint64_t failing_purges = 0;            // that are open, and whose last attempt failed
         std::optional<std::uint64_t> drift_bytes;  // by how much the accounts are not what the rows
                                                    // sum up to, of all pools; nothing: not counted
     };

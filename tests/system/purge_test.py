@@ -98,19 +98,26 @@ class Failing(BehindEdgeCase):
         self.assertEqual(self.metric('tidepool_purge_calls_total{result="limited"}'), 1)
         self.assert_secret()
 
-    def test_a_wrong_token_stops_the_job_and_says_so(self):
-        image = self.new_image()
-        self.start(environment={"TIDEPOOL_TEST_PURGE": "another-token-of-some-kind"})
+    def test_a_wrong_token_holds_the_job_up_and_says_so(self):
+        image, other = self.new_image(), self.new_image()
+        wrong = {"TIDEPOOL_TEST_PURGE": "another-token-of-some-kind"}
+        self.start(environment=wrong)
         self.good("DELETE", f"/images/{image.uuid}", status=202)
-        job, = self.await_purges(state="failed")
-        self.assertEqual((job["error_class"], job["attempts"]), ("denied", 1))
+        job = tidepool.eventually(lambda: next(iter(self.purges(error_class="denied")), None), "it is refused")
+        self.assertEqual((job["state"], job["attempts"]), ("queued", 1))
+        self.assertAlmostEqual(job["next_run"], time.time() + 3600, delta=60)  # however often it was
         self.assertIn("purge.api_token", job["error"])
         self.assertNotIn("another-token", json.dumps(job) + "\n".join(self.server.log()))
         self.assertEqual(self.metric('tidepool_purge_calls_total{result="denied"}'), 1)
+        status, out, error = self.run_tool("purge", other.uuid, environment=wrong)  # does not wait for ever
+        self.assertEqual((status, out.splitlines()[-1]), (1, "0 done, 1 failed, 0 cancelled, 0 paused"))
+        self.assertIn("stays queued", error)
+        self.tool("jobs", "cancel", *(each["id"] for each in self.purges() if each["id"] != job["id"]))
         self.server.crash()
         self.start(scanned=False)
+        tidepool.eventually(lambda: self.metric("tidepool_purge_failing") == 1, "it is counted")
         self.tool("jobs", "retry", job["id"])
-        self.await_purges()
+        tidepool.eventually(lambda: self.purges(id=job["id"], state="done"), "it is done", every_s=0.1)
         self.assertEqual(self.purged(), self.urls(image))
 
     def test_a_url_that_is_refused_is_named_and_the_others_are_purged(self):
