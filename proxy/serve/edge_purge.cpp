@@ -101,7 +101,6 @@ bool EdgePurge::goes_on(const Attempt& attempt) const {
 }
 
 JobEnd EdgePurge::purge(storage::JobRun& run) {
-    if (settings_.zone_id.empty()) return JobEnd::done();
     const Attempt attempt{run, Clock::now() + kMostAttempt};
     std::vector<Task> tasks = take_more(run.job().lane, kJobsAtOnce - 1);
     tasks.insert(tasks.begin(), Task{.job = run.job()});

@@ -34,7 +34,7 @@ namespace tidepool::serve {
 class EdgePurge {
   public:
     using VariantsOf = std::function<std::vector<std::string>(const std::string& original)>;
-    // Catalog and drivers outlive it. Without a zone its jobs are done at once.
+    // Catalog and drivers outlive it. Without a zone it is given no jobs.
     EdgePurge(storage::Catalog& catalog, storage::DriverSet& drivers,
               const conf::Settings& settings, VariantsOf variants_of);
 

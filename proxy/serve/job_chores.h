@@ -60,12 +60,15 @@ class JobChores {
     void clean_resumables(bool with_strays);
     void look_for_backups();
     void count_jobs();
+    void tell_of_purges();
     void recount();
 
     storage::Catalog& catalog_;
     storage::DriverSet& drivers_;
     storage::ResumableSpool resumables_;
     const std::int64_t remember_s_;
+    const bool has_zone_;
+    bool has_told_of_purges_ = false;
     std::function<void()> also_;
     Due strays_;
     Due backups_;

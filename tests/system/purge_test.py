@@ -56,6 +56,25 @@ class Deleted(BehindEdgeCase):
         status, _, error = self.run_tool("purge", image.uuid)
         self.assertEqual(status, 1)
         self.assertIn("purge.zone_id", error)
+        self.assertEqual([line for line in self.server.log() if "purges wait" in line], [])
+
+    def test_without_the_zone_a_purge_waits_for_who_knows_it(self):
+        image = self.new_image()
+        self.start({"jobs": {"threads": 0}})
+        self.hold(image)
+        self.good("DELETE", f"/images/{image.uuid}", status=202)
+        self.server.crash()
+        self.start({"purge": {**self.zone(), "zone_id": ""}, "jobs": {}}, scanned=False)
+        self.server.wait_log("purges wait")
+        tidepool.eventually(lambda: not [job for job in self.json("jobs", "list") if job["type"] != "purge" and
+                                         job["state"] != "done"], "it is deleted", every_s=0.1)
+        self.assertIn("attempts failed", self.tool("jobs", "run"))
+        job, = self.purges()
+        self.assertEqual((job["state"], job["attempts"], self.edge.purges), ("queued", 0, []))
+        self.server.crash()
+        self.start({"jobs": {}}, scanned=False)
+        self.await_purges()
+        self.assert_forgotten(image)
 
     def test_by_tags(self):
         image = self.new_image()
