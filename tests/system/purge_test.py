@@ -361,6 +361,64 @@ class Changed(BehindEdgeCase):
     def test_a_pool_that_becomes_private_is_purged_by_its_tag(self):
         self.assertEqual(self.hide_a_pool("pool"), {"tags": ["pool-closed"]})
 
+    def configure(self, config):
+        """Reloads the configuration with these sections."""
+        mark = len(self.server.log())
+        admin = {"listen": ["127.0.0.1:0"], "token": "env:TIDEPOOL_TEST_TOKEN"}
+        self.server.write_config({"purge": self.zone(), "cache": {"freshness": "100ms"}, "admin": admin,
+                                  "move": {"grace": self.GRACE}, "server": {"threads": 2}, **config})
+        self.server.signal(signal.SIGHUP)
+        self.server.wait_log("configuration reloaded", after=mark)
+
+    def start_with_a_key(self, **private):
+        self.environment["TIDEPOOL_TEST_PRIVATE"] = "a key of a private image host"
+        self.private = {"private": {"signing_key": "env:TIDEPOOL_TEST_PRIVATE"}}
+        self.start(self.private, **private)
+
+    def test_a_prefix_that_a_reload_makes_private(self):
+        image = self.new_image()
+        self.start_with_a_key()
+        self.hold(image)
+        for prefixes in ([f"uploads/original/{image_host.DAY}/"], [f"uploads/original/{image_host.DAY}/", "uploads/x/"],
+                         ["uploads/x/"]):
+            self.configure({"private": {**self.private["private"], "prefixes": prefixes}})
+        self.await_purges(2)
+        self.assertEqual([purge.body for purge in self.edge.purges if "original" in str(purge.body)],
+                         [{"prefixes": [f"{HOST}{file}/uploads/{kind}/{image_host.DAY}" for file in
+                                        (f"/file/{cold.BUCKET}", "") for kind in ("original", "variants")]}])
+        # It is public again by now, but what the edge had of it is gone.
+        self.assertEqual({self.visit(key).get("cf-cache-status") for key in image.keys}, {"MISS"})
+
+    def test_a_pool_that_a_reload_makes_private(self):
+        image = self.new_image()
+        self.start_with_a_key()
+        self.hold(image)
+        pools = self.pools()
+        pools[0]["visibility"] = "private"
+        self.server.pools = pools
+        self.configure(self.private)
+        self.await_purges()
+        self.assert_forgotten(image, status=403)
+        self.configure(self.private)
+        self.assertEqual(len(self.purges()), 1)
+
+    def test_a_pool_that_a_restart_makes_private(self):
+        image = self.new_image()
+        self.start_with_a_key()
+        self.hold(image)
+        pools = self.pools()
+        pools[0]["visibility"] = "private"
+        self.server.pools = pools
+        self.server.write_config({"purge": self.zone(), **self.private})
+        self.assertEqual(self.purges(), [])  # a command is too early: the server shows it
+        self.server.crash()
+        self.start(self.private, scanned=False, pools=pools)
+        self.await_purges()
+        self.assert_forgotten(image, status=403)
+        self.server.crash()
+        self.start(self.private, scanned=False, pools=pools)
+        self.assertEqual(len(self.purges()), 1)
+
     def test_what_counts_is_who_may_see_it_when_the_edge_is_asked(self):
         self.environment["TIDEPOOL_TEST_PRIVATE"] = "a key of a private image host"
         image = self.new_image()
