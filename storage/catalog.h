@@ -193,8 +193,8 @@ class Catalog {
     Result<JobId> queue_job(const NewJob& job, std::int64_t now_s);
     // Where there is work, by lane, then priority. Cheap however many jobs there are.
     virtual Result<std::vector<OpenLane>> open_lanes() = 0;
-    // When the oldest job was queued that is queued or runs in this lane; nothing: there is none.
-    virtual Result<std::optional<std::int64_t>> oldest_open(std::string_view lane) = 0;
+    // Of the jobs that are queued or run in this lane.
+    virtual Result<OpenJobs> open_in(std::string_view lane) = 0;
     struct LaneWant {
         std::string lane;
         std::size_t jobs = 1;  // at most
@@ -222,8 +222,9 @@ class Catalog {
     virtual Result<bool> fail_job(JobId job, std::string_view owner, const JobFailure& failure,
                                   std::int64_t now_s) = 0;
     // What an operator does: cancelled or paused from queued or running (whose worker then finds
-    // its lease gone); queued, at once, from paused, failed or cancelled, as if it was new, or
-    // where it waits after an attempt that failed. False where the job's state does not allow it.
+    // its lease gone), cancelled also from failed where it is a purge; queued, at once, from
+    // paused, failed or cancelled, as if it was new, or where it waits after an attempt that
+    // failed. False where the job's state does not allow it.
     virtual Result<bool> set_job_state(JobId job, JobRecord::State state, std::int64_t now_s) = 0;
     // Comes back when it is due; where it `was_begun` that was an attempt, else as if it had not
     // been taken.
@@ -238,7 +239,9 @@ class Catalog {
     virtual Result<std::optional<JobRecord>> find_open_job(std::string_view dedup_key) = 0;
     // True: there was a queued job of this key, and it is cancelled.
     virtual Result<bool> cancel_queued_job(std::string_view dedup_key, std::int64_t now_s) = 0;
-    // Forgets jobs that are done, failed or cancelled since before this; gives how many.
+    // Forgets jobs that are done, failed or cancelled since before this; gives how many. A purge
+    // that failed is kept until somebody retries or cancels it: what it is about is shown until
+    // then.
     virtual Result<std::size_t> forget_jobs(std::int64_t finished_before_s) = 0;
 
     // By batch, the last one by name first, then state; of the batches whose names begin so.

@@ -194,6 +194,12 @@ struct OpenLane {
     std::int64_t next_run_s = 0;  // of the first of them
 };
 
+// What is open of one lane.
+struct OpenJobs {
+    std::optional<std::int64_t> oldest_s{};  // when it was queued; nothing: there is none
+    std::uint64_t failing = 0;               // whose last attempt failed
+};
+
 struct JobCount {
     std::string type;
     JobRecord::State state = JobRecord::State::queued;

@@ -97,7 +97,7 @@ class SqliteCatalog final : public Catalog {
     Result<std::vector<JobId>> queue_jobs(std::span<const NewJob> jobs,
                                           std::int64_t now_s) override;
     Result<std::vector<OpenLane>> open_lanes() override;
-    Result<std::optional<std::int64_t>> oldest_open(std::string_view lane) override;
+    Result<OpenJobs> open_in(std::string_view lane) override;
     Result<std::vector<JobRecord>> take_jobs(std::span<const LaneWant> wants,
                                              std::string_view owner, std::int64_t now_s,
                                              std::int64_t lease_s) override;

@@ -36,8 +36,9 @@ constexpr const char* kRephrase =
 constexpr const char* kNextLane =
     "SELECT lane, priority, next_run_s FROM jobs WHERE " OPEN
     " AND (lane, priority) > (?1, ?2) ORDER BY lane, priority, next_run_s LIMIT 1";
-constexpr const char* kOldestOpen =
-    "SELECT created_s FROM jobs WHERE " OPEN " AND lane = ?1 ORDER BY created_s LIMIT 1";
+constexpr const char* kOpenIn =
+    "SELECT count(*), min(created_s), coalesce(sum(error_class <> ''), 0) FROM jobs WHERE " OPEN
+    " AND lane = ?1";
 constexpr const char* kNextPriority =
     "SELECT priority, next_run_s FROM jobs WHERE " OPEN
     " AND lane = ?1 AND priority > ?2 ORDER BY priority, next_run_s LIMIT 1";
@@ -72,6 +73,9 @@ constexpr const char* kFail =
 constexpr const char* kStop =
     "UPDATE jobs SET state = ?2, finished_s = ?3, lease_owner = '', lease_until_s = 0 "
     "WHERE id = ?1 AND state IN (0, 1, 5)";
+constexpr const char* kCancel =
+    "UPDATE jobs SET state = 4, finished_s = ?2, lease_owner = '', lease_until_s = 0 "
+    "WHERE id = ?1 AND (state IN (0, 1, 5) OR (state = 3 AND type = 'purge'))";
 // One that waits has perhaps done a part of it, which its next attempt looks for.
 constexpr const char* kRestart =
     "UPDATE OR IGNORE jobs SET state = 0, next_run_s = ?2, finished_s = 0, lost = 0, "
@@ -93,7 +97,8 @@ constexpr const char* kCancelQueued =
     "UPDATE jobs SET state = 4, finished_s = ?2 "
     "WHERE dedup_key = ?1 AND dedup_key <> '' AND state = 0";
 constexpr const char* kForget =
-    "DELETE FROM jobs WHERE finished_s > 0 AND finished_s < ?1 AND state IN (2, 3, 4)";
+    "DELETE FROM jobs WHERE finished_s > 0 AND finished_s < ?1 AND state IN (2, 3, 4) "
+    "AND NOT (state = 3 AND type = 'purge')";
 
 constexpr std::size_t kKeptErrorBytes = 4096;  // of an error's text that is kept
 constexpr std::size_t kMaxJobPage = 10'000;
@@ -188,11 +193,12 @@ Result<std::vector<OpenLane>> SqliteCatalog::open_lanes() {
     });
 }
 
-Result<std::optional<std::int64_t>> SqliteCatalog::oldest_open(std::string_view lane) {
-    return read([&](sqlite::Connection& db) -> std::optional<std::int64_t> {
-        Query query(db, kOldestOpen, lane);
-        if (!query.next()) return std::nullopt;
-        return query.number(0);
+Result<OpenJobs> SqliteCatalog::open_in(std::string_view lane) {
+    return read([&](sqlite::Connection& db) -> OpenJobs {
+        Query query(db, kOpenIn, lane);
+        if (!query.next() || query.number(0) == 0) return {};
+        return {.oldest_s = query.number(1),
+                .failing = static_cast<std::uint64_t>(query.number(2))};
     });
 }
 
@@ -334,7 +340,7 @@ Result<bool> SqliteCatalog::set_job_state(JobId job, State state, std::int64_t n
     return write([&](Writing& writing) {
         switch (state) {
             case State::cancelled:
-                return run(writing.db, kStop, job, state, now_s) == 1;
+                return run(writing.db, kCancel, job, now_s) == 1;
             case State::paused:
                 return run(writing.db, kStop, job, state, 0) == 1;
             case State::queued:

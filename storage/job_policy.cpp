@@ -18,9 +18,15 @@ constexpr std::int64_t kAfterResetS = 600;
 
 }  // namespace
 
+bool waits_for_people(ErrorKind kind) {
+    return kind == ErrorKind::denied || kind == ErrorKind::misconfigured;
+}
+
 std::optional<std::int64_t> next_attempt_s(const Error& error, std::int64_t attempts,
-                                           std::int64_t now_s, double part) {
-    if (attempts >= kMostAttempts) return std::nullopt;
+                                           std::int64_t now_s, double part, Patience patience) {
+    const bool is_endless = patience == Patience::endless;
+    if (attempts >= kMostAttempts && !is_endless) return std::nullopt;
+    if (is_endless && waits_for_people(error.kind)) return now_s + kMostRetryS;
     switch (error.kind) {
         case ErrorKind::capped: {
             // The store was not asked, as it had said so a short time ago.

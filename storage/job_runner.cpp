@@ -3,6 +3,7 @@
 #include "conf/log.h"
 #include "storage/job_owner.h"
 #include "storage/job_policy.h"
+#include "storage/purge_job.h"
 #include "storage/retry.h"
 
 #include <algorithm>
@@ -437,8 +438,13 @@ Result<bool> end_job(Catalog& catalog, const JobRecord& job, const JobEnd& end) 
         case JobEnd::Kind::failed:
             break;
     }
-    const auto retry_s = next_attempt_s(*end.error, job.attempts, now_s, random_part());
-    if (retry_s) {
+    // What the edge is not told to forget it shows, however long nobody tells it.
+    const Patience patience = job.type == kPurgeType ? Patience::endless : Patience::days;
+    const auto retry_s = next_attempt_s(*end.error, job.attempts, now_s, random_part(), patience);
+    if (retry_s && waits_for_people(end.error->kind)) {
+        conf::log_error("job waits for somebody to mend this id={} type={} in_s={} reason=\"{}\"",
+                        job.id, job.type, *retry_s - now_s, end.error->text);
+    } else if (retry_s) {
         conf::log_warn("job comes again id={} type={} in_s={} reason=\"{}\"", job.id, job.type,
                        *retry_s - now_s, end.error->text);
     } else {

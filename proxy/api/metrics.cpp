@@ -389,12 +389,16 @@ void add_purges(Gatherer& out, const MetricSources& sources) {
                 "Answers of the edge that showed what it had been told to forget.",
                 static_cast<double>(counters.remembered));
     out.counter("tidepool_purge_unverified_total",
-                "Purges that ended without an answer of the edge.",
+                "Purges that ended although the edge did not say what it remembers of it all.",
                 static_cast<double>(counters.unverified));
-    const auto oldest_s = sources.jobs->state().oldest_purge_s;
+    const serve::JobChores::State state = sources.jobs->state();
+    const auto oldest_s = state.oldest_purge_s;
     out.gauge("tidepool_purge_oldest_seconds",
               "Age of the oldest purge that is not done, as of the last minute; 0 = there is none.",
               oldest_s ? static_cast<double>(std::time(nullptr) - *oldest_s) : 0);
+    out.gauge("tidepool_purge_failing",
+              "Purges that come again as their last attempt failed, as of the last minute.",
+              static_cast<double>(state.failing_purges));
 }
 
 void add_tiering(Gatherer& out, const MetricSources& sources) {

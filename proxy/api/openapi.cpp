@@ -394,7 +394,7 @@ constexpr std::string_view kOpenApi = R"json({
    ],
    "post": {
     "operationId": "cancelJob",
-    "summary": "Cancel a job that is queued or runs",
+    "summary": "Cancel a job that is queued or runs, or a purge that failed",
     "parameters": [{"$ref": "#/components/parameters/IdempotencyKey"}],
     "responses": {
      "200": {

@@ -177,12 +177,40 @@ PoolRegistry::PoolRegistry(const conf::Settings& file, storage::Catalog* catalog
 Result<void> PoolRegistry::declare(const conf::Settings& file) {
     const std::lock_guard lock(mutex_);
     if (catalog_ != nullptr) {
+        const auto records = catalog_->pools();
+        if (!records) return std::unexpected(records.error());
+        std::vector<KnownPool> pools;  // as they were, and as they become
+        for (const Record& record : *records)
+            pools.push_back(decode(record));
+        for (const conf::PoolSettings& pool : file.pools)
+            pools.push_back({.settings = pool});
         for (const conf::PoolSettings& pool : file.pools) {
-            const auto record = catalog_->declare_pool(pool.name, text_of(pool_json(pool)));
-            if (!record) return std::unexpected(record.error());
+            const auto record = std::ranges::find(*records, pool.name, &Record::name);
+            const auto ours = std::ranges::find(file_.pools, pool.name, &conf::PoolSettings::name);
+            // Another process may have declared what this one has not answered by until now.
+            const bool was_public =
+                (record != records->end() && !decode(*record).settings.is_private()) ||
+                (ours != file_.pools.end() && !ours->is_private());
+            if (pool.is_private() && was_public) {
+                if (auto purged = purge_hidden(file, pools, pool); !purged) return purged;
+            }
+            const auto declared = catalog_->declare_pool(pool.name, text_of(pool_json(pool)));
+            if (!declared) return std::unexpected(declared.error());
         }
     }
     file_ = file;
+    return {};
+}
+
+Result<void> PoolRegistry::declare_new() {
+    const auto records = catalog_->pools();
+    if (!records) return std::unexpected(records.error());
+    for (const conf::PoolSettings& pool : file().pools) {
+        const auto record = std::ranges::find(*records, pool.name, &Record::name);
+        if (record != records->end() && record->origin == Record::Origin::file) continue;
+        const auto declared = catalog_->declare_pool(pool.name, text_of(pool_json(pool)));
+        if (!declared) return std::unexpected(declared.error());
+    }
     return {};
 }
 
@@ -376,8 +404,8 @@ PoolResult<KnownPool> PoolRegistry::change(std::string_view name, const Json& fi
         auto record = encode(pool);
         if (!record) return std::unexpected(std::move(record.error()));
         if (pool.settings.is_private() && !was_private) {
-            if (const auto purged = purge_hidden(*others, pool.settings); !purged)
-                return std::unexpected(purged.error());
+            if (const auto purged = purge_hidden(file(), *others, pool.settings); !purged)
+                return refuse(purged.error());
         }
         if (const auto changed = catalog_->change_pool(*record); !changed)
             return refuse(changed.error());
@@ -388,13 +416,14 @@ PoolResult<KnownPool> PoolRegistry::change(std::string_view name, const Json& fi
 }
 
 // Before the change, which whoever dies between the two makes for nothing, but not without a purge.
-PoolResult<void> PoolRegistry::purge_hidden(const std::vector<KnownPool>& pools,
-                                            const conf::PoolSettings& pool) {
+Result<void> PoolRegistry::purge_hidden(const conf::Settings& file,
+                                        const std::vector<KnownPool>& pools,
+                                        const conf::PoolSettings& pool) {
     const std::int64_t now_s = std::time(nullptr);
-    auto job = serve::hidden_pool_purge(file(), pools, pool, now_s);
+    auto job = serve::hidden_pool_purge(file, pools, pool, now_s);
     if (!job) return {};
     if (const auto queued = catalog_->queue_job(*job, now_s); !queued)
-        return refuse(queued.error());
+        return std::unexpected(queued.error());
     return {};
 }
 

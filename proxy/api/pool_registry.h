@@ -37,8 +37,12 @@ class PoolRegistry {
                  std::optional<conf::SealingKey> key);
 
     // Takes another file's pools, and writes those of the file into the catalog. Conflict where a
-    // pool made at run time has the name of one of them.
+    // pool made at run time has the name of one of them. Where one becomes private, by what the
+    // catalog or the file before said of it, the edge is told to forget what it may have of it.
     Result<void> declare(const conf::Settings& file);
+    // For a program that serves nothing: writes those alone that the catalog does not know, so that
+    // a server sees what has changed of the others.
+    Result<void> declare_new();
 
     // All pools, those of the file first, in its order. One of the catalog's that cannot be used,
     // since its secrets cannot be read or the file now contradicts it, says so, and so does the
@@ -67,8 +71,9 @@ class PoolRegistry {
     PoolResult<Record> encode(const storage::KnownPool& pool) const;
     PoolResult<storage::KnownPool> find(std::string_view name);
     PoolResult<std::vector<storage::KnownPool>> load_or_refuse();
-    PoolResult<void> purge_hidden(const std::vector<storage::KnownPool>& pools,
-                                  const conf::PoolSettings& pool);
+    Result<void> purge_hidden(const conf::Settings& file,
+                              const std::vector<storage::KnownPool>& pools,
+                              const conf::PoolSettings& pool);
     PoolResult<void> change_state(const storage::KnownPool& pool);
     PoolResult<conf::PoolSettings> merge(const storage::KnownPool& pool, Json fields,
                                          std::vector<FieldProblem> problems);

@@ -4,11 +4,13 @@
 #include "proxy/api/settings_api.h"
 #include "proxy/cli/descriptor_limit.h"
 #include "proxy/loop/short_turns.h"
+#include "proxy/serve/hidden_prefix.h"
 #include "storage/purge_job.h"
 #include "storage/visitor_urls.h"
 
 #include <algorithm>
 #include <cstdint>
+#include <ctime>
 #include <semaphore>
 #include <string>
 
@@ -414,11 +416,30 @@ Result<void> Instance::reload_tls(const conf::Settings& file) {
     return {};
 }
 
+// The lock is held, and nothing has changed yet: whoever dies between the two has purged for
+// nothing, but not forgotten to.
+void Instance::purge_hidden_prefixes(const conf::Settings& file) {
+    storage::Catalog* const catalog = stores_->catalog();
+    if (catalog == nullptr) return;
+    const auto prefixes = serve::newly_private(in_force_.settings.private_images.prefixes,
+                                               file.private_images.prefixes);
+    const std::int64_t now_s = std::time(nullptr);
+    const auto job = serve::hidden_prefix_purge(in_force_.settings, pools_, prefixes, now_s);
+    if (!job) return;
+    if (const auto queued = catalog->queue_job(*job, now_s); !queued) {
+        conf::log_error(
+            "what is private from now on is not purged from the edge: call tidepool purge "
+            "prefixes=\"{}\" reason=\"{}\"",
+            fmt::join(prefixes, " "), queued.error().text);
+    }
+}
+
 Result<void> Instance::reload(const conf::Settings& file) {
     {
         const std::lock_guard lock(rules_mutex_);
         if (auto reloaded = reload_tls(file); !reloaded)
             return std::unexpected(std::move(reloaded.error()));
+        purge_hidden_prefixes(file);
         settings_registry_->use_file(file);
         take_over(settings_registry_->load());
     }

@@ -80,6 +80,7 @@ class Instance {
     void listen_on(const std::vector<ListenSocket>& sockets, http::Server::Transport transport);
     http::Server::Rules server_rules(const conf::Settings& settings) const;
     Result<void> reload_tls(const conf::Settings& file);
+    void purge_hidden_prefixes(const conf::Settings& file);
     void refresh_pools();
     void refresh_settings();
     void wait_for_loops();

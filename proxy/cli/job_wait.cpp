@@ -33,6 +33,13 @@ bool is_open(State state) {
     return state == State::queued || state == State::running;
 }
 
+// Nothing comes of it before somebody has changed the configuration, for which nobody waits here.
+bool is_stuck(const storage::JobRecord& job) {
+    return job.state == State::queued && job.next_run_s > now_s() &&
+           (job.error_class == name_of(ErrorKind::denied) ||
+            job.error_class == name_of(ErrorKind::misconfigured));
+}
+
 // A server may be told to do none; who calls this command wants them done.
 conf::Settings working_settings(const Workspace& workspace) {
     conf::Settings settings = workspace.settings();
@@ -53,16 +60,31 @@ std::unique_ptr<storage::Shelf> open_shelf(const Workspace& workspace) {
 using Counts = std::map<State, std::uint64_t>;
 
 void print_failure(const storage::JobRecord& job) {
-    fmt::print(stderr, "tidepool: job {}: {}: {}\n", job.id, job.error_class, job.error_text);
+    fmt::print(stderr, "tidepool: job {}: {}: {}{}\n", job.id, job.error_class, job.error_text,
+               job.state == State::queued ? "; it stays queued, and is tried again hourly" : "");
 }
 
 // Why some of the batch failed, a line each.
 void print_failures(Workspace& workspace, const std::string& batch) {
-    const auto jobs =
-        workspace.catalog().list_jobs({.batch = batch, .state = State::failed}, kMostShown);
-    if (!jobs) return;
-    for (const storage::JobRecord& job : *jobs)
-        print_failure(job);
+    for (const State state : {State::failed, State::queued}) {
+        const auto jobs =
+            workspace.catalog().list_jobs({.batch = batch, .state = state}, kMostShown);
+        if (!jobs) return;
+        for (const storage::JobRecord& job : *jobs)
+            print_failure(job);
+    }
+}
+
+// Whether that is so of all that is queued of the batch. Where it is so of many, the others do not
+// get far either.
+Result<bool> is_all_stuck(Workspace& workspace, const std::string& batch) {
+    for (const std::size_t most : {std::size_t{1}, storage::Catalog::kPage}) {
+        const auto jobs =
+            workspace.catalog().list_jobs({.batch = batch, .state = State::queued}, most);
+        if (!jobs) return std::unexpected(jobs.error());
+        if (jobs->empty() || !std::ranges::all_of(*jobs, is_stuck)) return false;
+    }
+    return true;
 }
 
 // Jobs of other batches, by their ids. They end about in the order in which they were queued, so a
@@ -84,6 +106,11 @@ class Others {
             const auto job = catalog.find_job(id);
             if (!job) return std::unexpected(job.error());
             if (!*job || (*job)->batch == batch) continue;
+            if (is_stuck(**job)) {
+                ++ended_[State::failed];
+                if (shown_++ < kMostShown) print_failure(**job);
+                continue;
+            }
             if (is_open((*job)->state)) {
                 still.push_back(id);
                 continue;
@@ -144,6 +171,11 @@ Result<BatchEnd> await_batch(Workspace& workspace, const std::string& batch, con
             }
             progress.update(all - open, all, " jobs");
             if (open == 0) break;
+            if (counts[State::running] + others.open() == 0) {
+                const auto is_over = is_all_stuck(workspace, batch);
+                if (!is_over) return std::unexpected(is_over.error());
+                if (*is_over) break;
+            }
             // Counting many takes its time, of which the jobs are to have most.
             const auto pause = std::clamp<std::chrono::nanoseconds>(50 * (Clock::now() - begun),
                                                                     kLook, kMostPause);
@@ -154,7 +186,7 @@ Result<BatchEnd> await_batch(Workspace& workspace, const std::string& batch, con
     work.stop();
     print_failures(workspace, batch);
     return BatchEnd{.done = counts[State::done],
-                    .failed = counts[State::failed],
+                    .failed = counts[State::failed] + counts[State::queued],
                     .cancelled = counts[State::cancelled],
                     .paused = counts[State::paused]};
 }

@@ -15,11 +15,14 @@ bool is_bucket(const conf::PoolSettings& pool) {
 }
 
 // With the file's pools declared in it.
-Result<std::unique_ptr<storage::Catalog>> open_declared(
-    const conf::Settings& settings, const std::optional<conf::SealingKey>& key) {
+Result<std::unique_ptr<storage::Catalog>> open_declared(const conf::Settings& settings,
+                                                        const std::optional<conf::SealingKey>& key,
+                                                        StoresFor whom) {
     auto catalog = storage::open_catalog(settings.catalog.url);
     if (!catalog) return catalog;
-    const auto declared = api::PoolRegistry(settings, catalog->get(), key).declare(settings);
+    api::PoolRegistry registry(settings, catalog->get(), key);
+    const auto declared =
+        whom == StoresFor::server ? registry.declare(settings) : registry.declare_new();
     if (!declared) return std::unexpected(declared.error());
     return catalog;
 }
@@ -33,12 +36,12 @@ Result<std::optional<conf::SealingKey>> read_secrets_key(const conf::Settings& s
     return std::move(*key);
 }
 
-Result<OpenedStores> open_stores(const conf::Settings& settings) {
+Result<OpenedStores> open_stores(const conf::Settings& settings, StoresFor whom) {
     auto key = read_secrets_key(settings);
     if (!key) return std::unexpected(std::move(key.error()));
     std::unique_ptr<storage::Catalog> catalog;
     if (!settings.catalog.url.empty()) {
-        auto opened = open_declared(settings, *key);
+        auto opened = open_declared(settings, *key, whom);
         if (opened) {
             catalog = std::move(*opened);
         } else if (std::ranges::any_of(settings.pools, is_bucket)) {

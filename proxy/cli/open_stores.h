@@ -8,6 +8,7 @@
 #include "proxy/api/settings_registry.h"
 #include "proxy/serve/stores.h"
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -27,6 +28,7 @@ struct OpenedStores {
 // Opens them and declares the file's pools in the catalog. Fails where buckets are to be served and
 // their catalog cannot be opened. What is only lost in speed or in what is written down (a shelf
 // that cannot be used, the catalog of local pools) is said in the log, and gone without.
-Result<OpenedStores> open_stores(const conf::Settings& settings);
+enum class StoresFor : std::uint8_t { server, command };
+Result<OpenedStores> open_stores(const conf::Settings& settings, StoresFor whom);
 
 }  // namespace tidepool::cli

@@ -158,7 +158,7 @@ bool Supervisor::start() {
         for (const std::string& line : tls->warnings())
             conf::log_warn("not in force today: {}", line);
     }
-    auto stores = open_stores(settings_);
+    auto stores = open_stores(settings_, StoresFor::server);
     if (!stores) {
         conf::log_error("cannot serve: {}", stores.error().text);
         return false;

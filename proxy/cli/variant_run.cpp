@@ -85,7 +85,7 @@ VariantRun::VariantRun(std::unique_ptr<Machinery> machinery) : machinery_(std::m
 }
 
 Result<std::unique_ptr<VariantRun>> VariantRun::open(const conf::Settings& settings) {
-    auto stores = open_stores(settings);
+    auto stores = open_stores(settings, StoresFor::command);
     if (!stores) return std::unexpected(std::move(stores.error()));
     return std::unique_ptr<VariantRun>(
         new VariantRun(std::make_unique<Machinery>(settings, std::move(*stores))));

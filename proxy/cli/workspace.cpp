@@ -48,7 +48,7 @@ Result<void> Workspace::load_pools() {
     auto key = read_secrets_key(settings_);
     if (!key) return std::unexpected(std::move(key.error()));
     api::PoolRegistry registry(settings_, catalog_.get(), std::move(*key));
-    if (auto declared = registry.declare(settings_); !declared) return declared;
+    if (auto declared = registry.declare_new(); !declared) return declared;
     auto pools = registry.load();
     if (!pools) return std::unexpected(std::move(pools.error()));
     pools_ = std::move(*pools);

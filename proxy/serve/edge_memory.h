@@ -19,9 +19,14 @@ struct EdgeGlance {
 
 enum class EdgeMemory : std::uint8_t {
     forgotten,
-    kept,   // it gives what it had before it was told to forget
-    shown,  // it gives something where visitors are to be refused
+    kept,    // it gives what it had before it was told to forget
+    shown,   // it gives something where visitors are to be refused
+    unsaid,  // it did not come to look into it, or could not answer
 };
+
+// Whether this status is about all of a host rather than one URL: it is asked too much, or nobody
+// behind the edge answers.
+bool says_of_all(int status);
 
 // `told_ms` is when the call began that told it to forget. An answer that is as old as that by its
 // Age, which counts whole seconds, is called kept only where it is older for sure.

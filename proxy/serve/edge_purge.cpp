@@ -47,6 +47,14 @@ std::string_view host_of(std::string_view url) {
     return url.substr(0, scheme == url.npos ? 0 : url.find('/', scheme + 3));
 }
 
+Error unsaid_of(const VisitorUrl& url, const EdgeGlance& glance) {
+    return {
+        ErrorKind::busy,
+        fmt::format("{}{}{}: the edge answers {}{}{}, which says nothing of what it remembers",
+                    url.url, url.origin.empty() ? "" : " for Origin ", url.origin, glance.status,
+                    glance.cache_status.empty() ? "" : " ", glance.cache_status)};
+}
+
 }  // namespace
 
 // A job, and what it is about.
@@ -97,7 +105,6 @@ bool EdgePurge::goes_on(const Attempt& attempt) const {
 }
 
 JobEnd EdgePurge::purge(storage::JobRun& run) {
-    if (settings_.zone_id.empty()) return JobEnd::done();
     const Attempt attempt{run, Clock::now() + kMostAttempt};
     std::vector<Task> tasks = take_more(run.job().lane, kJobsAtOnce - 1);
     tasks.insert(tasks.begin(), Task{.job = run.job()});
@@ -394,6 +401,12 @@ std::optional<JobEnd> EdgePurge::verify(const Attempt& attempt, Task& task) {
         const auto item = task.progress.told_ms.find({ZoneItem::Kind::url, url.url, url.origin});
         const std::int64_t since_ms = item == task.progress.told_ms.end() ? told_ms : item->second;
         const EdgeMemory memory = judge_memory(*glance, since_ms, expected->is_refused);
+        if (memory == EdgeMemory::unsaid) {
+            unreached = unsaid_of(url, *glance);
+            // What a rule of the zone refuses may be this one alone.
+            if (says_of_all(glance->status)) silent_hosts.emplace(host_of(url.url));
+            continue;
+        }
         if (memory != EdgeMemory::forgotten) {
             ++remembered_;
             progress_.forget(task.job.id);

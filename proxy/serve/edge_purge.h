@@ -34,7 +34,7 @@ namespace tidepool::serve {
 class EdgePurge {
   public:
     using VariantsOf = std::function<std::vector<std::string>(const std::string& original)>;
-    // Catalog and drivers outlive it. Without a zone its jobs are done at once.
+    // Catalog and drivers outlive it. Without a zone it is given no jobs.
     EdgePurge(storage::Catalog& catalog, storage::DriverSet& drivers,
               const conf::Settings& settings, VariantsOf variants_of);
 
@@ -49,7 +49,7 @@ class EdgePurge {
         std::uint64_t urls = 0;        // that were purged, each entry for an Origin for itself
         std::uint64_t others = 0;      // tags, prefixes, or everything
         std::uint64_t remembered = 0;  // answers of the edge that showed what was purged
-        std::uint64_t unverified = 0;  // purges that end without an answer of the edge
+        std::uint64_t unverified = 0;  // purges that end without a word of the edge
     };
     Counters counters() const;
     std::uint64_t calls(ZoneApi::Met met) const { return api_.calls(met); }

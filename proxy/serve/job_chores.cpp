@@ -50,6 +50,7 @@ JobChores::JobChores(const conf::Settings& settings, storage::Catalog& catalog,
       resumables_(settings.upload.spool_path),
       remember_s_(
           std::chrono::duration_cast<std::chrono::seconds>(settings.deletion.remember).count()),
+      has_zone_(!settings.purge.zone_id.empty()),
       strays_{kLookForStraysEvery},
       backups_{settings.backup.interval},
       counting_{kCountEvery},
@@ -142,15 +143,28 @@ void JobChores::count_jobs() {
     auto counts = catalog_.count_jobs("");
     if (!counts) return conf::log_warn("jobs not counted reason=\"{}\"", counts.error().text);
     std::optional<std::int64_t> oldest_s;
+    std::uint64_t failing = 0;
     for (const std::string_view lane : {storage::kPurgeType, storage::kTakedownLane}) {
-        const auto found = catalog_.oldest_open(lane);
+        const auto found = catalog_.open_in(lane);
         if (!found)
             return conf::log_warn("purges not looked for reason=\"{}\"", found.error().text);
-        if (*found) oldest_s = std::min(oldest_s.value_or(**found), **found);
+        if (found->oldest_s)
+            oldest_s = std::min(oldest_s.value_or(*found->oldest_s), *found->oldest_s);
+        failing += found->failing;
     }
+    if (oldest_s && !has_zone_) tell_of_purges();
     const std::lock_guard lock(mutex_);
     state_.jobs = std::move(*counts);
     state_.oldest_purge_s = oldest_s;
+    state_.failing_purges = failing;
+}
+
+// Once: somebody may have meant it so, for this process or for a while.
+void JobChores::tell_of_purges() {
+    if (std::exchange(has_told_of_purges_, true)) return;
+    conf::log_warn(
+        "purges wait that this process cannot do: set purge.zone_id and purge.api_token and "
+        "restart, or cancel them (tidepool jobs cancel --type purge)");
 }
 
 void JobChores::recount() {

@@ -37,6 +37,7 @@ class JobChores {
     struct State {
         std::vector<storage::JobCount> jobs;         // as of the last minute
         std::optional<std::int64_t> oldest_purge_s;  // when it was queued; nothing: none is open
+        std::uint64_t failing_purges = 0;            // that are open, and whose last attempt failed
         std::optional<std::uint64_t> drift_bytes;  // by how much the accounts are not what the rows
                                                    // sum up to, of all pools; nothing: not counted
     };
@@ -59,12 +60,15 @@ class JobChores {
     void clean_resumables(bool with_strays);
     void look_for_backups();
     void count_jobs();
+    void tell_of_purges();
     void recount();
 
     storage::Catalog& catalog_;
     storage::DriverSet& drivers_;
     storage::ResumableSpool resumables_;
     const std::int64_t remember_s_;
+    const bool has_zone_;
+    bool has_told_of_purges_ = false;
     std::function<void()> also_;
     Due strays_;
     Due backups_;

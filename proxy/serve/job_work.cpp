@@ -138,6 +138,8 @@ JobWork::JobWork(const conf::Settings& settings, storage::Catalog& catalog,
     runner_.handle("reconcile", [this](storage::JobRun& run) { return reconcile_.reconcile(run); });
     runner_.handle("reconcile-pool",
                    [this](storage::JobRun& run) { return pool_reconcile_.reconcile(run); });
+    // Who knows no zone leaves purges to those that do, or to a time when it does.
+    if (settings.purge.zone_id.empty()) return;
     // One of each lane at a time, as it takes the others along.
     most_[std::string(storage::kTakedownLane)] = 1;
     handle(

@@ -56,6 +56,25 @@ class Deleted(BehindEdgeCase):
         status, _, error = self.run_tool("purge", image.uuid)
         self.assertEqual(status, 1)
         self.assertIn("purge.zone_id", error)
+        self.assertEqual([line for line in self.server.log() if "purges wait" in line], [])
+
+    def test_without_the_zone_a_purge_waits_for_who_knows_it(self):
+        image = self.new_image()
+        self.start({"jobs": {"threads": 0}})
+        self.hold(image)
+        self.good("DELETE", f"/images/{image.uuid}", status=202)
+        self.server.crash()
+        self.start({"purge": {**self.zone(), "zone_id": ""}, "jobs": {}}, scanned=False)
+        self.server.wait_log("purges wait")
+        tidepool.eventually(lambda: not [job for job in self.json("jobs", "list") if job["type"] != "purge" and
+                                         job["state"] != "done"], "it is deleted", every_s=0.1)
+        self.assertIn("attempts failed", self.tool("jobs", "run"))
+        job, = self.purges()
+        self.assertEqual((job["state"], job["attempts"], self.edge.purges), ("queued", 0, []))
+        self.server.crash()
+        self.start({"jobs": {}}, scanned=False)
+        self.await_purges()
+        self.assert_forgotten(image)
 
     def test_by_tags(self):
         image = self.new_image()
@@ -154,19 +173,26 @@ class Failing(BehindEdgeCase):
         self.assertEqual(self.metric('tidepool_purge_calls_total{result="limited"}'), 1)
         self.assert_secret()
 
-    def test_a_wrong_token_stops_the_job_and_says_so(self):
-        image = self.new_image()
-        self.start(environment={"TIDEPOOL_TEST_PURGE": "another-token-of-some-kind"})
+    def test_a_wrong_token_holds_the_job_up_and_says_so(self):
+        image, other = self.new_image(), self.new_image()
+        wrong = {"TIDEPOOL_TEST_PURGE": "another-token-of-some-kind"}
+        self.start(environment=wrong)
         self.good("DELETE", f"/images/{image.uuid}", status=202)
-        job, = self.await_purges(state="failed")
-        self.assertEqual((job["error_class"], job["attempts"]), ("denied", 1))
+        job = tidepool.eventually(lambda: next(iter(self.purges(error_class="denied")), None), "it is refused")
+        self.assertEqual((job["state"], job["attempts"]), ("queued", 1))
+        self.assertAlmostEqual(job["next_run"], time.time() + 3600, delta=60)  # however often it was
         self.assertIn("purge.api_token", job["error"])
         self.assertNotIn("another-token", json.dumps(job) + "\n".join(self.server.log()))
         self.assertEqual(self.metric('tidepool_purge_calls_total{result="denied"}'), 1)
+        status, out, error = self.run_tool("purge", other.uuid, environment=wrong)  # does not wait for ever
+        self.assertEqual((status, out.splitlines()[-1]), (1, "0 done, 1 failed, 0 cancelled, 0 paused"))
+        self.assertIn("stays queued", error)
+        self.tool("jobs", "cancel", *(each["id"] for each in self.purges() if each["id"] != job["id"]))
         self.server.crash()
         self.start(scanned=False)
+        tidepool.eventually(lambda: self.metric("tidepool_purge_failing") == 1, "it is counted")
         self.tool("jobs", "retry", job["id"])
-        self.await_purges()
+        tidepool.eventually(lambda: self.purges(id=job["id"], state="done"), "it is done", every_s=0.1)
         self.assertEqual(self.purged(), self.urls(image))
 
     def test_a_url_that_is_refused_is_named_and_the_others_are_purged(self):
@@ -200,6 +226,33 @@ class Failing(BehindEdgeCase):
         self.await_purges()
         self.assertEqual(self.purged(), self.urls(image))
         self.assertEqual(self.metric("tidepool_purge_unverified_total"), 1)
+
+    def test_an_edge_that_blocks_us_has_not_said_that_it_forgot(self):
+        image = self.new_image()
+        self.start()
+        self.hold(image)
+        self.edge.zone.block = lambda request: request.get("referer") is None  # as hotlink.allow_empty = false
+        self.good("DELETE", f"/images/{image.uuid}", status=202)
+        job, = self.await_purges()
+        self.assertEqual(job["attempts"], 5)
+        self.assertEqual(self.purged(), self.urls(image))
+        self.assertEqual(self.metric("tidepool_purge_unverified_total"), 1)
+        self.server.wait_log("nobody says whether it was of use")
+
+    def test_what_was_blocked_is_asked_for_again(self):
+        image = self.new_image()
+        self.start()
+        self.hold(image)
+        self.edge.forget_nothing(-(-len(self.urls(image)) // 30))
+        self.edge.zone.block = lambda request: True
+        self.good("DELETE", f"/images/{image.uuid}", status=202)
+        job = tidepool.eventually(lambda: next(iter(self.purges(error_class="busy")), None), "it is blocked")
+        self.edge.zone.block = None
+        self.await_purges()
+        self.assert_forgotten(image)
+        self.assertEqual(self.metric("tidepool_purge_unverified_total"), 0)
+        self.assertGreaterEqual(self.metric("tidepool_purge_remembered_total"), 1)
+        self.assertIn(image.uuid, job["error"])
 
     def test_killed_at_each_step_it_is_purged_in_the_end(self):
         self.start()
@@ -411,6 +464,64 @@ class Changed(BehindEdgeCase):
         told = self.hide_a_pool("pool")
         self.assertEqual(told["tags"], ["pool-closed"])
         self.assertEqual(sorted(told["prefixes"]), self.ALL_IMAGES)
+
+    def configure(self, config):
+        """Reloads the configuration with these sections."""
+        mark = len(self.server.log())
+        admin = {"listen": ["127.0.0.1:0"], "token": "env:TIDEPOOL_TEST_TOKEN"}
+        self.server.write_config({"purge": self.zone(), "cache": {"freshness": "100ms"}, "admin": admin,
+                                  "move": {"grace": self.GRACE}, "server": {"threads": 2}, **config})
+        self.server.signal(signal.SIGHUP)
+        self.server.wait_log("configuration reloaded", after=mark)
+
+    def start_with_a_key(self, **private):
+        self.environment["TIDEPOOL_TEST_PRIVATE"] = "a key of a private image host"
+        self.private = {"private": {"signing_key": "env:TIDEPOOL_TEST_PRIVATE"}}
+        self.start(self.private, **private)
+
+    def test_a_prefix_that_a_reload_makes_private(self):
+        image = self.new_image()
+        self.start_with_a_key()
+        self.hold(image)
+        for prefixes in ([f"uploads/original/{image_host.DAY}/"], [f"uploads/original/{image_host.DAY}/", "uploads/x/"],
+                         ["uploads/x/"]):
+            self.configure({"private": {**self.private["private"], "prefixes": prefixes}})
+        self.await_purges(2)
+        self.assertEqual([purge.body for purge in self.edge.purges if "original" in str(purge.body)],
+                         [{"prefixes": [f"{HOST}{file}/uploads/{kind}/{image_host.DAY}" for file in
+                                        (f"/file/{cold.BUCKET}", "") for kind in ("original", "variants")]}])
+        # It is public again by now, but what the edge had of it is gone.
+        self.assertEqual({self.visit(key).get("cf-cache-status") for key in image.keys}, {"MISS"})
+
+    def test_a_pool_that_a_reload_makes_private(self):
+        image = self.new_image()
+        self.start_with_a_key()
+        self.hold(image)
+        pools = self.pools()
+        pools[0]["visibility"] = "private"
+        self.server.pools = pools
+        self.configure(self.private)
+        self.await_purges()
+        self.assert_forgotten(image, status=403)
+        self.configure(self.private)
+        self.assertEqual(len(self.purges()), 1)
+
+    def test_a_pool_that_a_restart_makes_private(self):
+        image = self.new_image()
+        self.start_with_a_key()
+        self.hold(image)
+        pools = self.pools()
+        pools[0]["visibility"] = "private"
+        self.server.pools = pools
+        self.server.write_config({"purge": self.zone(), **self.private})
+        self.assertEqual(self.purges(), [])  # a command is too early: the server shows it
+        self.server.crash()
+        self.start(self.private, scanned=False, pools=pools)
+        self.await_purges()
+        self.assert_forgotten(image, status=403)
+        self.server.crash()
+        self.start(self.private, scanned=False, pools=pools)
+        self.assertEqual(len(self.purges()), 1)
 
     def test_what_counts_is_who_may_see_it_when_the_edge_is_asked(self):
         self.environment["TIDEPOOL_TEST_PRIVATE"] = "a key of a private image host"

@@ -138,6 +138,27 @@ TEST_CASE("edge memory: old is what was there before it was told", "[serve][purg
     CHECK(judge(302, "MISS", std::nullopt, 10, true) == EdgeMemory::shown);
     CHECK(judge(410, "MISS", std::nullopt, 10, true) == EdgeMemory::forgotten);
     CHECK(judge(410, "HIT", 3, 1000, true) == EdgeMemory::kept);
-    CHECK(judge(502, "", std::nullopt, 10, true) == EdgeMemory::forgotten);
+    CHECK(judge(410, "EXPIRED", std::nullopt, 10, true) == EdgeMemory::forgotten);
+    CHECK(judge(403, "BYPASS", std::nullopt, 10, true) == EdgeMemory::forgotten);
+    CHECK(judge(404, "DYNAMIC", std::nullopt, 10) == EdgeMemory::forgotten);
     CHECK(judge(200, "HIT", 3, 1000, true) == EdgeMemory::shown);
+}
+
+TEST_CASE("edge memory: an answer of the edge's own says nothing of it", "[serve][purge]") {
+    const auto judge = [](int status, const char* said, bool is_refused) {
+        return judge_memory({status, said, std::nullopt, 1010}, 1000, is_refused);
+    };
+    for (const bool is_refused : {false, true}) {
+        CAPTURE(is_refused);
+        CHECK(judge(403, "", is_refused) == EdgeMemory::unsaid);
+        CHECK(judge(403, "NONE", is_refused) == EdgeMemory::unsaid);
+        CHECK(judge(403, "unknown", is_refused) == EdgeMemory::unsaid);
+        CHECK(judge(301, "", is_refused) == EdgeMemory::unsaid);
+        CHECK(judge(429, "", is_refused) == EdgeMemory::unsaid);
+        CHECK(judge(429, "DYNAMIC", is_refused) == EdgeMemory::unsaid);
+        CHECK(judge(502, "", is_refused) == EdgeMemory::unsaid);
+        CHECK(judge(522, "MISS", is_refused) == EdgeMemory::unsaid);
+    }
+    CHECK(judge(200, "", false) == EdgeMemory::unsaid);
+    CHECK(judge(200, "", true) == EdgeMemory::shown);
 }

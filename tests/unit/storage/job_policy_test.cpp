@@ -54,3 +54,15 @@ TEST_CASE("job policy: what only people can mend stops at once", "[storage][jobs
           ErrorKind::not_found, ErrorKind::too_large, ErrorKind::conflict})
         CHECK_FALSE(next_attempt_s({kind, "x"}, 1, kNow, 0));
 }
+
+TEST_CASE("job policy: what must not be lost comes again for ever", "[storage][jobs][purge]") {
+    using storage::Patience;
+    for (const ErrorKind kind : {ErrorKind::denied, ErrorKind::misconfigured}) {
+        CHECK(next_attempt_s({kind, "x"}, 1, kNow, 0.5, Patience::endless) == kNow + 3600);
+        CHECK(next_attempt_s({kind, "x"}, 100'000, kNow, 0.5, Patience::endless) == kNow + 3600);
+    }
+    CHECK(next_attempt_s({ErrorKind::io, "x"}, 1, kNow, 0, Patience::endless) == kNow + 1);
+    CHECK(next_attempt_s({ErrorKind::io, "x"}, 100'000, kNow, 0, Patience::endless) == kNow + 1800);
+    // What is refused for what it is stays refused.
+    CHECK_FALSE(next_attempt_s({ErrorKind::invalid, "x"}, 1, kNow, 0, Patience::endless));
+}

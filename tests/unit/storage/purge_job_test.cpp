@@ -146,8 +146,32 @@ CATALOG_TEST("purge job: behind one that runs another is queued, which covers wh
     REQUIRE(job);
     CHECK(job->next_run_s == 1000);
     CHECK(value_of(purge_wish(*job)).asked == 3);
-    CHECK(value_of(catalog->oldest_open("purge")) == 1000);
-    CHECK_FALSE(value_of(catalog->oldest_open("move")));
+    CHECK(value_of(catalog->open_in("purge")).oldest_s == 1000);
+    CHECK(value_of(catalog->open_in("purge")).failing == 1);  // until an attempt is better
+    CHECK_FALSE(value_of(catalog->open_in("move")).oldest_s);
+}
+
+CATALOG_TEST("purge job: the one that fails is counted, and kept until somebody cancels it",
+             "[purge]") {
+    TestType backend;
+    const auto catalog = backend.open();
+    const JobId id = value_of(catalog->queue_job(purge_job({.is_everything = true}, ""), 0));
+    REQUIRE(take_purges(*catalog, "one").size() == 1);
+    value_of(catalog->fail_job(id, "one", {"denied", "no", kFar}, 1));
+    CHECK(value_of(catalog->open_in("purge")).failing == 1);
+    REQUIRE(take_purges(*catalog, "two").size() == 1);
+    value_of(catalog->fail_job(id, "two", {"invalid", "no", {}}, 2));
+    CHECK(value_of(catalog->open_in("purge")).failing == 0);
+    const JobId move = value_of(catalog->queue_job({.type = "move", .payload = "{}"}, 0));
+    const Catalog::LaneWant want{"move", 1};
+    REQUIRE(value_of(catalog->take_jobs({&want, 1}, "one", 0, 30)).size() == 1);
+    value_of(catalog->fail_job(move, "one", {"denied", "no", {}}, 2));
+    CHECK(value_of(catalog->forget_jobs(kFar)) == 1);
+    CHECK_FALSE(value_of(catalog->find_job(move)));
+    CHECK(value_of(catalog->find_job(id)));
+    CHECK_FALSE(value_of(catalog->set_job_state(id, JobRecord::State::paused, 3)));
+    CHECK(value_of(catalog->set_job_state(id, JobRecord::State::cancelled, 3)));
+    CHECK(value_of(catalog->forget_jobs(kFar)) == 1);
 }
 
 CATALOG_TEST("purge job: a move is a reason where visitors find it elsewhere", "[purge]") {

@@ -1,0 +1,83 @@
+#include "proxy/serve/hidden_prefix.h"
+
+#include "storage/purge_job.h"
+#include "storage/visitor_urls.h"
+
+#include <algorithm>
+#include <set>
+#include <string_view>
+#include <utility>
+
+namespace tidepool::serve {
+
+namespace {
+
+// The folder that all keys of the prefix are in, and the one of their variants where that is
+// another: see PrivateRules::covers.
+void add_folders(const conf::Settings& settings, std::string_view prefix,
+                 std::vector<std::string>& folders) {
+    const std::string folder(prefix.substr(0, prefix.rfind('/') + 1));
+    if (folder.empty()) {
+        folders.push_back(settings.server.url_prefix.substr(1));
+        folders.emplace_back("images/");
+        return;
+    }
+    folders.push_back(folder);
+    constexpr std::string_view kOriginals = "original/";
+    for (std::size_t at = folder.find(kOriginals); at != folder.npos;
+         at = folder.find(kOriginals, at + 1)) {
+        if (at > 0 && folder[at - 1] != '/') continue;
+        std::string variants = folder;
+        folders.push_back(variants.replace(at, kOriginals.size(), "variants/"));
+    }
+}
+
+// "images.example/uploads" of "https://images.example/uploads/".
+std::string without_scheme(std::string_view url) {
+    std::string_view text = url.substr(url.find("://") + 3);
+    while (text.ends_with('/'))
+        text.remove_suffix(1);
+    return std::string(text);
+}
+
+}  // namespace
+
+std::vector<std::string> newly_private(std::span<const std::string> before,
+                                       std::span<const std::string> now) {
+    std::vector<std::string> found;
+    for (const std::string& prefix : now) {
+        const bool was_private = std::ranges::any_of(
+            before, [&](const std::string& old) { return prefix.starts_with(old); });
+        if (!was_private) found.push_back(prefix);
+    }
+    return found;
+}
+
+std::optional<storage::NewJob> hidden_prefix_purge(const conf::Settings& settings,
+                                                   std::span<const storage::KnownPool> pools,
+                                                   std::span<const std::string> prefixes,
+                                                   std::int64_t now_s) {
+    if (settings.purge.zone_id.empty()) return std::nullopt;
+    storage::VisitorPlaces places{.hosts = settings.purge.hosts, .buckets = {}, .origins = {}};
+    if (!settings.upload.public_base_url.empty())
+        places.hosts.push_back(settings.upload.public_base_url);
+    for (const storage::KnownPool& pool : pools) {
+        const conf::PoolSettings& its = pool.settings;
+        if (!its.public_base_url.empty()) places.hosts.push_back(its.public_base_url);
+        if (!its.bucket.empty()) places.buckets.push_back({its.bucket, its.path_prefix});
+    }
+    std::vector<std::string> folders;
+    for (const std::string& prefix : prefixes)
+        add_folders(settings, prefix, folders);
+    std::set<std::string> named;
+    for (const storage::VisitorUrl& url : storage::visitor_urls(places, folders))
+        named.insert(without_scheme(url.url));
+    if (named.empty()) return std::nullopt;
+    const storage::PurgeWish wish{.prefixes = {named.begin(), named.end()}};
+    storage::NewJob job = storage::purge_job(wish, "");
+    job.lane = storage::kTakedownLane;
+    job.not_before_s = now_s + storage::until_all_know_s(settings);
+    return job;
+}
+
+}  // namespace tidepool::serve
