@@ -20,7 +20,7 @@ struct Peer {
     conf::IpAddress address;
     bool is_unix = false;          // a unix socket: there is no address
     bool trusted = false;          // in edge.trusted_ranges
-    bool has_certificate = false;  // showed one over TLS that edge.client_ca_files allow
+    bool has_certificate = false;  // showed one over TLS that edge.client_ca_files allow now
     // Of the current request: nothing is missing by which it is to prove where it comes from. See
     // Handler::let_in().
     bool proven = true;

@@ -155,12 +155,20 @@ bool Session::is_resumed() const {
     return SSL_session_reused(ssl_.get()) == 1;
 }
 
-bool Session::is_client_proven() const {
-    return context_->allows_client(ssl_.get());
+bool Session::can_be_judged_by(const Context& now) const {
+    return !now.asks_clients() || now.clients() == context_->clients() ||
+           (context_->asks_clients() && !is_resumed());
 }
 
-bool Session::is_client_proven_by(const Context& now) const {
-    return now.allows_client_of_other(ssl_.get());
+bool Session::is_client_proven_by(const Context& now) {
+    if (judged_by_ == now.clients()) return is_client_proven_;
+    judged_by_ = now.clients();
+    if (now.clients() == context_->clients()) {
+        is_client_proven_ = now.allows_client(ssl_.get());
+    } else {
+        is_client_proven_ = can_be_judged_by(now) && now.allows_client_of_other(ssl_.get());
+    }
+    return is_client_proven_;
 }
 
 Session::Got Session::read(std::span<char> into) {
