@@ -84,9 +84,10 @@ class Session {
     std::optional<conf::Sha256Digest> judged_by_;  // Context::clients()
     bool is_client_proven_ = false;                // by that
     bool is_gone_ = false;                         // the peer, or the connection
-    bool is_flooded_ = false;                      // with empty records
-    unsigned empty_records_ = 0;                   // in a row
-    std::vector<char> unsent_;                     // from `sent_` on
+    bool has_shaken_hands_ = false;
+    std::string_view abuse_;      // what of the peer's ends this; "": nothing
+    unsigned empty_records_ = 0;  // in a row
+    std::vector<char> unsent_;    // from `sent_` on
     std::size_t sent_ = 0;
     std::string problem_;
 };

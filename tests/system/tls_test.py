@@ -287,6 +287,7 @@ class Handshakes(TlsCase):
         done = subprocess.run(["openssl", "s_client", "-connect", f"{host}:{port}", "-tls1_2"], input=b"R\nQ\n",
                               capture_output=True, check=False)
         self.assertIn(b"no renegotiation", done.stderr)
+        eventually(lambda: self.server.metrics().sum("tidepool_connections") == 0, "it ends")
 
     def test_only_the_newest_where_that_is_wanted(self):
         self.start(min_version="1.3")

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <catch2/catch.hpp>
+#include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -151,6 +152,39 @@ TEST_CASE("tls session: a flood of new keys ends it soon", "[tls]") {
         CHECK(pair.server->read(into).step == Step::failed);
         CHECK(pair.server->unsent() < Session::kMostUnsent);
     }
+}
+
+TEST_CASE("tls session: who wants to shake hands anew is told once, and that is all", "[tls]") {
+    Pair pair;
+    SSL_CTX_set_max_proto_version(pair.client_context.get(), TLS1_2_VERSION);
+    REQUIRE(pair.shake_hands() == Step::done);
+    REQUIRE(SSL_write(pair.client.get(), "before", 6) == 6);
+    REQUIRE(SSL_renegotiate(pair.client.get()) == 1);
+    SSL_do_handshake(pair.client.get());
+    std::array<char, 100> into{};
+    const auto got = pair.server->read(into);
+    CHECK(std::string_view(into.data(), got.bytes) == "before");
+    CHECK(got.step == Step::failed);
+    CHECK(pair.server->read(into).step == Step::failed);
+    CHECK(pair.server->problem() == "renegotiation");
+    REQUIRE(pair.server->flush() == Step::done);
+    ERR_clear_error();
+    CHECK(SSL_do_handshake(pair.client.get()) == -1);
+    CHECK(ERR_GET_REASON(ERR_peek_error()) == SSL_R_NO_RENEGOTIATION);
+}
+
+TEST_CASE("tls session: answers that nobody takes are held up to a limit", "[tls]") {
+    Pair pair;
+    REQUIRE(pair.shake_hands() == Step::done);
+    std::array<char, 100> into{};
+    Step step = Step::want_read;
+    for (int i = 0; i < 20'000 && step == Step::want_read; ++i) {
+        REQUIRE(SSL_key_update(pair.client.get(), SSL_KEY_UPDATE_REQUESTED) == 1);
+        REQUIRE(SSL_write(pair.client.get(), "x", 1) == 1);
+        step = pair.server->read(into).step;
+    }
+    CHECK(step == Step::failed);
+    CHECK(pair.server->unsent() < 5 * Session::kMostUnsent);
 }
 
 TEST_CASE("tls session: a client's certificate is judged, and a heap of them refused", "[tls]") {
