@@ -249,6 +249,27 @@ class Certificates(TlsCase):
         self.assertEqual(self.check()[0], 2)
         self.assertIn("there is no certificate", self.check()[1])
 
+    def test_check_says_what_no_client_takes(self):
+        wrong = [({"kind": ("ec", f"ec_paramgen_curve:{curve}")}, f"clients take no key of type EC {curve}")
+                 for curve in ("secp256k1", "brainpoolP256r1")]
+        wrong.append(({"kind": ("ed448",)}, "clients take no key of type ED448"))
+        wrong += [({"uses": uses}, "the first certificate is not for a server")
+                  for uses in ("extendedKeyUsage=clientAuth", "keyUsage=keyEncipherment")]
+        for made, said in wrong:
+            with self.subTest(**made):
+                files = authority.certificate(HOST, **made)
+                status, out = self.check(files)
+                self.assertEqual(status, 1, out)
+                self.assertIn(f"certificate[1]: {files['chain_file']}: {said}", out)
+
+    def test_all_kinds_of_keys(self):
+        kinds = [tls.EC, ("ec", "ec_paramgen_curve:P-384"), ("ec", "ec_paramgen_curve:P-521"), tls.RSA, tls.ED25519]
+        self.start(*(authority.certificate(f"{number}.example", kind=kind, uses="extendedKeyUsage=serverAuth")
+                     for number, kind in enumerate(kinds)))
+        for version in VERSIONS.values():
+            for number in range(len(kinds)):
+                self.assertEqual(self.names(f"{number}.example", client=authority.client(version)), {f"{number}.example"})
+
     def test_one_that_has_ended_is_told(self):
         ended = authority.certificate(HOST, days=0)
         status, out = self.check(ended)
