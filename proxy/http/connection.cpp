@@ -112,9 +112,12 @@ loop::Task<bool> Connection::shake_hands() {
         if (socket_.is_closing()) co_return false;
         switch (tls_->handshake()) {
             case tls::Step::done:
-                peer_.has_certificate = tls_->is_client_proven();
                 counters.handshakes[tls_->is_tls13() ? 1 : 0][tls_->is_resumed() ? 1 : 0].add();
-                co_return true;
+                if (tls_->can_be_judged_by(*server_.rules_.tls)) co_return true;
+                tls_->say_end();  // a reload came in between: see change_tls()
+                tls_->flush();
+                co_await linger();
+                co_return false;
             case tls::Step::want_read:
                 socket_.not_readable();
                 wake = co_await socket_.readable();
@@ -328,6 +331,7 @@ void Connection::keep_head_apart() {
 
 // False: the connection ends, without an answer or any more patience.
 bool Connection::let_in(Input input) {
+    if (tls_) peer_.has_certificate = tls_->is_client_proven_by(*server_.rules_.tls);
     const Admission admission =
         server_.handler_.let_in(input == Input::request ? &head_ : nullptr, peer_);
     peer_.proven = admission.proven;
@@ -654,6 +658,14 @@ loop::Task<> Connection::linger() {
 void Connection::begin_drain() {
     if (http2_ != nullptr) http2_->begin_drain();
     if (idle_) socket_.set_deadline(server_.loop_.now_ms() + server_.drain_idle_ms_);
+}
+
+void Connection::change_tls(const tls::Context& now) {
+    if (!tls_ || tls_->can_be_judged_by(now)) return;
+    keep_alive_ = false;
+    unread_input_ = true;  // it may be sending more
+    if (http2_ != nullptr) http2_->end_soon();
+    if (idle_) socket_.set_deadline(server_.loop_.now_ms());
 }
 
 void Connection::abort() {

@@ -39,10 +39,10 @@ class Connection {
 
     const Peer& peer() const { return peer_; }
     void change_trust(bool trusted) { peer_.trusted = trusted; }
-    // Judges what the client has shown anew.
-    void change_tls(const tls::Context& now) {
-        if (tls_ && peer_.has_certificate) peer_.has_certificate = tls_->is_client_proven_by(now);
-    }
+    // Ends soon where what the client has shown cannot be judged by that, so that its next
+    // connection shows it again. All others are judged with their next request: many at once would
+    // hold up the loop.
+    void change_tls(const tls::Context& now);
     Connection* next() const { return next_; }
 
   private:

@@ -21,7 +21,7 @@ struct Peer {
     bool is_unix = false;          // a unix socket: there is no address
     bool trusted = false;          // in edge.trusted_ranges
     std::string_view listener;     // the address it came to, as configured; outlives the connection
-    bool has_certificate = false;  // showed one over TLS that edge.client_ca_files allow
+    bool has_certificate = false;  // showed one over TLS that edge.client_ca_files allow now
     // Of the current request: nothing is missing by which it is to prove where it comes from. See
     // Handler::let_in().
     bool proven = true;

@@ -105,8 +105,9 @@ struct Http2Connection::Callbacks {
             connection.passed_over_.push_back(id);
         connection.last_id_ = frame->hd.stream_id;
         const conf::LimitSettings& limits = connection.server_.rules_.limits;
-        // What a client took back may still be worked on, and its head be kept.
-        if (connection.streams_ >= 2ULL * limits.http2_streams ||
+        // What comes after the end was told is not looked at, which the client knows. And what it
+        // took back may still be worked on, and its head be kept.
+        if (connection.is_goaway_final_ || connection.streams_ >= 2ULL * limits.http2_streams ||
             connection.head_bytes_ >= kMostHeadBytes) {
             return nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
                                              NGHTTP2_REFUSED_STREAM);
@@ -469,6 +470,7 @@ void Http2Connection::admit(Http2Stream& stream) {
     server_.counters_.http2_requests.add();
     const std::optional<Refusal> refusal = stream.lines.read(stream.head, stream.has_body);
     count_head(stream);
+    stream.peer.has_certificate = tls_.is_client_proven_by(*server_.rules_.tls);
     const Admission admission =
         server_.handler_.let_in(refusal ? nullptr : &stream.head, stream.peer);
     stream.peer.proven = admission.proven;
@@ -478,6 +480,7 @@ void Http2Connection::admit(Http2Stream& stream) {
         has_peer_ended_ = true;  // for us
     } else if (admission.entry == Admission::Entry::forbid) {
         give(stream, refuse(Refusal::locked_out, nullptr));
+        end_soon();
     } else if (refusal) {
         give(stream, refuse(*refusal, nullptr));
     } else {
@@ -805,6 +808,14 @@ void Http2Connection::begin_drain() {
     wake();
 }
 
+void Http2Connection::end_soon() {
+    if (session_ == nullptr || std::exchange(is_goaway_final_, true)) return;
+    nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE,
+                          nghttp2_session_get_last_proc_stream_id(session_), NGHTTP2_NO_ERROR,
+                          nullptr, 0);
+    wake();
+}
+
 void Http2Connection::set_deadline() {
     std::uint64_t until_ms = window_until_ms_ != 0 ? window_until_ms_ : idle_until_ms_;
     if (head_until_ms_ != 0) until_ms = std::min(until_ms, head_until_ms_);
@@ -816,12 +827,7 @@ void Http2Connection::set_deadline() {
 // at once.
 bool Http2Connection::keep_time() {
     const std::uint64_t now_ms = server_.loop_.now_ms();
-    if (goaway_at_ms_ != 0 && now_ms >= goaway_at_ms_ && !std::exchange(is_goaway_final_, true)) {
-        nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE,
-                              nghttp2_session_get_last_proc_stream_id(session_), NGHTTP2_NO_ERROR,
-                              nullptr, 0);
-        wake();
-    }
+    if (goaway_at_ms_ != 0 && now_ms >= goaway_at_ms_) end_soon();
     if (head_until_ms_ != 0 && now_ms >= head_until_ms_) {
         head_until_ms_ = 0;
         server_.counters_.refused[static_cast<std::size_t>(Refusal::header_timeout)].add();

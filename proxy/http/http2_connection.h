@@ -35,8 +35,10 @@ class Http2Connection {
     // The whole life: returns when nothing more will be sent and no coroutine is left.
     loop::Task<> run();
 
-    // No new requests; those that there are will be answered.
+    // No new requests, but for those on their way; those that there are will be answered.
     void begin_drain();
+    // The same at once: what is on its way has to be sent again over another connection.
+    void end_soon();
 
     // After run(): the peer closed its side or is gone, so that there is nobody to linger for.
     bool has_peer_ended() const { return has_peer_ended_; }

@@ -3,9 +3,11 @@
 #include "conf/ascii.h"
 #include "conf/small_file.h"
 
+#include <array>
 #include <cstddef>
 #include <cstdlib>
 #include <ctime>
+#include <optional>
 #include <string_view>
 #include <utility>
 
@@ -75,16 +77,29 @@ conf::Sha256Digest digest_of_der(int (*write)(const Object*, unsigned char**),
     return digest;
 }
 
-std::string type_of(const EVP_PKEY& key) {
+// "" where it has none.
+std::string curve_of(const EVP_PKEY& key) {
+    std::array<char, 64> name{};
+    std::size_t bytes = 0;
+    return EVP_PKEY_get_group_name(&key, name.data(), name.size(), &bytes) == 1
+               ? std::string(name.data(), bytes)
+               : std::string();
+}
+
+// None: of a type that clients do not take (RFC 8446, 4.2.3).
+std::optional<std::string> type_of(const EVP_PKEY& key) {
+    const std::string curve = curve_of(key);
     switch (EVP_PKEY_get_base_id(&key)) {
         case EVP_PKEY_EC:
-            return "ECDSA";
+            if (curve == SN_X9_62_prime256v1 || curve == SN_secp384r1 || curve == SN_secp521r1)
+                return "ECDSA";
+            return std::nullopt;
         case EVP_PKEY_RSA:
             return "RSA";
         case EVP_PKEY_ED25519:
             return "Ed25519";
         default:
-            return EVP_PKEY_get0_type_name(&key);
+            return std::nullopt;
     }
 }
 
@@ -101,6 +116,31 @@ Result<void> check_chain(const Certificate& certificate, const std::string& path
         ++number;
     }
     return {};
+}
+
+// That clients take it for a server's. It always signs with its key, as all that is spoken has
+// forward secrecy.
+Result<void> check_use(Certificate& certificate, const std::string& path) {
+    const auto type = type_of(*certificate.key);
+    if (!type) {
+        const std::string curve = curve_of(*certificate.key);
+        return fail(ErrorKind::invalid,
+                    fmt::format("{}: clients take no key of type {}{}{}: have a certificate issued "
+                                "for one of ECDSA P-256 (or P-384, P-521), RSA or Ed25519",
+                                path, EVP_PKEY_get0_type_name(certificate.key.get()),
+                                curve.empty() ? "" : " ", curve));
+    }
+    certificate.key_type = *type;
+    X509* const leaf = certificate.leaf.get();
+    if (X509_check_purpose(leaf, X509_PURPOSE_SSL_SERVER, 0) == 1 &&
+        (X509_get_key_usage(leaf) & KU_DIGITAL_SIGNATURE) != 0)
+        return {};
+    ERR_clear_error();
+    return fail(ErrorKind::invalid,
+                fmt::format("{}: the first certificate is not for a server: have one issued with "
+                            "extendedKeyUsage serverAuth and keyUsage digitalSignature, or "
+                            "without either",
+                            path));
 }
 
 }  // namespace
@@ -157,7 +197,8 @@ Result<Certificate> load_certificate(const conf::CertificateSettings& files) {
         return fail(ErrorKind::invalid,
                     fmt::format("{}: the first certificate names no host (subjectAltName)",
                                 files.chain_file));
-    certificate.key_type = type_of(*certificate.key);
+    if (auto checked = check_use(certificate, files.chain_file); !checked)
+        return std::unexpected(std::move(checked.error()));
     std::tm ends{};
     ASN1_TIME_to_tm(X509_get0_notAfter(certificate.leaf.get()), &ends);
     certificate.last_day = fmt::format("{:%Y-%m-%d}", ends);

@@ -22,7 +22,8 @@ struct Certificate {
 };
 
 // Reads both files and sees that they fit together: the key is that of the certificate, and each
-// certificate of the chain was issued by the next one. Errors name the file and what to do; a
+// certificate of the chain was issued by the next one; and that clients can shake hands with it, by
+// the type of its key and what it was issued for. Errors name the file and what to do; a
 // certificate that is out of its time is none, as it would come into it without anybody changing
 // the file.
 Result<Certificate> load_certificate(const conf::CertificateSettings& files);

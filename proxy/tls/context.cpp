@@ -136,8 +136,9 @@ Result<Handle<SSL_CTX>> Context::make_context(const std::vector<Certificate>& ce
         SSL_CTX_set_cipher_list(context.get(), kCiphers) != 1 ||
         SSL_CTX_set_ciphersuites(context.get(), kCiphers13) != 1 ||
         SSL_CTX_set1_groups_list(context.get(), kGroups) != 1 ||
-        SSL_CTX_set_session_id_context(context.get(), session_context_.data(),
-                                       static_cast<unsigned>(session_context_.size())) != 1)
+        // A session of other clients is none of this context's.
+        SSL_CTX_set_session_id_context(context.get(), clients_.data(),
+                                       static_cast<unsigned>(clients_.size())) != 1)
         return fail(ErrorKind::invalid, "TLS cannot be set up: " + take_openssl_error());
     SSL_CTX_set_options(context.get(), SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
                                            SSL_OP_CIPHER_SERVER_PREFERENCE |
@@ -181,11 +182,12 @@ Result<void> Context::load_authorities(const conf::EdgeSettings& edge) {
             authorities_.push_back(std::move(each));
         }
     }
+    identity += " pins ";
     for (const std::string& pin : edge.client_pins) {
         client_pins_.push_back(conf::parse_sha256(pin).value());
         identity += pin;
     }
-    session_context_ = conf::sha256(identity);
+    clients_ = conf::sha256(identity);
     return {};
 }
 

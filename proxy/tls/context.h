@@ -37,8 +37,12 @@ class Context {
     // TLS 1.3 tells a client what is wrong with it only afterwards, which an edge reports as a
     // garbled answer (contracts: cloudflare.md 2.1); a request can be refused in words.
     bool allows_client(SSL* ssl) const;
-    // The same of one who shook hands with another context, whose authorities may be others.
+    // The same of one who shook hands in full with another context, whose authorities may be
+    // others.
     bool allows_client_of_other(SSL* ssl) const;
+    bool asks_clients() const { return !authorities_.empty(); }
+    // Who may come in: contexts that have the same allow the same clients.
+    const conf::Sha256Digest& clients() const { return clients_; }
 
     const std::shared_ptr<TicketKeys>& keys() const { return keys_; }
 
@@ -85,8 +89,7 @@ class Context {
     const std::shared_ptr<TicketKeys> keys_;
     std::vector<Handle<X509>> authorities_;        // of clients; none: they are not asked
     std::vector<conf::Sha256Digest> client_pins_;  // none: any key
-    // Who may come in: a session of other clients is none of this context's.
-    conf::Sha256Digest session_context_{};
+    conf::Sha256Digest clients_{};
     std::vector<std::string> lines_;
     std::vector<std::string> warnings_;
     std::map<std::string, SSL_CTX*, std::less<>> by_name_;

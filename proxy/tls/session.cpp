@@ -15,6 +15,9 @@ namespace {
 // Without anything for us in them: a client changes its keys once in a good while (RFC 8446, 5.5),
 // and shakes hands in fewer.
 constexpr unsigned kMostEmptyRecords = 32;
+// That is held while more is read. Writing never adds up to that: it is what OpenSSL answers to a
+// peer that takes none of it.
+constexpr std::size_t kMostHeldWhileReading = 4 * Session::kMostUnsent;
 // Of a buffer that is kept for the next.
 constexpr std::size_t kMostSpareBytes = 4 * Session::kMostUnsent;
 
@@ -59,13 +62,24 @@ struct SessionBio {
     }
     // OpenSSL handles what is for the connection itself, such as new keys, for as long as more of
     // it comes, within one call. So the records are counted as it meets them, and where they are
-    // too many it is told that this was the last.
-    static void on_message(int is_written, int, int type, const void*, std::size_t, SSL* ssl,
+    // too many it is told that this was the last. The first by which a client wants to shake hands
+    // anew (TLS 1.2) it may still answer, by which the client knows why this ends.
+    static void on_message(int is_written, int, int type, const void* head, std::size_t, SSL* ssl,
                            void* self) {
         if (is_written != 0 || type != SSL3_RT_HEADER) return;
         Session& session = *static_cast<Session*>(self);
-        if (++session.empty_records_ <= kMostEmptyRecords) return;
-        session.is_flooded_ = true;
+        if (session.abuse_.empty()) {
+            if (++session.empty_records_ > kMostEmptyRecords) {
+                session.abuse_ = "too many records with nothing in them";
+            } else if (session.unsent() > kMostHeldWhileReading) {
+                session.abuse_ = "too much to answer, and nothing of it taken";
+            } else {
+                const bool is_handshake =
+                    *static_cast<const unsigned char*>(head) == SSL3_RT_HANDSHAKE;
+                if (session.has_shaken_hands_ && is_handshake) session.abuse_ = "renegotiation";
+                return;
+            }
+        }
         SSL_set_shutdown(ssl, SSL_get_shutdown(ssl) | SSL_RECEIVED_SHUTDOWN);
     }
     static BIO_METHOD* method() {
@@ -104,8 +118,8 @@ void Session::hold(std::string_view text) {
 }
 
 Step Session::step_after(int result) {
-    if (is_flooded_) {
-        problem_ = "too many records with nothing in them";
+    if (!abuse_.empty()) {
+        problem_ = abuse_;
         return Step::failed;
     }
     switch (SSL_get_error(ssl_.get(), result)) {
@@ -130,6 +144,7 @@ Step Session::handshake() {
     const Step step = step_after(SSL_do_handshake(ssl_.get()));
     if (step == Step::done) {
         empty_records_ = 0;
+        has_shaken_hands_ = true;
         // What is left then are tickets (RFC 8446, 4.6.1), which leave with the first answer.
         if (is_tls13()) return step;
     }
@@ -155,12 +170,20 @@ bool Session::is_resumed() const {
     return SSL_session_reused(ssl_.get()) == 1;
 }
 
-bool Session::is_client_proven() const {
-    return context_->allows_client(ssl_.get());
+bool Session::can_be_judged_by(const Context& now) const {
+    return !now.asks_clients() || now.clients() == context_->clients() ||
+           (context_->asks_clients() && !is_resumed());
 }
 
-bool Session::is_client_proven_by(const Context& now) const {
-    return now.allows_client_of_other(ssl_.get());
+bool Session::is_client_proven_by(const Context& now) {
+    if (judged_by_ == now.clients()) return is_client_proven_;
+    judged_by_ = now.clients();
+    if (now.clients() == context_->clients()) {
+        is_client_proven_ = now.allows_client(ssl_.get());
+    } else {
+        is_client_proven_ = can_be_judged_by(now) && now.allows_client_of_other(ssl_.get());
+    }
+    return is_client_proven_;
 }
 
 Session::Got Session::read(std::span<char> into) {

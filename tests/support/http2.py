@@ -70,12 +70,13 @@ def plain_block(fields):
 class Http2Wire:
     """One connection, begun with settings of one's own. Frames are read into `answers` by stream, and `frames`."""
 
-    def __init__(self, address, client, host="images.example", begin=True, own=((ENABLE_PUSH, 0),), **options):
+    def __init__(self, address, client, host="images.example", begin=True, own=((ENABLE_PUSH, 0),), session=None, **options):
         self.wire = Wire(address, **options)
         self.host = host
         client.set_alpn_protocols(["h2", "http/1.1"])
         try:
-            self.wire.socket = client.wrap_socket(self.wire.socket, server_hostname=host, suppress_ragged_eofs=True)
+            self.wire.socket = client.wrap_socket(self.wire.socket, server_hostname=host, session=session,
+                                                  suppress_ragged_eofs=True)
         except (OSError, ssl.SSLError):
             self.wire.close()
             raise

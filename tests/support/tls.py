@@ -9,7 +9,8 @@ import tempfile
 
 from tidepool import Wire
 
-EC, RSA = ("ec", "ec_paramgen_curve:P-256"), ("rsa", "rsa_keygen_bits:2048")
+# Kinds of keys: the algorithm, and its options.
+EC, RSA, ED25519 = ("ec", "ec_paramgen_curve:P-256"), ("rsa", "rsa_keygen_bits:2048"), ("ed25519",)
 
 
 def openssl(*arguments, stdin=b""):
@@ -38,19 +39,18 @@ class Authority:
         self._number += 1
         base = self.folder / f"{self._number}"
         key, request, extensions, out = (base.with_suffix(end) for end in (".key", ".csr", ".ext", ".pem"))
-        openssl("req", "-newkey", kind[0], "-pkeyopt", kind[1], "-nodes", "-keyout", key, "-out", request,
-                "-subj", f"/CN={name}")
+        options = [part for option in kind[1:] for part in ("-pkeyopt", option)]
+        openssl("req", "-newkey", kind[0], *options, "-nodes", "-keyout", key, "-out", request, "-subj", f"/CN={name}")
         extensions.write_text(extension + "\n")
         openssl("x509", "-req", "-in", request, "-CA", issuer, "-CAkey", issuer_key, "-CAcreateserial", "-out", out,
                 "-days", days, "-extfile", extensions)
         return out, key
 
-    def certificate(self, *hosts, kind=EC, days=20):
-        """{"chain_file": .., "key_file": ..} of a new one for these hosts."""
+    def certificate(self, *hosts, kind=EC, days=20, uses="keyUsage=digitalSignature"):
+        """{"chain_file": .., "key_file": ..} of a new one for these hosts; `uses` is one of its extensions."""
         names = ",".join(f"DNS:{host}" for host in hosts)
         leaf, key = self._issue(hosts[0] if hosts else "nobody", kind,
-                                f"subjectAltName={names}" if hosts else "keyUsage=digitalSignature", self.middle,
-                                self._middle_key, days)
+                                f"subjectAltName={names}\n{uses}" if hosts else uses, self.middle, self._middle_key, days)
         chain = leaf.with_suffix(".chain")
         chain.write_bytes(leaf.read_bytes() + self.middle.read_bytes())
         return {"chain_file": chain, "key_file": key}

@@ -225,14 +225,16 @@ class Clients(Http2Case):
         secret = {"edge": {"secret_header": "X-Edge", "secret": "env:TIDEPOOL_TEST_SECRET"}}
         for refusal in ("forbid", "close"):
             with self.subTest(refusal):
-                self.server = self.serve(with_tls({"edge": {**secret["edge"], "refusal": refusal}}),
-                                         extra=certificate_section(), environment={"TIDEPOOL_TEST_SECRET": "0123456789abcdef"})
+                config = {"edge": {**secret["edge"], "refusal": refusal}, "timeouts": {"idle": "5m"}}
+                self.server = self.serve(with_tls(config), extra=certificate_section(),
+                                         environment={"TIDEPOOL_TEST_SECRET": "0123456789abcdef"})
                 self.server.tree.image("a.jpg")
                 with self.wire() as wire:
                     self.assertEqual(wire.get("/uploads/a.jpg", ("x-edge", "0123456789abcdef")).status, 200)
                     stream = wire.ask("/uploads/a.jpg")
                     if refusal == "forbid":
                         self.assertEqual(wire.answer(stream).status, 403)
+                        self.assertEqual(wire.read_to_end(), (stream, h2.NO_ERROR), "and the connection ends")
                     else:
                         wire.read_to_end()
                         self.assertIsNone(wire.answers[stream].fields)

@@ -3,17 +3,20 @@ no TLS at all."""
 
 import os
 import pathlib
+import select
 import signal
 import socket
 import ssl
 import subprocess
 import sys
+import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 import tidepool  # noqa: E402
 import tls  # noqa: E402
 import uploads  # noqa: E402
+from http2 import NO_ERROR, Http2Wire  # noqa: E402
 from pictures import picture  # noqa: E402
 from tidepool import Wire, eventually, request  # noqa: E402
 from tls import TlsWire  # noqa: E402
@@ -246,6 +249,27 @@ class Certificates(TlsCase):
         self.assertEqual(self.check()[0], 2)
         self.assertIn("there is no certificate", self.check()[1])
 
+    def test_check_says_what_no_client_takes(self):
+        wrong = [({"kind": ("ec", f"ec_paramgen_curve:{curve}")}, f"clients take no key of type EC {curve}")
+                 for curve in ("secp256k1", "brainpoolP256r1")]
+        wrong.append(({"kind": ("ed448",)}, "clients take no key of type ED448"))
+        wrong += [({"uses": uses}, "the first certificate is not for a server")
+                  for uses in ("extendedKeyUsage=clientAuth", "keyUsage=keyEncipherment")]
+        for made, said in wrong:
+            with self.subTest(**made):
+                files = authority.certificate(HOST, **made)
+                status, out = self.check(files)
+                self.assertEqual(status, 1, out)
+                self.assertIn(f"certificate[1]: {files['chain_file']}: {said}", out)
+
+    def test_all_kinds_of_keys(self):
+        kinds = [tls.EC, ("ec", "ec_paramgen_curve:P-384"), ("ec", "ec_paramgen_curve:P-521"), tls.RSA, tls.ED25519]
+        self.start(*(authority.certificate(f"{number}.example", kind=kind, uses="extendedKeyUsage=serverAuth")
+                     for number, kind in enumerate(kinds)))
+        for version in VERSIONS.values():
+            for number in range(len(kinds)):
+                self.assertEqual(self.names(f"{number}.example", client=authority.client(version)), {f"{number}.example"})
+
     def test_one_that_has_ended_is_told(self):
         ended = authority.certificate(HOST, days=0)
         status, out = self.check(ended)
@@ -284,6 +308,7 @@ class Handshakes(TlsCase):
         done = subprocess.run(["openssl", "s_client", "-connect", f"{host}:{port}", "-tls1_2"], input=b"R\nQ\n",
                               capture_output=True, check=False)
         self.assertIn(b"no renegotiation", done.stderr)
+        eventually(lambda: self.server.metrics().sum("tidepool_connections") == 0, "it ends")
 
     def test_only_the_newest_where_that_is_wanted(self):
         self.start(min_version="1.3")
@@ -374,6 +399,29 @@ class Handshakes(TlsCase):
         eventually(lambda: self.server.metrics().sum("tidepool_connections_dropped_total") == 1, "it is counted")
 
 
+class ByHand(Wire):
+    """TLS whose records are passed on only when the test says so."""
+
+    def __init__(self, address, client, **options):
+        super().__init__(address)
+        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.sealed = client.wrap_bio(self.incoming, self.outgoing, server_hostname=HOST, **options)
+
+    def send_sealed(self):
+        self.send(self.outgoing.read())
+
+    def go_on(self, step):
+        """What `step` of self.sealed returns once enough has come."""
+        while True:
+            try:
+                return step()
+            except ssl.SSLWantReadError:
+                self.send_sealed()
+                self.incoming.write(self.socket.recv(65536))
+            finally:
+                self.send_sealed()
+
+
 class Clients(TlsCase):
     """Authenticated origin pulls: who shows which certificate comes in."""
 
@@ -384,7 +432,8 @@ class Clients(TlsCase):
 
     @staticmethod
     def sections(edge):
-        return with_tls({"edge": {"client_ca_files": [str(authority.root)], **edge}})
+        # So that none ends by itself.
+        return with_tls({"edge": {"client_ca_files": [str(authority.root)], **edge}, "timeouts": {"idle": "5m", "idle_edge": "5m"}})
 
     def reload(self, **edge):
         mark = len(self.server.log())
@@ -473,6 +522,126 @@ class Clients(TlsCase):
         eventually(lambda: (self.status(old), self.status(new)) == (403, 200), "only the new one does")
         self.assertEqual(self.status(client=client, session=ticket), 403, "a ticket of before opens nothing")
         self.assertEqual(open_one.get("/uploads/a.jpg").status, 403, "nor does a connection")
+
+    def http2(self, client, **options):
+        wire = Http2Wire(self.server.tls[0], client, **options)
+        self.addCleanup(wire.close)
+        return wire
+
+    def resumed(self):
+        """Connections by tickets, over which the image came: of TLS 1.2 and 1.3, and one of HTTP/2."""
+        for version in VERSIONS.values():
+            client = authority.client(version, certificate=authority.certificate("edge"))
+            self.status(client=client)
+            wires = [self.wire(client, session=self.session)]
+            if version == VERSIONS["1.3"]:
+                wires.append(self.http2(client, session=self.session))
+                self.assertTrue(wires[1].wire.socket.session_reused)
+            self.assertTrue(wires[0].socket.session_reused)
+            for wire in wires:
+                self.assertEqual(wire.get("/uploads/a.jpg").status, 200)
+                yield wire
+
+    def test_who_came_by_a_ticket_stays_with_a_reload(self):
+        self.locked()
+        wires = list(self.resumed())
+        self.reload()
+        for wire in wires:
+            self.assertEqual([wire.get("/uploads/a.jpg").status for _ in range(3)], [200] * 3)
+
+    def test_who_came_by_a_ticket_comes_again_where_authorities_change(self):
+        """Its chain is not in the ticket, so nobody knows what to make of it; and no request of its is refused for that."""
+        self.locked()
+        second = tls.Authority()
+        self.addCleanup(second.close)
+        large = self.server.tree.image("large.jpg", size=4_000_000)
+        tls12, tls13, over_http2 = self.resumed()
+        client = authority.client(VERSIONS["1.2"], certificate=authority.certificate("edge"))
+        whole = self.wire(client)
+        self.assertEqual(whole.get("/uploads/a.jpg").status, 200)
+        slow = self.wire(client, session=whole.socket.session, receive_buffer=4096)
+        slow.send(request("/uploads/large.jpg"))
+        slow.socket.recv(1)
+        self.reload(client_ca_files=[str(authority.root), str(second.root)])
+        for wire in (tls12, tls13):
+            self.assertEqual(wire.read_to_end(), (b"", "fin"))
+        self.assertEqual(over_http2.read_to_end(), (1, NO_ERROR))
+        self.assertEqual(whole.get("/uploads/a.jpg").status, 200, "its chain is known")
+        rest, end = slow.read_to_end()
+        self.assertTrue(rest.endswith(large[-3_000_000:]))
+        self.assertEqual(end, "fin")
+        self.assertEqual(self.status(client=client, session=whole.socket.session), 200)
+        self.assertEqual(self.refused(), 0)
+
+    def test_who_was_not_asked_comes_again(self):
+        self.locked(client_ca_files=[])
+        client = authority.client(certificate=authority.certificate("edge"))
+        open_one = self.wire(client)
+        self.assertEqual(open_one.get("/uploads/a.jpg").status, 200)
+        self.reload()
+        self.assertEqual(open_one.read_to_end(), (b"", "fin"))
+        self.assertEqual(self.status(client=client), 200)
+        open_one = self.wire(client)
+        self.reload(client_ca_files=[])
+        self.assertEqual(open_one.get("/uploads/a.jpg").status, 200)
+
+    def test_a_handshake_that_began_before_is_judged_by_what_holds_when_it_ends(self):
+        self.locked()
+        second = tls.Authority()
+        self.addCleanup(second.close)
+        old = authority.client(VERSIONS["1.2"], certificate=authority.certificate("edge"))
+        self.assertEqual(self.status(client=old), 200)
+        whole, resumed = (ByHand(self.server.tls[0], old, session=session) for session in (None, self.session))
+        for wire in (whole, resumed):
+            self.addCleanup(wire.close)
+            with self.assertRaises(ssl.SSLWantReadError):
+                wire.sealed.do_handshake()
+            wire.send_sealed()
+            self.assertTrue(select.select([wire.socket], [], [], tidepool.PATIENCE_S)[0], "the server has begun")
+        self.reload(client_ca_files=[str(second.root)])
+        for wire in (whole, resumed):
+            wire.go_on(wire.sealed.do_handshake)
+        whole.sealed.write(request("/uploads/a.jpg"))
+        self.assertEqual(whole.go_on(whole.sealed.read)[:12], b"HTTP/1.1 403")
+        self.assertTrue(resumed.sealed.session_reused)
+        self.assertEqual(resumed.go_on(resumed.sealed.read), b"", "it is ended")
+
+    def test_one_that_was_not_allowed_is_judged_anew_as_well(self):
+        second = tls.Authority()
+        self.addCleanup(second.close)
+        self.locked(lock="log")
+        wire = self.http2(authority.client(certificate=second.certificate("edge")))
+        would_refuse = lambda: self.server.metrics().sum("tidepool_edge_would_refuse_total", reason="certificate")  # noqa: E731
+        for _ in range(2):
+            self.assertEqual(wire.get("/uploads/a.jpg").status, 200)
+        self.assertEqual(would_refuse(), 2)
+        self.reload(client_ca_files=[str(authority.root), str(second.root)], lock="enforce")
+        self.assertEqual(wire.get("/uploads/a.jpg").status, 200)
+        self.assertEqual((would_refuse(), self.refused()), (2, 0))
+
+    @unittest.skipIf(tidepool.SANITIZED, "measures what others would have to wait for")
+    def test_a_reload_does_not_judge_all_at_once(self):
+        second = tls.Authority()
+        self.addCleanup(second.close)
+        trusted = {"trusted_ranges": ["127.0.0.1"]}
+        self.locked(**trusted)
+        def seconds_of_a_reload(**edge):
+            before = self.cpu_seconds()
+            self.reload(**trusted, **edge)
+            return self.cpu_seconds() - before
+        both = {"client_ca_files": [str(authority.root), str(second.root)]}
+        alone = max(seconds_of_a_reload(**both), seconds_of_a_reload())
+        client = authority.client(certificate=authority.certificate("edge"))
+        wires = [self.wire(client) for _ in range(400)]
+        for wire in wires:
+            self.assertEqual(wire.get("/uploads/a.jpg").status, 200)
+        for edge in ({}, both):  # nothing changes, and then something does
+            self.assertLess(seconds_of_a_reload(**edge) - alone, 0.04, "a tenth of a millisecond each")
+        self.assertEqual({wire.get("/uploads/a.jpg").status for wire in wires}, {200})
+
+    def cpu_seconds(self):
+        """What the server's process has used; the kernel has a clock of that for each (clock_getcpuclockid(3))."""
+        return time.clock_gettime((~self.server.pid << 3) | 2)
 
     def test_nothing_is_believed_of_who_shows_none(self):
         """Of the log: with `lock = "log"` all come in, and are who they are."""

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <catch2/catch.hpp>
+#include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -27,6 +28,7 @@ struct Pair {
     test::Folder folder;
     SelfSigned own{kNames};
     std::array<int, 2> ends{};
+    std::shared_ptr<const Context> context;
     std::unique_ptr<Session> server;
     Handle<SSL_CTX> client_context{SSL_CTX_new(TLS_client_method())};
     Handle<SSL> client;
@@ -38,9 +40,10 @@ struct Pair {
         conf::EdgeSettings edge;
         const conf::CertificateSettings files = own.write_both(folder);
         if (asks) edge.client_ca_files = {files.chain_file};
-        auto context = Context::load({}, {files}, edge, std::make_shared<TicketKeys>());
-        REQUIRE(context);
-        server = Session::begin(*context, ends[0]);
+        auto loaded = Context::load({}, {files}, edge, std::make_shared<TicketKeys>());
+        REQUIRE(loaded);
+        context = *loaded;
+        server = Session::begin(context, ends[0]);
         REQUIRE(server);
     }
     Pair(const Pair&) = delete;
@@ -63,6 +66,7 @@ struct Pair {
         }
         return step;
     }
+    bool is_client_proven() const { return server->is_client_proven_by(*context); }
 };
 
 }  // namespace
@@ -72,7 +76,7 @@ TEST_CASE("tls session: what one end writes the other reads", "[tls]") {
     REQUIRE(pair.shake_hands() == Step::done);
     CHECK(pair.server->is_tls13());
     CHECK_FALSE(pair.server->is_resumed());
-    CHECK_FALSE(pair.server->is_client_proven());
+    CHECK_FALSE(pair.is_client_proven());
     REQUIRE(SSL_write(pair.client.get(), "hello", 5) == 5);
     std::array<char, 100> into{};
     const auto got = pair.server->read(into);
@@ -150,6 +154,39 @@ TEST_CASE("tls session: a flood of new keys ends it soon", "[tls]") {
     }
 }
 
+TEST_CASE("tls session: who wants to shake hands anew is told once, and that is all", "[tls]") {
+    Pair pair;
+    SSL_CTX_set_max_proto_version(pair.client_context.get(), TLS1_2_VERSION);
+    REQUIRE(pair.shake_hands() == Step::done);
+    REQUIRE(SSL_write(pair.client.get(), "before", 6) == 6);
+    REQUIRE(SSL_renegotiate(pair.client.get()) == 1);
+    SSL_do_handshake(pair.client.get());
+    std::array<char, 100> into{};
+    const auto got = pair.server->read(into);
+    CHECK(std::string_view(into.data(), got.bytes) == "before");
+    CHECK(got.step == Step::failed);
+    CHECK(pair.server->read(into).step == Step::failed);
+    CHECK(pair.server->problem() == "renegotiation");
+    REQUIRE(pair.server->flush() == Step::done);
+    ERR_clear_error();
+    CHECK(SSL_do_handshake(pair.client.get()) == -1);
+    CHECK(ERR_GET_REASON(ERR_peek_error()) == SSL_R_NO_RENEGOTIATION);
+}
+
+TEST_CASE("tls session: answers that nobody takes are held up to a limit", "[tls]") {
+    Pair pair;
+    REQUIRE(pair.shake_hands() == Step::done);
+    std::array<char, 100> into{};
+    Step step = Step::want_read;
+    for (int i = 0; i < 20'000 && step == Step::want_read; ++i) {
+        REQUIRE(SSL_key_update(pair.client.get(), SSL_KEY_UPDATE_REQUESTED) == 1);
+        REQUIRE(SSL_write(pair.client.get(), "x", 1) == 1);
+        step = pair.server->read(into).step;
+    }
+    CHECK(step == Step::failed);
+    CHECK(pair.server->unsent() < 5 * Session::kMostUnsent);
+}
+
 TEST_CASE("tls session: a client's certificate is judged, and a heap of them refused", "[tls]") {
     SECTION("the one that is allowed") {
         Pair pair(true);
@@ -157,7 +194,7 @@ TEST_CASE("tls session: a client's certificate is judged, and a heap of them ref
                 1);
         REQUIRE(SSL_CTX_use_PrivateKey(pair.client_context.get(), pair.own.key.get()) == 1);
         REQUIRE(pair.shake_hands() == Step::done);
-        CHECK(pair.server->is_client_proven());
+        CHECK(pair.is_client_proven());
     }
     SECTION("another of the same name") {
         Pair pair(true);
@@ -165,12 +202,12 @@ TEST_CASE("tls session: a client's certificate is judged, and a heap of them ref
         REQUIRE(SSL_CTX_use_certificate(pair.client_context.get(), other.certificate.get()) == 1);
         REQUIRE(SSL_CTX_use_PrivateKey(pair.client_context.get(), other.key.get()) == 1);
         REQUIRE(pair.shake_hands() == Step::done);
-        CHECK_FALSE(pair.server->is_client_proven());
+        CHECK_FALSE(pair.is_client_proven());
     }
     SECTION("none") {
         Pair pair(true);
         REQUIRE(pair.shake_hands() == Step::done);
-        CHECK_FALSE(pair.server->is_client_proven());
+        CHECK_FALSE(pair.is_client_proven());
     }
     SECTION("a heap") {
         Pair pair(true);
