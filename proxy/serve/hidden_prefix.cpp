@@ -58,14 +58,9 @@ std::optional<storage::NewJob> hidden_prefix_purge(const conf::Settings& setting
                                                    std::span<const std::string> prefixes,
                                                    std::int64_t now_s) {
     if (settings.purge.zone_id.empty()) return std::nullopt;
-    storage::VisitorPlaces places{.hosts = settings.purge.hosts, .buckets = {}, .origins = {}};
-    if (!settings.upload.public_base_url.empty())
-        places.hosts.push_back(settings.upload.public_base_url);
-    for (const storage::KnownPool& pool : pools) {
-        const conf::PoolSettings& its = pool.settings;
-        if (!its.public_base_url.empty()) places.hosts.push_back(its.public_base_url);
-        if (!its.bucket.empty()) places.buckets.push_back({its.bucket, its.path_prefix});
-    }
+    storage::VisitorPlaces places = storage::visitor_places(settings);
+    for (const storage::KnownPool& pool : pools)
+        storage::add_pool(places, pool.settings);
     std::vector<std::string> folders;
     for (const std::string& prefix : prefixes)
         add_folders(settings, prefix, folders);

@@ -85,7 +85,7 @@ TEST_CASE("settings of TLS: certificates of clients go with it", "[conf][setting
     check_tls_problem(
         kListens + kCertificate + "[edge]\nclient_pins = ['" + std::string(64, '0') + "']\n",
         "nobody is asked for a certificate");
-    check_tls_problem(kListens + kCertificate + "[edge]\nclient_ca_listen = ['0.0.0.0:8443']\n",
+    check_tls_problem(kListens + kCertificate + "[edge]\nclient_ca_listen = ['127.0.0.1:8443']\n",
                       "nobody is asked for a certificate");
     check_tls_problem(kListens + kCertificate +
                           "[edge]\nclient_ca_files = ['/etc/ca.pem']\n"
