@@ -144,7 +144,8 @@ class Connections(tidepool.OwnServerCase):
         self.assertEqual(server.get_from("127.0.0.2", "/uploads/a.jpg").status, 429)
 
     def test_more_than_the_limit_in_all_is_503(self):
-        server = self.serve({"limits": {"connections": 4, "connections_per_peer": 100}})
+        server = self.serve({"limits": {"connections": 4, "connections_per_peer": 100},
+                             "edge": {"trusted_ranges": ["127.0.0.1"]}})
         server.tree.image("a.jpg")
         held = self.hold(server, 4)
         answer = server.get("/uploads/a.jpg")
@@ -202,7 +203,7 @@ class Connections(tidepool.OwnServerCase):
                 wire.close()
 
     def test_connections_leave_the_descriptors_that_files_need(self):
-        server = self.serve({"limits": {"connections_per_peer": 10_000}},
+        server = self.serve({"limits": {"connections_per_peer": 10_000}, "edge": {"trusted_ranges": ["127.0.0.1"]}},
                             preexec=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (400, 400)))
         server.wait_log("only 400 descriptors, so cache.files is 100 and limits.connections is 200; raise LimitNOFILE")
         names = [f"{i}.jpg" for i in range(150)]  # more than there are descriptors for
@@ -211,6 +212,27 @@ class Connections(tidepool.OwnServerCase):
         for name in names:
             answer = held[0].get(f"/uploads/{name}")
             self.assertEqual((answer.status, answer.body), (200, contents[name]))
+
+    def test_strangers_leave_room_for_the_edge(self):
+        server = self.serve({"limits": {"connections": 80, "connections_per_peer": 1000},
+                             "server": {"defer_accept": False, "threads": 1}, "edge": {"trusted_ranges": ["127.0.0.2"]}})
+        server.tree.image("a.jpg")
+        silent = []
+        for _ in range(100):
+            wire = server.connect()
+            self.addCleanup(wire.close)
+            silent.append(wire)
+        tidepool.eventually(lambda: server.metrics().sum("tidepool_connections_accepted_total") == 100, "all have come")
+        self.assertEqual(server.metrics().sum("tidepool_connections"), 70)  # 60, and half of what is kept for who is told
+        held = self.hold(server, 10, source=("127.0.0.2", 0))
+        self.assertEqual(server.get_from("127.0.0.2", "/uploads/a.jpg").status, 503)  # now it is full
+        for wire in silent:
+            wire.reset()
+        tidepool.eventually(lambda: server.metrics().sum("tidepool_connections") == 10, "they are gone")
+        self.hold(server, 50)
+        self.assertEqual(server.get("/uploads/a.jpg").status, 503)
+        self.assertEqual(held[0].get("/uploads/a.jpg").status, 200)
+        self.assertEqual(server.get_from("127.0.0.2", "/uploads/a.jpg").status, 200)
 
     def test_counts_come_back_to_nothing(self):
         server = self.serve()
