@@ -54,7 +54,9 @@ struct LimitSettings {
     unsigned connections_per_peer =
         256;  // of one untrusted address (IPv6: /64); else 429. 1..1000000
     unsigned connections_per_edge_peer = 4096;  // of one trusted address; else 429. 1..1000000
-    unsigned http2_streams = 128;  // requests at a time of one HTTP/2 connection. 1..1000
+    unsigned http2_streams = 128;   // requests at a time of one HTTP/2 connection. 1..1000
+    unsigned http2_answers = 4096;  // of all, that hold a file or memory until their bodies have
+                                    // left, beyond one each; else 503. 1..1000000
     bool operator==(const LimitSettings&) const = default;
 };
 
