@@ -15,8 +15,8 @@ namespace tidepool::conf {
 
 namespace {
 
-constexpr std::array kOfTheRequest{401, 403, 407, 408, 409, 412, 416,
-                                   417, 421, 425, 426, 428, 429, 431};
+constexpr std::array kOfTheRequest{401, 403, 405, 407, 408, 409, 412, 413, 414,
+                                   416, 417, 421, 425, 426, 428, 429, 431};
 constexpr std::array<std::string_view, 2> kStale{"stale-while-revalidate", "stale-if-error"};
 constexpr std::array<std::string_view, 5> kNoStale{"s-maxage", "must-revalidate",
                                                    "proxy-revalidate", "no-cache", "no-store"};

@@ -50,11 +50,13 @@ struct LimitSettings {
         64ULL * 1024;      // "discard_body": a refused body up to this is read and dropped to
                            // keep the connection; a longer one closes it. 0..16MiB
     unsigned ranges = 64;  // ranges a request may ask for; more are answered whole. 1..300
-    unsigned connections = 20'000;  // in all; else 503. 1..1000000
+    unsigned connections = 20'000;  // in all, the last quarter trusted; else 503. 1..1000000
     unsigned connections_per_peer =
         256;  // of one untrusted address (IPv6: /64); else 429. 1..1000000
     unsigned connections_per_edge_peer = 4096;  // of one trusted address; else 429. 1..1000000
-    unsigned http2_streams = 128;  // requests at a time of one HTTP/2 connection. 1..1000
+    unsigned http2_streams = 128;   // requests at a time of one HTTP/2 connection. 1..1000
+    unsigned http2_answers = 4096;  // of all, that hold a file or memory until their bodies have
+                                    // left, beyond one each; else 503. 1..1000000
     bool operator==(const LimitSettings&) const = default;
 };
 

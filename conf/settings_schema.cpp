@@ -134,6 +134,7 @@ Fields<LimitSettings> limit_fields() {
         field("connections_per_peer", &S::connections_per_peer, Count{1, 1'000'000}),
         field("connections_per_edge_peer", &S::connections_per_edge_peer, Count{1, 1'000'000}),
         field("http2_streams", &S::http2_streams, Count{1, 1000}),
+        field("http2_answers", &S::http2_answers, Count{1, 1'000'000}),
     };
 }
 

@@ -31,7 +31,8 @@ Json limits_json(const conf::LimitSettings& limits) {
             {"connections", limits.connections},
             {"connections_per_peer", limits.connections_per_peer},
             {"connections_per_edge_peer", limits.connections_per_edge_peer},
-            {"http2_streams", limits.http2_streams}};
+            {"http2_streams", limits.http2_streams},
+            {"http2_answers", limits.http2_answers}};
 }
 
 Json timeouts_json(const conf::TimeoutSettings& timeouts) {

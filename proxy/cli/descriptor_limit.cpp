@@ -16,22 +16,27 @@ void raise_descriptor_limit() {
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-// Each connection and cached file takes a descriptor. Where there are too few, connections must not
-// take those that looking for files needs.
+// Each cached file takes a descriptor, as does each further answer of an HTTP/2 connection, whose
+// file the cache may have let go of; a connection takes its own and that of one answer's file.
+// Where there are too few, connections must not take those that looking for files needs.
 conf::Settings fit_to_descriptors(conf::Settings settings) {
     rlimit limit{};
     getrlimit(RLIMIT_NOFILE, &limit);
     const auto available = static_cast<unsigned>(std::min<rlim_t>(limit.rlim_cur, 1U << 30));
     const unsigned others = std::min(1024U, available / 4);
     const unsigned files = std::min(settings.cache.files, available / 4);
-    const unsigned connections = std::min(settings.limits.connections, available - others - files);
-    if (files < settings.cache.files || connections < settings.limits.connections) {
+    const unsigned answers = std::min(settings.limits.http2_answers, available / 8);
+    const unsigned connections =
+        std::min(settings.limits.connections, (available - others - files - answers) / 2);
+    if (files < settings.cache.files || answers < settings.limits.http2_answers ||
+        connections < settings.limits.connections) {
         conf::log_warn(
-            "only {} descriptors, so cache.files is {} and limits.connections is {}; raise "
-            "LimitNOFILE",
-            available, files, connections);
+            "only {} descriptors, so cache.files is {}, limits.http2_answers is {} and "
+            "limits.connections is {}; raise LimitNOFILE",
+            available, files, answers, connections);
     }
     settings.cache.files = files;
+    settings.limits.http2_answers = answers;
     settings.limits.connections = connections;
     return settings;
 }

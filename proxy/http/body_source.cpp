@@ -14,6 +14,8 @@ namespace {
 
 // What a worker reads at once of a file that is not in memory.
 constexpr std::uint64_t kChunkBytes = 64ULL * 1024;
+// And at least, however little is wanted: a page, which costs as much to read as a byte.
+constexpr std::uint64_t kLeastChunkBytes = 4096;
 // Of a file, between two looks at whether it is unchanged, within one iteration of the loop.
 constexpr std::uint64_t kCheckBytes = 64ULL * 1024;
 
@@ -30,7 +32,11 @@ void BodySource::begin(const Response& response, bool with_body, std::uint64_t n
     is_new_ = true;
     checked_ns_ = now_ns;
     file_ = nullptr;
-    chunk_.reset();
+    free_chunk();
+}
+
+void BodySource::free_chunk() {
+    std::vector<char>().swap(chunk_);  // clear() would keep its memory
 }
 
 bool BodySource::next_part() {
@@ -66,15 +72,13 @@ bool BodySource::is_unchanged(std::uint64_t now_ns) {
 BodySource::Look BodySource::look_at_file(std::uint64_t bytes, std::uint64_t now_ns) {
     if (file_->in_memory(file_offset_, bytes, now_ns / 1'000'000))
         return {Step::ready, static_cast<std::size_t>(bytes)};
-    if (!chunk_) chunk_ = std::make_unique<std::vector<char>>();
-    chunk_->resize(std::min(end_ - offset_, kChunkBytes));
+    unread_ = std::min(end_ - offset_, kChunkBytes);
     return {Step::unread};
 }
 
 BodySource::Look BodySource::look(std::size_t most, std::uint64_t now_ns) {
     while (text_.empty()) {
         if (offset_ == end_) {
-            chunk_.reset();
             if (!next_part()) return {Step::end};
             continue;
         }
@@ -94,7 +98,7 @@ BodySource::Look BodySource::look(std::size_t most, std::uint64_t now_ns) {
             readers_ = view.readers;
             file_offset_ = view.file_offset;
             const Look seen = look_at_file(bytes, now_ns);
-            if (seen.step == Step::unread) chunk_->resize(std::min(chunk_->size(), view.bytes));
+            unread_ = std::min(unread_, view.bytes);
             return seen;
         }
         file_ = nullptr;
@@ -110,6 +114,7 @@ bool BodySource::take(std::span<char> into) {
         std::memcpy(into.data(), text_.data(), into.size());
         text_.remove_prefix(into.size());
         left_ -= into.size();
+        if (text_.empty() && has_chunk()) free_chunk();
         return true;
     }
     std::size_t got = 0;
@@ -125,9 +130,22 @@ bool BodySource::take(std::span<char> into) {
     return true;
 }
 
+std::span<char> BodySource::make_chunk(std::uint64_t wanted) {
+    chunk_.resize(std::min(unread_, std::max(wanted, kLeastChunkBytes)));
+    return chunk_;
+}
+
 void BodySource::chunk_filled() {
-    text_ = {chunk_->data(), chunk_->size()};
-    offset_ += chunk_->size();
+    text_ = {chunk_.data(), chunk_.size()};
+    offset_ += chunk_.size();
+}
+
+bool BodySource::drop_chunk() {
+    if (chunk_.size() <= kLeastChunkBytes) return false;
+    offset_ -= text_.size();
+    text_ = {};
+    free_chunk();
+    return true;
 }
 
 }  // namespace tidepool::http

@@ -5,7 +5,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -23,7 +22,7 @@ class BodySource {
     enum class Step : std::uint8_t {
         ready,    // this many bytes, at least one
         end,      // all was taken
-        unread,   // of a file that is not in memory: fill chunk(), then call chunk_filled()
+        unread,   // of a file that is not in memory: fill a chunk, then call chunk_filled()
         starved,  // they have not arrived: incoming().more(incoming_offset())
         spoilt,   // the file is no longer the one whose sending was begun
     };
@@ -39,12 +38,17 @@ class BodySource {
     // Of the body, what was not taken.
     std::uint64_t left() const { return left_; }
 
-    // After Step::unread: what to read, from where, and into what.
+    // After Step::unread: what to read, from where, and into what. The chunk is made for a reader
+    // who would take `wanted` bytes now, and its memory is given back once they are taken.
     const storage::OpenFile& chunk_file() const { return *file_; }
     loop::WorkerPool& chunk_readers() const { return *readers_; }
     std::uint64_t chunk_offset() const { return file_offset_; }
-    std::span<char> chunk() { return *chunk_; }
+    std::span<char> make_chunk(std::uint64_t wanted);
     void chunk_filled();
+    bool has_chunk() const { return !chunk_.empty(); }
+    // Of one that is filled and more than a little: its memory is given back, and look() says again
+    // what is unread. False: it is kept.
+    bool drop_chunk();
 
     // After Step::starved.
     Incoming& incoming() const { return *incoming_->source; }
@@ -54,6 +58,7 @@ class BodySource {
     bool next_part();
     bool is_unchanged(std::uint64_t now_ns);
     Look look_at_file(std::uint64_t bytes, std::uint64_t now_ns);
+    void free_chunk();
 
     const Response* response_ = nullptr;
     std::size_t next_part_ = 0;
@@ -72,7 +77,8 @@ class BodySource {
     const storage::OpenFile* file_ = nullptr;
     loop::WorkerPool* readers_ = nullptr;
     std::uint64_t file_offset_ = 0;
-    std::unique_ptr<std::vector<char>> chunk_;  // bytes of it that a worker has read
+    std::uint64_t unread_ = 0;  // of it, what a worker may read at once
+    std::vector<char> chunk_;   // bytes of it that a worker has read; text_ is their rest
 };
 
 }  // namespace tidepool::http

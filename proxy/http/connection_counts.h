@@ -1,4 +1,4 @@
-// How many connections there are, in all and of one peer, over all loops.
+// How many connections there are, in all and of one peer, and what they hold, over all loops.
 #pragma once
 
 #include "proxy/http/handler.h"
@@ -21,6 +21,13 @@ class ConnectionCounts {
     void leave(const Peer& peer);
     unsigned total() const { return total_.load(std::memory_order_relaxed); }
 
+    // Answers over HTTP/2 that hold a file or memory until their bodies have left: those that
+    // connections have beyond their first. Each connection tells when its number changes.
+    void change_answers(unsigned before, unsigned now) {
+        answers_.fetch_add(now - before, std::memory_order_relaxed);
+    }
+    unsigned answers() const { return answers_.load(std::memory_order_relaxed); }
+
   private:
     static constexpr std::size_t kShards = 16;
     struct Hash {
@@ -34,6 +41,7 @@ class ConnectionCounts {
     Shard& shard_of(const conf::IpAddress& address) { return shards_[Hash()(address) % kShards]; }
 
     std::atomic<unsigned> total_ = 0;
+    std::atomic<unsigned> answers_ = 0;
     std::array<Shard, kShards> shards_;
 };
 

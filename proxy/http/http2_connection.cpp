@@ -11,6 +11,7 @@
 #include <optional>
 #include <span>
 #include <utility>
+#include <variant>
 
 #include <fmt/format.h>
 #include <linux/sockios.h>
@@ -51,6 +52,9 @@ constexpr std::size_t kMostPassedOver = 64;
 // bytes, and so many for each byte of requests and answers.
 constexpr std::uint64_t kIdleBytes = 1024ULL * 1024;
 constexpr std::uint64_t kIdleFactor = 8;
+// Of the answers that may still be held open in all, one connection may have this part: so each
+// that comes finds some left, and one alone may have many.
+constexpr unsigned kPartOfFree = 4;
 
 std::string_view text_of(const std::uint8_t* bytes, std::size_t count) {
     return {reinterpret_cast<const char*>(bytes), count};
@@ -67,6 +71,14 @@ nghttp2_nv field_of(std::string_view name, std::string_view value, std::uint8_t 
 std::string& spare_frames() {
     thread_local std::string spare;
     return spare;
+}
+
+// Whether an answer that has not left keeps more than its own text: a file, memory that the cache
+// may have let go of by then, or what still arrives.
+bool holds_much(const Response& response) {
+    return response.owner != nullptr || std::ranges::any_of(response.parts, [](const Part& part) {
+               return !std::holds_alternative<std::string>(part);
+           });
 }
 
 // Of one connection alone (RFC 9113, 8.2.2).
@@ -340,6 +352,7 @@ loop::Task<> Http2Connection::run() {
     }
     end_all();
     co_await AllDone{*this};
+    tell_held();
 }
 
 // ---- turns
@@ -350,6 +363,7 @@ Http2Connection::Turn Http2Connection::take_turn() {
     sealed_in_turn_ = 0;
     const bool has_read_all = !may_read() || !socket_.may_be_readable() || read_some();
     if (!is_broken_) dispatch();
+    tell_held();
     const bool is_there = !is_broken_ && !closes_unanswered_ && push();
     is_in_turn_ = false;
     if (!is_there) return Turn::ended;
@@ -360,6 +374,7 @@ Http2Connection::Turn Http2Connection::take_turn() {
         start(*each, fill(*each));
         release(*each);
     }
+    drop_chunks();
     if (has_peer_ended_) return Turn::ended;
     if (!is_blocked_ && nghttp2_session_want_read(session_) == 0 &&
         nghttp2_session_want_write(session_) == 0)
@@ -514,6 +529,7 @@ void Http2Connection::start(Http2Stream& stream, loop::Task<> task) {
 
 void Http2Connection::leave(Http2Stream& stream) {
     release(stream);
+    tell_held();
     if (--tasks_ == 0 && end_waiter_) server_.loop_.post(std::exchange(end_waiter_, nullptr));
 }
 
@@ -604,8 +620,41 @@ void Http2Connection::give(Http2Stream& stream, Response response) {
         report(stream);
         return;
     }
+    if (!hold_body(stream)) stream.response = refuse(Refusal::too_many_answers, &stream.head);
     submit(stream);
     wake();
+}
+
+// A client alone decides how long an answer of its is held open, and has many at a time: so those
+// of all connections are bounded, but for the first of each, for which room is kept with the
+// connection. False: it would be one too many.
+bool Http2Connection::hold_body(Http2Stream& stream) {
+    Response& response = stream.response;
+    if (!response.has_body || response.body_bytes == 0 || stream.head.method == Method::head) {
+        // Its head is all that is left to send.
+        if (response.head.empty()) response.head = response.shared_head;
+        response.parts.clear();
+        response.owner.reset();
+        return true;
+    }
+    if (!holds_much(response)) return true;
+    if (held_ > 0) {
+        const unsigned mine = held_ - 1;
+        const unsigned in_all = server_.counts_.answers() - told_ + mine;
+        const unsigned most = Server::share_of(server_.rules_.limits.http2_answers, peer_);
+        if (in_all >= most || mine * kPartOfFree >= most - in_all) return false;
+    }
+    ++held_;
+    stream.is_held = true;
+    return true;
+}
+
+// Once for all that happens in a turn, as every loop writes that number.
+void Http2Connection::tell_held() {
+    const unsigned beyond_first = held_ > 0 ? held_ - 1 : 0;
+    if (beyond_first == told_) return;
+    server_.counts_.change_answers(told_, beyond_first);
+    told_ = beyond_first;
 }
 
 void Http2Connection::submit(Http2Stream& stream) {
@@ -652,9 +701,10 @@ loop::Task<> Http2Connection::fill(Http2Stream& stream) {
     bool is_there = false;
     BodySource& source = stream.source;
     if (stream.is_unread) {
+        const std::span<char> chunk = source.make_chunk(window_of(stream));
         const auto read = co_await loop::offload(
             server_.loop_, source.chunk_readers(), loop::Lane::bulk,
-            [&source] { return source.chunk_file().read(source.chunk_offset(), source.chunk()); });
+            [&source, chunk] { return source.chunk_file().read(source.chunk_offset(), chunk); });
         is_there = read.has_value();
         if (is_there) source.chunk_filled();
     } else {
@@ -663,6 +713,7 @@ loop::Task<> Http2Connection::fill(Http2Stream& stream) {
     stream.is_filling = false;
     if (!stream.is_closed && !is_ended_) {
         if (is_there) {
+            if (stream.is_unread) hold(stream, filled_);
             nghttp2_session_resume_data(session_, stream.id);
         } else {
             nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, stream.id,
@@ -671,6 +722,26 @@ loop::Task<> Http2Connection::fill(Http2Stream& stream) {
         wake();
     }
     leave(stream);
+}
+
+// What of an answer the peer would take now.
+std::uint64_t Http2Connection::window_of(const Http2Stream& stream) const {
+    const std::int32_t window =
+        std::min(nghttp2_session_get_stream_remote_window_size(session_, stream.id),
+                 nghttp2_session_get_remote_window_size(session_));
+    return static_cast<std::uint64_t>(std::max(window, 0));
+}
+
+// What was read for a window that others have used up since, or that the client has taken back: it
+// is read again when there is one.
+void Http2Connection::drop_chunks() {
+    std::erase_if(filled_, [this](Http2Stream* stream) {
+        if (!stream->is_closed && stream->source.has_chunk() &&
+            !(waits_for_peer(*stream) && stream->source.drop_chunk()))
+            return false;
+        release(*stream);
+        return true;
+    });
 }
 
 void Http2Connection::report(const Http2Stream& stream) {
@@ -759,6 +830,7 @@ void Http2Connection::release(Http2Stream& stream) {
     if (stream.next != nullptr) stream.next->previous = stream.previous;
     (stream.previous != nullptr ? stream.previous->next : first_) = stream.next;
     --streams_;
+    if (stream.is_held) --held_;
     head_bytes_ -= stream.kept_bytes;
     delete &stream;
 }
@@ -779,7 +851,7 @@ void Http2Connection::close(Http2Stream& stream) {
 void Http2Connection::end_all() {
     is_ended_ = true;
     if (closes_unanswered_) shutdown(socket_.fd(), SHUT_RDWR);  // others may take a while
-    for (std::vector<Http2Stream*>* const list : {&came_, &starved_}) {
+    for (std::vector<Http2Stream*>* const list : {&came_, &starved_, &filled_}) {
         for (Http2Stream* const each : *list)
             release(*each);
         list->clear();
@@ -881,9 +953,7 @@ bool Http2Connection::judge_readers() {
 
 // For it to open a window (RFC 9113, 5.2).
 bool Http2Connection::waits_for_peer(const Http2Stream& stream) const {
-    return stream.source.left() > 0 && !stream.is_filling &&
-           (nghttp2_session_get_stream_remote_window_size(session_, stream.id) <= 0 ||
-            nghttp2_session_get_remote_window_size(session_) <= 0);
+    return stream.source.left() > 0 && !stream.is_filling && window_of(stream) == 0;
 }
 
 // What the peer has acknowledged, but for a constant.

@@ -72,6 +72,10 @@ class Http2Connection {
     Response refuse(Refusal refusal, const RequestHead* head);
 
     void give(Http2Stream& stream, Response response);
+    bool hold_body(Http2Stream& stream);
+    void tell_held();
+    std::uint64_t window_of(const Http2Stream& stream) const;
+    void drop_chunks();
     void submit(Http2Stream& stream);
     void report(const Http2Stream& stream);
 
@@ -107,6 +111,8 @@ class Http2Connection {
     std::size_t tasks_ = 0;       // coroutines
     std::size_t head_bytes_ = 0;  // of the requests in the list
     unsigned wide_bodies_ = 0;    // see widen()
+    unsigned held_ = 0;           // answers that hold what their bodies are made of
+    unsigned told_ = 0;           // of these, beyond the first, as far as the others know
     std::int32_t last_id_ = -1;
     std::vector<std::int32_t> passed_over_;  // smaller numbers that no stream has had
     std::coroutine_handle<> end_waiter_;     // for the last coroutine
@@ -115,6 +121,9 @@ class Http2Connection {
     std::vector<Http2Stream*> came_;     // requests whose head is here
     std::vector<Http2Stream*> woken_;    // their bodies have more, or are over
     std::vector<Http2Stream*> starved_;  // their answers wait for more
+
+    std::vector<Http2Stream*>
+        filled_;  // may have a chunk of a file that waits to be sent; each held
 
     // Sending.
     std::string out_;  // frames, not sealed yet

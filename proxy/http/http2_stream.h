@@ -103,6 +103,7 @@ struct Http2Stream {
     bool is_filling = false;   // somebody fetches more of it
     bool is_unread = false;    // from a file, else from where it comes from
     bool is_judged = false;    // its reader's pace, from `body_sent_before` on
+    bool is_held = false;      // counted as one that holds what its body is made of
     Response response;
     BodySource source;
     std::string names;  // of its fields, in lower case

@@ -35,6 +35,7 @@ constexpr std::array<Entry, kRefusals> kTable{{
     {"body_timeout", 408},
     {"too_many_connections", 503},
     {"too_many_connections_of_peer", 429},
+    {"too_many_answers", 503},
     {"locked_out", 403},
 }};
 

@@ -32,6 +32,7 @@ enum class Refusal : std::uint8_t {
     body_timeout,
     too_many_connections,
     too_many_connections_of_peer,
+    too_many_answers,
     locked_out,
 };
 inline constexpr std::size_t kRefusals = static_cast<std::size_t>(Refusal::locked_out) + 1;

@@ -145,6 +145,12 @@ bool Server::is_trusted(const Peer& peer) const {
     });
 }
 
+// What a peer may fill of what there is for all: a quarter is kept for the edge, as a flood of
+// strangers costs its sender nothing.
+unsigned Server::share_of(unsigned limit, const Peer& peer) {
+    return peer.trusted || peer.is_unix ? limit : limit - limit / 4;
+}
+
 void Server::change_rules(Rules rules) {
     const bool has_other_ranges = rules.trusted != rules_.trusted;
     const bool has_other_tls = rules.tls != rules_.tls;
@@ -180,10 +186,13 @@ void Server::admit(int fd, const sockaddr_storage& address, const Listener& list
     const bool peer_is_over = !peer.is_unix && of_peer > peer_limit;
     // Who is told so over TLS would cost a handshake first, which is what a flood wants.
     const bool is_told = listener.transport == Transport::plain;
-    const unsigned margin = is_told ? refusal_margin(limits.connections) : 0;
+    const unsigned share = share_of(limits.connections, peer);
+    unsigned margin = is_told ? refusal_margin(limits.connections) : 0;
+    // Nor may who is told so fill what is kept.
+    if (share < limits.connections) margin = std::min(margin, (limits.connections - share) / 2);
     const unsigned peer_margin = is_told ? refusal_margin(peer_limit) : 0;
-    bool is_dropped = counts_.total() > limits.connections + margin ||
-                      (peer_is_over && of_peer > peer_limit + peer_margin);
+    bool is_dropped =
+        counts_.total() > share + margin || (peer_is_over && of_peer > peer_limit + peer_margin);
     std::unique_ptr<tls::Session> tls;
     if (!is_dropped && listener.transport == Transport::tls) {
         if (rules_.tls) tls = tls::Session::begin(rules_.tls, fd);
@@ -197,7 +206,7 @@ void Server::admit(int fd, const sockaddr_storage& address, const Listener& list
         return;
     }
     std::optional<Refusal> refusal;
-    if (counts_.total() > limits.connections) refusal = Refusal::too_many_connections;
+    if (counts_.total() > share) refusal = Refusal::too_many_connections;
     if (peer_is_over) refusal = Refusal::too_many_connections_of_peer;
     loop_.tasks().spawn(
         serve(std::make_unique<Connection>(*this, fd, peer, refusal, std::move(tls))));

@@ -83,6 +83,7 @@ class Server {
     void admit(int fd, const sockaddr_storage& address, const Listener& listener);
     Peer identify(const sockaddr_storage& address) const;
     bool is_trusted(const Peer& peer) const;
+    static unsigned share_of(unsigned limit, const Peer& peer);
     loop::Task<> serve(std::unique_ptr<Connection> connection);
     void report(const Exchange& exchange);
 

@@ -541,10 +541,13 @@ http::Response FileHandler::failed(const http::RequestHead& head, std::string_vi
                    fmt::format("Retry-After: {}\r\n", retry_s));
 }
 
+// No rule of the configuration gives it a lifetime: what is wrong is the request, of which the
+// edge's key has only the URL, and that one may be an image's.
 http::Response FileHandler::refuse(http::Refusal refusal, const http::RequestHead*) {
     const int status = http::status_of(refusal);
-    const std::string_view retry = status == 429 || status == 503 ? "Retry-After: 5\r\n" : "";
-    return problem(nullptr, status, {}, http::name(refusal), retry);
+    std::string fields(kNoStoreInCdns);
+    if (status == 429 || status == 503) fields += "Retry-After: 5\r\n";
+    return error_answer(nullptr, status, http::name(refusal), kNoStore, fields);
 }
 
 void FileHandler::finished(const http::Exchange& exchange) {

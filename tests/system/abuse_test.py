@@ -208,6 +208,31 @@ class Lifetimes(AbuseCase):
         self.assertEqual(self.ask('If-Match: "x"')["cache-control"], "no-store")  # 412
         self.assertEqual(self.ask("Range: bytes=5000-")["cache-control"], "no-store")  # 416
 
+    def test_no_rule_makes_the_refusal_of_a_request_last(self):
+        """What is wrong with a request beside its URL is not in the edge's key of it."""
+        forever = "".join(f'{name} = "public, max-age=99"\n' for name in
+                          ("cache_control", "cdn_cache_control", "cloudflare_cdn_cache_control"))
+        self.start(f'[[cache_control]]\nstatus = ["4xx"]\n{forever}', limits={"request_line": "1KiB"})
+        with_body = f"GET {IMAGE} HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx"
+        broken = f"GET {IMAGE} HTTP/1.1\r\nHost : a\r\n\r\n"
+        too_long = tidepool.request("/uploads/" + "a" * 2000)
+        for status, data in ((400, with_body), (400, broken), (414, too_long)):
+            with self.server.connect(source=(INSIDE, 0)) as wire:
+                self.assert_refused(wire.send(data).response(), status)
+        self.assertEqual(self.ask(method="DELETE")["cache-control"], "no-store")  # 405
+        # What is wrong with the path is.
+        malformed = self.ask(path="/uploads/%00.jpg")
+        self.assertEqual((malformed.status, malformed["cache-control"]), (400, "public, max-age=99"))
+
+    def test_check_warns_of_statuses_that_no_rule_makes_last(self):
+        self.start()
+        self.server.write_config(extra='[[cache_control]]\nstatus = ["405", "413", "414"]\n'
+                                       'cache_control = "public, max-age=60"\n')
+        status, _, error = tidepool.run_tool("check", "-c", str(self.server.config_file))
+        self.assertEqual(status, 0)
+        for number in (405, 413, 414):
+            self.assertIn(f"cache_control[1].status: {number} is no-store whatever a rule says", error)
+
     def test_check_warns_of_what_switches_each_other_off(self):
         self.start()
         self.server.write_config(extra='[[cache_control]]\nstatus = ["200"]\n'

@@ -3,6 +3,7 @@ frames are read as the RFC says is http2_frames_test's matter."""
 
 import json
 import pathlib
+import resource
 import signal
 import struct
 import subprocess
@@ -323,6 +324,88 @@ class Limits(Http2Case):
             wire.ask("/uploads/large.jpg")
             eventually(lambda: self.metric("http_slow_readers_total") == 1, "it is cut")
         self.gone()
+
+    def held(self, source, paths):
+        """A connection that asks for these and takes no byte of them; and the answers, by status."""
+        wire = self.wire(source=(source, 0), own=((h2.INITIAL_WINDOW_SIZE, 0),))
+        wire.opens_windows = False
+        streams = [wire.ask(path) for path in paths]
+        self.assertTrue(wire.ping())
+        for stream in streams:
+            self.assertTrue(wire.answers[stream].fields or wire.read_until(lambda _, s=stream: wire.answers[s].fields))
+        return wire, sorted((wire.answers[stream] for stream in streams), key=lambda answer: answer.status)
+
+    def test_answers_that_are_not_taken_leave_room_for_others(self):
+        stranger, edge = "127.0.0.1", "127.0.0.2"
+        self.start({"limits": {"http2_answers": 16}, "edge": {"trusted_ranges": [edge]}})
+        paths = [f"/uploads/{number}.jpg" for number in range(12)]
+        for number, path in enumerate(paths):  # held in memory, and in files
+            self.server.tree.image(path.rpartition("/")[2], size=100_000 if number % 2 else 1000)
+        first, answers = self.held(stranger, paths)
+        # Its first, and of twelve that strangers may have so many that four times them are free.
+        self.assertEqual([answer.status for answer in answers], [200] * 4 + [503] * 8)
+        self.assertEqual((answers[4]["cache-control"], answers[4]["retry-after"]), ("no-store", "5"))
+        # What has no body, or is there for all, holds nothing.
+        self.assertEqual(first.get(paths[0], method="HEAD").status, 200)
+        self.assertEqual(first.get("/uploads/none.jpg", method="HEAD").status, 404)
+        others = [self.held(stranger, paths) for _ in range(10)]
+        for _, answers in others:
+            self.assertEqual(answers[0].status, 200)
+        self.assertEqual(others[-1][1][1].status, 503)  # all is taken
+        # The edge has what is kept for it, and everybody one answer.
+        _, answers = self.held(edge, paths)
+        self.assertEqual([answer.status for answer in answers], [200] * 2 + [503] * 10)
+        with self.wire() as wire:
+            self.assertEqual(wire.get(paths[1]).status, 200)
+        self.assertGreaterEqual(self.server.refused("too_many_answers"), 28)
+        # What is taken, or taken back, makes room.
+        first.send(h2.window_update(0, 1_000_000) + h2.settings((h2.INITIAL_WINDOW_SIZE, 1_000_000)))
+        for stream in range(1, 25, 2):
+            self.assertTrue(first.answer(stream).ended)
+        for wire, _ in others:
+            wire.close()
+        eventually(lambda: self.metric("connections") <= 3, "they are gone")
+        self.assertEqual([first.get(path).status for path in paths], [200] * 12)
+        _, answers = self.held(stranger, paths)
+        self.assertGreaterEqual([answer.status for answer in answers].count(200), 3)
+
+    def test_files_of_answers_that_are_not_taken_leave_descriptors(self):
+        self.server = self.serve(with_tls(), extra=certificate_section(),
+                                 preexec=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (400, 400)))
+        paths = [f"/uploads/{number}.jpg" for number in range(1000)]
+        for path in paths:
+            self.server.tree.image(path.rpartition("/")[2], size=70_000)
+        for at in range(0, 1000, 100):
+            self.held("127.0.0.1", paths[at:at + 100])
+        self.server.tree.image("b.jpg", size=100_000)
+        self.assert_alive("/uploads/b.jpg")
+        self.assertEqual(self.metric("accept_errors_total"), 0)
+
+    def test_what_a_disk_gives_late_comes_whole_through_small_windows(self):
+        """What was read for a window that is closed meanwhile is dropped, and read again."""
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="tidepool-test-"))
+        pool = {"name": "late", "base_path": folder / "uploads", "debug_disk_delay": "1ms"}
+        self.server = self.serve(with_tls(), extra=certificate_section(), folder=folder, pools=[pool])
+        contents = [self.server.tree.image(f"{number}.jpg", size=150_000 + number) for number in range(4)]
+        with self.wire() as wire:  # the window of all is 65,535
+            wire.opens_windows = False
+            streams = [wire.ask(f"/uploads/{number}.jpg") for number in range(4)]
+            open_to = 65_535
+            while not all(wire.answers[stream].ended for stream in streams):
+                self.assertIsNotNone(wire.read())
+                got = sum(len(wire.answers[stream].body) for stream in streams)
+                if got < open_to - 5000:
+                    continue
+                # Of the streams they are taken back, and given again.
+                wire.send(h2.settings((h2.INITIAL_WINDOW_SIZE, 0)))
+                self.assertTrue(wire.ping())
+                wire.send(h2.settings((h2.INITIAL_WINDOW_SIZE, 65_535)) + h2.window_update(0, 40_000))
+                for stream in streams:
+                    if not wire.answers[stream].ended:
+                        wire.send(h2.window_update(stream, 40_000))
+                open_to += 40_000
+            for stream, content in zip(streams, contents, strict=True):
+                self.assertTrue(wire.answers[stream].body == content)
 
     def test_a_body_nobody_asked_for(self):
         self.start({"timeouts": {"header": "1s"}})

@@ -1,5 +1,6 @@
 """Timeouts and connection limits: what a slow, stuck or greedy client gets, and that nobody else feels it."""
 
+import os
 import pathlib
 import resource
 import sys
@@ -144,7 +145,8 @@ class Connections(tidepool.OwnServerCase):
         self.assertEqual(server.get_from("127.0.0.2", "/uploads/a.jpg").status, 429)
 
     def test_more_than_the_limit_in_all_is_503(self):
-        server = self.serve({"limits": {"connections": 4, "connections_per_peer": 100}})
+        server = self.serve({"limits": {"connections": 4, "connections_per_peer": 100},
+                             "edge": {"trusted_ranges": ["127.0.0.1"]}})
         server.tree.image("a.jpg")
         held = self.hold(server, 4)
         answer = server.get("/uploads/a.jpg")
@@ -176,8 +178,8 @@ class Connections(tidepool.OwnServerCase):
         tidepool.eventually(is_served, "there is room again")
 
     def test_without_descriptors_those_who_are_connected_are_served_and_the_others_wait(self):
-        server = self.serve({"server": {"threads": 1}, "cache": {"freshness": "1h"}},
-                            preexec=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (48, 48)))
+        server = self.serve({"server": {"threads": 1}, "cache": {"freshness": "1h"}})
+        resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (48, 48))  # fewer than it has counted on
         content = server.tree.image("a.jpg")
         with server.connect() as first, tidepool.Wire(server.admin[0]) as admin:
             self.assertEqual(first.get("/uploads/a.jpg").body, content)
@@ -198,19 +200,63 @@ class Connections(tidepool.OwnServerCase):
             self.assertEqual(len([line for line in server.log() if "no connections are accepted" in line]), 1)
             self.assertLess(errors(), 1000)  # it does not spin
             for wire in waiting:  # each that ends makes room for one that waits
-                self.assertIn(wire.response().status, (200, 503))  # 503: above the limit that fits the descriptors
+                self.assertEqual(wire.response().status, 200)
                 wire.close()
 
     def test_connections_leave_the_descriptors_that_files_need(self):
-        server = self.serve({"limits": {"connections_per_peer": 10_000}},
+        server = self.serve({"limits": {"connections_per_peer": 10_000}, "edge": {"trusted_ranges": ["127.0.0.1"]}},
                             preexec=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (400, 400)))
-        server.wait_log("only 400 descriptors, so cache.files is 100 and limits.connections is 200; raise LimitNOFILE")
+        server.wait_log("only 400 descriptors, so cache.files is 100, limits.http2_answers is 50 and limits.connections is 75; "
+                        "raise LimitNOFILE")
         names = [f"{i}.jpg" for i in range(150)]  # more than there are descriptors for
         contents = {name: server.tree.image(name, size=100_000) for name in names}
-        held = self.hold(server, 200, path="/uploads/0.jpg")
+        held = self.hold(server, 75, path="/uploads/0.jpg")
         for name in names:
             answer = held[0].get(f"/uploads/{name}")
             self.assertEqual((answer.status, answer.body), (200, contents[name]))
+
+    def test_files_whose_readers_have_stopped_leave_descriptors_too(self):
+        server = self.serve({"limits": {"connections_per_peer": 10_000}},
+                            preexec=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (300, 300)))
+        server.tree.image("large.jpg", size=LARGE)
+        wires = []
+        for i in range(200):
+            os.link(server.tree.path / "large.jpg", server.tree.path / f"{i}.jpg")
+            wire = server.connect(receive_buffer=4096)
+            self.addCleanup(wire.close)
+            wire.send(tidepool.request(f"/uploads/{i}.jpg"))
+            wires.append(wire)
+        content = server.tree.image("a.jpg", size=100_000)
+
+        def is_served():
+            wires.pop(0).reset()
+            try:
+                return server.get("/uploads/a.jpg").body == content
+            except (tidepool.NotHttp, ConnectionError):
+                return False  # far above the limit
+        tidepool.eventually(is_served, "there is room for one more")
+        self.assertEqual(server.metrics().sum("tidepool_accept_errors_total"), 0)
+
+    def test_strangers_leave_room_for_the_edge(self):
+        server = self.serve({"limits": {"connections": 80, "connections_per_peer": 1000},
+                             "server": {"defer_accept": False, "threads": 1}, "edge": {"trusted_ranges": ["127.0.0.2"]}})
+        server.tree.image("a.jpg")
+        silent = []
+        for _ in range(100):
+            wire = server.connect()
+            self.addCleanup(wire.close)
+            silent.append(wire)
+        tidepool.eventually(lambda: server.metrics().sum("tidepool_connections_accepted_total") == 100, "all have come")
+        self.assertEqual(server.metrics().sum("tidepool_connections"), 70)  # 60, and half of what is kept for who is told
+        held = self.hold(server, 10, source=("127.0.0.2", 0))
+        self.assertEqual(server.get_from("127.0.0.2", "/uploads/a.jpg").status, 503)  # now it is full
+        for wire in silent:
+            wire.reset()
+        tidepool.eventually(lambda: server.metrics().sum("tidepool_connections") == 10, "they are gone")
+        self.hold(server, 50)
+        self.assertEqual(server.get("/uploads/a.jpg").status, 503)
+        self.assertEqual(held[0].get("/uploads/a.jpg").status, 200)
+        self.assertEqual(server.get_from("127.0.0.2", "/uploads/a.jpg").status, 200)
 
     def test_counts_come_back_to_nothing(self):
         server = self.serve()

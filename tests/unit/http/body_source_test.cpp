@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -121,11 +122,54 @@ TEST_CASE("what is not in memory is read by somebody else") {
         REQUIRE(step == Step::unread);
         ++reads;
         CHECK(source.chunk_offset() == 5 + got.size());
-        REQUIRE(source.chunk_file().read(source.chunk_offset(), source.chunk()));
+        CHECK_FALSE(source.has_chunk());
+        const std::span<char> chunk = source.make_chunk(1'000'000);
+        REQUIRE(source.chunk_file().read(source.chunk_offset(), chunk));
         source.chunk_filled();
     }
     CHECK(got == content.substr(5, 140'000));
     CHECK(reads == 3);
+    CHECK_FALSE(source.has_chunk());
+}
+
+TEST_CASE("of what is not in memory only so much is kept as its reader takes") {
+    const std::string content = letters(150'000);
+    const SourceFile file(content);
+    Response response;
+    response.parts.emplace_back(FilePart{file.open(1), nullptr, 5, 140'000});
+    response.body_bytes = 140'000;
+    BodySource source;
+    source.begin(response, true, 0);
+    const auto fill = [&source](std::uint64_t wanted) {
+        REQUIRE(source.look(1, 1).step == Step::unread);
+        const std::span<char> chunk = source.make_chunk(wanted);
+        REQUIRE(source.chunk_file().read(source.chunk_offset(), chunk));
+        source.chunk_filled();
+        return chunk.size();
+    };
+    std::string got;
+    const auto take = [&](std::size_t bytes) {
+        REQUIRE(source.look(bytes, 1).bytes == bytes);
+        got.resize(got.size() + bytes);
+        REQUIRE(source.take({got.data() + got.size() - bytes, bytes}));
+    };
+    CHECK(fill(1) == 4096);
+    take(1);
+    CHECK_FALSE(source.drop_chunk());  // so little is kept
+    take(4095);
+    CHECK_FALSE(source.has_chunk());
+    CHECK(fill(50'000) == 50'000);
+    take(1000);
+    CHECK(source.drop_chunk());
+    CHECK_FALSE(source.has_chunk());
+    CHECK(fill(50'000) == 50'000);  // from where it was dropped
+    take(50'000);
+    CHECK(fill(1'000'000) == 65'536);
+    take(65'536);
+    CHECK(fill(1'000'000) == 140'000 - got.size());
+    take(140'000 - got.size());
+    CHECK(source.look(1, 1).step == Step::end);
+    CHECK(got == content.substr(5, 140'000));
 }
 
 TEST_CASE("what has not arrived is waited for") {

@@ -81,3 +81,14 @@ TEST_CASE("connection counts: many threads at once", "[http][connections]") {
     CHECK(counts.enter(peer("192.0.2.1")) == 5);
     CHECK(counts.enter(peer("198.51.100.1")) == 1);
 }
+
+TEST_CASE("connection counts: answers that are held", "[http][connections]") {
+    ConnectionCounts counts;
+    counts.change_answers(0, 5);
+    counts.change_answers(0, 2);
+    counts.change_answers(5, 1);
+    CHECK(counts.answers() == 3);
+    counts.change_answers(2, 0);
+    counts.change_answers(1, 0);
+    CHECK(counts.answers() == 0);
+}

@@ -78,6 +78,7 @@ TEST_CASE("refusal: each has a name of its own and the status that the rules giv
     CHECK(status_of(Refusal::body_timeout) == 408);
     CHECK(status_of(Refusal::too_many_connections) == 503);
     CHECK(status_of(Refusal::too_many_connections_of_peer) == 429);
+    CHECK(status_of(Refusal::too_many_answers) == 503);
     CHECK(status_of(Refusal::locked_out) == 403);
 }
 
