@@ -148,8 +148,8 @@ struct EdgeSettings {
     // SHA-256 of the public keys (SubjectPublicKeyInfo) that such a certificate may have, as hex;
     // [] = any
     std::vector<std::string> client_pins;
-    // Those of server.listen and tls.listen where a certificate is wanted; [] = all
-    std::vector<ListenAddress> client_ca_listen;
+    // Those of server.listen and tls.listen where no certificate is wanted
+    std::vector<ListenAddress> client_ca_except;
     Lock lock = Lock::enforce;
     Refusal refusal = Refusal::forbid;
     // Which tags answers have, by which the edge can be told to forget them: "image", "pool",

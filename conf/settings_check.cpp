@@ -495,16 +495,16 @@ void find_wrong_edge(const Settings& settings, Findings& findings) {
         findings.push_back({{"edge.client_pins", "edge.client_ca_files"},
                             "nobody is asked for a certificate: write client_ca_files"});
     }
-    if (edge.client_ca_files.empty() && !edge.client_ca_listen.empty()) {
-        findings.push_back({{"edge.client_ca_listen", "edge.client_ca_files"},
+    if (edge.client_ca_files.empty() && !edge.client_ca_except.empty()) {
+        findings.push_back({{"edge.client_ca_except", "edge.client_ca_files"},
                             "nobody is asked for a certificate: write client_ca_files"});
     }
-    for (const ListenAddress& address : edge.client_ca_listen) {
+    for (const ListenAddress& address : edge.client_ca_except) {
         const auto is_one_of = [&address](const std::vector<ListenAddress>& listen) {
             return std::ranges::find(listen, address) != listen.end();
         };
         if (!is_one_of(settings.tls.listen) && !is_one_of(settings.server.listen)) {
-            findings.push_back({{"edge.client_ca_listen", "tls.listen", "server.listen"},
+            findings.push_back({{"edge.client_ca_except", "tls.listen", "server.listen"},
                                 fmt::format("nothing listens on {}: write an address of tls.listen "
                                             "or server.listen as it stands there",
                                             address.text())});

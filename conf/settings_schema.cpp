@@ -184,7 +184,7 @@ Fields<EdgeSettings> edge_fields() {
         field("only_trusted_peers", &S::only_trusted_peers, Flag{}),
         field("client_ca_files", &S::client_ca_files, TextList{wrong_in_file, 0}),
         field("client_pins", &S::client_pins, TextList{wrong_in_pin, 0}),
-        field("client_ca_listen", &S::client_ca_listen, ListenList{.min_items = 0}),
+        field("client_ca_except", &S::client_ca_except, ListenList{.min_items = 0}),
         field("lock", &S::lock, Choice{{"enforce", "log", "off"}}),
         field("refusal", &S::refusal, Choice{{"forbid", "close"}}),
         field("cache_tags", &S::cache_tags, TextList{wrong_in_cache_tag, 0}),

@@ -438,8 +438,10 @@ Result<bool> end_job(Catalog& catalog, const JobRecord& job, const JobEnd& end) 
         case JobEnd::Kind::failed:
             break;
     }
-    // What the edge is not told to forget it shows, however long nobody tells it.
-    const Patience patience = job.type == kPurgeType ? Patience::endless : Patience::days;
+    // What the edge is not told to forget it shows, however long nobody tells it. Where it was told
+    // and shows it still (busy), telling it again for ever would only keep others from being told.
+    const bool is_endless = job.type == kPurgeType && end.error->kind != ErrorKind::busy;
+    const Patience patience = is_endless ? Patience::endless : Patience::days;
     const auto retry_s = next_attempt_s(*end.error, job.attempts, now_s, random_part(), patience);
     if (retry_s && waits_for_people(end.error->kind)) {
         conf::log_error("job waits for somebody to mend this id={} type={} in_s={} reason=\"{}\"",

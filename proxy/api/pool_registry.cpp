@@ -174,7 +174,7 @@ PoolRegistry::PoolRegistry(const conf::Settings& file, storage::Catalog* catalog
                            std::optional<conf::SealingKey> key)
     : catalog_(catalog), key_(std::move(key)), file_(file) {}
 
-Result<void> PoolRegistry::declare(const conf::Settings& file) {
+Result<void> PoolRegistry::declare(const conf::Settings& file, std::chrono::seconds settle) {
     const std::lock_guard lock(mutex_);
     if (catalog_ != nullptr) {
         const auto records = catalog_->pools();
@@ -192,7 +192,11 @@ Result<void> PoolRegistry::declare(const conf::Settings& file) {
                 (record != records->end() && !decode(*record).settings.is_private()) ||
                 (ours != file_.pools.end() && !ours->is_private());
             if (pool.is_private() && was_public) {
-                if (auto purged = purge_hidden(file, pools, pool); !purged) return purged;
+                // Restarts change the rest of what tells where visitors find images.
+                conf::Settings places = file_;
+                places.edge.hosts.insert(places.edge.hosts.end(), file.edge.hosts.begin(),
+                                         file.edge.hosts.end());
+                if (auto purged = purge_hidden(places, pools, pool, settle); !purged) return purged;
             }
             const auto declared = catalog_->declare_pool(pool.name, text_of(pool_json(pool)));
             if (!declared) return std::unexpected(declared.error());
@@ -404,7 +408,7 @@ PoolResult<KnownPool> PoolRegistry::change(std::string_view name, const Json& fi
         auto record = encode(pool);
         if (!record) return std::unexpected(std::move(record.error()));
         if (pool.settings.is_private() && !was_private) {
-            if (const auto purged = purge_hidden(file(), *others, pool.settings); !purged)
+            if (const auto purged = purge_hidden(file(), *others, pool.settings, {}); !purged)
                 return refuse(purged.error());
         }
         if (const auto changed = catalog_->change_pool(*record); !changed)
@@ -418,9 +422,10 @@ PoolResult<KnownPool> PoolRegistry::change(std::string_view name, const Json& fi
 // Before the change, which whoever dies between the two makes for nothing, but not without a purge.
 Result<void> PoolRegistry::purge_hidden(const conf::Settings& file,
                                         const std::vector<KnownPool>& pools,
-                                        const conf::PoolSettings& pool) {
+                                        const conf::PoolSettings& pool,
+                                        std::chrono::seconds settle) {
     const std::int64_t now_s = std::time(nullptr);
-    auto job = serve::hidden_pool_purge(file, pools, pool, now_s);
+    auto job = serve::hidden_pool_purge(file, pools, pool, now_s + settle.count());
     if (!job) return {};
     if (const auto queued = catalog_->queue_job(*job, now_s); !queued)
         return std::unexpected(queued.error());

@@ -8,6 +8,7 @@
 #include "storage/catalog.h"
 #include "storage/known_pool.h"
 
+#include <chrono>
 #include <expected>
 #include <map>
 #include <mutex>
@@ -38,8 +39,9 @@ class PoolRegistry {
 
     // Takes another file's pools, and writes those of the file into the catalog. Conflict where a
     // pool made at run time has the name of one of them. Where one becomes private, by what the
-    // catalog or the file before said of it, the edge is told to forget what it may have of it.
-    Result<void> declare(const conf::Settings& file);
+    // catalog or the file before said of it, the edge is told to forget what it may have of it,
+    // once `settle` is over: so long another process may go on by what was before.
+    Result<void> declare(const conf::Settings& file, std::chrono::seconds settle = {});
     // For a program that serves nothing: writes those alone that the catalog does not know, so that
     // a server sees what has changed of the others.
     Result<void> declare_new();
@@ -73,7 +75,7 @@ class PoolRegistry {
     PoolResult<std::vector<storage::KnownPool>> load_or_refuse();
     Result<void> purge_hidden(const conf::Settings& file,
                               const std::vector<storage::KnownPool>& pools,
-                              const conf::PoolSettings& pool);
+                              const conf::PoolSettings& pool, std::chrono::seconds settle);
     PoolResult<void> change_state(const storage::KnownPool& pool);
     PoolResult<conf::PoolSettings> merge(const storage::KnownPool& pool, Json fields,
                                          std::vector<FieldProblem> problems);

@@ -100,7 +100,7 @@ Json edge_json(const conf::EdgeSettings& edge) {
     for (const conf::Cidr& range : edge.trusted_ranges)
         ranges.push_back(range.text());
     Json listeners = Json::array();
-    for (const conf::ListenAddress& address : edge.client_ca_listen)
+    for (const conf::ListenAddress& address : edge.client_ca_except)
         listeners.push_back(address.text());
     const char* const lock = edge.lock == S::Lock::enforce ? "enforce"
                              : edge.lock == S::Lock::log   ? "log"
@@ -113,7 +113,7 @@ Json edge_json(const conf::EdgeSettings& edge) {
             {"only_trusted_peers", edge.only_trusted_peers},
             {"client_ca_files", edge.client_ca_files},
             {"client_pins", edge.client_pins},
-            {"client_ca_listen", std::move(listeners)},
+            {"client_ca_except", std::move(listeners)},
             {"lock", lock},
             {"refusal", edge.refusal == S::Refusal::forbid ? "forbid" : "close"},
             {"cache_tags", edge.cache_tags},

@@ -1,6 +1,7 @@
 #include "proxy/cli/open_stores.h"
 
 #include "conf/log.h"
+#include "proxy/cli/takeover.h"
 #include "storage/catalog_sqlite.h"
 
 #include <algorithm>
@@ -21,8 +22,12 @@ Result<std::unique_ptr<storage::Catalog>> open_declared(const conf::Settings& se
     auto catalog = storage::open_catalog(settings.catalog.url);
     if (!catalog) return catalog;
     api::PoolRegistry registry(settings, catalog->get(), key);
+    std::chrono::seconds settle{};
+    if (has_predecessor())
+        settle =
+            kSuccessorTime + std::chrono::ceil<std::chrono::seconds>(settings.server.drain_timeout);
     const auto declared =
-        whom == StoresFor::server ? registry.declare(settings) : registry.declare_new();
+        whom == StoresFor::server ? registry.declare(settings, settle) : registry.declare_new();
     if (!declared) return std::unexpected(declared.error());
     return catalog;
 }

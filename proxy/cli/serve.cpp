@@ -35,7 +35,6 @@ using Clock = std::chrono::steady_clock;
 // After the drain's time is up: how long cut connections may take to unwind before the process just
 // ends.
 constexpr std::chrono::seconds kAbortTime{2};
-constexpr std::chrono::seconds kSuccessorTime{30};
 // After the last request: how long the access log may take to write what it holds.
 constexpr std::chrono::seconds kLogTime{2};
 

@@ -93,6 +93,10 @@ Result<Successor> start_successor(const std::vector<std::string>& arguments,
     return fail_errno(error, "start " + arguments.front());
 }
 
+bool has_predecessor() {
+    return std::getenv(kReadyVariable) != nullptr;  // NOLINT(concurrency-mt-unsafe): as below
+}
+
 void tell_predecessor() {
     const char* const value =
         std::getenv(kReadyVariable);  // NOLINT(concurrency-mt-unsafe): no other thread writes it

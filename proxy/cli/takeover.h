@@ -4,6 +4,7 @@
 #include "conf/error.h"
 #include "proxy/cli/listen_sockets.h"
 
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,12 @@ struct Successor {
 // says where, the writing end of a pipe.
 Result<Successor> start_successor(const std::vector<std::string>& arguments,
                                   const std::vector<ListenSocket>& sockets);
+
+// Until when it has to say so.
+inline constexpr std::chrono::seconds kSuccessorTime{30};
+
+// In the successor, until it has told it: there is a process that started it, and still serves.
+bool has_predecessor();
 
 // In the successor: tells the process that started it, if one did, that it may drain.
 void tell_predecessor();

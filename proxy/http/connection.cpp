@@ -331,7 +331,11 @@ void Connection::keep_head_apart() {
 
 // False: the connection ends, without an answer or any more patience.
 bool Connection::let_in(Input input) {
-    if (tls_) peer_.has_certificate = tls_->is_client_proven_by(*server_.rules_.tls);
+    if (tls_) {
+        // It comes again, and shows what a reload wants to see: see change_tls().
+        if (!tls_->can_be_judged_by(*server_.rules_.tls)) return false;
+        peer_.has_certificate = tls_->is_client_proven_by(*server_.rules_.tls);
+    }
     const Admission admission =
         server_.handler_.let_in(input == Input::request ? &head_ : nullptr, peer_);
     peer_.proven = admission.proven;

@@ -485,6 +485,11 @@ void Http2Connection::admit(Http2Stream& stream) {
     server_.counters_.http2_requests.add();
     const std::optional<Refusal> refusal = stream.lines.read(stream.head, stream.has_body);
     count_head(stream);
+    if (!tls_.can_be_judged_by(*server_.rules_.tls)) {
+        // It came before the end was told, and comes again: see end_soon().
+        nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, stream.id, NGHTTP2_REFUSED_STREAM);
+        return;
+    }
     stream.peer.has_certificate = tls_.is_client_proven_by(*server_.rules_.tls);
     const Admission admission =
         server_.handler_.let_in(refusal ? nullptr : &stream.head, stream.peer);
@@ -713,7 +718,8 @@ loop::Task<> Http2Connection::fill(Http2Stream& stream) {
     stream.is_filling = false;
     if (!stream.is_closed && !is_ended_) {
         if (is_there) {
-            if (stream.is_unread) hold(stream, filled_);
+            const bool is_listed = std::ranges::find(filled_, &stream) != filled_.end();
+            if (stream.is_unread && !is_listed) hold(stream, filled_);
             nghttp2_session_resume_data(session_, stream.id);
         } else {
             nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, stream.id,

@@ -41,14 +41,14 @@ OriginLock::OriginLock(const conf::EdgeSettings& settings)
       wants_certificate_(!settings.client_ca_files.empty()),
       enforces_(settings.lock == conf::EdgeSettings::Lock::enforce),
       closes_(settings.refusal == conf::EdgeSettings::Refusal::close) {
-    for (const conf::ListenAddress& address : settings.client_ca_listen)
-        certificate_listeners_.push_back(address.text());
+    for (const conf::ListenAddress& address : settings.client_ca_except)
+        without_certificates_.push_back(address.text());
 }
 
 bool OriginLock::fails_by_certificate(const http::Peer& peer) const {
     if (!wants_certificate_ || peer.has_certificate || peer.is_unix) return false;
-    return certificate_listeners_.empty() ||
-           std::ranges::find(certificate_listeners_, peer.listener) != certificate_listeners_.end();
+    // One that is not known wants one.
+    return std::ranges::find(without_certificates_, peer.listener) == without_certificates_.end();
 }
 
 LockVerdict OriginLock::judge(const http::RequestHead& head, const http::Peer& peer) const {

@@ -71,7 +71,7 @@ class OriginLock {
     conf::Secret previous_;
     bool only_trusted_peers_;
     bool wants_certificate_;
-    std::vector<std::string> certificate_listeners_;  // where it does; empty: on all
+    std::vector<std::string> without_certificates_;  // listeners where it does not
     bool enforces_;
     bool closes_;
 };

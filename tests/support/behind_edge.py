@@ -101,9 +101,9 @@ class BehindEdgeCase(admin_api.ApiCase):
         return [job for job in self.json("jobs", "list", "--type", "purge", "--limit", "0")
                 if all(job[name] == value for name, value in wanted.items())]
 
-    def await_purges(self, count=1, state="done"):
+    def await_purges(self, count=1, state="done", patience_s=tidepool.PATIENCE_S):
         jobs = tidepool.eventually(lambda: len(self.purges(state=state)) >= count and self.purges(), "it is purged",
-                                   every_s=0.1)
+                                   every_s=0.1, patience_s=patience_s)
         self.assertEqual({job["state"] for job in jobs}, {state}, jobs)
         return jobs
 

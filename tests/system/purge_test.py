@@ -233,7 +233,7 @@ class Failing(BehindEdgeCase):
         self.hold(image)
         self.edge.zone.block = lambda request: request.get("referer") is None  # as hotlink.allow_empty = false
         self.good("DELETE", f"/images/{image.uuid}", status=202)
-        job, = self.await_purges()
+        job, = self.await_purges(patience_s=180)  # each attempt waits twice as long as the one before
         self.assertEqual(job["attempts"], 5)
         self.assertEqual(self.purged(), self.urls(image))
         self.assertEqual(self.metric("tidepool_purge_unverified_total"), 1)
@@ -248,7 +248,7 @@ class Failing(BehindEdgeCase):
         self.good("DELETE", f"/images/{image.uuid}", status=202)
         job = tidepool.eventually(lambda: next(iter(self.purges(error_class="busy")), None), "it is blocked")
         self.edge.zone.block = None
-        self.await_purges()
+        self.await_purges(patience_s=180)
         self.assert_forgotten(image)
         self.assertEqual(self.metric("tidepool_purge_unverified_total"), 0)
         self.assertGreaterEqual(self.metric("tidepool_purge_remembered_total"), 1)

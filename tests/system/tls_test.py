@@ -9,7 +9,6 @@ import socket
 import ssl
 import subprocess
 import sys
-import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
@@ -468,21 +467,21 @@ class Clients(TlsCase):
         self.assertEqual((answer.status, answer["cache-control"], answer.closes), (403, "no-store", True))
         self.assertEqual(self.refused(), 1)
 
-    def test_on_the_listeners_that_are_named(self):
+    def test_not_on_the_listeners_that_are_named(self):
         """The edge comes to one, the app to the other."""
         apart = {"tls": {"listen": ["127.0.0.3:0"]}}
 
         def sections(listener):
-            return {**self.sections({"client_ca_listen": [listener]}), **apart}
+            return {**self.sections({"client_ca_except": [listener]}), **apart}
 
         self.server_files = authority.certificate(HOST)
-        self.server = self.serve(sections("127.0.0.3:0"), extra=certificates(self.server_files))
+        self.server = self.serve(sections("127.0.0.1:0"), extra=certificates(self.server_files))
         self.server.tree.image("a.jpg")
         self.assertEqual(self.status(authority.certificate("edge")), 200)
         self.assertEqual(self.status(), 403)
         self.assertEqual(self.server.get("/uploads/a.jpg").status, 200)
         mark = len(self.server.log())
-        self.server.write_config(sections("127.0.0.1:0"), extra=certificates(self.server_files))
+        self.server.write_config(sections("127.0.0.3:0"), extra=certificates(self.server_files))
         self.server.signal(signal.SIGHUP)
         self.server.wait_log("configuration reloaded", after=mark)
         self.assertEqual(self.status(), 200)
@@ -620,28 +619,17 @@ class Clients(TlsCase):
         self.assertEqual((would_refuse(), self.refused()), (2, 0))
 
     @unittest.skipIf(tidepool.SANITIZED, "measures what others would have to wait for")
-    def test_a_reload_does_not_judge_all_at_once(self):
+    def test_all_that_are_open_stay_where_they_may(self):
         second = tls.Authority()
         self.addCleanup(second.close)
         trusted = {"trusted_ranges": ["127.0.0.1"]}
         self.locked(**trusted)
-        def seconds_of_a_reload(**edge):
-            before = self.cpu_seconds()
-            self.reload(**trusted, **edge)
-            return self.cpu_seconds() - before
-        both = {"client_ca_files": [str(authority.root), str(second.root)]}
-        alone = max(seconds_of_a_reload(**both), seconds_of_a_reload())
         client = authority.client(certificate=authority.certificate("edge"))
-        wires = [self.wire(client) for _ in range(400)]
-        for wire in wires:
-            self.assertEqual(wire.get("/uploads/a.jpg").status, 200)
-        for edge in ({}, both):  # nothing changes, and then something does
-            self.assertLess(seconds_of_a_reload(**edge) - alone, 0.04, "a tenth of a millisecond each")
-        self.assertEqual({wire.get("/uploads/a.jpg").status for wire in wires}, {200})
-
-    def cpu_seconds(self):
-        """What the server's process has used; the kernel has a clock of that for each (clock_getcpuclockid(3))."""
-        return time.clock_gettime((~self.server.pid << 3) | 2)
+        wires = [self.wire(client) for _ in range(40)]
+        # Nothing changes, one more is allowed, and then only the other.
+        for authorities, status in (([authority], 200), ([authority, second], 200), ([second], 403)):
+            self.reload(**trusted, client_ca_files=[str(each.root) for each in authorities])
+            self.assertEqual({wire.get("/uploads/a.jpg").status for wire in wires}, {status})
 
     def test_nothing_is_believed_of_who_shows_none(self):
         """Of the log: with `lock = "log"` all come in, and are who they are."""
@@ -670,7 +658,7 @@ class Clients(TlsCase):
                 ({"client_pins": ["ab" * 32]}, True, 2, "nobody is asked for a certificate"),
                 ({"client_ca_files": ["ca.pem"]}, True, 2, "expected an absolute path of a file"),
                 ({"client_pins": ["abc"]}, True, 2, "64 hex digits"),
-                ({"client_ca_files": [str(authority.root)], "client_ca_listen": ["127.0.0.9:1"]}, True, 2,
+                ({"client_ca_files": [str(authority.root)], "client_ca_except": ["127.0.0.9:1"]}, True, 2,
                  "nothing listens on 127.0.0.9:1")):
             with self.subTest(said=said):
                 sections = {"catalog": {"url": ""}, **(with_tls() if tls_section else {}), "edge": edge}

@@ -85,11 +85,11 @@ TEST_CASE("settings of TLS: certificates of clients go with it", "[conf][setting
     check_tls_problem(
         kListens + kCertificate + "[edge]\nclient_pins = ['" + std::string(64, '0') + "']\n",
         "nobody is asked for a certificate");
-    check_tls_problem(kListens + kCertificate + "[edge]\nclient_ca_listen = ['127.0.0.1:8443']\n",
+    check_tls_problem(kListens + kCertificate + "[edge]\nclient_ca_except = ['127.0.0.1:8443']\n",
                       "nobody is asked for a certificate");
     check_tls_problem(kListens + kCertificate +
                           "[edge]\nclient_ca_files = ['/etc/ca.pem']\n"
-                          "client_ca_listen = ['0.0.0.0:8444']\n",
+                          "client_ca_except = ['0.0.0.0:8444']\n",
                       "nothing listens on 0.0.0.0:8444");
     for (const std::string& pin :
          {std::string(), std::string("ab"), std::string(63, 'a'), std::string("sha256/abc=")}) {

@@ -216,16 +216,17 @@ TEST_CASE("origin lock: only peers that are trusted, and unix sockets", "[serve]
     CHECK_FALSE(passes(checking_peers(), request, peer_of(false)));
 }
 
-TEST_CASE("origin lock: a certificate is wanted on the listeners that are named", "[serve][lock]") {
+TEST_CASE("origin lock: no certificate is wanted on the listeners that are named",
+          "[serve][lock]") {
     conf::EdgeSettings edge;
     edge.client_ca_files = {"/etc/tidepool/ca.pem"};
-    edge.client_ca_listen = {{conf::ListenAddress::Family::inet4, "0.0.0.0", 443}};
+    edge.client_ca_except = {{conf::ListenAddress::Family::inet4, "127.0.0.1", 8080}};
     const auto lock = OriginLock::of(edge);
     REQUIRE(lock);
     const Asked request = asked("Host: a\r\n");
     for (const auto& [listener, passes_without] :
          {std::pair("0.0.0.0:443", false), std::pair("127.0.0.1:8080", true),
-          std::pair("", true)}) {
+          std::pair("systemd:tls", false), std::pair("", false)}) {
         CAPTURE(listener);
         http::Peer peer = peer_of(true);
         peer.listener = listener;
