@@ -175,6 +175,13 @@ NewJob purge_job(const PurgeWish& wish, const std::string& batch) {
             .merged = merged_wishes};
 }
 
+NewJob takedown_job(const PurgeWish& wish, const conf::Settings& settings, std::int64_t now_s) {
+    NewJob job = purge_job(wish, "");
+    job.lane = kTakedownLane;
+    job.not_before_s = now_s + until_all_know_s(settings);
+    return job;
+}
+
 Result<PurgeWish> purge_wish(const JobRecord& job) {
     PurgeWish wish = read_wish(job.payload);
     const bool is_empty = !wish.image && wish.keys.empty() && wish.urls.empty() &&

@@ -42,6 +42,9 @@ std::int64_t until_all_know_s(const conf::Settings& settings);
 // One image has one job that waits, which is for all that is wished meanwhile; behind one that runs
 // there is another. `batch` as of NewJob.
 NewJob purge_job(const PurgeWish& wish, const std::string& batch);
+// Of what visitors must not see any more by a change that is made now: ahead of others, and due
+// once every process answers by it.
+NewJob takedown_job(const PurgeWish& wish, const conf::Settings& settings, std::int64_t now_s);
 
 // The wish of a job; invalid where it is none.
 Result<PurgeWish> purge_wish(const JobRecord& job);

@@ -43,16 +43,6 @@ void add_new(std::vector<std::string>& list, std::string text) {
     if (std::ranges::find(list, text) == list.end()) list.push_back(std::move(text));
 }
 
-// "images.example/uploads" of "https://images.example" and "/uploads/".
-std::string edge_prefix(std::string_view base_url, std::string_view path) {
-    const std::size_t scheme = base_url.find("://");
-    std::string text(base_url.substr(scheme == base_url.npos ? 0 : scheme + 3));
-    text.append(path);
-    while (text.ends_with('/'))
-        text.pop_back();
-    return text;
-}
-
 void sort_once(auto& items) {
     std::ranges::sort(items);
     const auto repeated = std::ranges::unique(items);
@@ -60,6 +50,14 @@ void sort_once(auto& items) {
 }
 
 }  // namespace
+
+std::string edge_prefix(std::string_view url) {
+    const std::size_t scheme = url.find("://");
+    std::string_view text = url.substr(scheme == url.npos ? 0 : scheme + 3);
+    while (text.ends_with('/'))
+        text.remove_suffix(1);
+    return std::string(text);
+}
 
 std::string root_of_bucket(std::string_view name) {
     return fmt::format("/file/{}/", name);
@@ -70,6 +68,12 @@ std::vector<std::string> named_hosts(const conf::EdgeSettings& edge) {
     for (const std::string& name : conf::zone_names(edge.hosts))
         hosts.push_back("https://" + name);
     return hosts;
+}
+
+conf::Settings with_hosts_of(conf::Settings settings, const conf::EdgeSettings& change) {
+    std::vector<std::string>& hosts = settings.edge.hosts;
+    hosts.insert(hosts.end(), change.hosts.begin(), change.hosts.end());
+    return settings;
 }
 
 VisitorPlaces visitor_places(const conf::Settings& settings) {
@@ -103,7 +107,7 @@ std::vector<std::string> edge_prefixes(const VisitorPlaces& places, const std::s
     std::vector<std::string> prefixes;
     for (const std::string& host : places.hosts) {
         for (const std::string& path : image_paths(url_prefix, buckets))
-            add_new(prefixes, edge_prefix(host, path));
+            add_new(prefixes, edge_prefix(host + path));
     }
     return prefixes;
 }

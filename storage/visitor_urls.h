@@ -29,11 +29,17 @@ struct VisitorPlaces {
 // "https://images.example" for each name in edge.hosts. What "*.example" stands for, nobody can
 // list.
 std::vector<std::string> named_hosts(const conf::EdgeSettings& edge);
+// The same settings with the hosts of a change besides: under the names of both the edge may have
+// been given something.
+conf::Settings with_hosts_of(conf::Settings settings, const conf::EdgeSettings& change);
 // What the settings name, pools aside.
 VisitorPlaces visitor_places(const conf::Settings& settings);
 // Also of pools that are not active: the edge has what it was given before.
 void add_pool(VisitorPlaces& places, const conf::PoolSettings& pool);
 
+// As the edge's API names what begins so: "images.example/uploads" of
+// "https://images.example/uploads/".
+std::string edge_prefix(std::string_view url);
 // "/file/NAME/", what stands before a key in B2's own form.
 std::string root_of_bucket(std::string_view name);
 // What the paths of images begin with on each host that leads to us: `url_prefix`, and where there

@@ -5,6 +5,7 @@
 #include "conf/quote.h"
 #include "conf/settings_check.h"
 #include "proxy/serve/hidden_pool.h"
+#include "storage/visitor_urls.h"
 
 #include <algorithm>
 #include <array>
@@ -193,10 +194,10 @@ Result<void> PoolRegistry::declare(const conf::Settings& file, std::chrono::seco
                 (ours != file_.pools.end() && !ours->is_private());
             if (pool.is_private() && was_public) {
                 // Restarts change the rest of what tells where visitors find images.
-                conf::Settings places = file_;
-                places.edge.hosts.insert(places.edge.hosts.end(), file.edge.hosts.begin(),
-                                         file.edge.hosts.end());
-                if (auto purged = purge_hidden(places, pools, pool, settle); !purged) return purged;
+                if (auto purged =
+                        purge_hidden(storage::with_hosts_of(file_, file.edge), pools, pool, settle);
+                    !purged)
+                    return purged;
             }
             const auto declared = catalog_->declare_pool(pool.name, text_of(pool_json(pool)));
             if (!declared) return std::unexpected(declared.error());

@@ -424,10 +424,8 @@ void Instance::purge_hidden_prefixes(const conf::Settings& file) {
     const auto prefixes = serve::newly_private(in_force_.settings.private_images.prefixes,
                                                file.private_images.prefixes);
     const std::int64_t now_s = std::time(nullptr);
-    conf::Settings places = in_force_.settings;
-    places.edge.hosts.insert(places.edge.hosts.end(), file.edge.hosts.begin(),
-                             file.edge.hosts.end());
-    const auto job = serve::hidden_prefix_purge(places, pools_, prefixes, now_s);
+    const auto job = serve::hidden_prefix_purge(
+        storage::with_hosts_of(in_force_.settings, file.edge), pools_, prefixes, now_s);
     if (!job) return;
     if (const auto queued = catalog->queue_job(*job, now_s); !queued) {
         conf::log_error(

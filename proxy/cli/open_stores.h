@@ -25,10 +25,13 @@ struct OpenedStores {
     std::unique_ptr<api::SettingsRegistry> settings;  // uses the same catalog
 };
 
+// Who opens them: a server, which answers by what the file says of its pools, or a command that
+// runs beside it and leaves what has changed of them to the server.
+enum class StoresFor : std::uint8_t { server, command };
+
 // Opens them and declares the file's pools in the catalog. Fails where buckets are to be served and
 // their catalog cannot be opened. What is only lost in speed or in what is written down (a shelf
 // that cannot be used, the catalog of local pools) is said in the log, and gone without.
-enum class StoresFor : std::uint8_t { server, command };
 Result<OpenedStores> open_stores(const conf::Settings& settings, StoresFor whom);
 
 }  // namespace tidepool::cli

@@ -433,8 +433,8 @@ class RuleWriter {
         }
         std::vector<std::string> parts;
         for (const char mark : marks)
-            parts.push_back(fmt::format("lower(http.request.uri.path) contains \"{}\"",
-                                        fmt::format("%{:02x}", static_cast<unsigned char>(mark))));
+            parts.push_back(fmt::format("lower(http.request.uri.path) contains \"%{:02x}\"",
+                                        static_cast<unsigned char>(mark)));
         return parts;
     }
 

@@ -121,9 +121,8 @@ class Http2Connection {
     std::vector<Http2Stream*> came_;     // requests whose head is here
     std::vector<Http2Stream*> woken_;    // their bodies have more, or are over
     std::vector<Http2Stream*> starved_;  // their answers wait for more
-
-    std::vector<Http2Stream*>
-        filled_;  // may have a chunk of a file that waits to be sent; each held
+    // By the coroutines that fetch: each held, once. May have a chunk of a file that waits.
+    std::vector<Http2Stream*> filled_;
 
     // Sending.
     std::string out_;  // frames, not sealed yet

@@ -23,10 +23,7 @@ std::optional<storage::NewJob> hidden_pool_purge(const conf::Settings& settings,
     if (std::ranges::find(tags, "pool") != tags.end())
         wish.tags.push_back(CacheTags(settings.edge).of_pool(pool.name));
     if (wish.tags.empty() && wish.prefixes.empty()) return std::nullopt;
-    storage::NewJob job = storage::purge_job(wish, "");
-    job.lane = storage::kTakedownLane;
-    job.not_before_s = now_s + storage::until_all_know_s(settings);
-    return job;
+    return storage::takedown_job(wish, settings, now_s);
 }
 
 }  // namespace tidepool::serve

@@ -32,14 +32,6 @@ void add_folders(const conf::Settings& settings, std::string_view prefix,
     }
 }
 
-// "images.example/uploads" of "https://images.example/uploads/".
-std::string without_scheme(std::string_view url) {
-    std::string_view text = url.substr(url.find("://") + 3);
-    while (text.ends_with('/'))
-        text.remove_suffix(1);
-    return std::string(text);
-}
-
 }  // namespace
 
 std::vector<std::string> newly_private(std::span<const std::string> before,
@@ -66,13 +58,10 @@ std::optional<storage::NewJob> hidden_prefix_purge(const conf::Settings& setting
         add_folders(settings, prefix, folders);
     std::set<std::string> named;
     for (const storage::VisitorUrl& url : storage::visitor_urls(places, folders))
-        named.insert(without_scheme(url.url));
+        named.insert(storage::edge_prefix(url.url));
     if (named.empty()) return std::nullopt;
     const storage::PurgeWish wish{.prefixes = {named.begin(), named.end()}};
-    storage::NewJob job = storage::purge_job(wish, "");
-    job.lane = storage::kTakedownLane;
-    job.not_before_s = now_s + storage::until_all_know_s(settings);
-    return job;
+    return storage::takedown_job(wish, settings, now_s);
 }
 
 }  // namespace tidepool::serve
