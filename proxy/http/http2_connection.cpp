@@ -637,7 +637,10 @@ bool Http2Connection::hold_body(Http2Stream& stream) {
     Response& response = stream.response;
     if (!response.has_body || response.body_bytes == 0 || stream.head.method == Method::head) {
         // Its head is all that is left to send.
-        if (response.head.empty()) response.head = response.shared_head;
+        if (response.head.empty()) {
+            response.head = response.shared_status;
+            response.head += response.shared_lines;
+        }
         response.parts.clear();
         response.owner.reset();
         return true;
@@ -666,8 +669,7 @@ void Http2Connection::submit(Http2Stream& stream) {
     thread_local std::vector<nghttp2_nv> fields;
     fields.clear();
     const Response& response = stream.response;
-    std::string_view lines = response.head_lines();
-    lines.remove_prefix(std::min(lines.find('\n'), lines.size() - 1) + 1);  // the status line
+    std::string_view lines = response.field_lines();
     stream.names.reserve(lines.size());  // so that views of it stay good
     const fmt::format_int status(response.status);
     // These are copied, the others are where the stream has them for as long as it lives.

@@ -5,6 +5,7 @@
 #include "proxy/loop/worker_pool.h"
 #include "storage/open_file.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -68,13 +69,14 @@ using Part = std::variant<std::string, FilePart, IncomingPart>;
 
 // The head is the status line and all fields but Date and Connection, each line with its CRLF;
 // these two and the empty line are added when it is sent. It is either `head` or, for answers that
-// are prepared once and sent often, `shared_head`, which `owner` keeps alive as it does
-// `shared_body`. The body is `shared_body` followed by `parts`.
+// are prepared once and sent often, `shared_status` and `shared_lines`, which `owner` keeps alive
+// as it does `shared_body`. The body is `shared_body` followed by `parts`.
 struct Response {
     int status = 200;
     Source source = Source::none;
     std::string head;
-    std::string_view shared_head;
+    std::string_view shared_status;
+    std::string_view shared_lines;
     std::string_view shared_body;
     std::shared_ptr<const void> owner;
     std::vector<Part> parts;
@@ -83,9 +85,15 @@ struct Response {
     bool has_body = true;  // false: a 204 or 304, which has none whatever Content-Length would be
     bool close = false;    // end the connection after this answer
 
-    std::string_view head_lines() const {
-        return head.empty() ? shared_head : std::string_view(head);
+    std::string_view status_line() const {
+        return head.empty() ? shared_status : std::string_view(head).substr(0, status_bytes());
     }
+    std::string_view field_lines() const {
+        return head.empty() ? shared_lines : std::string_view(head).substr(status_bytes());
+    }
+
+  private:
+    std::size_t status_bytes() const { return std::min(head.find('\n'), head.size() - 1) + 1; }
 };
 
 // "404 Not Found"; the number alone for a code without a usual phrase.

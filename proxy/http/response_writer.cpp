@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <utility>
 #include <variant>
 
@@ -58,18 +57,20 @@ void ResponseWriter::begin(const Response& response, std::string_view tail, bool
     just_checked_ = true;
     if (!chunk_.empty()) chunk_ = std::vector<char>();  // = {} would keep its memory
 
-    const std::string_view head = response.head_lines();
-    head_bytes_ = head.size() + tail.size();
+    const std::array head{response.status_line(), response.field_lines(), tail};
+    head_bytes_ = head[0].size() + head[1].size() + tail.size();
     first_piece_ = pieces_end_ = 0;
-    std::size_t head_copied = 0;
-    if (head_bytes_ <= text_.size()) {  // one piece is cheaper than two
-        std::memcpy(text_.data(), head.data(), head.size());
-        head_copied = head.size();
+    if (head_bytes_ <= text_.size()) {  // one piece is cheaper than three
+        char* end = text_.data();
+        for (const std::string_view text : head)
+            end = std::ranges::copy(text, end).out;
+        add_piece({text_.data(), head_bytes_});
     } else {
-        add_piece(head);
+        add_piece(head[0]);
+        add_piece(head[1]);
+        std::ranges::copy(tail, text_.data());
+        add_piece({text_.data(), tail.size()});
     }
-    std::memcpy(text_.data() + head_copied, tail.data(), tail.size());
-    add_piece({text_.data(), head_copied + tail.size()});
     if (with_body) add_piece(response.shared_body);
     // A head that waits for a body of no bytes would wait for the kernel's patience, 200 ms.
     more_follows_ =

@@ -82,7 +82,7 @@ class ResponseWriter {
     std::uint64_t head_bytes_ = 0;
 
     // Text that goes before anything else.
-    std::array<iovec, 3> pieces_{};
+    std::array<iovec, 4> pieces_{};
     std::size_t first_piece_ = 0;
     std::size_t pieces_end_ = 0;
     bool more_follows_ = false;

@@ -20,10 +20,9 @@ std::string etag_of(const RemoteObject& object) {
     return "\"s-" + conf::hex(sha256.finish()).substr(0, 32) + '"';
 }
 
-void describe(CachedFile& file, std::string_view key, std::string etag, const CachePolicy& policy,
-              std::int64_t now) {
+void describe(CachedFile& file, std::string_view key, std::string_view etag,
+              const CachePolicy& policy, std::int64_t now) {
     file.image = storage::parse_image_key(key).image;
-    file.etag = std::move(etag);
     file.last_modified = std::clamp<std::int64_t>(file.identity.modified_s(), 0, now);
     const std::string_view cache_status = file.in_memory()                         ? kStatusMemory
                                           : file.held == CachedFile::Held::in_file ? kStatusFile
@@ -40,15 +39,23 @@ void describe(CachedFile& file, std::string_view key, std::string etag, const Ca
                          : policy.lines(key, 200, file.content_type) +
                                policy.tag_line({key, file.pool_name(), file.last_modified}, 200,
                                                file.content_type);
-    file.fields =
-        fmt::format("{}ETag: {}\r\nLast-Modified: {}\r\nX-Content-Type-Options: nosniff\r\n{}",
-                    lifetime, file.etag, http::format_date(file.last_modified), active_fields);
-    file.head_200 = fmt::format(
-        "HTTP/1.1 200 OK\r\nContent-Type: {}\r\nContent-Length: {}\r\nAccept-Ranges: bytes\r\n{}{}",
-        file.content_type, file.identity.size, file.fields, cache_status);
-    // No more than guides a cache's update (RFC 9110, 15.4.5).
-    file.head_304 = fmt::format("HTTP/1.1 304 Not Modified\r\n{}ETag: {}\r\n{}", lifetime,
-                                file.etag, cache_status);
+    std::string& lines = file.lines;
+    lines = fmt::format("Content-Type: {}\r\nContent-Length: {}\r\nAccept-Ranges: bytes\r\n",
+                        file.content_type, file.identity.size);
+    const auto here = [&lines] { return static_cast<std::uint32_t>(lines.size()); };
+    file.shared_at = here();
+    lines += fmt::format("Last-Modified: {}\r\nX-Content-Type-Options: nosniff\r\n{}",
+                         http::format_date(file.last_modified), active_fields);
+    file.lifetime_at = here();
+    lines += lifetime;
+    lines += "ETag: ";
+    file.etag_at = here();
+    file.etag_bytes = static_cast<std::uint32_t>(etag.size());
+    lines += etag;
+    lines += "\r\n";
+    file.cache_status_at = here();
+    lines += cache_status;
+    lines.shrink_to_fit();
 }
 
 }  // namespace tidepool::serve

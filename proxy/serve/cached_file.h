@@ -40,12 +40,15 @@ struct CachedFile {
     bool is_private = false;   // only who has a signed URL gets it, or learns that it is there
     bool is_unshared = false;  // and its answers are for no shared cache
     std::string content_type;
-    std::string etag;  // with its quotes: the content's SHA-256 in hex
     std::int64_t last_modified = 0;
-    std::string fields;    // header lines that 200 and 206 share
-    std::string head_200;  // the heads of the two answers that are given most, for one that was in
-                           // the cache
-    std::string head_304;
+    // The header lines of a 200 for one that was in the cache, so ordered that what other answers
+    // say of it is a stretch of them: many are known at a time. See describe().
+    std::string lines;
+    std::uint32_t shared_at = 0;
+    std::uint32_t lifetime_at = 0;
+    std::uint32_t etag_at = 0;
+    std::uint32_t etag_bytes = 0;
+    std::uint32_t cache_status_at = 0;
 
     // The name of the pool that has it; "" where there is none.
     std::string_view pool_name() const {
@@ -54,9 +57,18 @@ struct CachedFile {
     }
     bool in_memory() const { return held == Held::in_memory; }
     bool is_deleted() const { return held == Held::deleted; }
+    // With its quotes: the content's SHA-256 in hex. "" before it is described.
+    std::string_view etag() const { return stretch(etag_at, etag_at + etag_bytes); }
+    // What 200 and 206 share.
+    std::string_view shared_lines() const { return stretch(shared_at, cache_status_at); }
+    // Those of a 304: no more than guides a cache's update (RFC 9110, 15.4.5).
+    std::string_view lines_304() const { return stretch(lifetime_at, lines.size()); }
     // What it takes in the cache's memory, bookkeeping included.
-    std::size_t cost() const {
-        return body.size() + fields.size() + head_200.size() + head_304.size() + 512;
+    std::size_t cost() const { return body.size() + lines.size() + 512; }
+
+  private:
+    std::string_view stretch(std::size_t from, std::size_t to) const {
+        return std::string_view(lines).substr(from, to - from);
     }
 };
 
@@ -67,8 +79,8 @@ std::string etag_of(const RemoteObject& object);
 
 // Fills in what follows from identity, content, type and key. `now` in seconds bounds
 // Last-Modified, which may not lie ahead (RFC 9110, 8.8.2.1).
-void describe(CachedFile& file, std::string_view key, std::string etag, const CachePolicy& policy,
-              std::int64_t now);
+void describe(CachedFile& file, std::string_view key, std::string_view etag,
+              const CachePolicy& policy, std::int64_t now);
 
 // Cache-Status lines (RFC 9211).
 inline constexpr std::string_view kStatusMemory = "Cache-Status: tidepool; hit; detail=memory\r\n";

@@ -62,7 +62,7 @@ std::vector<conf::PoolSettings> in_asking_order(const std::vector<storage::Known
 bool is_content_of(const storage::ObjectRecord& row, const FileFinder::Found& found) {
     if (!found.file || found.file->remote) return found.file != nullptr;
     return found.file->identity.size == row.size && row.sha256 &&
-           found.file->etag == etag_of(*row.sha256);
+           found.file->etag() == etag_of(*row.sha256);
 }
 
 }  // namespace
@@ -386,7 +386,7 @@ FileFinder::Known FileFinder::with_word(const std::string& key, const Known& kno
     again->catalog_state = catalog_state;
     if (is_as_private) return again;
     set_private(*rules, key, is_private, *again);
-    describe(*again, key, known->etag, rules->policy, wall_clock_ns() / 1'000'000'000);
+    describe(*again, key, known->etag(), rules->policy, wall_clock_ns() / 1'000'000'000);
     return again;
 }
 

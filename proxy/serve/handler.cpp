@@ -42,7 +42,7 @@ http::ConditionVerdict judge(const http::RequestHead& head, const CachedFile& fi
         .if_none_match = list(http::Known::if_none_match, joined_none_match),
         .if_modified_since = head.single(http::Known::if_modified_since),
     };
-    return http::judge_conditions(conditions, {file.etag, file.last_modified}, now);
+    return http::judge_conditions(conditions, {file.etag(), file.last_modified}, now);
 }
 
 // Range is defined for GET alone (RFC 9110, 14.2). An If-Range that was sent twice names nothing.
@@ -50,7 +50,8 @@ bool is_ranged(const http::RequestHead& head, const CachedFile& file, std::int64
     using http::Known;
     if (head.method != http::Method::get || head.count(Known::range) != 1) return false;
     return head.count(Known::if_range) == 0 ||
-           http::range_applies(head.single(Known::if_range), {file.etag, file.last_modified}, now);
+           http::range_applies(head.single(Known::if_range), {file.etag(), file.last_modified},
+                               now);
 }
 
 // The client names JSON in Accept; who takes anything gets text.
@@ -390,7 +391,7 @@ http::Response FileHandler::present(const http::RequestHead& head, const Choice&
     switch (choice.status) {
         case 412:
             return problem(&head, 412, {}, "precondition failed",
-                           fmt::format("ETag: {}\r\n", file->etag), file->is_unshared);
+                           fmt::format("ETag: {}\r\n", file->etag()), file->is_unshared);
         case 416:
             response = problem(&head, 416, {}, "",
                                fmt::format("Content-Range: bytes */{}\r\n", file->identity.size),
@@ -399,7 +400,8 @@ http::Response FileHandler::present(const http::RequestHead& head, const Choice&
         case 304:
             response.status = 304;
             response.has_body = false;
-            response.shared_head = file->head_304;
+            response.shared_status = "HTTP/1.1 304 Not Modified\r\n";
+            response.shared_lines = file->lines_304();
             break;
         case 206:
             count_view(head, file->image);
@@ -407,7 +409,8 @@ http::Response FileHandler::present(const http::RequestHead& head, const Choice&
             break;
         default:
             count_view(head, file->image);
-            response.shared_head = file->head_200;
+            response.shared_status = "HTTP/1.1 200 OK\r\n";
+            response.shared_lines = file->lines;
             response.body_bytes = file->identity.size;
             if (in_memory) {
                 response.shared_body = file->body;
@@ -415,11 +418,11 @@ http::Response FileHandler::present(const http::RequestHead& head, const Choice&
                 response.parts.push_back(slice(file, 0, file->identity.size, bodies, 0));
             }
     }
-    if (cache_status != prepared_status && !response.shared_head.empty()) {
-        // The prepared head says that it came from the cache; this answer did not.
-        response.head =
-            response.shared_head.substr(0, response.shared_head.size() - prepared_status.size());
-        response.head += cache_status;
+    if (cache_status != prepared_status && !response.shared_lines.empty()) {
+        // The prepared lines say that it came from the cache; this answer did not.
+        std::string_view lines = response.shared_lines;
+        lines.remove_suffix(prepared_status.size());
+        response.head = fmt::format("{}{}{}", response.shared_status, lines, cache_status);
     }
     response.source = is_remote                 ? http::Source::origin
                       : in_memory && was_cached ? http::Source::memory
@@ -439,7 +442,7 @@ http::Response FileHandler::partial(const std::vector<http::ByteRange>& ranges,
     response.status = 206;
     // Put together by hand: ranges are asked for by the hundred thousand.
     std::string& head = response.head;
-    head.reserve(256 + file->fields.size() + cache_status.size());
+    head.reserve(256 + file->shared_lines().size() + cache_status.size());
     head = "HTTP/1.1 206 Partial Content\r\nContent-Type: ";
     const auto number = [&head](std::uint64_t value) {
         const fmt::format_int digits(value);
@@ -458,7 +461,7 @@ http::Response FileHandler::partial(const std::vector<http::ByteRange>& ranges,
         number(size);
     } else {
         // Content cannot be made to contain its own digest, so no file holds its own boundary.
-        const std::string boundary = "tidepool-" + file->etag.substr(1, 32);
+        const std::string boundary = fmt::format("tidepool-{}", file->etag().substr(1, 32));
         head += "multipart/byteranges; boundary=" + boundary;
         for (std::size_t index = 0; index < ranges.size(); ++index) {
             const http::ByteRange& range = ranges[index];
@@ -476,7 +479,7 @@ http::Response FileHandler::partial(const std::vector<http::ByteRange>& ranges,
     head += "\r\nContent-Length: ";
     number(response.body_bytes);
     head += "\r\nAccept-Ranges: bytes\r\n";
-    head += file->fields;
+    head += file->shared_lines();
     head += cache_status;
     return response;
 }

@@ -51,7 +51,7 @@ std::shared_ptr<const CachedFile> FileHandler::for_asker_alone(
     std::shared_ptr<const CachedFile> file) const {
     auto alone = std::make_shared<CachedFile>(*file);
     alone->is_unshared = true;
-    describe(*alone, {}, file->etag, rules_.serve->policy, loop_.wall_s());
+    describe(*alone, {}, file->etag(), rules_.serve->policy, loop_.wall_s());
     alone->image = file->image;
     return alone;
 }

@@ -17,8 +17,9 @@ TEST_CASE("response: a text is a whole answer", "[http][response]") {
     const Response response = text_response(404, "text/plain", "not found\n", "X-A: b\r\n");
     CHECK(response.status == 404);
     CHECK(response.source == Source::none);
-    CHECK(response.head_lines() ==
-          "HTTP/1.1 404 Not Found\r\nX-A: b\r\nContent-Type: text/plain\r\n"
+    CHECK(response.status_line() == "HTTP/1.1 404 Not Found\r\n");
+    CHECK(response.field_lines() ==
+          "X-A: b\r\nContent-Type: text/plain\r\n"
           "X-Content-Type-Options: nosniff\r\nContent-Length: 10\r\n");
     CHECK(response.body_bytes == 10);
     CHECK(response.has_body);
@@ -30,10 +31,15 @@ TEST_CASE("response: a text is a whole answer", "[http][response]") {
 
 TEST_CASE("response: a head that is shared stands in for one of its own", "[http][response]") {
     Response response;
-    response.shared_head = "shared";
-    CHECK(response.head_lines() == "shared");
-    response.head = "own";
-    CHECK(response.head_lines() == "own");
+    response.shared_status = "HTTP/1.1 200 OK\r\n";
+    response.shared_lines = "A: b\r\n";
+    CHECK(response.status_line() == "HTTP/1.1 200 OK\r\n");
+    CHECK(response.field_lines() == "A: b\r\n");
+    response.head = "HTTP/1.1 404 Not Found\r\nB: c\r\n";
+    CHECK(response.status_line() == "HTTP/1.1 404 Not Found\r\n");
+    CHECK(response.field_lines() == "B: c\r\n");
+    response.head = "HTTP/1.1 404 Not Found\r\n";
+    CHECK(response.field_lines().empty());
 }
 
 TEST_CASE("response: every status that is sent has its phrase", "[http][response]") {

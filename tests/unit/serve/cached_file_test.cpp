@@ -32,22 +32,24 @@ const std::string kEtag = "\"2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e730
 
 TEST_CASE("cached file: the heads that are sent most", "[serve][cached_file]") {
     const CachedFile file = described("image/jpeg");
-    CHECK(file.etag == kEtag);
+    CHECK(file.etag() == kEtag);
     CHECK(file.last_modified == 784'111'777);
-    const std::string fields = "Cache-Control: public, max-age=300\r\nETag: " + kEtag +
-                               "\r\nLast-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
-                               "X-Content-Type-Options: nosniff\r\n";
-    CHECK(file.fields == fields);
-    CHECK(file.head_200 ==
-          "HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nContent-Length: 5\r\n"
-          "Accept-Ranges: bytes\r\n" +
-              fields + "Cache-Status: tidepool; hit; detail=memory\r\n");
-    // RFC 9110, 15.4.5: what guides a cache's update.
-    CHECK(file.head_304 ==
-          "HTTP/1.1 304 Not Modified\r\nCache-Control: public, max-age=300\r\nETag: " + kEtag +
-              "\r\nCache-Status: tidepool; hit; detail=memory\r\n");
+    const std::string shared =
+        "Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\nX-Content-Type-Options: nosniff\r\n"
+        "Cache-Control: public, max-age=300\r\nETag: " +
+        kEtag + "\r\n";
+    const std::string cache_status = "Cache-Status: tidepool; hit; detail=memory\r\n";
+    CHECK(file.shared_lines() == shared);
+    CHECK(file.lines ==
+          "Content-Type: image/jpeg\r\nContent-Length: 5\r\nAccept-Ranges: bytes\r\n" + shared +
+              cache_status);
+    CHECK(file.lines_304() ==
+          "Cache-Control: public, max-age=300\r\nETag: " + kEtag + "\r\n" + cache_status);
+    const CachedFile copy = file;
+    CHECK(copy.etag() == kEtag);
+    CHECK(copy.etag().data() != file.etag().data());
     CHECK(file.in_memory());
-    CHECK(file.cost() > file.body.size() + file.head_200.size());
+    CHECK(file.cost() > file.body.size() + file.lines.size());
 }
 
 TEST_CASE("cached file: what a browser would run goes out in a sandbox", "[serve][cached_file]") {
@@ -55,16 +57,15 @@ TEST_CASE("cached file: what a browser would run goes out in a sandbox", "[serve
          {"image/svg+xml", "text/html", "application/xml", "text/javascript", "application/pdf"}) {
         INFO(type);
         const CachedFile file = described(type);
-        for (const std::string& head : {file.fields, file.head_200}) {
-            CHECK_THAT(head, Catch::Contains("\r\nContent-Disposition: attachment\r\n"));
-            CHECK_THAT(head, Catch::Contains(
-                                 "\r\nContent-Security-Policy: default-src 'none'; sandbox\r\n"));
+        for (const std::string_view head : {file.shared_lines(), std::string_view(file.lines)}) {
+            CHECK(head.contains("\r\nContent-Disposition: attachment\r\n"));
+            CHECK(head.contains("\r\nContent-Security-Policy: default-src 'none'; sandbox\r\n"));
         }
     }
     for (const char* type : {"image/jpeg", "image/webp", "video/mp4", "application/octet-stream"}) {
         INFO(type);
-        CHECK_THAT(described(type).head_200, !Catch::Contains("Content-Disposition"));
-        CHECK_THAT(described(type).head_200, !Catch::Contains("Content-Security-Policy"));
+        CHECK_THAT(described(type).lines, !Catch::Contains("Content-Disposition"));
+        CHECK_THAT(described(type).lines, !Catch::Contains("Content-Security-Policy"));
     }
 }
 
@@ -93,7 +94,7 @@ TEST_CASE("cached file: Last-Modified lies neither ahead nor before 1970", "[ser
     CHECK(described("image/jpeg", kNow).last_modified == kNow);
     CHECK(described("image/jpeg", kNow + 3600).last_modified == kNow);
     CHECK(described("image/jpeg", -5).last_modified == 0);
-    CHECK_THAT(described("image/jpeg", -5).fields,
+    CHECK_THAT(described("image/jpeg", -5).lines,
                Catch::Contains("Last-Modified: Thu, 01 Jan 1970 00:00:00 GMT\r\n"));
 }
 
@@ -104,7 +105,8 @@ TEST_CASE("cached file: no head of a private one is for shared caches", "[serve]
     file.content_type = "image/jpeg";
     file.is_private = file.is_unshared = true;
     describe(file, "uploads/a.jpg", kEtag, CachePolicy(conf::default_cache_control()), kNow);
-    for (const std::string& head : {file.fields, file.head_200, file.head_304}) {
+    for (const std::string_view head :
+         {file.shared_lines(), std::string_view(file.lines), file.lines_304()}) {
         CAPTURE(head);
         CHECK(
             head.contains("Cache-Control: private, max-age=60\r\nCDN-Cache-Control: no-store\r\n"
@@ -114,5 +116,5 @@ TEST_CASE("cached file: no head of a private one is for shared caches", "[serve]
     // Where the edge checks signatures, it may keep what they open.
     file.is_unshared = false;
     describe(file, "uploads/a.jpg", kEtag, CachePolicy(conf::default_cache_control()), kNow);
-    CHECK(file.fields.starts_with("Cache-Control: public, max-age=300\r\nETag"));
+    CHECK(file.lines_304().starts_with("Cache-Control: public, max-age=300\r\nETag"));
 }
