@@ -82,6 +82,7 @@ struct TimeoutSettings {
 struct WorkerSettings {
     unsigned threads_per_pool = 4;  // 1..256
     unsigned queue = 1024;          // waiting calls per pool; a full queue answers 503. 1..1000000
+    Milliseconds wait_timeout{20'000};  // of a request for a disk; then it is 503. 1s..10min
     bool operator==(const WorkerSettings&) const = default;
 };
 

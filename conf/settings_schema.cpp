@@ -157,6 +157,7 @@ Fields<WorkerSettings> worker_fields() {
     return {
         field("threads_per_pool", &S::threads_per_pool, Count{1, 256}),
         field("queue", &S::queue, Count{1, 1'000'000}),
+        field("wait_timeout", &S::wait_timeout, Duration{1s, 10min}),
     };
 }
 

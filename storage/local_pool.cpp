@@ -13,11 +13,12 @@
 
 namespace tidepool::storage {
 
-LocalPool::LocalPool(const conf::PoolSettings& settings, std::string key_prefix)
+LocalPool::LocalPool(const conf::PoolSettings& settings, std::string key_prefix, FileCloser* closer)
     : name_(settings.name),
       base_path_(settings.base_path),
       key_prefix_(std::move(key_prefix)),
-      read_delay_ms_(static_cast<std::uint64_t>(settings.debug_disk_delay.count())) {}
+      read_delay_ms_(static_cast<std::uint64_t>(settings.debug_disk_delay.count())),
+      closer_(closer) {}
 
 // Opened for each call, like a web server resolves each path from the root: a base path that is
 // remounted or swapped for another folder is followed at once.
@@ -33,6 +34,7 @@ Result<std::shared_ptr<OpenFile>> LocalPool::open(std::string_view key) const {
     if (!key.starts_with(key_prefix_))
         return fail(ErrorKind::not_found,
                     fmt::format("pool {}: {} is not below {}", name_, key, key_prefix_));
+    delay();
     const std::string relative(key.substr(key_prefix_.size()));
     const auto base = open_base();
     if (!base) return std::unexpected(base.error());
@@ -47,10 +49,12 @@ Result<std::shared_ptr<OpenFile>> LocalPool::open(std::string_view key) const {
         const auto kind = S_ISDIR(status.st_mode) ? ErrorKind::not_found : ErrorKind::denied;
         return fail(kind, fmt::format("pool {}: {} is not a regular file", name_, relative));
     }
-    return std::make_shared<OpenFile>(file.release(), FileIdentity::of(status), read_delay_ms_);
+    return std::make_shared<OpenFile>(file.release(), FileIdentity::of(status), read_delay_ms_,
+                                      closer_);
 }
 
 Result<void> LocalPool::check() const {
+    delay();
     const conf::Descriptor folder(::open(base_path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!folder) return fail_errno(errno, fmt::format("pool {}: base path {}", name_, base_path_));
     return {};

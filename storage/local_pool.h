@@ -18,7 +18,9 @@ namespace tidepool::storage {
 class LocalPool {
   public:
     // `key_prefix` is what keys have in front of their place below the base path ("uploads/").
-    LocalPool(const conf::PoolSettings& settings, std::string key_prefix);
+    // `closer`, of the files that are opened, outlives them; may be null.
+    LocalPool(const conf::PoolSettings& settings, std::string key_prefix,
+              FileCloser* closer = nullptr);
 
     // Opens a regular file for reading. not_found: there is none by that name, or it is a folder;
     // denied: it is a link, lies behind one, is a device or pipe, or the rights do not suffice; io:
@@ -43,6 +45,7 @@ class LocalPool {
     std::string base_path_;
     std::string key_prefix_;
     std::uint64_t read_delay_ms_;
+    FileCloser* closer_;
 };
 
 }  // namespace tidepool::storage

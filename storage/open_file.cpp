@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <chrono>
 #include <thread>
+#include <utility>
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -66,7 +67,8 @@ FileIdentity FileIdentity::of(const struct stat& status) {
 }
 
 OpenFile::~OpenFile() {
-    close(fd_);
+    conf::Descriptor file(fd_);
+    if (closer_ != nullptr) closer_->close_file(std::move(file));
 }
 
 Result<void> OpenFile::read(std::uint64_t offset, std::span<char> into) const {

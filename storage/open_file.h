@@ -2,6 +2,7 @@
 // are in memory.
 #pragma once
 
+#include "conf/descriptor.h"
 #include "conf/error.h"
 
 #include <atomic>
@@ -27,11 +28,21 @@ struct FileIdentity {
     std::int64_t modified_s() const { return modified_ns / 1'000'000'000; }
 };
 
+// Closes descriptors for those who may not wait, which close(2) does where a file system asks its
+// server or a program (FUSE) first. Any thread.
+class FileCloser {
+  public:
+    virtual ~FileCloser() = default;
+    virtual void close_file(conf::Descriptor file) = 0;
+};
+
 // Owns a descriptor opened for reading. Reads may be made from any thread at once.
 class OpenFile {
   public:
-    OpenFile(int fd, const FileIdentity& identity, std::uint64_t read_delay_ms)
-        : fd_(fd), identity_(identity), read_delay_ms_(read_delay_ms) {}
+    // `closer` outlives it; null: whoever lets go of it last closes.
+    OpenFile(int fd, const FileIdentity& identity, std::uint64_t read_delay_ms,
+             FileCloser* closer = nullptr)
+        : fd_(fd), identity_(identity), read_delay_ms_(read_delay_ms), closer_(closer) {}
     ~OpenFile();
     OpenFile(const OpenFile&) = delete;
     OpenFile& operator=(const OpenFile&) = delete;
@@ -65,6 +76,7 @@ class OpenFile {
     int fd_;
     FileIdentity identity_;
     std::uint64_t read_delay_ms_;  // debug_disk_delay of the pool
+    FileCloser* closer_;
     // Whether the whole file was found in the page cache, and how long that is believed.
     struct Residency {
         static constexpr std::uint64_t kTimeMask = ~0ULL >> 1;

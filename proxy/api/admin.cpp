@@ -29,6 +29,8 @@ namespace {
 constexpr std::string_view kNoStore = "Cache-Control: no-store\r\n";
 constexpr std::string_view kText = "text/plain; charset=utf-8";
 constexpr std::string_view kApiPath = "/api/";
+// Who asks whether we are ready asks again soon.
+constexpr std::uint64_t kReadyPatienceMs = 2000;
 
 http::Response answer(int status, std::string_view text, std::string_view type = kText) {
     http::Response response = http::text_response(status, type, text, kNoStore);
@@ -140,9 +142,13 @@ loop::Task<http::Response> AdminHandler::respond_ready() {
     const auto sites = sources_.finder->sites();
     for (serve::FileFinder::Site* const site : *sites) {
         const auto checked =
-            co_await loop::offload(*sources_.loops.front(), site->workers, loop::Lane::quick,
-                                   [&] { return site->pool.check(); });
-        if (!checked) failed += fmt::format("pool {}: not readable\n", site->pool.name());
+            co_await loop::offload_within(*sources_.loops.front(), site->workers, loop::Lane::quick,
+                                          kReadyPatienceMs, [site] { return site->pool.check(); });
+        if (!checked) {
+            const bool is_silent = checked.error().kind == ErrorKind::timed_out;
+            failed += fmt::format("pool {}: {}\n", site->pool.name(),
+                                  is_silent ? "does not answer" : "not readable");
+        }
     }
     if (!failed.empty()) co_return answer(503, failed);
     co_return answer(200, "ready\n");

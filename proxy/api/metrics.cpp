@@ -450,6 +450,13 @@ void add_background(Gatherer& out, const MetricSources& sources) {
                MetricType::Gauge);
     for (const loop::WorkerPool* pool : pools)
         out.value(static_cast<double>(pool->queued()), {{"pool", pool->name()}});
+    out.family(
+        "tidepool_worker_overdue",
+        "Threads whose call takes longer than workers.wait_timeout, by pool; all of them: its disk "
+        "hangs.",
+        MetricType::Gauge);
+    for (const loop::WorkerPool* pool : pools)
+        out.value(static_cast<double>(pool->overdue()), {{"pool", pool->name()}});
     out.family("tidepool_worker_rejected_total",
                "Blocking calls refused because the queue was full, by pool.", MetricType::Counter);
     for (const loop::WorkerPool* pool : pools)

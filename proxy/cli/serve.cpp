@@ -166,10 +166,12 @@ bool Supervisor::start() {
                                            std::move(tls), std::move(log), loops, done_fd_);
     const auto sites = instance_->finder().sites();
     for (const serve::FileFinder::Site* const site : *sites) {
-        // Not fatal: an NFS server that is away now will come back, and other pools can serve
-        // meanwhile.
-        if (const auto checked = site->pool.check(); !checked)
-            conf::log_error("{}", checked.error().text);
+        // Not fatal, nor waited for: an NFS server that is away now will come back, and other pools
+        // can serve meanwhile.
+        site->workers.submit(loop::Lane::quick, [site] {
+            if (const auto checked = site->pool.check(); !checked)
+                conf::log_error("{}", checked.error().text);
+        });
     }
     instance_->start(open_, tls_, admin_);
     for (const ListenSocket& socket : open_)

@@ -84,7 +84,7 @@ BodySource::Look BodySource::look(std::size_t most, std::uint64_t now_ns) {
         }
         std::uint64_t bytes = std::min<std::uint64_t>(most, end_ - offset_);
         if (part_ != nullptr) {
-            file_ = part_->file.get();
+            file_ = part_->file;
             readers_ = part_->readers;
             file_offset_ = offset_;
             if (!is_unchanged(now_ns)) return {Step::spoilt};
@@ -130,12 +130,12 @@ bool BodySource::take(std::span<char> into) {
     return true;
 }
 
-std::span<char> BodySource::make_chunk(std::uint64_t wanted) {
-    chunk_.resize(std::min(unread_, std::max(wanted, kLeastChunkBytes)));
-    return chunk_;
+UnreadChunk BodySource::chunk(std::uint64_t wanted) const {
+    return {file_, readers_, file_offset_, std::min(unread_, std::max(wanted, kLeastChunkBytes))};
 }
 
-void BodySource::chunk_filled() {
+void BodySource::chunk_read(std::vector<char> bytes) {
+    chunk_ = std::move(bytes);
     text_ = {chunk_.data(), chunk_.size()};
     offset_ += chunk_.size();
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "proxy/http/response.h"
+#include "proxy/http/unread_chunk.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -22,7 +23,7 @@ class BodySource {
     enum class Step : std::uint8_t {
         ready,    // this many bytes, at least one
         end,      // all was taken
-        unread,   // of a file that is not in memory: fill a chunk, then call chunk_filled()
+        unread,   // of a file that is not in memory: read a chunk, then call chunk_read()
         starved,  // they have not arrived: incoming().more(incoming_offset())
         spoilt,   // the file is no longer the one whose sending was begun
     };
@@ -38,16 +39,13 @@ class BodySource {
     // Of the body, what was not taken.
     std::uint64_t left() const { return left_; }
 
-    // After Step::unread: what to read, from where, and into what. The chunk is made for a reader
-    // who would take `wanted` bytes now, and its memory is given back once they are taken.
-    const storage::OpenFile& chunk_file() const { return *file_; }
-    loop::WorkerPool& chunk_readers() const { return *readers_; }
-    std::uint64_t chunk_offset() const { return file_offset_; }
-    std::span<char> make_chunk(std::uint64_t wanted);
-    void chunk_filled();
+    // After Step::unread: what to read, and by whom, for a reader who would take `wanted` bytes
+    // now. Its memory is given back once they are taken.
+    UnreadChunk chunk(std::uint64_t wanted) const;
+    void chunk_read(std::vector<char> bytes);
     bool has_chunk() const { return !chunk_.empty(); }
-    // Of one that is filled and more than a little: its memory is given back, and look() says again
-    // what is unread. False: it is kept.
+    // Of more than a little: its memory is given back, and look() says again what is unread. False:
+    // it is kept.
     bool drop_chunk();
 
     // After Step::starved.
@@ -74,7 +72,7 @@ class BodySource {
     std::uint64_t checked_ns_ = 0;
     std::uint64_t checked_from_ = 0;
     // Of the last look: the file that the bytes are in; null: they are text_.
-    const storage::OpenFile* file_ = nullptr;
+    std::shared_ptr<const storage::OpenFile> file_;
     loop::WorkerPool* readers_ = nullptr;
     std::uint64_t file_offset_ = 0;
     std::uint64_t unread_ = 0;  // of it, what a worker may read at once

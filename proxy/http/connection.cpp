@@ -592,12 +592,10 @@ void Connection::break_off() {
     socket_.reset_on_close();
 }
 
-// False: the disk failed.
+// False: the disk failed, or somebody rewrote the file meanwhile.
 loop::Task<bool> Connection::fill_chunk() {
-    const auto read = co_await loop::offload(
-        server_.loop_, writer_.chunk_readers(), loop::Lane::bulk,
-        [&] { return writer_.chunk_file().read(writer_.chunk_offset(), writer_.chunk()); });
-    if (read) writer_.chunk_filled();
+    auto read = co_await read_chunk(server_.loop_, writer_.chunk());
+    if (read) writer_.chunk_read(std::move(*read));
     co_return read.has_value();
 }
 

@@ -708,12 +708,9 @@ loop::Task<> Http2Connection::fill(Http2Stream& stream) {
     bool is_there = false;
     BodySource& source = stream.source;
     if (stream.is_unread) {
-        const std::span<char> chunk = source.make_chunk(window_of(stream));
-        const auto read = co_await loop::offload(
-            server_.loop_, source.chunk_readers(), loop::Lane::bulk,
-            [&source, chunk] { return source.chunk_file().read(source.chunk_offset(), chunk); });
+        auto read = co_await read_chunk(server_.loop_, source.chunk(window_of(stream)));
         is_there = read.has_value();
-        if (is_there) source.chunk_filled();
+        if (is_there) source.chunk_read(std::move(*read));
     } else {
         is_there = co_await source.incoming().more(source.incoming_offset());
     }

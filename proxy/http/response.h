@@ -49,7 +49,7 @@ class Incoming {
     struct View {
         std::uint64_t bytes = 0;
         std::string_view text;
-        const storage::OpenFile* file = nullptr;
+        std::shared_ptr<const storage::OpenFile> file{};
         std::uint64_t file_offset = 0;
         loop::WorkerPool* readers = nullptr;  // of the file, as in FilePart
     };

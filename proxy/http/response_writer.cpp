@@ -225,21 +225,18 @@ void ResponseWriter::count_sent(std::uint64_t bytes) {
 }
 
 // Sends part of a file by one call of the kernel's; `done`: some of it has gone.
-ResponseWriter::Step ResponseWriter::push_stretch(const storage::OpenFile& file,
-                                                  std::uint64_t file_offset, std::uint64_t bytes,
-                                                  loop::WorkerPool* readers, std::uint64_t now_ms) {
+ResponseWriter::Step ResponseWriter::push_stretch(
+    const std::shared_ptr<const storage::OpenFile>& file, std::uint64_t file_offset,
+    std::uint64_t bytes, loop::WorkerPool* readers, std::uint64_t now_ms) {
     if (tls_ != nullptr) bytes = std::min(bytes, kSealBytes);
-    if (!file.in_memory(file_offset, bytes, now_ms)) {
-        unread_file_ = &file;
-        unread_readers_ = readers;
-        unread_offset_ = file_offset;
-        chunk_.resize(std::min(bytes, kReadBytes));
+    if (!file->in_memory(file_offset, bytes, now_ms)) {
+        unread_ = {file, readers, file_offset, std::min(bytes, kReadBytes)};
         return Step::unread;
     }
-    if (tls_ != nullptr) return seal_file(file, file_offset, bytes);
+    if (tls_ != nullptr) return seal_file(*file, file_offset, bytes);
     while (true) {
         auto at = static_cast<off_t>(file_offset);
-        const ssize_t sent = sendfile(fd_, file.fd(), &at, bytes);
+        const ssize_t sent = sendfile(fd_, file->fd(), &at, bytes);
         if (sent < 0 && errno == EINTR) continue;
         if (sent < 0 && errno == EAGAIN) {
             sent_in_a_row_ = 0;
@@ -263,7 +260,7 @@ ResponseWriter::Step ResponseWriter::push_file(std::uint64_t now_ms) {
         // as if it were whole.
         if (!std::exchange(just_checked_, false) && !file.unchanged()) return Step::spoilt;
         const std::uint64_t bytes = std::min(end_ - offset_, kSendFileBytes);
-        const Step step = push_stretch(file, offset_, bytes, file_->readers, now_ms);
+        const Step step = push_stretch(file_->file, offset_, bytes, file_->readers, now_ms);
         if (step != Step::done) return step;
     }
     return Step::done;
@@ -280,7 +277,7 @@ ResponseWriter::Step ResponseWriter::push_incoming(std::uint64_t now_ms) {
         const std::uint64_t bytes = std::min({view.bytes, end_ - offset_, kSendFileBytes});
         if (view.text.empty()) {
             const Step step =
-                push_stretch(*view.file, view.file_offset, bytes, view.readers, now_ms);
+                push_stretch(view.file, view.file_offset, bytes, view.readers, now_ms);
             if (step != Step::done) return step;
             continue;
         }
@@ -304,7 +301,9 @@ ResponseWriter::Step ResponseWriter::push_incoming(std::uint64_t now_ms) {
     return Step::done;
 }
 
-void ResponseWriter::chunk_filled() {
+void ResponseWriter::chunk_read(std::vector<char> bytes) {
+    unread_ = {};
+    chunk_ = std::move(bytes);
     first_piece_ = pieces_end_ = 0;
     add_piece({chunk_.data(), chunk_.size()});
     offset_ += chunk_.size();

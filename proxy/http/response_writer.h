@@ -2,6 +2,7 @@
 #pragma once
 
 #include "proxy/http/response.h"
+#include "proxy/http/unread_chunk.h"
 #include "proxy/tls/session.h"
 
 #include <array>
@@ -32,7 +33,7 @@ class ResponseWriter {
     enum class Step : std::uint8_t {
         done,
         full,     // the socket takes no more for now
-        unread,   // the file's next bytes are not in memory: fill chunk(), then call chunk_filled()
+        unread,   // the file's next bytes are not in memory: read chunk(), then call chunk_read()
         starved,  // the next bytes have not arrived: incoming().more(incoming_offset())
         pause,    // there is more to do, after others had their turn
         failed,   // the peer is gone
@@ -41,12 +42,9 @@ class ResponseWriter {
     // `now_ms` is the loop's clock.
     Step push(std::uint64_t now_ms);
 
-    // After Step::unread: what to read, from where, and into what.
-    const storage::OpenFile& chunk_file() const { return *unread_file_; }
-    loop::WorkerPool& chunk_readers() const { return *unread_readers_; }
-    std::uint64_t chunk_offset() const { return unread_offset_; }
-    std::span<char> chunk() { return chunk_; }
-    void chunk_filled();
+    // After Step::unread: what to read, and by whom.
+    const UnreadChunk& chunk() const { return unread_; }
+    void chunk_read(std::vector<char> bytes);
 
     // After Step::starved.
     Incoming& incoming() const { return *incoming_->source; }
@@ -63,8 +61,9 @@ class ResponseWriter {
     Step push_pieces();
     Step push_file(std::uint64_t now_ms);
     Step push_incoming(std::uint64_t now_ms);
-    Step push_stretch(const storage::OpenFile& file, std::uint64_t file_offset, std::uint64_t bytes,
-                      loop::WorkerPool* readers, std::uint64_t now_ms);
+    Step push_stretch(const std::shared_ptr<const storage::OpenFile>& file,
+                      std::uint64_t file_offset, std::uint64_t bytes, loop::WorkerPool* readers,
+                      std::uint64_t now_ms);
     Step seal_pieces();
     Step seal(std::string_view text);
     Step seal_file(const storage::OpenFile& file, std::uint64_t file_offset, std::uint64_t bytes);
@@ -96,9 +95,7 @@ class ResponseWriter {
     std::uint64_t sent_in_a_row_ = 0;
     bool just_checked_ = false;  // that the file is unchanged, by whoever made the response
     // What must be read.
-    const storage::OpenFile* unread_file_ = nullptr;
-    loop::WorkerPool* unread_readers_ = nullptr;
-    std::uint64_t unread_offset_ = 0;
+    UnreadChunk unread_;
     std::vector<char> chunk_;
 };
 

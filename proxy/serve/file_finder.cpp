@@ -128,7 +128,13 @@ void FileFinder::use_pools(const std::vector<storage::KnownPool>& pools) {
     for (const conf::PoolSettings& pool : in_asking_order(pools)) {
         auto site = std::ranges::find(all_sites_, pool, [](auto& each) { return each->settings; });
         if (site == all_sites_.end()) {
-            all_sites_.push_back(std::make_unique<Site>(pool, key_prefix_, workers_));
+            auto disk =
+                std::ranges::find_if(disks_, [&](const auto& each) { return each->is_of(pool); });
+            if (disk == disks_.end()) {
+                disks_.push_back(std::make_unique<PoolDisk>(pool, key_prefix_, workers_));
+                disk = disks_.end() - 1;
+            }
+            all_sites_.push_back(std::make_unique<Site>(pool, **disk));
             site = all_sites_.end() - 1;
         }
         sites->push_back(site->get());
@@ -443,8 +449,9 @@ loop::Task<Result<bool>> FileFinder::is_in_private_folder(loop::Loop& loop,
     for (Site* const site : *sites) {
         if (!site->settings.is_private()) continue;
         for (const std::string& key : keys) {
-            const auto file = co_await loop::offload(loop, site->workers, loop::Lane::quick,
-                                                     [&] { return site->pool.open(key); });
+            const auto file =
+                co_await loop::offload_within(loop, site->workers, loop::Lane::quick,
+                                              [site, key] { return site->pool.open(key); });
             if (file) co_return true;
             const ErrorKind kind = file.error().kind;
             if (kind != ErrorKind::not_found && kind != ErrorKind::denied)
@@ -454,20 +461,34 @@ loop::Task<Result<bool>> FileFinder::is_in_private_folder(loop::Loop& loop,
     co_return false;
 }
 
+// In which order pools are asked for what is known to be, or to have been, in one of them: that one
+// first, as those before it may be ill.
+FileFinder::Sites FileFinder::asking_order(const Known& known,
+                                           const std::optional<storage::ObjectRecord>& row) const {
+    Sites order = *sites();
+    const auto is_home = [&](const Site* site) {
+        if (row) return stores_.id_of(site->pool.name()) == row->pool;
+        return known && known->pool == &site->pool;
+    };
+    const auto home = std::ranges::find_if(order, is_home);
+    if (home != order.end()) std::rotate(order.begin(), home, home + 1);
+    return order;
+}
+
 // Asks one pool after the other. A pool that fails does not hide what another one has, but without
 // a find its failure is the answer: nobody may be told "absent" because a disk is ill.
 loop::Task<FileFinder::Found> FileFinder::look_on_disks(
     loop::Loop& loop, const std::string& key, const Known& known,
     const std::optional<storage::ObjectRecord>& row, const CatalogWord& word) {
     std::optional<Error> failure;
-    const std::shared_ptr<const Sites> sites = this->sites();
-    for (Site* const site : *sites) {
+    const Sites order = asking_order(known, row);
+    for (Site* const site : order) {
         const bool known_here = known && known->pool == &site->pool;
         const bool is_private = word.is_private || site->settings.is_private();
         Result<Content> content =
             co_await load(loop, *site, key, known_here ? known.get() : nullptr);
         if (content) {
-            if (known_here && content->file->identity() == known->identity)
+            if (!content->file)
                 co_return Found{with_word(key, known, is_private, word.state), std::nullopt};
             co_return describe_content(*site, key, std::move(*content), row, word);
         }
@@ -476,9 +497,12 @@ loop::Task<FileFinder::Found> FileFinder::look_on_disks(
             conf::log_warn("not served key={} reason=\"{}\"", key, content.error().text);
             continue;
         }
-        // While a new version is being written the old one is served, as long as it is whole.
-        const bool old_is_whole = known_here && (known->in_memory() || known->file->unchanged());
-        if (content.error().kind == ErrorKind::busy && old_is_whole)
+        // While a new version is being written the old one is served, as long as it is whole; while
+        // the disk says nothing, what is in memory.
+        const ErrorKind kind = content.error().kind;
+        const bool is_had = known_here && known->in_memory();
+        const bool old_is_whole = is_had || (known_here && known->file->unchanged());
+        if ((kind == ErrorKind::busy && old_is_whole) || (kind == ErrorKind::timed_out && is_had))
             co_return Found{with_word(key, known, is_private, known->catalog_state), std::nullopt};
         failure = std::move(content.error());
     }
@@ -594,26 +618,34 @@ std::shared_ptr<CachedFile> FileFinder::describe_remote(const ServeRules& rules,
     return file;
 }
 
-// Opens and, unless it is the version that is known already, reads the file. Comes back to a file
-// that is being written until it is whole or patience ends.
+// Opens and reads the file; content without one: it is the version that is known already. Comes
+// back to a file that is being written until it is whole or patience ends.
 loop::Task<Result<FileFinder::Content>> FileFinder::load(loop::Loop& loop, Site& site,
                                                          const std::string& key,
                                                          const CachedFile* known) {
     const std::uint64_t give_up_ms = loop.now_ms() + patience_ms_;
     std::optional<Content> seen;  // read once, not yet certainly whole
+    std::optional<storage::FileIdentity> version;
+    if (known != nullptr) version = known->identity;
+    using Opened = std::shared_ptr<const storage::OpenFile>;
     const loop::Lane lane = known != nullptr ? loop::Lane::known : loop::Lane::quick;
     while (true) {
-        auto file =
-            co_await loop::offload(loop, site.workers, lane, [&] { return site.pool.open(key); });
+        const auto open = [&pool = site.pool, key, version]() -> Result<Opened> {
+            auto opened = pool.open(key);
+            if (!opened) return std::unexpected(std::move(opened.error()));
+            if (version == (*opened)->identity()) opened->reset();  // closes it here
+            return std::move(*opened);
+        };
+        auto file = co_await loop::offload_within(loop, site.workers, lane, open);
         if (!file) co_return std::unexpected(std::move(file.error()));
+        if (!*file) co_return Content{};
         const storage::FileIdentity identity = (*file)->identity();
-        if (known != nullptr && known->identity == identity)
-            co_return Content{.file = std::move(*file)};
         if (seen && seen->file->identity() == identity && seen->file->unchanged())
             co_return std::move(*seen);
 
-        auto content = co_await loop::offload(loop, site.workers, loop::Lane::bulk,
-                                              [&] { return read_content(std::move(*file)); });
+        auto content = co_await loop::offload_within(
+            loop, site.workers, loop::Lane::bulk,
+            [this, file = std::move(*file)]() mutable { return read_content(std::move(file)); });
         if (content && content->settled) co_return std::move(*content);
         if (!content && content.error().kind != ErrorKind::busy)
             co_return std::unexpected(std::move(content.error()));

@@ -6,6 +6,7 @@
 #include "proxy/serve/cache_policy.h"
 #include "proxy/serve/file_cache.h"
 #include "proxy/serve/fill.h"
+#include "proxy/serve/pool_disk.h"
 #include "proxy/serve/private_access.h"
 #include "proxy/serve/stores.h"
 #include "storage/digest_cache.h"
@@ -48,9 +49,9 @@ class FileFinder {
                Stores& stores);
 
     // From now on the active local ones of these are looked at, as well as the buckets that
-    // `stores` has by now; what is cached is forgotten. Any thread, one at a time. A pool that is
-    // no longer there, or not as it was, keeps its threads until the server ends, for answers may
-    // still read from it.
+    // `stores` has by now; what is cached is forgotten. Any thread, one at a time. A folder that
+    // is no longer a pool's keeps its threads until the server ends, for answers may still read
+    // from it.
     void use_pools(const std::vector<storage::KnownPool>& pools);
 
     struct Found {
@@ -99,14 +100,15 @@ class FileFinder {
 
     // Where a local pool is, and who makes its blocking calls.
     struct Site {
-        Site(const conf::PoolSettings& its_settings, const std::string& key_prefix,
-             const conf::WorkerSettings& threads)
+        Site(const conf::PoolSettings& its_settings, PoolDisk& its_disk)
             : settings(its_settings),
-              pool(its_settings, key_prefix),
-              workers(its_settings.name, threads.threads_per_pool, threads.queue) {}
+              disk(its_disk),
+              pool(its_disk.pool()),
+              workers(disk.workers()) {}
         const conf::PoolSettings settings;
-        const storage::LocalPool pool;
-        loop::WorkerPool workers;
+        PoolDisk& disk;
+        const storage::LocalPool& pool;
+        loop::WorkerPool& workers;
     };
     // Those that are looked at, in their order. They live as long as the finder.
     using Sites = std::vector<Site*>;
@@ -145,6 +147,7 @@ class FileFinder {
 
     loop::Task<Found> look(loop::Loop& loop, const std::string& key, const Known& known);
     loop::Task<Found> look_by_catalog(loop::Loop& loop, const std::string& key, const Known& known);
+    Sites asking_order(const Known& known, const std::optional<storage::ObjectRecord>& row) const;
     loop::Task<Found> look_on_disks(loop::Loop& loop, const std::string& key, const Known& known,
                                     const std::optional<storage::ObjectRecord>& row,
                                     const CatalogWord& word);
@@ -183,6 +186,7 @@ class FileFinder {
     std::string key_prefix_;
     conf::WorkerSettings workers_;
     mutable std::mutex sites_mutex_;
+    std::vector<std::unique_ptr<PoolDisk>> disks_;
     std::vector<std::unique_ptr<Site>> all_sites_;
     std::shared_ptr<const Sites> sites_;
     FileCache cache_;

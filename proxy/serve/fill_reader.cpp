@@ -64,7 +64,7 @@ http::Incoming::View FillReader::look(std::uint64_t offset) {
         if (position_ >= available) {
         } else if (position_ < fill_->spooled_) {
             view.bytes = std::min(available, fill_->spooled_) - position_;
-            view.file = fill_->file_.get();
+            view.file = fill_->file_;
             view.file_offset = position_;
             view.readers = fill_->means_.shelf_workers;
         } else if (position_ >= fill_->window_start_) {

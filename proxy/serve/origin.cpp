@@ -61,7 +61,7 @@ http::Incoming::View Origin::ObjectReader::look(std::uint64_t offset) {
     if (!is_in_piece(offset)) return view;
     if (reader_) return reader_->look(offset);
     view.bytes = piece_.end() - offset;
-    view.file = file_.get();
+    view.file = file_;
     view.file_offset = offset - piece_.offset;
     view.readers = origin_.shelf_workers_;
     return view;

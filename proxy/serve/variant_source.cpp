@@ -65,8 +65,8 @@ loop::Task<Result<Original>> VariantSource::find_local(std::vector<std::string> 
     std::optional<Error> failure;
     for (const std::string& key : keys) {
         for (FileFinder::Site* const site : *sites) {
-            auto file = co_await loop::offload(place_.loop, site->workers, loop::Lane::quick,
-                                               [&] { return site->pool.open(key); });
+            auto file = co_await loop::offload_within(place_.loop, site->workers, loop::Lane::quick,
+                                                      [site, key] { return site->pool.open(key); });
             if (file) {
                 if ((*file)->identity().size > most_bytes_)
                     co_return fail(ErrorKind::too_large, fmt::format("{} is too large", key));

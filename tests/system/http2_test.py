@@ -173,6 +173,22 @@ class Clients(Http2Case):
             self.assertEqual((answer.reset, answer.ended), (h2.INTERNAL_ERROR, False))
             self.assertEqual(wire.get("/uploads/large.jpg", method="HEAD").status, 200)  # others go on
 
+    def test_a_file_that_is_rewritten_while_a_worker_reads_it_is_not_mixed(self):
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="tidepool-test-"))
+        pool = {"name": "late", "base_path": folder / "uploads", "debug_disk_delay": "300ms"}
+        server = self.server = self.serve(with_tls({"cache": {"memory_object_max": "0B"}}), extra=certificate_section(),
+                                          folder=folder, pools=[pool])
+        server.tree.image("a.jpg", size=100_000)
+        with self.wire(own=((h2.INITIAL_WINDOW_SIZE, 1_000_000),)) as wire:
+            wire.send(h2.window_update(0, 1_000_000))
+            stream = wire.ask("/uploads/a.jpg")
+            self.assertIsNotNone(wire.read_until(lambda _: len(wire.answers[stream].body) >= 65_536))
+            with open(server.tree.path / "a.jpg", "r+b") as file:  # a worker is about to read the rest
+                file.seek(65_536)
+                file.write(b"B" * (100_000 - 65_536))
+            answer = wire.answer(stream)
+            self.assertEqual((answer.reset, answer.ended), (h2.INTERNAL_ERROR, False))
+
     def test_an_answer_that_waited_for_its_window_is_looked_at_again(self):
         server = self.start({"cache": {"memory_object_max": "0B"}})
         for size in (16_000, 65_000):

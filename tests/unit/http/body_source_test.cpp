@@ -121,11 +121,12 @@ TEST_CASE("what is not in memory is read by somebody else") {
         if (step == Step::end) break;
         REQUIRE(step == Step::unread);
         ++reads;
-        CHECK(source.chunk_offset() == 5 + got.size());
+        const UnreadChunk chunk = source.chunk(1'000'000);
+        CHECK(chunk.offset == 5 + got.size());
         CHECK_FALSE(source.has_chunk());
-        const std::span<char> chunk = source.make_chunk(1'000'000);
-        REQUIRE(source.chunk_file().read(source.chunk_offset(), chunk));
-        source.chunk_filled();
+        auto read = chunk.read();
+        REQUIRE(read);
+        source.chunk_read(std::move(*read));
     }
     CHECK(got == content.substr(5, 140'000));
     CHECK(reads == 3);
@@ -142,10 +143,11 @@ TEST_CASE("of what is not in memory only so much is kept as its reader takes") {
     source.begin(response, true, 0);
     const auto fill = [&source](std::uint64_t wanted) {
         REQUIRE(source.look(1, 1).step == Step::unread);
-        const std::span<char> chunk = source.make_chunk(wanted);
-        REQUIRE(source.chunk_file().read(source.chunk_offset(), chunk));
-        source.chunk_filled();
-        return chunk.size();
+        auto read = source.chunk(wanted).read();
+        REQUIRE(read);
+        const std::size_t bytes = read->size();
+        source.chunk_read(std::move(*read));
+        return bytes;
     };
     std::string got;
     const auto take = [&](std::size_t bytes) {

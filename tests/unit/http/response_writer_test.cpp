@@ -83,8 +83,9 @@ std::string push_all(ResponseWriter& writer, Pair& pair, Step& last) {
         if (last == Step::full) {
             got += pair.take();
         } else if (last == Step::unread) {
-            REQUIRE(writer.chunk_file().read(writer.chunk_offset(), writer.chunk()));
-            writer.chunk_filled();
+            auto read = writer.chunk().read();
+            REQUIRE(read);
+            writer.chunk_read(std::move(*read));
         } else if (last != Step::pause) {
             return got + pair.take();
         }
@@ -231,7 +232,7 @@ class Arriving final : public Incoming {
                     return {.bytes = left, .text = std::string_view(piece.text).substr(offset)};
                 return {.bytes = left,
                         .text = {},
-                        .file = piece.file.get(),
+                        .file = piece.file,
                         .file_offset = piece.file_offset + offset};
             }
             offset -= piece.bytes;

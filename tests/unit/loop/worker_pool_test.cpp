@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <latch>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -128,6 +129,72 @@ TEST_CASE("offload: results and refusals come back on the loop's thread", "[loop
     loop.stop();
     loop.run();
     CHECK(seen == std::vector<std::string>{"queue of workers 'test' is full", "2", "4"});
+}
+
+TEST_CASE("offload within: who has waited for long enough goes on, and so do those after him",
+          "[loop][workers]") {
+    Loop loop;
+    std::latch hold(1);
+    std::latch returned(1);
+    std::vector<std::string> seen;
+    auto lives_on = std::make_shared<int>(7);
+    const std::weak_ptr<int> watched = lives_on;
+    WorkerPool pool("test", 1, 10, 20);
+    const auto ask = [&](auto call) -> Task<> {
+        const auto result = co_await offload_within(loop, pool, Lane::quick, std::move(call));
+        seen.push_back(result ? std::to_string(*result)
+                              : std::string(name_of(result.error().kind)));
+    };
+    CHECK_FALSE(WorkerPool::is_on_worker());
+    const auto hangs = [&hold, owned = std::move(lives_on)]() -> Result<int> {
+        hold.wait();
+        return *owned;
+    };
+    const auto give = []() -> Result<int> { return WorkerPool::is_on_worker() ? 1 : 0; };
+    loop.tasks().spawn(ask(hangs));
+    loop.stop();
+    loop.run();  // ends with the last task
+    CHECK(seen == std::vector<std::string>{"timed_out"});
+    CHECK(pool.overdue() == 1);
+    CHECK(pool.is_stuck(Lane::quick));
+    CHECK_FALSE(watched.expired());
+    loop.tasks().spawn(ask(give));  // refused at once: nothing is waited for
+    CHECK(seen == std::vector<std::string>{"timed_out", "timed_out"});
+    hold.count_down();
+    REQUIRE(pool.submit(Lane::bulk, [&] { returned.count_down(); }));  // after what hung
+    returned.wait();
+    while (pool.overdue() > 0)
+        std::this_thread::yield();
+    loop.tasks().spawn(ask(give));
+    loop.run();
+    CHECK(seen.back() == "1");
+}
+
+TEST_CASE("offload within: what nobody waits for any more is not begun", "[loop][workers]") {
+    Loop loop;
+    std::latch hold(1);
+    std::latch begun(1);
+    bool ran = false;
+    {
+        WorkerPool pool("test", 1, 10, 1);
+        REQUIRE(pool.submit(Lane::quick, [&] {
+            begun.count_down();
+            hold.wait();
+        }));
+        begun.wait();
+        loop.tasks().spawn([](Loop& its_loop, WorkerPool& its_pool, bool& has_run) -> Task<> {
+            const auto result =
+                co_await offload_within(its_loop, its_pool, Lane::quick, [&]() -> Result<void> {
+                    has_run = true;
+                    return {};
+                });
+            CHECK(result.error().kind == ErrorKind::timed_out);
+        }(loop, pool, ran));
+        loop.stop();
+        loop.run();
+        hold.count_down();
+    }
+    CHECK_FALSE(ran);
 }
 
 TEST_CASE("loop: posts of many threads all run on it, in each thread's order", "[loop]") {
