@@ -324,6 +324,22 @@ void find_wrong_order(const Settings& settings, Findings& findings) {
                  "part",
                  format_size(limits.request_line_bytes), format_size(limits.header_bytes))});
     }
+    const ServerSettings& server = settings.server;
+    if (server.drain_idle > server.drain_timeout) {
+        findings.push_back(
+            {{"server.drain_idle", "server.drain_timeout"},
+             fmt::format("server.drain_idle ({}) is longer than server.drain_timeout ({}), after "
+                         "which every connection is cut",
+                         format_duration(server.drain_idle),
+                         format_duration(server.drain_timeout))});
+    }
+    if (limits.connections_per_peer > limits.connections) {
+        findings.push_back(
+            {{"limits.connections_per_peer", "limits.connections"},
+             fmt::format("limits.connections_per_peer ({}) is more than limits.connections ({}): "
+                         "one stranger could take them all",
+                         limits.connections_per_peer, limits.connections)});
+    }
     if (timeouts.idle > timeouts.idle_edge) {
         findings.push_back(
             {{"timeouts.idle", "timeouts.idle_edge"},

@@ -343,6 +343,12 @@ TEST_CASE("settings: settings that contradict each other are found", "[conf][set
          "t.toml:2:11: limits.headers: limits.request_line (16KiB) is larger than limits.headers "
          "(2KiB), of which it is "
          "a part"},
+        {"[server]\ndrain_idle = \"60s\"\ndrain_timeout = \"1s\"",
+         "t.toml:2:14: server.drain_idle: server.drain_idle (1m) is longer than "
+         "server.drain_timeout (1s), after which every connection is cut"},
+        {"[limits]\nconnections = 10",
+         "t.toml:2:15: limits.connections: limits.connections_per_peer (256) is more than "
+         "limits.connections (10): one stranger could take them all"},
         {"[timeouts]\nidle = \"20m\"",
          "t.toml:2:8: timeouts.idle: timeouts.idle (20m) is longer than timeouts.idle_edge (930s): "
          "strangers would be "
