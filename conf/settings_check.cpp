@@ -704,4 +704,16 @@ Findings find_wrong_settings(const Settings& settings) {
     return findings;
 }
 
+std::string_view need_of_catalog(const Settings& settings) {
+    const auto is_bucket = [](const PoolSettings& pool) {
+        return pool.storage_type == PoolSettings::Type::s3;
+    };
+    const auto has_mirror = [](const PoolSettings& pool) { return !pool.mirror.empty(); };
+    if (std::ranges::any_of(settings.pools, is_bucket)) return "a pool of type s3";
+    if (std::ranges::any_of(settings.pools, has_mirror)) return "a mirror";
+    const UploadSettings& upload = settings.upload;
+    if (!upload.token_secret.empty() || !upload.replicate_secret.empty()) return "uploads";
+    return settings.tiering.enabled ? "tiering" : "";
+}
+
 }  // namespace tidepool::conf
