@@ -38,11 +38,16 @@ struct Member {
     Node value;
 };
 
-// Parses a whole file of at most kDocumentBytes. What is no TOML is one problem: the parser stops
-// at the first.
+struct Document {
+    Node root;
+    std::vector<Problem> duplicates;  // what is set a second time, and left out of `root`
+};
+
+// Parses a whole file of at most kDocumentBytes. What is no TOML is one problem, behind the
+// duplicates before it: the parser stops at the first.
 constexpr std::size_t kDocumentBytes = std::size_t{1024} * 1024;
-std::expected<Node, Problem> parse_document(std::string_view toml_text,
-                                            const std::string& file_name);
+std::expected<Document, std::vector<Problem>> parse_document(std::string_view toml_text,
+                                                             const std::string& file_name);
 
 // The node of that path, or nothing.
 const Node* find_node(const Node& root, std::string_view path);

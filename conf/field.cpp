@@ -77,4 +77,16 @@ void check_fields(const void* section, const std::string& name, const std::vecto
     }
 }
 
+std::vector<std::string> differing_fields(const void* one, const void* other,
+                                          const std::string& name,
+                                          const std::vector<Field>& fields) {
+    std::vector<std::string> keys;
+    for (const Field& field : fields) {
+        if (!field.rules.is_same(static_cast<const char*>(one) + field.place,
+                                 static_cast<const char*>(other) + field.place))
+            keys.push_back(name + "." + std::string(field.key));
+    }
+    return keys;
+}
+
 }  // namespace tidepool::conf

@@ -22,10 +22,11 @@ std::size_t place_of(T Section::* member) {
                                     reinterpret_cast<const char*>(&section));
 }
 
-// How a value of one type and kind is read and checked, given its address.
+// How a value of one type and kind is read, checked and compared, given its address.
 struct ValueRules {
     std::function<void(const Node&, void* value, ProblemList&)> read;
     std::function<void(const void* value, const std::string& key, Findings&)> check;
+    std::function<bool(const void* one, const void* other)> is_same;
 };
 
 template <class T, class Kind>
@@ -35,6 +36,9 @@ ValueRules rules_of(const Kind& kind) {
             },
             [kind](const void* value, const std::string& key, Findings& findings) {
                 kind.check(*static_cast<const T*>(value), key, findings);
+            },
+            [](const void* one, const void* other) {
+                return *static_cast<const T*>(one) == *static_cast<const T*>(other);
             }};
 }
 
@@ -77,5 +81,10 @@ void read_fields(const Node& table, const std::vector<Field>& fields, void* sect
 // `name`.
 void check_fields(const void* section, const std::string& name, const std::vector<Field>& fields,
                   Findings& findings);
+
+// The keys whose values differ between the sections at these addresses, both called `name`.
+std::vector<std::string> differing_fields(const void* one, const void* other,
+                                          const std::string& name,
+                                          const std::vector<Field>& fields);
 
 }  // namespace tidepool::conf

@@ -324,6 +324,22 @@ void find_wrong_order(const Settings& settings, Findings& findings) {
                  "part",
                  format_size(limits.request_line_bytes), format_size(limits.header_bytes))});
     }
+    const ServerSettings& server = settings.server;
+    if (server.drain_idle > server.drain_timeout) {
+        findings.push_back(
+            {{"server.drain_idle", "server.drain_timeout"},
+             fmt::format("server.drain_idle ({}) is longer than server.drain_timeout ({}), after "
+                         "which every connection is cut",
+                         format_duration(server.drain_idle),
+                         format_duration(server.drain_timeout))});
+    }
+    if (limits.connections_per_peer > limits.connections) {
+        findings.push_back(
+            {{"limits.connections_per_peer", "limits.connections"},
+             fmt::format("limits.connections_per_peer ({}) is more than limits.connections ({}): "
+                         "one stranger could take them all",
+                         limits.connections_per_peer, limits.connections)});
+    }
     if (timeouts.idle > timeouts.idle_edge) {
         findings.push_back(
             {{"timeouts.idle", "timeouts.idle_edge"},
@@ -686,6 +702,18 @@ Findings find_wrong_settings(const Settings& settings) {
         find(settings, findings);
     }
     return findings;
+}
+
+std::string_view need_of_catalog(const Settings& settings) {
+    const auto is_bucket = [](const PoolSettings& pool) {
+        return pool.storage_type == PoolSettings::Type::s3;
+    };
+    const auto has_mirror = [](const PoolSettings& pool) { return !pool.mirror.empty(); };
+    if (std::ranges::any_of(settings.pools, is_bucket)) return "a pool of type s3";
+    if (std::ranges::any_of(settings.pools, has_mirror)) return "a mirror";
+    const UploadSettings& upload = settings.upload;
+    if (!upload.token_secret.empty() || !upload.replicate_secret.empty()) return "uploads";
+    return settings.tiering.enabled ? "tiering" : "";
 }
 
 }  // namespace tidepool::conf

@@ -56,18 +56,22 @@ void add_findings(const Node& root, const Findings& findings, ProblemList& probl
 }  // namespace
 
 ReadSettings read_settings(std::string_view toml_text, const std::string& file_name) {
-    const auto root = parse_document(toml_text, file_name);
-    if (!root) return {{}, {root.error()}};
+    const auto document = parse_document(toml_text, file_name);
+    if (!document) return {{}, document.error()};
+    const Node& root = document->root;
 
     Settings settings;
     settings.cache_control.clear();
     // Profiles of the file take the place of the defaults, so that one can be left out.
-    if (find_node(*root, "profile") != nullptr) settings.profiles.clear();
+    if (find_node(root, "profile") != nullptr) settings.profiles.clear();
     ProblemList problems(file_name);
-    read_sections(*root, settings, problems);
+    read_sections(root, settings, problems);
     // Behind the file's rules, so that every answer has one.
     std::ranges::move(default_cache_control(), std::back_inserter(settings.cache_control));
-    add_findings(*root, find_wrong_settings(settings), problems);
+    add_findings(root, find_wrong_settings(settings), problems);
+    // Behind those, as one would mute what was found of the value that holds.
+    for (const Problem& each : document->duplicates)
+        problems.add({each.line, each.column}, each.key, each.message);
     return {std::move(settings), problems.take_sorted()};
 }
 

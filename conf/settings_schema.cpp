@@ -54,7 +54,12 @@ SectionSchema make_section(std::string_view name, std::size_t place,
         check_fields(reinterpret_cast<const char*>(&settings) + place, std::string(name), fields,
                      findings);
     };
-    return {name, false, keys_of(fields), read, check};
+    const auto differences = [name, place, fields](const Settings& one, const Settings& other) {
+        return differing_fields(reinterpret_cast<const char*>(&one) + place,
+                                reinterpret_cast<const char*>(&other) + place, std::string(name),
+                                fields);
+    };
+    return {name, false, keys_of(fields), read, check, differences};
 }
 
 template <class Section>
@@ -63,10 +68,12 @@ SectionSchema section(std::string_view name, Section Settings::* member,
     return make_section(name, place_of(member), list_of(fields));
 }
 
-// Sections of which there can be several: a new one, and all of them, by their addresses.
+// Sections of which there can be several: a new one, and all of them, by their addresses; and
+// whether all of them are the same in two settings.
 struct Several {
     std::function<void*(Settings&)> add;
     std::function<void(const Settings&, const std::function<void(const void*)>&)> visit;
+    std::function<bool(const Settings&, const Settings&)> is_same;
 };
 
 SectionSchema make_repeated_section(std::string_view name, const Several& several,
@@ -93,7 +100,12 @@ SectionSchema make_repeated_section(std::string_view name, const Several& severa
             check_fields(each, fmt::format("{}[{}]", name, ++number), fields, findings);
         });
     };
-    return {name, true, keys_of(fields), read, check};
+    const auto differences = [name, is_same = several.is_same](const Settings& one,
+                                                               const Settings& other) {
+        return is_same(one, other) ? std::vector<std::string>()
+                                   : std::vector<std::string>{std::string(name)};
+    };
+    return {name, true, keys_of(fields), read, check, differences};
 }
 
 template <class Section>
@@ -104,6 +116,9 @@ SectionSchema repeated_section(std::string_view name, std::vector<Section> Setti
         [member](const Settings& settings, const std::function<void(const void*)>& take) {
             for (const Section& each : settings.*member)
                 take(&each);
+        },
+        [member](const Settings& one, const Settings& other) {
+            return one.*member == other.*member;
         }};
     return make_repeated_section(name, several, list_of(fields));
 }

@@ -20,6 +20,9 @@ struct SectionSchema {
     std::function<void(const Node&, Settings&, ProblemList&)>
         read;  // any node; one of a wrong type is a problem
     std::function<void(const Settings&, Findings&)> check;  // each value's own range
+    // Which keys have other values in the one than in the other, "limits.ranges"; of a repeated
+    // section its name alone.
+    std::function<std::vector<std::string>(const Settings&, const Settings&)> differences;
 };
 
 // Reads the fields of one pool from a table whose path is ""; what is wrong is told by the field's

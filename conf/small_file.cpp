@@ -94,6 +94,20 @@ Result<std::string> read_small_file(const std::string& path, std::size_t max_byt
     return content;
 }
 
+Result<void> may_write(const std::string& path) {
+    struct stat status{};
+    if (stat(path.c_str(), &status) == 0) {
+        if (S_ISDIR(status.st_mode)) return fail_errno(EISDIR, path);
+        if (faccessat(AT_FDCWD, path.c_str(), W_OK, AT_EACCESS) == 0) return {};
+        return fail_errno(errno, "write " + path);
+    }
+    if (errno != ENOENT) return fail_errno(errno, path);
+    std::filesystem::path folder = std::filesystem::path(path).parent_path();
+    if (stat(folder.c_str(), &status) != 0 && errno == ENOENT) folder = folder.parent_path();
+    if (faccessat(AT_FDCWD, folder.c_str(), W_OK | X_OK, AT_EACCESS) == 0) return {};
+    return fail_errno(errno, "make " + path + " in " + folder.string());
+}
+
 Result<void> replace_small_file(const std::string& path, std::string_view content) {
     if (path.find('\0') != path.npos) return fail(ErrorKind::invalid, "a path has no NUL");
     struct stat status{};

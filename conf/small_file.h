@@ -13,6 +13,10 @@ namespace tidepool::conf {
 // for ever), a file of more than `max_bytes` is `invalid`.
 Result<std::string> read_small_file(const std::string& path, std::size_t max_bytes);
 
+// Whether this user may write the file, or make it where there is none, with the last folder on the
+// way to it. Makes and changes nothing.
+Result<void> may_write(const std::string& path);
+
 // Gives a file this content in one step: whoever reads it, also after a crash, finds the old one or
 // the new one, whole. Follows a link to the file that it names, keeps the rights of one that is
 // there (else 0644), and needs to write into its folder. Durable once it returns; where it fails,

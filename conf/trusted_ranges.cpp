@@ -112,9 +112,10 @@ void TrustedRanges::check(const std::vector<Cidr>& value, const std::string& key
 Result<std::string> find_ranges_file(const std::string& config_path) {
     const auto content = read_small_file(config_path, kDocumentBytes);
     if (!content) return std::unexpected(content.error());
-    const auto root = parse_document(*content, config_path);
-    if (!root) return fail(ErrorKind::invalid, root.error().text());
-    const Node* node = find_node(*root, "edge.trusted_ranges");
+    const auto document = parse_document(*content, config_path);
+    const auto& problems = document ? document->duplicates : document.error();
+    if (!problems.empty()) return fail(ErrorKind::invalid, problems.front().text());
+    const Node* node = find_node(document->root, "edge.trusted_ranges");
     const bool names_file = node != nullptr && node->kind == Node::Kind::text &&
                             node->text.starts_with(std::string(kFilePrefix) + "/");
     if (!names_file)

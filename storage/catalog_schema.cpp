@@ -270,6 +270,10 @@ int catalog_schema_version() {
     return static_cast<int>(kMigrations.size());
 }
 
+void check_catalog(sqlite::Connection& connection) {
+    check_known(connection, version_of(connection));
+}
+
 void migrate_catalog(sqlite::Connection& connection) {
     int version = version_of(connection);
     check_known(connection, version);

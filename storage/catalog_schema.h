@@ -16,4 +16,7 @@ int catalog_schema_version();
 // (misconfigured) for another program's database and for a catalog of a newer version.
 void migrate_catalog(sqlite::Connection& connection);
 
+// Whether migrate_catalog could do so. Changes nothing, and throws the same.
+void check_catalog(sqlite::Connection& connection);
+
 }  // namespace tidepool::storage

@@ -1,6 +1,7 @@
 // Connections, transactions and accounts; the tables' own calls are in catalog_sqlite_*.cpp.
 #include "storage/catalog_sqlite.h"
 
+#include "conf/small_file.h"
 #include "storage/catalog_schema.h"
 #include "storage/driver.h"
 
@@ -8,6 +9,7 @@
 #include <array>
 #include <cmath>
 #include <exception>
+#include <filesystem>
 
 #include <fmt/format.h>
 
@@ -105,6 +107,15 @@ Result<std::uint64_t> bytes_held(Catalog& catalog, PoolId pool) {
     return bytes;
 }
 
+namespace {
+
+Result<std::string> path_of_url(const std::string& url) {
+    if (url.starts_with(kUrlScheme)) return url.substr(kUrlScheme.size());
+    return fail(ErrorKind::invalid, "catalog.url: only \"sqlite:/PATH\" can be opened");
+}
+
+}  // namespace
+
 Result<std::unique_ptr<Catalog>> open_sqlite_catalog(const std::string& path,
                                                      const SqliteOptions& options) {
     try {
@@ -115,10 +126,25 @@ Result<std::unique_ptr<Catalog>> open_sqlite_catalog(const std::string& path,
 }
 
 Result<std::unique_ptr<Catalog>> open_catalog(const std::string& url) {
-    if (!url.starts_with(kUrlScheme)) {
-        return fail(ErrorKind::invalid, "catalog.url: only \"sqlite:/PATH\" can be opened");
+    const auto path = path_of_url(url);
+    if (!path) return std::unexpected(path.error());
+    return open_sqlite_catalog(*path);
+}
+
+Result<void> check_catalog(const std::string& url) {
+    const auto path = path_of_url(url);
+    if (!path) return std::unexpected(path.error());
+    if (auto writable = conf::may_write(*path); !writable) return writable;
+    // Beside it lie its journal and that one's index.
+    if (auto writable = conf::may_write(*path + "-wal"); !writable) return writable;
+    if (!std::filesystem::exists(*path)) return {};
+    try {
+        sqlite::Connection connection(*path, {.busy_wait_ms = SqliteOptions().busy_wait.count()});
+        check_catalog(connection);
+    } catch (const Failure& failure) {
+        return std::unexpected(failure.error);
     }
-    return open_sqlite_catalog(url.substr(kUrlScheme.size()));
+    return {};
 }
 
 SqliteCatalog::SqliteCatalog(std::string path, const SqliteOptions& options)

@@ -35,6 +35,10 @@ Result<std::unique_ptr<Catalog>> open_sqlite_catalog(const std::string& path,
 // By the setting catalog.url, "sqlite:/PATH".
 Result<std::unique_ptr<Catalog>> open_catalog(const std::string& url);
 
+// Whether open_catalog would open it, or make it where there is none. Makes none, and leaves the
+// tables of an older one as they are, for the servers that run on it.
+Result<void> check_catalog(const std::string& url);
+
 class SqliteCatalog final : public Catalog {
   public:
     static constexpr std::size_t kReaders = 8;  // more threads than these wait for one another

@@ -160,7 +160,8 @@ void add_guard(Gatherer& out, const MetricSources& sources) {
                MetricType::Counter);
     for (const auto& [prefix, refused] : usage.over_rate)
         out.value(static_cast<double>(refused), {{"prefix", prefix}});
-    out.gauge("tidepool_rate_limit_buckets", "Buckets of clients that are not full.",
+    out.gauge("tidepool_rate_limit_buckets",
+              "Buckets of clients that are not full; of a table of more than 131072 an estimate.",
               static_cast<double>(usage.buckets));
     out.counter("tidepool_rate_limit_evictions_total",
                 "Such buckets that were forgotten to make room: with many, rate_limits.table is "

@@ -1,6 +1,7 @@
 #include "proxy/api/settings_api.h"
 
 #include "conf/bytes.h"
+#include "conf/settings_schema.h"
 #include "proxy/api/body_fields.h"
 #include "proxy/api/query_fields.h"
 
@@ -232,7 +233,9 @@ conf::Settings after_reload(const conf::Settings& old, const conf::Settings& fil
     settings.limits = file.limits;
     settings.timeouts = file.timeouts;
     settings.tiering = file.tiering;
-    settings.certificates = file.certificates;
+    // Whether there is TLS at all was settled at the start.
+    if (old.certificates.empty() == file.certificates.empty())
+        settings.certificates = file.certificates;
     settings.tls.min_version = file.tls.min_version;
     settings.tls.http2 = file.tls.http2;
     settings.tls.ticket_rotation = file.tls.ticket_rotation;
@@ -242,7 +245,29 @@ conf::Settings after_reload(const conf::Settings& old, const conf::Settings& fil
     settings.hotlink = file.hotlink;
     settings.rate_limits = file.rate_limits;
     settings.rate_limit = file.rate_limit;
+    settings.types = file.types;
+    settings.cache_control = file.cache_control;
+    settings.log = file.log;
+    // Who may order variants is a rule of the handlers, how they are made is not.
+    settings.variants.signing_keys = file.variants.signing_keys;
+    settings.variants.signing_salts = file.variants.signing_salts;
+    settings.variants.signature_bytes = file.variants.signature_bytes;
     return settings;
+}
+
+std::vector<std::string> keys_for_restart(const conf::Settings& started,
+                                          const conf::Settings& file) {
+    conf::Settings taken = after_reload(started, file);
+    taken.pools = file.pools;  // which come by way of the catalog
+    // Whether views are counted at all was settled at the start.
+    if ((started.tiering.views_flush.count() == 0) != (file.tiering.views_flush.count() == 0))
+        taken.tiering.views_flush = started.tiering.views_flush;
+    std::vector<std::string> keys;
+    for (const conf::SectionSchema& section : conf::settings_schema()) {
+        for (std::string& key : section.differences(taken, file))
+            keys.push_back(std::move(key));
+    }
+    return keys;
 }
 
 ApiAnswer show_settings(const SettingsInForce& settings, const ApiCall& call) {

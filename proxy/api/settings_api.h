@@ -8,7 +8,9 @@
 #include "proxy/api/settings_registry.h"
 
 #include <functional>
+#include <string>
 #include <string_view>
+#include <vector>
 
 namespace tidepool::api {
 
@@ -21,6 +23,12 @@ Json settings_json(const conf::Settings& settings);
 
 // What is in force after a reload: what a reload takes over from the file, and else what there was.
 conf::Settings after_reload(const conf::Settings& old, const conf::Settings& file);
+
+// The keys that have changed since the start, when the file said `started`, and that a reload of
+// `file` does not take over, so that they need a restart: "cache.memory"; of repeated sections the
+// name alone, "profile".
+std::vector<std::string> keys_for_restart(const conf::Settings& started,
+                                          const conf::Settings& file);
 
 // GET: settings_json(), and the names of those that are not the file's. Pure.
 ApiAnswer show_settings(const SettingsInForce& settings, const ApiCall& call);

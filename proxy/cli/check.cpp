@@ -1,14 +1,21 @@
+#include "conf/bytes.h"
 #include "conf/lifetime_advice.h"
 #include "conf/purge_advice.h"
+#include "conf/settings_check.h"
+#include "conf/small_file.h"
+#include "conf/timeout_advice.h"
 #include "proxy/cli/commands.h"
+#include "proxy/cli/done_within.h"
 #include "proxy/cli/load_settings.h"
 #include "proxy/serve/b2_authorizer.h"
 #include "proxy/tls/context.h"
+#include "storage/catalog_sqlite.h"
 #include "storage/make_driver.h"
 #include "storage/store_gate.h"
 
 #include <chrono>
 #include <csignal>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -60,6 +67,24 @@ bool check_pool(const conf::PoolSettings& pool, const std::string& key_prefix, b
     return found && is_authorized;
 }
 
+bool check_catalog(const conf::Settings& settings) {
+    const auto checked = storage::check_catalog(settings.catalog.url);
+    if (checked) return true;
+    const auto need = conf::need_of_catalog(settings);
+    fmt::print(stderr, "{}catalog.url: {}; {}\n", need.empty() ? "warning: " : "",
+               checked.error().text,
+               need.empty() ? "the server would go on without a catalog"
+                            : fmt::format("{} cannot be without a catalog", need));
+    return need.empty();
+}
+
+bool check_log(const conf::AccessLogSettings& log) {
+    if (log.path.empty() || log.path == "-") return true;
+    const auto writable = conf::may_write(log.path);
+    if (!writable) fmt::print(stderr, "access_log.path: {}\n", writable.error().text);
+    return writable.has_value();
+}
+
 // Reads the certificates.
 bool check_tls(const conf::Settings& settings) {
     if (settings.certificates.empty()) return true;
@@ -106,7 +131,7 @@ void mention_doubts(const conf::Findings& findings) {
 
 }  // namespace
 
-int check(const ServeOptions& options, bool write) {
+int check(const ServeOptions& options, const CheckOptions& how) {
     const auto settings = load_settings(options);
     if (!settings) return 2;
     std::signal(SIGPIPE, SIG_IGN);  // a store that closes is an error like others
@@ -114,10 +139,22 @@ int check(const ServeOptions& options, bool write) {
     mention_private(*settings);
     mention_doubts(conf::find_doubtful_lifetimes(*settings));
     mention_doubts(conf::find_doubtful_purges(*settings));
+    mention_doubts(conf::find_doubtful_timeouts(*settings));
     int status = check_tls(*settings) ? 0 : 1;
-    for (const conf::PoolSettings& pool : settings->pools) {
-        if (!check_pool(pool, settings->server.url_prefix.substr(1), write)) status = 1;
-    }
+    const auto look = [&](const std::string& what, const std::function<bool()>& is_good) {
+        const auto done = done_within(how.patience, is_good);
+        if (!done) {
+            fmt::print(stderr, "{}: no answer within {}\n", what,
+                       conf::format_duration(how.patience));
+        }
+        if (!done.value_or(false)) status = 1;
+    };
+    look("access_log.path", [&] { return check_log(settings->access_log); });
+    if (!settings->catalog.url.empty())
+        look("catalog.url", [&] { return check_catalog(*settings); });
+    const std::string key_prefix = settings->server.url_prefix.substr(1);
+    for (const conf::PoolSettings& pool : settings->pools)
+        look("pool " + pool.name, [&] { return check_pool(pool, key_prefix, how.write); });
     if (status == 0) fmt::print("{}: good\n", options.config);
     return status;
 }

@@ -2,6 +2,7 @@
 // configuration.
 #pragma once
 
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -21,8 +22,13 @@ struct ServeOptions {
 // the command line, for that successor.
 int serve(const ServeOptions& options, const std::vector<std::string>& arguments);
 
-// tidepool check: reads the configuration and looks at each pool; with `write` also stores and
-// removes something small in each.
-int check(const ServeOptions& options, bool write);
+struct CheckOptions {
+    bool write = false;                          // --write
+    std::chrono::milliseconds patience{60'000};  // --timeout: that each pool has to answer
+};
+
+// tidepool check: reads the configuration and looks at access log, catalog and each pool; with
+// `write` also stores and removes something small in each pool.
+int check(const ServeOptions& options, const CheckOptions& how);
 
 }  // namespace tidepool::cli

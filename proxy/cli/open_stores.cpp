@@ -1,11 +1,14 @@
 #include "proxy/cli/open_stores.h"
 
 #include "conf/log.h"
+#include "conf/settings_check.h"
 #include "proxy/cli/takeover.h"
 #include "storage/catalog_sqlite.h"
 
 #include <algorithm>
 #include <utility>
+
+#include <fmt/format.h>
 
 namespace tidepool::cli {
 
@@ -49,8 +52,9 @@ Result<OpenedStores> open_stores(const conf::Settings& settings, StoresFor whom)
         auto opened = open_declared(settings, *key, whom);
         if (opened) {
             catalog = std::move(*opened);
-        } else if (std::ranges::any_of(settings.pools, is_bucket)) {
-            return std::unexpected(std::move(opened.error()));
+        } else if (const auto need = conf::need_of_catalog(settings); !need.empty()) {
+            return fail(opened.error().kind, fmt::format("{}; {} cannot be without a catalog",
+                                                         opened.error().text, need));
         } else {
             conf::log_warn("going on without a catalog reason=\"{}\"", opened.error().text);
         }

@@ -1,11 +1,13 @@
 #include "proxy/cli/run.h"
 
+#include "conf/bytes.h"
 #include "proxy/cli/command.h"
 #include "proxy/cli/commands.h"
 #include "proxy/cli/takeover.h"
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <string>
 #include <system_error>
@@ -56,13 +58,23 @@ int run(int argument_count, char** argument_values) {
     add_state_dir(serving, options.state_dir);
 
     ServeOptions checked;
-    bool check_writing = false;
+    CheckOptions how;
     CLI::App& checking = *app.add_subcommand("check", "Check a configuration and its pools");
     checking.add_option("-c,--config", checked.config, "configuration file")
         ->type_name("FILE")
         ->required();
-    checking.add_flag("--write", check_writing,
+    checking.add_flag("--write", how.write,
                       "also store something small in each pool and remove it");
+    const auto read_patience = [&how](const std::string& text) {
+        const auto patience = conf::parse_duration(text);
+        if (!patience || patience->count() == 0 || *patience > std::chrono::hours(1))
+            throw CLI::ValidationError("--timeout", "expected a time up to 1h, such as 1m");
+        how.patience = *patience;
+    };
+    checking
+        .add_option_function<std::string>("--timeout", read_patience,
+                                          "how long each pool may take to answer; 1m")
+        ->type_name("TIME");
     add_state_dir(checking, checked.state_dir);
 
     const std::array commands{
@@ -79,7 +91,7 @@ int run(int argument_count, char** argument_values) {
     } catch (const CLI::ParseError& error) {
         return app.exit(error) == 0 ? 0 : 2;
     }
-    if (checking.parsed()) return check(checked, check_writing);
+    if (checking.parsed()) return check(checked, how);
     for (const Command& command : commands) {
         if (command.parser->parsed()) return run_command(command);
     }

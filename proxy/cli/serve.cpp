@@ -1,5 +1,6 @@
 // The main thread of a running server: signals, reload, handing over, draining.
 #include "conf/log.h"
+#include "proxy/api/settings_api.h"
 #include "proxy/cli/commands.h"
 #include "proxy/cli/descriptor_limit.h"
 #include "proxy/cli/instance.h"
@@ -51,32 +52,6 @@ constexpr int kHeapsPerCore = 2;
 void limit_heaps() {
     if (std::getenv("MALLOC_ARENA_MAX") != nullptr) return;  // the operator's word
     mallopt(M_ARENA_MAX, kHeapsPerCore * static_cast<int>(usable_cores()));
-}
-
-// What a reload cannot change.
-std::vector<std::string> changes_needing_restart(const conf::Settings& old,
-                                                 const conf::Settings& changed) {
-    std::vector<std::string> names;
-    if (!(old.server == changed.server)) names.emplace_back("server");
-    if (!(old.admin == changed.admin)) names.emplace_back("admin");
-    if (!(old.workers == changed.workers)) names.emplace_back("workers");
-    if (!(old.cache == changed.cache)) names.emplace_back("cache");
-    if (!(old.tls.listen == changed.tls.listen)) names.emplace_back("tls.listen");
-    if (!(old.access_log == changed.access_log)) names.emplace_back("access_log");
-    if (old.edge.client_address_header != changed.edge.client_address_header) {
-        names.emplace_back("edge.client_address_header");
-    }
-    if (!(old.catalog == changed.catalog)) names.emplace_back("catalog");
-    if (!(old.shelf == changed.shelf)) names.emplace_back("shelf");
-    if (!(old.origin == changed.origin)) names.emplace_back("origin");
-    // Who may order variants is a rule of the handlers, how they are made is not.
-    conf::VariantSettings made = changed.variants;
-    made.signing_keys = old.variants.signing_keys;
-    made.signing_salts = old.variants.signing_salts;
-    made.signature_bytes = old.variants.signature_bytes;
-    if (!(old.variants == made)) names.emplace_back("variants");
-    if (!(old.profiles == changed.profiles)) names.emplace_back("profile");
-    return names;
 }
 
 class Supervisor {
@@ -296,9 +271,8 @@ void Supervisor::reload() {
     if (!changed) {
         conf::log_error("configuration not reloaded, the old one is kept");
     } else {
-        for (const std::string& name : changes_needing_restart(settings_, *changed)) {
-            conf::log_warn("[{}] has changed and takes effect with a restart (SIGUSR2)", name);
-        }
+        for (const std::string& key : api::keys_for_restart(settings_, *changed))
+            conf::log_warn("{} has changed and takes effect with a restart (SIGUSR2)", key);
         if (const auto reloaded = instance_->reload(*changed); reloaded) {
             conf::set_log_level(changed->log.level);
             conf::log_info("configuration reloaded");

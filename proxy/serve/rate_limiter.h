@@ -55,8 +55,12 @@ class RateLimiter {
     std::size_t most_buckets() const { return buckets_.size(); }
     // How many a limiter of this size really has room for, as each place has as many.
     static std::size_t room_for(std::size_t most_buckets);
-    // How many are not full. Walks through the table, some microseconds for ten thousand.
+    // How many are not full. Buckets get full with time alone, so that nobody could count them as
+    // it happens: of a large table kLookedAt are looked at and the rest is taken to be like them,
+    // as each key's place is a matter of chance. So a loop that asks is held up for some hundred
+    // microseconds at most.
     std::size_t size(std::uint64_t now_ms) const;
+    static constexpr std::size_t kLookedAt = 1U << 17U;
     // How many made room although they were not full.
     std::uint64_t evictions() const;
 

@@ -164,11 +164,11 @@ class Reload(tidepool.OwnServerCase):
     def test_what_needs_a_restart_is_said(self):
         server = self.serve()
         mark = self.reload(server, {"server": {"listen": ["127.0.0.1:0", "[::1]:0"]}, "workers": {"queue": 7},
-                                    "cache": {"memory": "1MiB"}})
+                                    "cache": {"memory": "1MiB"}, "move": {"grace": "7s"}})
         _, end = server.wait_log("configuration reloaded", after=mark)
         said = [match[1] for line in server.log()[mark:end]
-                if (match := re.search(r"\[(\w+)\] has changed and takes effect with a restart", line))]
-        self.assertEqual(said, ["server", "workers", "cache"])
+                if (match := re.search(r" (\S+) has changed and takes effect with a restart", line))]
+        self.assertEqual(said, ["server.listen", "workers.queue", "cache.memory", "move.grace"])
 
     def test_whom_to_trust_and_how_long_to_wait_change_too(self):
         server = self.serve()

@@ -145,7 +145,7 @@ class Connections(tidepool.OwnServerCase):
         self.assertEqual(server.get_from("127.0.0.2", "/uploads/a.jpg").status, 429)
 
     def test_more_than_the_limit_in_all_is_503(self):
-        server = self.serve({"limits": {"connections": 4, "connections_per_peer": 100},
+        server = self.serve({"limits": {"connections": 4, "connections_per_peer": 4},
                              "edge": {"trusted_ranges": ["127.0.0.1"]}})
         server.tree.image("a.jpg")
         held = self.hold(server, 4)
@@ -158,7 +158,7 @@ class Connections(tidepool.OwnServerCase):
         self.assertGreaterEqual(server.refused("too_many_connections"), 1)
 
     def test_far_above_the_limit_connections_are_closed_without_an_answer(self):
-        server = self.serve({"limits": {"connections": 2, "connections_per_peer": 10_000}})
+        server = self.serve({"limits": {"connections": 2, "connections_per_peer": 2}})
         server.tree.image("a.jpg")
         wires = []
         for _ in range(300):  # the limit and the margin of those who are told
@@ -238,7 +238,7 @@ class Connections(tidepool.OwnServerCase):
         self.assertEqual(server.metrics().sum("tidepool_accept_errors_total"), 0)
 
     def test_strangers_leave_room_for_the_edge(self):
-        server = self.serve({"limits": {"connections": 80, "connections_per_peer": 1000},
+        server = self.serve({"limits": {"connections": 80, "connections_per_peer": 80},
                              "server": {"defer_accept": False, "threads": 1}, "edge": {"trusted_ranges": ["127.0.0.2"]}})
         server.tree.image("a.jpg")
         silent = []

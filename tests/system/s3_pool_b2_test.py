@@ -282,6 +282,8 @@ class Faults(unittest.TestCase):
         (self.pool.folder / "uploads").mkdir(exist_ok=True)
         config = self.pool.folder / "tidepool.toml"
         config.write_text(f"""
+[catalog]
+url = "sqlite:{self.pool.folder}/catalog.db"
 [[pool]]
 name = "hot"
 base_path = "{self.pool.folder}/uploads"

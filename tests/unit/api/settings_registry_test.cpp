@@ -43,7 +43,7 @@ CATALOG_TEST("settings registry: a change outlasts the process and another file"
     {
         const auto catalog = backend.open();
         SettingsRegistry registry(file_with_ranges(5), catalog.get());
-        CHECK(change(registry, R"({"limits": {"ranges": 7, "connections": 9}})").empty());
+        CHECK(change(registry, R"({"limits": {"ranges": 7, "connections": 900}})").empty());
         CHECK(registry.load().settings.limits.ranges == 7);
     }
     const auto catalog = backend.open();

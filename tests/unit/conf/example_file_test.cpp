@@ -8,6 +8,7 @@
 #include <set>
 #include <sstream>
 #include <string>
+#include <utility>
 
 #include <catch2/catch.hpp>
 
@@ -133,4 +134,39 @@ TEST_CASE("readme: the reference has every key and its default", "[conf][setting
         CAPTURE(row);
         CHECK(readme.find(row) != std::string::npos);
     }
+}
+
+TEST_CASE("systemd unit: it gives a place to all that the defaults and the manual name",
+          "[conf][settings]") {
+    const std::string unit =
+        text_of(std::string(TIDEPOOL_SOURCE_DIR) + "/conf/systemd/tidepool.service");
+    const Settings defaults;
+    const std::string url = defaults.catalog.url;
+    REQUIRE(url.starts_with("sqlite:/"));
+    const std::pair<std::string, std::string> places[] = {
+        {url.substr(url.find('/')), "StateDirectory"},
+        {defaults.upload.spool_path, "StateDirectory"},
+        {defaults.shelf.path, "CacheDirectory"},
+        {"/var/log/tidepool/access.log", "LogsDirectory"},
+    };
+    const std::regex first_folders("/var/(?:lib|cache|log)/([^/]+)(?:/.*)?");
+    for (const auto& [path, line] : places) {
+        CAPTURE(path);
+        std::smatch match;
+        REQUIRE(std::regex_match(path, match, first_folders));
+        CHECK(unit.find("\n" + line + "=" + match[1].str() + "\n") != std::string::npos);
+    }
+}
+
+TEST_CASE("systemd unit: nothing but a wrong configuration keeps it from being started again",
+          "[conf][settings]") {
+    const std::string unit =
+        text_of(std::string(TIDEPOOL_SOURCE_DIR) + "/conf/systemd/tidepool.service");
+    for (const char* const line :
+         {"StartLimitIntervalSec=0", "Restart=on-failure", "RestartPreventExitStatus=2"}) {
+        CAPTURE(line);
+        CHECK(unit.find("\n" + std::string(line) + "\n") != std::string::npos);
+    }
+    // A pool that is away, or hangs, would hold up whoever asks before the start.
+    CHECK(unit.find("\nExecStartPre=") == std::string::npos);
 }

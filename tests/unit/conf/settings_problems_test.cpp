@@ -331,6 +331,42 @@ TEST_CASE("settings: invariant 8, no rule lets a 5xx be cached", "[conf][setting
               .empty());
 }
 
+TEST_CASE("settings: what is set twice hides no other mistake", "[conf][settings]") {
+    CHECK_THAT(texts(R"(
+[limits]
+ranges = 7
+ranges = "many"
+headrs = "2KiB"
+[cache]
+files = 0
+[limits]
+ranges = 9
+header_fields = 0
+[[pool]]
+name = "hot"
+name = "cold"
+base_path = "uploads"
+)"),
+               Catch::Equals(std::vector<std::string>{
+                   "t.toml:4:1: limits.ranges: is set on line 3 already: remove one of them",
+                   "t.toml:5:1: limits.headrs: unknown key; did you mean \"headers\"?",
+                   "t.toml:7:9: cache.files: expected a whole number from 1 to 1000000, not 0",
+                   "t.toml:8:1: limits: this table stands on line 2 already, so what is here was "
+                   "not looked at: write it there",
+                   "t.toml:9:1: limits.ranges: is set on line 3 already: remove one of them",
+                   "t.toml:13:1: pool[1].name: is set on line 12 already: remove one of them",
+                   "t.toml:14:13: pool[1].base_path: expected an absolute path, such as "
+                   "\"/srv/uploads\", not \"uploads\"",
+               }));
+}
+
+TEST_CASE("settings: of what is set twice the first is looked at", "[conf][settings]") {
+    CHECK_THAT(texts("[limits]\nranges = 999\nranges = 5" + kPool),
+               Catch::Equals(std::vector<std::string>{
+                   "t.toml:2:10: limits.ranges: expected a whole number from 1 to 300, not 999",
+                   "t.toml:3:1: limits.ranges: is set on line 2 already: remove one of them"}));
+}
+
 TEST_CASE("settings: settings that contradict each other are found", "[conf][settings]") {
     check_single({
         {"[cache]\nmemory = \"32KiB\"",
@@ -343,6 +379,12 @@ TEST_CASE("settings: settings that contradict each other are found", "[conf][set
          "t.toml:2:11: limits.headers: limits.request_line (16KiB) is larger than limits.headers "
          "(2KiB), of which it is "
          "a part"},
+        {"[server]\ndrain_idle = \"60s\"\ndrain_timeout = \"1s\"",
+         "t.toml:2:14: server.drain_idle: server.drain_idle (1m) is longer than "
+         "server.drain_timeout (1s), after which every connection is cut"},
+        {"[limits]\nconnections = 10",
+         "t.toml:2:15: limits.connections: limits.connections_per_peer (256) is more than "
+         "limits.connections (10): one stranger could take them all"},
         {"[timeouts]\nidle = \"20m\"",
          "t.toml:2:8: timeouts.idle: timeouts.idle (20m) is longer than timeouts.idle_edge (930s): "
          "strangers would be "
@@ -426,9 +468,8 @@ TEST_CASE("settings: what is no TOML is one problem with its line and column", "
     };
     const SyntaxCase cases[] = {
         {"[server\n", 1, 8},
-        {"[server]\nthreads = 1\nthreads = 2\n", 3, 11},
+        {"[server]\nthreads = 1\nthreads.x = 2\n", 3, 1},
         {"[server]\nthreads = \n", 2, 11},
-        {"[server]\n[server]\n", 2, 1},
         {"a = \"\xff\"\n", 1, 5},
         {"[server]\nsocket_mode = 0660\n", 2, 19},
     };

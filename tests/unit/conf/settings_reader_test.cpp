@@ -47,7 +47,7 @@ headers = "32KiB"
 header_fields = 50
 discard_body = "0"
 ranges = 5
-connections = 10
+connections = 20
 connections_per_peer = 11
 connections_per_edge_peer = 12
 [timeouts]
@@ -102,7 +102,7 @@ debug_disk_delay = "50ms"
     CHECK(settings.server.drain_timeout == 60s);
     CHECK(settings.server.drain_idle == 1s);
     CHECK(settings.admin.listen.empty());
-    CHECK(settings.limits == LimitSettings{8192, 32768, 50, 0, 5, 10, 11, 12});
+    CHECK(settings.limits == LimitSettings{8192, 32768, 50, 0, 5, 20, 11, 12});
     CHECK(settings.timeouts == TimeoutSettings{1s, 2s, 3s, 0, 4s, 7, 6s, 0s});
     CHECK(settings.workers == WorkerSettings{9, 8});
     CHECK(settings.cache == CacheSettings{1 << 20, 1024, 1, 3, 4, 5s});

@@ -213,6 +213,19 @@ TEST_CASE("rate limiter: half of its size is held nearly without loss", "[serve]
     CHECK(limiter.size(kStart) >= 49'000);
 }
 
+TEST_CASE("rate limiter: of a large table the size is told by a part of it", "[serve][rate]") {
+    constexpr std::size_t kClients = RateLimiter::kLookedAt / 2 + 1;
+    RateLimiter limiter(4 * RateLimiter::kLookedAt);
+    CHECK(limiter.size(kStart) == 0);
+    for (std::uint64_t i = 0; i < kClients; ++i)
+        limiter.refuse_for({i, 1}, a_minute(10), kStart);
+    const std::size_t size = limiter.size(kStart);
+    CHECK(size % 4 == 0);  // as a quarter was looked at
+    CHECK(size > kClients * 95 / 100);
+    CHECK(size < kClients * 105 / 100);
+    CHECK(limiter.size(kStart + kMinute) == 0);
+}
+
 TEST_CASE("rate limiter: from many threads no more than allowed", "[serve][rate]") {
     RateLimiter limiter(1000);
     std::atomic<int> count = 0;

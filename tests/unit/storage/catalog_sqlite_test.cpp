@@ -71,6 +71,33 @@ TEST_CASE("catalog sqlite: what cannot be opened is named, with its path", "[sto
     CHECK(open_catalog("sqlite:" + folder.path("new/catalog.db")));
 }
 
+TEST_CASE("catalog sqlite: a check says what opening would say, and makes nothing",
+          "[storage][catalog]") {
+    const test::Folder folder;
+    const auto why_not = [](const std::string& path) {
+        const auto checked = check_catalog("sqlite:" + path);
+        return checked ? "" : checked.error().text;
+    };
+    CHECK(why_not(folder.path("new/catalog.db")).empty());
+    CHECK_FALSE(std::filesystem::exists(folder.path("new")));
+    CHECK_THAT(why_not(folder.path("absent/deeper/catalog.db")), Catch::Contains("deeper"));
+    CHECK_THAT(why_not(folder.write("text", std::string(5000, 'x'))),
+               Catch::Contains("no SQLite database"));
+    raw(folder.path("other")).execute("CREATE TABLE notes (note TEXT)");
+    CHECK_THAT(why_not(folder.path("other")), Catch::Contains("another program"));
+    CHECK_FALSE(check_catalog("postgres://host/db"));
+
+    const test::SqliteBackend backend;
+    const auto catalog = backend.open();
+    CHECK(why_not(backend.path()).empty());
+    // One that a newer program is about to bring up to date stays what the older one can use.
+    raw(backend.path()).execute("DELETE FROM schema_versions WHERE version > 1");
+    CHECK(why_not(backend.path()).empty());
+    CHECK(raw(backend.path()).number("SELECT max(version) FROM schema_versions") == 1);
+    raw(backend.path()).execute("INSERT INTO schema_versions VALUES (999, 0)");
+    CHECK_THAT(why_not(backend.path()), Catch::Contains("made by a newer tidepool"));
+}
+
 TEST_CASE("catalog sqlite: one of a newer version is left alone", "[storage][catalog]") {
     const test::SqliteBackend backend;
     make_pool(*backend.open(), "hot");
