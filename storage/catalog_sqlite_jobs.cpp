@@ -57,6 +57,11 @@ constexpr const char* kDropLeases =
     "UPDATE jobs SET lease_until_s = ?2, next_run_s = ?2 + iif(lost < 3, 0, 1 << min(lost - 2, "
     "11)) "
     "WHERE state = 1 AND lease_owner = ?1";
+constexpr const char* kAnyLater =
+    "SELECT 1 FROM jobs WHERE " OPEN " AND lane = ?1 AND priority = ?2 AND next_run_s > ?3 LIMIT 1";
+constexpr const char* kBringForward =
+    "UPDATE jobs SET next_run_s = ?3, lease_until_s = min(lease_until_s, ?3) WHERE " OPEN
+    " AND lane = ?1 AND priority = ?2 AND next_run_s > ?3";
 constexpr const char* kPutOff =
     "UPDATE jobs SET state = 0, attempts = attempts - ?4, next_run_s = ?3, lease_owner = '', "
     "lease_until_s = 0, lost = 0 WHERE id = ?1 AND state = 1 AND lease_owner = ?2";
@@ -261,6 +266,27 @@ Result<bool> SqliteCatalog::renew_job(JobId job, std::string_view owner, std::in
             return run(writing.db, kRenew, job, owner, lease_until_s, progress) == 1;
         },
         sqlite::Durability::soon);
+}
+
+Result<std::size_t> SqliteCatalog::bring_jobs_forward(std::int64_t latest_s) {
+    const auto lanes = open_lanes();
+    if (!lanes) return std::unexpected(lanes.error());
+    std::size_t count = 0;
+    for (const OpenLane& lane : *lanes) {
+        // Nearly always there is none, and to look is cheaper than to write.
+        const auto is_any = read([&](sqlite::Connection& db) {
+            Query query(db, kAnyLater, lane.lane, lane.priority, latest_s);
+            return query.next();
+        });
+        if (!is_any) return std::unexpected(is_any.error());
+        if (!*is_any) continue;
+        const auto changed = write([&](Writing& writing) {
+            return run(writing.db, kBringForward, lane.lane, lane.priority, latest_s);
+        });
+        if (!changed) return changed;
+        count += *changed;
+    }
+    return count;
 }
 
 bool SqliteCatalog::finish_one(Writing& writing, JobId job, std::string_view owner,

@@ -2,6 +2,7 @@
 
 #include "conf/day_window.h"
 #include "conf/log.h"
+#include "storage/job_owner.h"
 #include "storage/mover.h"
 
 #include <algorithm>
@@ -271,7 +272,8 @@ class Claim {
     Claim& operator=(const Claim&) = delete;
 
     Result<void> take(std::int64_t now_ms) {
-        const auto is_ours = catalog_.claim(kSweepClaim, owner_, now_ms, now_ms + kSweepClaimMs);
+        const auto is_ours =
+            catalog_.claim(kSweepClaim, owner_, now_ms, now_ms + kSweepClaimMs, has_ended);
         if (!is_ours) return std::unexpected(is_ours.error());
         is_ours_ = *is_ours;
         if (is_ours_) return {};

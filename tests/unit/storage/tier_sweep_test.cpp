@@ -1,6 +1,7 @@
 // Sweeps over a catalog: what they queue, what they leave room for, and when they stop.
 #include "storage/tier_sweep.h"
 
+#include "storage/job_owner.h"
 #include "storage/mover.h"
 #include "tests/support/catalog_backends.h"
 
@@ -215,6 +216,14 @@ TEST_CASE("sweep: one process at a time", "[storage][tiering]") {
     CHECK(value_of(bench.catalog->count_jobs("")).empty());
     // One that died does not keep it for ever.
     CHECK(bench.run(kNow + 6).queued == 1);
+    // Nor does one whose process has died, or that was made by a clock that was ahead.
+    const std::string me = new_job_owner();
+    const std::string dead = me.substr(0, me.find(' ')) + " 999999999 5 abc";
+    value_of(bench.catalog->claim("tiering sweep", dead, kNow * 1000, kNow * 1000 + 900'000));
+    CHECK(run_sweep(bench.context(), "me", kNow));
+    const std::int64_t later_ms = (kNow + 30 * kDay) * 1000;
+    value_of(bench.catalog->claim("tiering sweep", "other", later_ms, later_ms + 900'000));
+    CHECK(run_sweep(bench.context(), "me", kNow));
     // And it lets go of it.
     CHECK(value_of(bench.catalog->claim("tiering sweep", "other", kNow * 1000, kNow * 1000 + 1)));
 }
