@@ -34,8 +34,11 @@ constexpr const char* kAnyOpen =
     "SELECT 1 FROM jobs WHERE dedup_key >= ?1 AND dedup_key < ?2 AND " OPEN_KEY " LIMIT 1";
 constexpr const char* kPoolNames = "SELECT id, name FROM pools";
 constexpr const char* kCountBatches =
-    "SELECT batch, state, count(*) FROM jobs WHERE batch >= ?1 AND batch < ?2 "
-    "GROUP BY batch, state ORDER BY batch DESC, state";
+    "SELECT batch, state, sum(count) FROM job_counts WHERE batch >= ?1 AND batch < ?2 "
+    "AND count > 0 GROUP BY batch, state ORDER BY batch DESC, state";
+constexpr const char* kEmptying = "SELECT pool FROM emptying ORDER BY pool";
+constexpr const char* kForgetEmptied = "DELETE FROM emptying";
+constexpr const char* kNoteEmptying = "INSERT INTO emptying SELECT id FROM pools WHERE id = ?1";
 
 // Above all texts that begin so; batches and job keys are UTF-8.
 std::string end_of(const std::string& prefix) {

@@ -2,11 +2,15 @@
 #include "tests/support/catalog_backends.h"
 
 #include <atomic>
+#include <map>
+#include <random>
 #include <string>
 #include <thread>
+#include <tuple>
 #include <vector>
 
 #include <catch2/catch.hpp>
+#include <fmt/format.h>
 
 using namespace tidepool;
 using namespace tidepool::storage;
