@@ -211,6 +211,9 @@ class Catalog {
     // What this owner had may be taken at once, or, where it was lost before, after a growing
     // while; gives how many jobs that are.
     virtual Result<std::size_t> drop_leases(std::string_view owner, std::int64_t now_s) = 0;
+    // No job that is queued or runs is due later than this any more; gives how many were. Cheap
+    // however many jobs there are.
+    virtual Result<std::size_t> bring_jobs_forward(std::int64_t latest_s) = 0;
     // The following say false where the job is no longer `owner`'s: stop working on it.
     virtual Result<bool> renew_job(JobId job, std::string_view owner, std::int64_t lease_until_s,
                                    std::string_view progress) = 0;
@@ -361,16 +364,25 @@ class Catalog {
     virtual Result<std::vector<TierImage>> hottest_images(const TierFilter& filter, double least,
                                                           std::int64_t now_s,
                                                           std::int64_t half_life_s) = 0;
+    // Pools that sweeps are emptying to their low watermarks, by number: what a sweep has noted is
+    // what the next one knows, of whichever process.
+    virtual Result<std::vector<PoolId>> emptying_pools() = 0;
+    // From now on it is these, in this order, less those that there are no longer.
+    virtual Result<void> set_emptying_pools(std::span<const PoolId> pools) = 0;
 
     // --- claims ---------------------------------------------------------------------------------
     //
     // For work that several processes could begin at once and that is to be done once. Kept if we
     // are killed, not with the power: what a claim guards must bear to be done twice.
 
-    // True: it is `owner`'s until then, who had it already, or nobody had it, or whose claim has
-    // run out. Times are milliseconds since 1970.
-    virtual Result<bool> claim(std::string_view work, std::string_view owner, std::int64_t now_ms,
-                               std::int64_t until_ms) = 0;
+    // True: it is `owner`'s until then, who had it already, or nobody had it, or whose claim is
+    // void: it has run out, or is of somebody of whom `has_ended` says so, or was made by a clock
+    // that was ahead. All claim some work for about as long, so that is one that lasts much longer
+    // than this one. Times are milliseconds since 1970.
+    virtual Result<bool> claim(
+        std::string_view work, std::string_view owner, std::int64_t now_ms, std::int64_t until_ms,
+        const std::function<bool(std::string_view owner)>& has_ended = {}) = 0;
+    static constexpr std::int64_t kClaimSlackMs = 60'000;  // by which it is no longer than others
     // Lets go of it, where it is `owner`'s.
     virtual Result<void> release(std::string_view work, std::string_view owner) = 0;
 

@@ -134,7 +134,11 @@ CREATE TABLE claims (
 )sql";
 
 // Jobs are found by lane, as each has a limit of its own; the first of a (lane, priority) is one
-// descent. deletions: images whose keys are gone whatever is still stored.
+// descent. Those that ended are kept for long and may be many millions, so whatever else asks for
+// some has an index that it walks no further than it needs. job_counts: how many there are of each
+// kind; kept by triggers, so that no change of a job can forget it, and what is down to 0 goes with
+// the jobs that are forgotten. deletions: images whose keys are gone whatever is still stored.
+// emptying: pools that were above their high watermark and are not below the low one yet.
 constexpr const char* kThird = R"sql(
 ALTER TABLE jobs ADD COLUMN lane TEXT NOT NULL DEFAULT '';
 ALTER TABLE jobs ADD COLUMN batch TEXT NOT NULL DEFAULT '';
@@ -142,8 +146,35 @@ ALTER TABLE jobs ADD COLUMN lost INTEGER NOT NULL DEFAULT 0;
 UPDATE jobs SET lane = type;
 DROP INDEX jobs_due;
 CREATE INDEX jobs_due ON jobs (lane, priority, next_run_s) WHERE state IN (0, 1);
-CREATE INDEX jobs_by_batch ON jobs (batch, type, state);
+CREATE INDEX jobs_by_type ON jobs (type, state);
+CREATE INDEX jobs_by_batch ON jobs (batch, type, state) WHERE batch <> '';
+CREATE INDEX jobs_failed ON jobs (dedup_key) WHERE dedup_key <> '' AND state = 3;
 CREATE INDEX jobs_leased ON jobs (lease_owner) WHERE state = 1;
+CREATE TABLE job_counts (
+    batch TEXT NOT NULL,
+    type TEXT NOT NULL,
+    state INTEGER NOT NULL,
+    count INTEGER NOT NULL CHECK (count >= 0),
+    PRIMARY KEY (batch, type, state)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER jobs_counted_new AFTER INSERT ON jobs BEGIN
+    INSERT INTO job_counts VALUES (new.batch, new.type, new.state, 1)
+        ON CONFLICT DO UPDATE SET count = count + 1;
+END;
+CREATE TRIGGER jobs_counted_changed AFTER UPDATE OF batch, type, state ON jobs
+    WHEN (old.batch, old.type, old.state) <> (new.batch, new.type, new.state) BEGIN
+    UPDATE job_counts SET count = count - 1
+        WHERE (batch, type, state) = (old.batch, old.type, old.state);
+    INSERT INTO job_counts VALUES (new.batch, new.type, new.state, 1)
+        ON CONFLICT DO UPDATE SET count = count + 1;
+END;
+CREATE TRIGGER jobs_counted_gone AFTER DELETE ON jobs BEGIN
+    UPDATE job_counts SET count = count - 1
+        WHERE (batch, type, state) = (old.batch, old.type, old.state);
+END;
+CREATE TABLE emptying (
+    pool INTEGER NOT NULL PRIMARY KEY REFERENCES pools (id)
+) STRICT;
 CREATE INDEX images_by_pool ON images (pool);
 CREATE TABLE deletions (
     image BLOB NOT NULL PRIMARY KEY,

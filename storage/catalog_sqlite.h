@@ -107,6 +107,7 @@ class SqliteCatalog final : public Catalog {
                                              std::int64_t lease_s) override;
     Result<std::vector<std::string>> lease_owners() override;
     Result<std::size_t> drop_leases(std::string_view owner, std::int64_t now_s) override;
+    Result<std::size_t> bring_jobs_forward(std::int64_t latest_s) override;
     Result<bool> renew_job(JobId job, std::string_view owner, std::int64_t lease_until_s,
                            std::string_view progress) override;
     Result<bool> finish_job(JobId job, std::string_view owner, std::int64_t now_s) override;
@@ -174,9 +175,12 @@ class SqliteCatalog final : public Catalog {
     Result<std::vector<TierImage>> hottest_images(const TierFilter& filter, double least,
                                                   std::int64_t now_s,
                                                   std::int64_t half_life_s) override;
+    Result<std::vector<PoolId>> emptying_pools() override;
+    Result<void> set_emptying_pools(std::span<const PoolId> pools) override;
 
     Result<bool> claim(std::string_view work, std::string_view owner, std::int64_t now_ms,
-                       std::int64_t until_ms) override;
+                       std::int64_t until_ms,
+                       const std::function<bool(std::string_view owner)>& has_ended) override;
     Result<void> release(std::string_view work, std::string_view owner) override;
 
     Result<void> add_views(std::span<const ViewUpdate> views, std::int64_t half_life_s) override;

@@ -57,6 +57,11 @@ constexpr const char* kDropLeases =
     "UPDATE jobs SET lease_until_s = ?2, next_run_s = ?2 + iif(lost < 3, 0, 1 << min(lost - 2, "
     "11)) "
     "WHERE state = 1 AND lease_owner = ?1";
+constexpr const char* kAnyLater =
+    "SELECT 1 FROM jobs WHERE " OPEN " AND lane = ?1 AND priority = ?2 AND next_run_s > ?3 LIMIT 1";
+constexpr const char* kBringForward =
+    "UPDATE jobs SET next_run_s = ?3, lease_until_s = min(lease_until_s, ?3) WHERE " OPEN
+    " AND lane = ?1 AND priority = ?2 AND next_run_s > ?3";
 constexpr const char* kPutOff =
     "UPDATE jobs SET state = 0, attempts = attempts - ?4, next_run_s = ?3, lease_owner = '', "
     "lease_until_s = 0, lost = 0 WHERE id = ?1 AND state = 1 AND lease_owner = ?2";
@@ -81,21 +86,26 @@ constexpr const char* kRestart =
     "UPDATE OR IGNORE jobs SET state = 0, next_run_s = ?2, finished_s = 0, lost = 0, "
     "attempts = CASE state WHEN 0 THEN attempts ELSE 0 END "
     "WHERE id = ?1 AND (state IN (3, 4, 5) OR (state = 0 AND attempts > 0))";
-constexpr const char* kListJobs = "SELECT " JOB_COLUMNS
-                                  " FROM jobs WHERE id > ?1 AND (?2 = '' OR type = ?2) "
-                                  "AND (?3 IS NULL OR state = ?3) "
-                                  "AND (?5 = '' OR batch = ?5) ORDER BY id LIMIT ?4";
+// Lists are made of the ids of each kind of job that there is, which an index has in their order.
+constexpr const char* kIds = "SELECT id FROM jobs WHERE id > ?1 ORDER BY id LIMIT ?2";
+constexpr const char* kIdsOfKind =
+    "SELECT id FROM jobs WHERE type = ?3 AND state = ?4 AND id > ?1 ORDER BY id LIMIT ?2";
+constexpr const char* kIdsOfBatch =
+    "SELECT id FROM jobs WHERE batch = ?5 AND batch <> '' AND type = ?3 AND state = ?4 AND id > ?1 "
+    "ORDER BY id LIMIT ?2";
 constexpr const char* kCount =
-    "SELECT type, state, count(*) FROM jobs GROUP BY type, state ORDER BY type, state";
+    "SELECT type, state, sum(count) FROM job_counts GROUP BY type, state HAVING sum(count) > 0 "
+    "ORDER BY type, state";
 constexpr const char* kCountBatch =
-    "SELECT type, state, count(*) FROM jobs WHERE batch = ?1 GROUP BY type, state "
+    "SELECT type, state, count FROM job_counts WHERE batch = ?1 AND count > 0 "
     "ORDER BY type, state";
 constexpr const char* kFindOpen =
     "SELECT " JOB_COLUMNS
     " FROM jobs WHERE dedup_key = ?1 AND dedup_key <> '' AND state IN (0, 1, 5)";
 constexpr const char* kCancelQueued =
     "UPDATE jobs SET state = 4, finished_s = ?2 "
-    "WHERE dedup_key = ?1 AND dedup_key <> '' AND state = 0";
+    "WHERE dedup_key = ?1 AND dedup_key <> '' AND state IN (0, 1, 5) AND state = 0";
+constexpr const char* kForgetCounts = "DELETE FROM job_counts WHERE count = 0";
 constexpr const char* kForget =
     "DELETE FROM jobs WHERE finished_s > 0 AND finished_s < ?1 AND state IN (2, 3, 4) "
     "AND NOT (state = 3 AND type = 'purge')";
@@ -130,6 +140,53 @@ std::optional<JobRecord> find_open(sqlite::Connection& db, std::string_view dedu
     Query query(db, kFindOpen, dedup_key);
     if (!query.next()) return std::nullopt;
     return job_of(query);
+}
+
+// By type, then state; of one batch, or of all ("").
+std::vector<JobCount> counts_of(sqlite::Connection& db, std::string_view batch) {
+    std::vector<JobCount> counts;
+    const auto collect = [&counts](Query& query) {
+        while (query.next()) {
+            counts.push_back({std::string(query.text(0)), static_cast<State>(query.number(1)),
+                              static_cast<std::uint64_t>(query.number(2))});
+        }
+    };
+    if (batch.empty()) {
+        Query query(db, kCount);
+        collect(query);
+    } else {
+        Query query(db, kCountBatch, batch);
+        collect(query);
+    }
+    return counts;
+}
+
+// The first of them, in their order.
+std::vector<JobId> ids_of(sqlite::Connection& db, const JobFilter& filter, std::size_t limit) {
+    std::vector<JobId> ids;
+    const auto collect = [&ids](Query& query) {
+        while (query.next())
+            ids.push_back(query.number(0));
+    };
+    if (filter.type.empty() && filter.batch.empty() && !filter.state) {
+        Query query(db, kIds, filter.after, limit);
+        collect(query);
+        return ids;
+    }
+    for (const JobCount& kind : counts_of(db, filter.batch)) {
+        if (!filter.type.empty() && kind.type != filter.type) continue;
+        if (filter.state && kind.state != *filter.state) continue;
+        if (filter.batch.empty()) {
+            Query query(db, kIdsOfKind, filter.after, limit, kind.type, kind.state);
+            collect(query);
+        } else {
+            Query query(db, kIdsOfBatch, filter.after, limit, kind.type, kind.state, filter.batch);
+            collect(query);
+        }
+    }
+    std::ranges::sort(ids);
+    if (ids.size() > limit) ids.resize(limit);
+    return ids;
 }
 
 // Those of the lane that are due, by priority.
@@ -263,6 +320,27 @@ Result<bool> SqliteCatalog::renew_job(JobId job, std::string_view owner, std::in
         sqlite::Durability::soon);
 }
 
+Result<std::size_t> SqliteCatalog::bring_jobs_forward(std::int64_t latest_s) {
+    const auto lanes = open_lanes();
+    if (!lanes) return std::unexpected(lanes.error());
+    std::size_t count = 0;
+    for (const OpenLane& lane : *lanes) {
+        // Nearly always there is none, and to look is cheaper than to write.
+        const auto is_any = read([&](sqlite::Connection& db) {
+            Query query(db, kAnyLater, lane.lane, lane.priority, latest_s);
+            return query.next();
+        });
+        if (!is_any) return std::unexpected(is_any.error());
+        if (!*is_any) continue;
+        const auto changed = write([&](Writing& writing) {
+            return run(writing.db, kBringForward, lane.lane, lane.priority, latest_s);
+        });
+        if (!changed) return changed;
+        count += *changed;
+    }
+    return count;
+}
+
 bool SqliteCatalog::finish_one(Writing& writing, JobId job, std::string_view owner,
                                std::int64_t now_s) {
     return run(writing.db, kFinish, job, owner, now_s) == 1;
@@ -365,33 +443,18 @@ Result<std::optional<JobRecord>> SqliteCatalog::find_job(JobId job) {
 Result<std::vector<JobRecord>> SqliteCatalog::list_jobs(const JobFilter& filter,
                                                         std::size_t limit) {
     return read([&](sqlite::Connection& db) {
+        const sqlite::Snapshot snapshot(db);
         std::vector<JobRecord> jobs;
-        Query query(db, kListJobs, filter.after, filter.type, filter.state,
-                    std::min(limit, kMaxJobPage), filter.batch);
-        while (query.next())
-            jobs.push_back(job_of(query));
+        for (const JobId id : ids_of(db, filter, std::min(limit, kMaxJobPage))) {
+            Query query(db, kFindJob, id);
+            if (query.next()) jobs.push_back(job_of(query));
+        }
         return jobs;
     });
 }
 
 Result<std::vector<JobCount>> SqliteCatalog::count_jobs(std::string_view batch) {
-    return read([&](sqlite::Connection& db) {
-        std::vector<JobCount> counts;
-        const auto collect = [&counts](Query& query) {
-            while (query.next()) {
-                counts.push_back({std::string(query.text(0)), static_cast<State>(query.number(1)),
-                                  static_cast<std::uint64_t>(query.number(2))});
-            }
-        };
-        if (batch.empty()) {
-            Query query(db, kCount);
-            collect(query);
-        } else {
-            Query query(db, kCountBatch, batch);
-            collect(query);
-        }
-        return counts;
-    });
+    return read([&](sqlite::Connection& db) { return counts_of(db, batch); });
 }
 
 Result<std::optional<JobRecord>> SqliteCatalog::find_open_job(std::string_view dedup_key) {
@@ -408,7 +471,11 @@ Result<bool> SqliteCatalog::cancel_queued_job(std::string_view dedup_key, std::i
 }
 
 Result<std::size_t> SqliteCatalog::forget_jobs(std::int64_t finished_before_s) {
-    return write([&](Writing& writing) { return run(writing.db, kForget, finished_before_s); });
+    return write([&](Writing& writing) {
+        const std::size_t forgotten = run(writing.db, kForget, finished_before_s);
+        if (forgotten > 0) run(writing.db, kForgetCounts);
+        return forgotten;
+    });
 }
 
 }  // namespace tidepool::storage

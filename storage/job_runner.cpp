@@ -349,6 +349,13 @@ void JobRunner::house_keeping() {
                 conf::log_info("jobs of a process that ended are taken over count={}", *dropped);
         }
     }
+    if (options_.most_wait_s > 0) {
+        const auto brought = catalog_.bring_jobs_forward(now_s + options_.most_wait_s);
+        if (!brought)
+            conf::log_warn("jobs not brought forward reason=\"{}\"", brought.error().text);
+        else if (*brought > 0)
+            conf::log_warn("jobs were put off by a clock that was ahead count={}", *brought);
+    }
     if (options_.keep_s > 0) {
         if (const auto forgotten = catalog_.forget_jobs(now_s - options_.keep_s); !forgotten)
             conf::log_warn("old jobs not forgotten reason=\"{}\"", forgotten.error().text);

@@ -119,7 +119,10 @@ class JobRunner {
         std::int64_t lease_s = 300;
         std::int64_t look_ms = 1'000;  // how often it looks for what others have queued
         std::int64_t keep_s = 0;       // finished jobs are forgotten after this; 0 = never
-        Room room{};                   // none: as many as there are threads
+        // No job has a reason to wait for longer: one that does was put off while the clock was
+        // ahead, and comes after this. 0 = any may.
+        std::int64_t most_wait_s = 0;
+        Room room{};  // none: as many as there are threads
     };
 
     // The catalog outlives it.

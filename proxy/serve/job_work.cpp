@@ -1,5 +1,6 @@
 #include "proxy/serve/job_work.h"
 
+#include "conf/day_window.h"
 #include "proxy/serve/cache_policy.h"
 #include "proxy/serve/remote_pool.h"
 #include "storage/image_key.h"
@@ -96,6 +97,9 @@ storage::JobRunner::Options runner_options(const conf::Settings& settings,
     storage::JobRunner::Options options;
     options.threads = settings.jobs.threads;
     options.keep_s = seconds(settings.jobs.keep);
+    // Until a cap is reset, or for a time of grace.
+    options.most_wait_s =
+        2 * conf::kDayS + seconds(std::max(settings.move.grace, settings.reconcile.grace));
     options.room = [&drivers, &most](const std::string& lane,
                                      const storage::JobRunner::Running& running) {
         if (const auto limit = most.find(lane); limit != most.end()) {

@@ -49,8 +49,10 @@ TEST_CASE("tier work: what is turned on by a reload is done at once", "[serve][t
     CHECK_FALSE(counters.is_stopped);
     // Another process has its turn when the interval is nearly over.
     const std::int64_t now_ms = static_cast<std::int64_t>(std::time(nullptr)) * 1000;
-    CHECK_FALSE(value_of(catalog->claim("tiering turn", "other", now_ms, now_ms + 1)));
-    CHECK(
-        value_of(catalog->claim("tiering turn", "other", now_ms + 3'600'000, now_ms + 3'600'001)));
+    const auto turn = [&](std::int64_t at_ms) {
+        return value_of(catalog->claim("tiering turn", "other", at_ms, at_ms + 3'240'000));
+    };
+    CHECK_FALSE(turn(now_ms));
+    CHECK(turn(now_ms + 3'600'000));
     work.stop();
 }

@@ -114,14 +114,14 @@ TEST_CASE("catalog sqlite: a damaged file is an error, not a crash", "[storage][
         const auto catalog = backend.open();
         const PoolId pool = make_pool(*catalog, "hot");
         std::vector<ObjectRecord> objects;
-        for (int i = 0; i < 2000; ++i)
+        for (int i = 0; i < 4000; ++i)
             objects.push_back(make_object("uploads/" + std::to_string(i) + ".jpg", pool));
         value_of(catalog->adopt(objects));
     }
     {
         std::fstream file(backend.path(), std::ios::binary | std::ios::in | std::ios::out);
         const auto size = std::filesystem::file_size(backend.path());
-        for (std::uint64_t at = 4096 * 40; at < size; at += 4096) {
+        for (std::uint64_t at = 4096 * 80; at < size; at += 4096) {
             file.seekp(static_cast<std::streamoff>(at));
             file << std::string(4096, '\xA5');
         }

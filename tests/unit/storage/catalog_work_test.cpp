@@ -2,11 +2,15 @@
 #include "tests/support/catalog_backends.h"
 
 #include <atomic>
+#include <map>
+#include <random>
 #include <string>
 #include <thread>
+#include <tuple>
 #include <vector>
 
 #include <catch2/catch.hpp>
+#include <fmt/format.h>
 
 using namespace tidepool;
 using namespace tidepool::storage;
@@ -276,6 +280,115 @@ CATALOG_TEST("catalog: jobs are paused, cancelled, retried, listed and forgotten
     CHECK(value_of(catalog->find_job(next)));
 }
 
+CATALOG_TEST("catalog: jobs are listed by what they are, in the order of their ids", "[jobs]") {
+    TestType backend;
+    const auto catalog = backend.open();
+    const char* const types[] = {"move", "clean"};
+    const char* const batches[] = {"", "b", "c"};
+    const State states[] = {State::queued, State::paused, State::cancelled};
+    std::vector<JobRecord> all;
+    for (std::size_t i = 0; i < 36; ++i) {
+        const JobId id = value_of(catalog->queue_job(
+            {.type = types[i % 2], .payload = "{}", .batch = batches[i % 3]}, 0));
+        const State state = states[i / 6 % 3];
+        if (state != State::queued) value_of(catalog->set_job_state(id, state, 0));
+        all.push_back(value_of(catalog->find_job(id)).value());
+    }
+    for (const char* type : {"", "move", "clean", "scan"}) {
+        for (const char* batch : {"", "b", "none"}) {
+            for (const std::optional<State> state :
+                 {std::optional<State>(), std::optional(State::paused)}) {
+                for (const std::size_t limit : {std::size_t{1}, std::size_t{4}, all.size()}) {
+                    const JobFilter filter{
+                        .type = type, .batch = batch, .state = state, .after = all[3].id};
+                    CAPTURE(type, batch, state.has_value(), limit);
+                    std::vector<JobRecord> expected;
+                    for (const JobRecord& job : all) {
+                        const bool is_wanted = job.id > filter.after &&
+                                               (filter.type.empty() || job.type == type) &&
+                                               (filter.batch.empty() || job.batch == batch) &&
+                                               (!state || job.state == *state);
+                        if (is_wanted && expected.size() < limit) expected.push_back(job);
+                    }
+                    CHECK(value_of(catalog->list_jobs(filter, limit)) == expected);
+                }
+            }
+        }
+    }
+}
+
+CATALOG_TEST("catalog: counts of jobs are right whatever becomes of them", "[jobs]") {
+    TestType backend;
+    const auto catalog = backend.open();
+    std::minstd_rand random(20'260'225);
+    const auto pick = [&](std::size_t of) { return static_cast<std::size_t>(random() % of); };
+    const char* const types[] = {"move", "clean", "purge"};
+    const char* const batches[] = {"", "b", "c"};
+    using Kind = std::tuple<std::string, State, std::uint64_t>;
+    const auto check = [&](const std::string& batch) {
+        std::map<std::pair<std::string, State>, std::uint64_t> jobs;
+        for (const JobRecord& job : value_of(catalog->list_jobs({}, 10'000))) {
+            if (batch.empty() || job.batch == batch) ++jobs[{job.type, job.state}];
+        }
+        std::vector<Kind> expected;
+        for (const auto& [kind, count] : jobs)
+            expected.emplace_back(kind.first, kind.second, count);
+        std::vector<Kind> found;
+        for (const JobCount& each : value_of(catalog->count_jobs(batch)))
+            found.emplace_back(each.type, each.state, each.count);
+        CHECK(found == expected);
+    };
+    for (std::int64_t now_s = 1; now_s < 400; ++now_s) {
+        const std::string key = fmt::format("key {}", pick(5));
+        const auto& type = types[pick(3)];
+        switch (pick(6)) {
+            case 0:
+            case 1:
+                value_of(catalog->queue_job(
+                    {.type = type, .payload = "{}", .dedup_key = key, .batch = batches[pick(3)]},
+                    now_s));
+                break;
+            case 2:
+                if (const auto job = take_one(*catalog, type, "me", now_s, 5))
+                    value_of(catalog->finish_job(job->id, "me", now_s));
+                break;
+            case 3:
+                if (const auto job = take_one(*catalog, type, "me", now_s, 5))
+                    value_of(catalog->fail_job(job->id, "me", {.error_class = "io", .text = "x"},
+                                               now_s));
+                break;
+            case 4:
+                for (const JobRecord& job : value_of(catalog->list_jobs({.type = type}, 100))) {
+                    // Of two with one key the second cannot be open.
+                    const State to[] = {State::queued, State::paused, State::cancelled};
+                    value_of(catalog->set_job_state(job.id, to[pick(3)], now_s));
+                }
+                break;
+            default:
+                value_of(catalog->forget_jobs(now_s - 20));
+        }
+        for (const char* batch : batches)
+            check(batch);
+    }
+}
+
+CATALOG_TEST("catalog: a job that was put off by a clock that was ahead comes sooner", "[jobs]") {
+    TestType backend;
+    const auto catalog = backend.open();
+    const JobId ahead =
+        value_of(catalog->queue_job({.type = "move", .payload = "1", .not_before_s = 90'000}, 0));
+    const JobId other =
+        value_of(catalog->queue_job({.type = "move", .payload = "2", .not_before_s = 500}, 0));
+    const JobId lost = value_of(catalog->queue_job({.type = "clean", .payload = "3"}, 0));
+    REQUIRE(take_one(*catalog, "clean", "gone", 80'000, 30));
+    CHECK(value_of(catalog->bring_jobs_forward(600)) == 2);
+    CHECK(value_of(catalog->bring_jobs_forward(600)) == 0);
+    CHECK(value_of(catalog->find_job(ahead))->next_run_s == 600);
+    CHECK(value_of(catalog->find_job(other))->next_run_s == 500);
+    CHECK_FALSE(take_one(*catalog, "clean", "me", 599, 30));
+    CHECK(take_one(*catalog, "clean", "me", 600, 30)->id == lost);
+}
+
 CATALOG_TEST("catalog: invariant 4: workers of several processes never have one job twice",
              "[jobs]") {
     TestType backend;
@@ -382,6 +495,23 @@ CATALOG_TEST("catalog: a claim is one owner's until it runs out or is let go of"
     CHECK_FALSE(value_of(catalog->claim("variant a", "one", 10'000, 20'000)));
     REQUIRE(catalog->release("variant a", "two"));
     CHECK(value_of(catalog->claim("variant a", "one", 10'000, 20'000)));
+}
+
+CATALOG_TEST("catalog: a claim of the dead, or of a clock that was ahead, is void", "[claims]") {
+    TestType backend;
+    const auto catalog = backend.open();
+    CHECK(value_of(catalog->claim("w", "dead", 1'000, 5'000)));
+    const auto has_ended = [](std::string_view owner) { return owner == "dead"; };
+    CHECK_FALSE(value_of(catalog->claim("w", "two", 1'000, 5'000)));
+    CHECK(value_of(catalog->claim("w", "two", 1'000, 5'000, has_ended)));
+    CHECK_FALSE(value_of(catalog->claim("w", "three", 1'000, 5'000, has_ended)));
+    // A day ahead: nobody else waits for that day.
+    constexpr std::int64_t kAheadMs = 86'400'000;
+    CHECK(value_of(catalog->claim("w", "two", 1'000 + kAheadMs, 5'000 + kAheadMs)));
+    CHECK(value_of(catalog->claim("w", "three", 2'000, 6'000)));
+    // Somewhat longer than one's own is no sign of it.
+    CHECK(value_of(catalog->claim("w", "three", 2'000, 66'000)));
+    CHECK_FALSE(value_of(catalog->claim("w", "four", 2'000, 6'000)));
 }
 
 CATALOG_TEST("catalog: of many who claim at once one is told yes", "[claims]") {

@@ -232,6 +232,20 @@ TEST_CASE("job runner: a lane whose jobs hang holds up no other", "[storage][job
     CHECK(hanging == 0);
 }
 
+TEST_CASE("job runner: no job waits for longer than any has reason to", "[storage][jobs]") {
+    test::SqliteBackend backend;
+    const auto catalog = backend.open();
+    const std::int64_t now_s = std::time(nullptr);
+    const JobId id = value_of(catalog->queue_job(
+        {.type = "move", .payload = "{}", .not_before_s = now_s + 1'000'000}, now_s));
+    auto options = quick();
+    options.most_wait_s = 1000;
+    JobRunner runner(*catalog, options);
+    runner.start();
+    runner.stop();
+    CHECK(value_of(catalog->find_job(id))->next_run_s <= std::time(nullptr) + 1000);
+}
+
 TEST_CASE("job runner: what a process left is taken over when it has died", "[storage][jobs]") {
     test::SqliteBackend backend;
     const auto catalog = backend.open();
