@@ -262,6 +262,8 @@ Result<bool> Backups::copy_one(ObjectRecord row, const std::string& key,
                                const DriverSet::Pool& target) {
     const auto from = drivers_.find(row.pool);
     if (!from) return std::unexpected(from.error());
+    if (auto apart = drivers_.require_apart(*from, target, row.key); !apart)
+        return std::unexpected(std::move(apart.error()));
     PutOptions options{.size = row.size, .sha256 = row.sha256};
     if (!row.content_type.empty()) options.content_type = row.content_type;
     if (!target.known.settings.is_backup_target) {

@@ -301,8 +301,16 @@ Result<JobEnd> Mover::move_rows(JobRun& run, const MoveTarget& target, const Dri
     std::erase_if(*rows, [&](const ObjectRecord& row) { return row.pool == target.to; });
     if (rows->empty()) return JobEnd::done();
     std::uint64_t bytes = 0;
-    for (const ObjectRecord& row : *rows)
+    for (const ObjectRecord& row : *rows) {
         bytes += row.size;
+        const auto from = drivers_.find(row.pool);
+        if (!from) return std::unexpected(from.error());
+        auto apart = drivers_.require_apart(*from, to, row.key);
+        // Not end_of_failure: what is there is no copy of ours, to be cleaned up.
+        if (!apart && apart.error().kind == ErrorKind::misconfigured)
+            return JobEnd::failed(about(target, std::move(apart.error())));
+        if (!apart) return std::unexpected(std::move(apart.error()));
+    }
     auto room = reserve(to, bytes);
     if (!room) return std::unexpected(room.error());
 
@@ -563,6 +571,11 @@ Result<void> Mover::remove_leftover(const DriverSet::Pool& pool, const std::stri
                            pool.driver->pool(), key);
             return {};
         }
+    }
+    if (*row) {
+        const auto home = drivers_.find((*row)->pool);
+        if (!home) return std::unexpected(home.error());
+        if (auto apart = drivers_.require_apart(*home, pool, key); !apart) return apart;
     }
     if (*row && !is_fresh(proof, (*row)->pool)) {
         if (auto home = require_home(**row); !home) return home;
