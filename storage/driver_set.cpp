@@ -91,9 +91,13 @@ DriverSet::Made DriverSet::make(const KnownPool& pool) {
         return make_ ? make_(pool.settings) : make_driver(pool.settings, key_prefix_, gate, with);
     };
     made.driver = make_one({});
-    made.limited = std::make_shared<LimitedDriver>(
-        make_one(limits),
-        LimitedDriver::Limits{pool.settings.job_bandwidth_bytes, pool.settings.job_requests});
+    LimitedDriver::Limits pace{.bytes_per_second = pool.settings.job_bandwidth_bytes,
+                               .requests_per_second = pool.settings.job_requests};
+    if (gate && !make_ && pace.requests_per_second > 0) {
+        pace.requests = std::make_shared<Pace>(pace.requests_per_second);
+        limits.pace = [requests = pace.requests] { requests->wait_for(1); };
+    }
+    made.limited = std::make_shared<LimitedDriver>(make_one(limits), pace);
     return made;
 }
 
