@@ -378,6 +378,7 @@ class Catalog {
 
     // Adds to the images' scores, each halved for every `half_life_s` since its last view. The last
     // ones may be lost with the power.
+    // Those of images that are not known are left out.
     virtual Result<void> add_views(std::span<const ViewUpdate> views, std::int64_t half_life_s) = 0;
     virtual Result<std::optional<ViewRecord>> find_views(const Uuid& image) = 0;
 

@@ -466,8 +466,10 @@ Result<bool> SqliteCatalog::remove_object(std::string_view key, PoolId pool) {
         const auto row = find_row(writing.db, key);
         if (!row || row->pool != pool) return false;
         run(writing.db, kRemove, key);
-        if (row->image && run(writing.db, kRemoveImage, *row->image, key) > 0)
+        if (row->image && run(writing.db, kRemoveImage, *row->image, key) > 0) {
             disown(writing, *row->image);
+            run(writing.db, kForgetViews, *row->image);
+        }
         writing.account(*row, -1);
         writing.note_change();
         // Of an image that was deleted its deletion has told.
