@@ -410,6 +410,10 @@ Result<PoolId> restore_original(Catalog& catalog, DriverSet& drivers, const std:
         const auto stored =
             copy_object(*from->driver, backup.key, *target->driver, original, options);
         if (!stored) return std::unexpected(stored.error());
+        if (!stored->version_id.empty()) {  // the bad one is hidden by it, and would be billed
+            auto removed = target->driver->remove_older_versions(original, stored->version_id);
+            if (!removed) return std::unexpected(std::move(removed.error()));
+        }
         ObjectRecord restored =
             object_record(original, target->known.id, *stored, options.content_type, now_s);
         if (row) restored.modified_s = row->modified_s;

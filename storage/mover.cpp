@@ -455,8 +455,9 @@ Result<ObjectRecord> Mover::copy(const ObjectRecord& row, const DriverSet::Pool&
         if (!source && !is_gone) return std::unexpected(source.error());
     }
     std::optional<ObjectInfo> info;
+    bool has_some = false;
     if (may_be_there || is_gone) {
-        auto found = find_copy(row, *to.limited);
+        auto found = find_copy(row, *to.limited, has_some);
         if (!found) return std::unexpected(std::move(found.error()));
         info = std::move(*found);
     }
@@ -469,10 +470,15 @@ Result<ObjectRecord> Mover::copy(const ObjectRecord& row, const DriverSet::Pool&
         auto copied = copy_object(*from->limited, row.key, *to.limited, row.key, options);
         if (copied) {
             info = std::move(*copied);
+            if (has_some && !info->version_id.empty()) {
+                // What it replaces is hidden by it, and would be billed.
+                auto removed = to.limited->remove_older_versions(row.key, info->version_id);
+                if (!removed) return std::unexpected(std::move(removed.error()));
+            }
         } else if (copied.error().kind != ErrorKind::not_found) {
             return std::unexpected(std::move(copied.error()));
         } else {
-            auto found = find_copy(row, *to.limited);
+            auto found = find_copy(row, *to.limited, has_some);
             if (!found) return std::unexpected(std::move(found.error()));
             info = std::move(*found);
         }
@@ -491,8 +497,11 @@ Result<ObjectRecord> Mover::copy(const ObjectRecord& row, const DriverSet::Pool&
 }
 
 // A copy that is certainly that of this row; nothing where there is none, or none that can be told.
-Result<std::optional<ObjectInfo>> Mover::find_copy(const ObjectRecord& row, Driver& to) {
+// Whether there is anything is said apart.
+Result<std::optional<ObjectInfo>> Mover::find_copy(const ObjectRecord& row, Driver& to,
+                                                   bool& has_some) {
     auto info = to.head(row.key);
+    has_some = info.has_value();
     if (!info && info.error().kind == ErrorKind::not_found) return std::optional<ObjectInfo>();
     if (!info) return std::unexpected(std::move(info.error()));
     if (info->size != row.size || !row.sha256) return std::optional<ObjectInfo>();

@@ -98,7 +98,8 @@ class Mover {
                              const std::vector<ObjectRecord>& rows, bool had_copies);
     Result<ObjectRecord> copy(const ObjectRecord& row, const DriverSet::Pool& to, bool may_be_there,
                               std::string& stamp);
-    Result<std::optional<ObjectInfo>> find_copy(const ObjectRecord& row, Driver& to);
+    Result<std::optional<ObjectInfo>> find_copy(const ObjectRecord& row, Driver& to,
+                                                bool& has_some);
     Result<void> remove_leftover(const DriverSet::Pool& pool, const std::string& key,
                                  const std::string& stamp, const MoveProof& proof);
     bool is_fresh(const MoveProof& proof, PoolId home) const;
