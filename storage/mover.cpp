@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <ctime>
+#include <iterator>
 #include <set>
 #include <utility>
 
@@ -260,13 +261,26 @@ Result<std::vector<ObjectRecord>> rows_of(Catalog& catalog, const MoveTarget& ta
     return rows;
 }
 
+Result<std::vector<ObjectInfo>> list_variants(Driver& driver, const std::string& original) {
+    std::vector<ObjectInfo> variants;
+    const auto prefix = variants_prefix(original);
+    if (!prefix) return variants;
+    std::string next;
+    do {
+        auto page = driver.list(*prefix, next, Driver::kMostListed);
+        if (!page) return std::unexpected(std::move(page.error()));
+        std::ranges::move(page->objects, std::back_inserter(variants));
+        next = std::move(page->next);
+    } while (!next.empty());
+    return variants;
+}
+
 // A file gets its row when it is first asked for. Whether there are some that were not yet.
 Result<bool> Mover::adopt_variants(const ObjectRecord& original) {
-    if (!rules_.variants_of) return false;
     const auto pool = drivers_.find(original.pool);
     if (!pool) return std::unexpected(pool.error());
     if (is_bucket(*pool)) return false;
-    const auto files = pool->driver->heads(rules_.variants_of(original.key));
+    const auto files = list_variants(*pool->driver, original.key);
     if (!files) return std::unexpected(files.error());
     std::vector<ObjectRecord> found;
     for (const ObjectInfo& file : *files) {
