@@ -244,11 +244,25 @@ void find_wrong_mirrors(const Settings& settings, Findings& findings) {
     }
 }
 
+// The store behind an endpoint, however it is spelt. Of B2 there is one, as no two buckets there
+// have one name, wherever they are.
+std::string store_of(const std::string& endpoint_url) {
+    std::string text = lower_case(endpoint_url);
+    const bool is_plain = text.starts_with("http:");
+    text.erase(0, std::min(text.find("//") + 2, text.size()));
+    text.erase(std::min(text.find_first_of("/?#"), text.size()));
+    const std::string_view port = is_plain ? ":80" : ":443";
+    if (text.ends_with(port)) text.resize(text.size() - port.size());
+    if (text.ends_with('.')) text.pop_back();
+    if (text.ends_with(".backblazeb2.com")) return "b2";
+    return fmt::format("{}{}", is_plain ? "http://" : "https://", text);
+}
+
 // Two pools in one bucket would each list, count and delete the other's objects.
 void find_shared_buckets(const Settings& settings, Findings& findings) {
     const auto& pools = settings.pools;
     const auto place = [](const PoolSettings& pool) {
-        return std::tie(pool.endpoint_url, pool.bucket);
+        return std::pair(pool.bucket, store_of(pool.endpoint_url));
     };
     for (std::size_t second = 1; second < pools.size(); ++second) {
         for (std::size_t first = 0; first < second; ++first) {

@@ -262,6 +262,8 @@ Result<bool> Backups::copy_one(ObjectRecord row, const std::string& key,
                                const DriverSet::Pool& target) {
     const auto from = drivers_.find(row.pool);
     if (!from) return std::unexpected(from.error());
+    if (auto apart = drivers_.require_apart(*from, target, row.key); !apart)
+        return std::unexpected(std::move(apart.error()));
     PutOptions options{.size = row.size, .sha256 = row.sha256};
     if (!row.content_type.empty()) options.content_type = row.content_type;
     if (!target.known.settings.is_backup_target) {
@@ -408,6 +410,10 @@ Result<PoolId> restore_original(Catalog& catalog, DriverSet& drivers, const std:
         const auto stored =
             copy_object(*from->driver, backup.key, *target->driver, original, options);
         if (!stored) return std::unexpected(stored.error());
+        if (!stored->version_id.empty()) {  // the bad one is hidden by it, and would be billed
+            auto removed = target->driver->remove_older_versions(original, stored->version_id);
+            if (!removed) return std::unexpected(std::move(removed.error()));
+        }
         ObjectRecord restored =
             object_record(original, target->known.id, *stored, options.content_type, now_s);
         if (row) restored.modified_s = row->modified_s;

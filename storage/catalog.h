@@ -114,6 +114,8 @@ class Catalog {
     virtual Result<bool> is_deleted(const Uuid& image) = 0;
     // All of it is gone: forgets what else is known of the image (its row, its views).
     virtual Result<void> end_deletion(const Uuid& image) = 0;
+    // Images whose deletion has begun and not ended, in their order, behind `after`.
+    virtual Result<std::vector<Uuid>> unended_deletions(const Uuid& after, std::size_t limit) = 0;
     // Images deleted before this may come back; gives how many there were.
     virtual Result<std::size_t> forget_deletions(std::int64_t before_s) = 0;
 
@@ -390,6 +392,7 @@ class Catalog {
 
     // Adds to the images' scores, each halved for every `half_life_s` since its last view. The last
     // ones may be lost with the power.
+    // Those of images that are not known are left out.
     virtual Result<void> add_views(std::span<const ViewUpdate> views, std::int64_t half_life_s) = 0;
     virtual Result<std::optional<ViewRecord>> find_views(const Uuid& image) = 0;
 

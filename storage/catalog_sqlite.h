@@ -75,6 +75,7 @@ class SqliteCatalog final : public Catalog {
     Result<JobId> begin_deletion(const Uuid& image, const NewJob& job, std::int64_t now_s) override;
     Result<bool> is_deleted(const Uuid& image) override;
     Result<void> end_deletion(const Uuid& image) override;
+    Result<std::vector<Uuid>> unended_deletions(const Uuid& after, std::size_t limit) override;
     Result<std::size_t> forget_deletions(std::int64_t before_s) override;
     void follow_rows(Follow follow) override;
     void follow_outdated(Outdate outdate) override;

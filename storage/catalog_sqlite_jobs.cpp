@@ -78,9 +78,11 @@ constexpr const char* kFail =
 constexpr const char* kStop =
     "UPDATE jobs SET state = ?2, finished_s = ?3, lease_owner = '', lease_until_s = 0 "
     "WHERE id = ?1 AND state IN (0, 1, 5)";
+// What was told to be deleted is not there again for a job that is called off.
 constexpr const char* kCancel =
     "UPDATE jobs SET state = 4, finished_s = ?2, lease_owner = '', lease_until_s = 0 "
-    "WHERE id = ?1 AND (state IN (0, 1, 5) OR (state = 3 AND type = 'purge'))";
+    "WHERE id = ?1 AND type <> 'delete' "
+    "AND (state IN (0, 1, 5) OR (state = 3 AND type = 'purge'))";
 // One that waits has perhaps done a part of it, which its next attempt looks for.
 constexpr const char* kRestart =
     "UPDATE OR IGNORE jobs SET state = 0, next_run_s = ?2, finished_s = 0, lost = 0, "
@@ -106,9 +108,11 @@ constexpr const char* kCancelQueued =
     "UPDATE jobs SET state = 4, finished_s = ?2 "
     "WHERE dedup_key = ?1 AND dedup_key <> '' AND state IN (0, 1, 5) AND state = 0";
 constexpr const char* kForgetCounts = "DELETE FROM job_counts WHERE count = 0";
+// Failed deletions are taken up again as long as there is anything of the image, but for one that
+// ends the processes that try; see resume_deletions().
 constexpr const char* kForget =
     "DELETE FROM jobs WHERE finished_s > 0 AND finished_s < ?1 AND state IN (2, 3, 4) "
-    "AND NOT (state = 3 AND type = 'purge')";
+    "AND NOT (state = 3 AND (type = 'purge' OR (type = 'delete' AND error_class = 'poisoned')))";
 
 constexpr std::size_t kKeptErrorBytes = 4096;  // of an error's text that is kept
 constexpr std::size_t kMaxJobPage = 10'000;

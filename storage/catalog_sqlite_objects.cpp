@@ -62,6 +62,9 @@ constexpr const char* kIsDeleted = "SELECT 1 FROM deletions WHERE image = ?1";
 constexpr const char* kDelete = "INSERT OR REPLACE INTO deletions VALUES (?1, ?2)";
 constexpr const char* kDeleting = "UPDATE images SET state = 2 WHERE uuid = ?1";
 constexpr const char* kForgetImage = "DELETE FROM images WHERE uuid = ?1";
+constexpr const char* kUnended =
+    "SELECT d.image FROM deletions AS d WHERE d.image > ?1 "
+    "AND EXISTS (SELECT 1 FROM images AS i WHERE i.uuid = d.image) ORDER BY d.image LIMIT ?2";
 constexpr const char* kHomeOf = "SELECT pool FROM images WHERE uuid = ?1";
 constexpr const char* kIsPrivate = "SELECT 1 FROM private_images WHERE image = ?1";
 constexpr const char* kMakePrivate =
@@ -466,8 +469,10 @@ Result<bool> SqliteCatalog::remove_object(std::string_view key, PoolId pool) {
         const auto row = find_row(writing.db, key);
         if (!row || row->pool != pool) return false;
         run(writing.db, kRemove, key);
-        if (row->image && run(writing.db, kRemoveImage, *row->image, key) > 0)
+        if (row->image && run(writing.db, kRemoveImage, *row->image, key) > 0) {
             disown(writing, *row->image);
+            run(writing.db, kForgetViews, *row->image);
+        }
         writing.account(*row, -1);
         writing.note_change();
         // Of an image that was deleted its deletion has told.
@@ -600,6 +605,17 @@ Result<void> SqliteCatalog::end_deletion(const Uuid& image) {
     return write([&](Writing& writing) {
         run(writing.db, kForgetImage, image);
         run(writing.db, kForgetViews, image);
+    });
+}
+
+Result<std::vector<Uuid>> SqliteCatalog::unended_deletions(const Uuid& after, std::size_t limit) {
+    return read([&](sqlite::Connection& db) {
+        std::vector<Uuid> images;
+        Query query(db, kUnended, after, std::min(limit, kPage));
+        while (query.next()) {
+            if (const auto image = query.bytes<16>(0)) images.push_back(*image);
+        }
+        return images;
     });
 }
 

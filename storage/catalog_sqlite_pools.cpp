@@ -28,6 +28,8 @@ constexpr const char* kPoolInUse =
     "EXISTS (SELECT 1 FROM uploads WHERE pool = ?1 AND image IS NOT NULL)";
 constexpr const char* kForgetAccounts = "DELETE FROM accounts WHERE pool = ?1";
 constexpr const char* kForgetBudgets = "DELETE FROM budgets WHERE pool = ?1";
+constexpr const char* kForgetViewsOfPool =
+    "DELETE FROM views WHERE image IN (SELECT uuid FROM images WHERE pool = ?1)";
 constexpr const char* kForgetImages = "DELETE FROM images WHERE pool = ?1";
 constexpr const char* kForgetEmptying = "DELETE FROM emptying WHERE pool = ?1";
 constexpr const char* kForgetSessionsOfPool = "DELETE FROM uploads WHERE pool = ?1";
@@ -51,7 +53,11 @@ constexpr const char* kSaveScan = "INSERT OR REPLACE INTO scans VALUES (?1, ?2, 
 constexpr const char* kEndScan = "DELETE FROM scans WHERE pool = ?1";
 
 constexpr const char* kFindViews = "SELECT score, last_s FROM views WHERE image = ?1";
-constexpr const char* kSaveViews = "INSERT OR REPLACE INTO views VALUES (?1, ?2, ?3)";
+// Answers are counted for a while before they are written down, and what is gone by then gets no
+// row that nobody would remove.
+constexpr const char* kSaveViews =
+    "INSERT OR REPLACE INTO views SELECT ?1, ?2, ?3 "
+    "WHERE EXISTS (SELECT 1 FROM images WHERE uuid = ?1)";
 
 PoolRecord pool_of(const Query& query) {
     PoolRecord pool;
@@ -167,8 +173,8 @@ Result<void> SqliteCatalog::change_pool(const PoolRecord& pool) {
 Result<void> SqliteCatalog::remove_pool(PoolId pool) {
     return write([&](Writing& writing) {
         check_unused(writing.db, pool);
-        for (const char* sql : {kForgetAccounts, kForgetBudgets, kForgetImages, kForgetEmptying,
-                                kForgetSessionsOfPool, kEndScan})
+        for (const char* sql : {kForgetAccounts, kForgetBudgets, kForgetViewsOfPool, kForgetImages,
+                                kForgetEmptying, kForgetSessionsOfPool, kEndScan})
             run(writing.db, sql, pool);
         if (run(writing.db, kRemovePool, pool) == 0) {
             throw Failure{

@@ -10,6 +10,23 @@
 
 namespace tidepool::storage {
 
+bool is_same_object(const ObjectInfo& one, const ObjectInfo& other) {
+    if (one.file.has_value() != other.file.has_value() || one.size != other.size) return false;
+    if (one.file) {
+        if (one.file->device == other.file->device) return one.file->inode == other.file->inode;
+        // A disk that is mounted twice, or by way of another program, can have two numbers, and its
+        // files too. But nobody can say when a file is to have been changed, and a copy is made
+        // after what it is a copy of.
+        return one.file->modified_ns == other.file->modified_ns &&
+               one.file->changed_ns == other.file->changed_ns;
+    }
+    const auto has_version = [](const ObjectInfo& each) {
+        return !each.version_id.empty() && each.version_id != "null";
+    };
+    if (has_version(one) || has_version(other)) return one.version_id == other.version_id;
+    return !one.etag.empty() && one.etag == other.etag && one.modified_s == other.modified_s;
+}
+
 Result<bool> exists(Driver& driver, std::string_view key) {
     const auto found = driver.head(key);
     if (found) return true;

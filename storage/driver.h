@@ -3,6 +3,7 @@
 
 #include "conf/digest.h"
 #include "conf/error.h"
+#include "storage/open_file.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -25,7 +26,13 @@ struct ObjectInfo {
     std::string version_id{};     // "" where the store keeps no versions
     std::string content_type{};   // "" where the store does not say, as in listings
     std::optional<conf::Sha256Digest> sha256{};  // where it was stored with the object
+    std::optional<FileIdentity> file{};  // of one on a disk, where it was looked at by head()
 };
+
+// Whether both are the very same stored object, seen by way of two pools, and not one and a copy of
+// it: the same file, or the same version of a bucket's. Where a bucket keeps no versions, an object
+// of the same content and time counts as the same one.
+bool is_same_object(const ObjectInfo& one, const ObjectInfo& other);
 
 // Content that is pulled, from its start and, for a retry, once more.
 class ByteSource {

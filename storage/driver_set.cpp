@@ -39,6 +39,9 @@ void DriverSet::use_pools(std::vector<KnownPool> pools) {
             const Made& made = each.second;
             const auto known = std::ranges::find(pools_, each.first, &KnownPool::id);
             if (known != pools_.end() && known->settings == made.settings) return false;
+            std::erase_if(apart_, [&](const auto& pair) {
+                return pair.first == each.first || pair.second == each.first;
+            });
             if (made.budget) left.emplace_back(made.settings.name, made.budget);
             return true;
         });
@@ -88,10 +91,52 @@ DriverSet::Made DriverSet::make(const KnownPool& pool) {
         return make_ ? make_(pool.settings) : make_driver(pool.settings, key_prefix_, gate, with);
     };
     made.driver = make_one({});
-    made.limited = std::make_shared<LimitedDriver>(
-        make_one(limits),
-        LimitedDriver::Limits{pool.settings.job_bandwidth_bytes, pool.settings.job_requests});
+    LimitedDriver::Limits pace{.bytes_per_second = pool.settings.job_bandwidth_bytes,
+                               .requests_per_second = pool.settings.job_requests};
+    if (gate && !make_ && pace.requests_per_second > 0) {
+        pace.requests = std::make_shared<Pace>(pace.requests_per_second);
+        limits.pace = [requests = pace.requests] { requests->wait_for(1); };
+    }
+    made.limited = std::make_shared<LimitedDriver>(make_one(limits), pace);
     return made;
+}
+
+Result<void> DriverSet::require_apart(const Pool& from, const Pool& to, std::string_view key) {
+    using Type = conf::PoolSettings::Type;
+    const bool is_bucket = from.known.settings.storage_type == Type::s3;
+    if (is_bucket != (to.known.settings.storage_type == Type::s3)) return {};
+    const std::pair<PoolId, PoolId> pair = std::minmax(from.known.id, to.known.id);
+    // A folder's place may be mounted anew at any time, and to look there costs little.
+    if (is_bucket) {
+        const std::lock_guard lock(mutex_);
+        if (apart_.contains(pair)) return {};
+    }
+    const auto look = [&](const Pool& pool) -> Result<std::optional<ObjectInfo>> {
+        auto info = is_bucket ? pool.limited->head(key) : pool.driver->head(key);
+        if (info) return std::optional(std::move(*info));
+        // A key of the store that may not look there cannot have put it there either.
+        const bool is_unseen =
+            info.error().kind == ErrorKind::not_found || info.error().kind == ErrorKind::denied;
+        if (is_unseen) return std::optional<ObjectInfo>();
+        return std::unexpected(std::move(info.error()));
+    };
+    const auto there = look(to);
+    if (!there) return std::unexpected(there.error());
+    if (!*there && !is_bucket) return {};
+    const auto here = look(from);
+    if (!here) return std::unexpected(here.error());
+    if (!*here) return {};  // which proves nothing
+    if (*there && is_same_object(**here, **there)) {
+        return fail(ErrorKind::misconfigured,
+                    fmt::format("pools {} and {} are one place under two names: what both have at "
+                                "{} is the same object; nothing was copied or removed. Remove one "
+                                "of them, or give it a place of its own",
+                                from.known.settings.name, to.known.settings.name, key));
+    }
+    if (!is_bucket) return {};
+    const std::lock_guard lock(mutex_);
+    apart_.insert(pair);
+    return {};
 }
 
 std::vector<KnownPool> DriverSet::pools() const {

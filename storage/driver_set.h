@@ -15,7 +15,9 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -48,6 +50,11 @@ class DriverSet {
     // The pool that has copies of this one's objects; 0: none.
     PoolId mirror_of(PoolId pool) const;
     bool is_mirror(PoolId pool) const;
+    // Misconfigured where `to` is the same place as `from` under another name, by what both have at
+    // this key of an object that is in `from`: a copy would be made over what it is made of, and
+    // who then cleans up removes both. To be asked before anything is copied from one to the other,
+    // or removed from one for being in the other. Costs buckets a call or two until it is proved.
+    Result<void> require_apart(const Pool& from, const Pool& to, std::string_view key);
     // PoolSettings::jobs; nothing where there is no such pool.
     std::optional<std::size_t> jobs_of(PoolId pool) const;
     // "?" where it was never known.
@@ -79,6 +86,7 @@ class DriverSet {
     std::vector<KnownPool> pools_;
     std::map<PoolId, PoolId> mirrors_;
     std::map<PoolId, Made> made_;
+    std::set<std::pair<PoolId, PoolId>> apart_;  // buckets that were proved to be two
     bool stopping_ = false;
     std::condition_variable stopped_;
 };

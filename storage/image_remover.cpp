@@ -10,6 +10,8 @@
 #include <ctime>
 #include <optional>
 #include <ranges>
+#include <set>
+#include <string_view>
 #include <utility>
 
 #include <fmt/format.h>
@@ -19,14 +21,20 @@ namespace tidepool::storage {
 namespace {
 
 constexpr std::int64_t kWaitS = 1;
-constexpr int kDeletePriority = 20;  // before all that only tidies up
+constexpr std::int64_t kFailedWaitS = 3'600;
+constexpr std::string_view kPoisoned = "poisoned";  // as the catalog calls it
+constexpr int kDeletePriority = 20;                 // before all that only tidies up
 
-NewJob delete_job(const Uuid& image, const std::string& original, const std::string& batch) {
+// In a lane of the pool that has the image, whose `jobs` says how much it bears.
+NewJob delete_job(const Uuid& image, const std::optional<ImageRecord>& record,
+                  const std::string& batch) {
+    const std::string original = record ? record->original : "";
     return {
         .type = "delete",
         .payload = PayloadWriter().add("image", to_text(image)).add("original", original).text(),
         .dedup_key = delete_key(to_text(image)),
         .priority = kDeletePriority,
+        .lane = record ? fmt::format("delete {}", record->pool) : "delete",
         .batch = batch};
 }
 
@@ -54,8 +62,49 @@ Result<JobId> delete_image(Catalog& catalog, const Uuid& image, const std::strin
                                     to_text(image)));
         }
     }
-    const std::string original = *record ? (*record)->original : "";
-    return catalog.begin_deletion(image, delete_job(image, original, batch), now_s);
+    return catalog.begin_deletion(image, delete_job(image, *record, batch), now_s);
+}
+
+Result<std::size_t> resume_deletions(Catalog& catalog, std::int64_t now_s) {
+    std::size_t resumed = 0;
+    std::set<Uuid> failed;
+    JobFilter filter{.type = "delete", .state = JobRecord::State::failed};
+    while (true) {
+        const auto page = catalog.list_jobs(filter, Catalog::kPage);
+        if (!page) return std::unexpected(page.error());
+        for (const JobRecord& job : *page) {
+            const auto image = parse_uuid(PayloadReader(job.payload).text("image").value_or(""));
+            if (!image) continue;
+            failed.insert(*image);
+            // One that ends the processes that try it is for somebody to look at.
+            if (job.finished_s > now_s - kFailedWaitS || job.error_class == kPoisoned) continue;
+            const auto record = catalog.find_image(*image);
+            if (!record) return std::unexpected(record.error());
+            if (!*record) continue;  // another one has done it
+            const auto queued = catalog.set_job_state(job.id, JobRecord::State::queued, now_s);
+            if (!queued) return std::unexpected(queued.error());
+            if (*queued) ++resumed;
+        }
+        if (page->size() < Catalog::kPage) break;
+        filter.after = page->back().id;
+    }
+    Uuid after{};
+    while (true) {
+        const auto page = catalog.unended_deletions(after, Catalog::kPage);
+        if (!page) return std::unexpected(page.error());
+        for (const Uuid& image : *page) {
+            if (failed.contains(image)) continue;
+            const auto open = catalog.find_open_job(delete_key(to_text(image)));
+            if (!open) return std::unexpected(open.error());
+            if (*open) continue;
+            const auto queued = delete_image(catalog, image, "", now_s);
+            if (!queued && queued.error().kind != ErrorKind::not_found)
+                return std::unexpected(queued.error());
+            if (queued) ++resumed;
+        }
+        if (page->size() < Catalog::kPage) return resumed;
+        after = page->back();
+    }
 }
 
 ImageRemover::ImageRemover(Catalog& catalog, DriverSet& drivers, RemoveRules rules)
@@ -174,7 +223,8 @@ Result<void> ImageRemover::remove_rows(JobRun& run, const std::vector<ObjectReco
     return {};
 }
 
-// Files without a row, on any disk: variants that nobody asked for yet, or what came back.
+// Files without a row, on any disk: variants that nobody asked for yet or that no profile names any
+// more, or what came back.
 Result<void> ImageRemover::remove_files(const std::string& original) {
     std::vector<std::string> keys{original};
     if (rules_.variants_of) {
@@ -186,8 +236,12 @@ Result<void> ImageRemover::remove_files(const std::string& original) {
             continue;
         const auto pool = drivers_.find(known.id);
         if (!pool) return std::unexpected(pool.error());
-        for (const std::string& key : keys) {
-            if (auto removed = pool->driver->remove(key); !removed) return removed;
+        if (auto removed = pool->driver->remove(original); !removed) return removed;
+        const auto variants = list_variants(*pool->driver, original);
+        if (!variants) return std::unexpected(variants.error());
+        for (const ObjectInfo& variant : *variants) {
+            if (auto removed = pool->driver->remove(variant.key); !removed) return removed;
+            keys.push_back(variant.key);
         }
     }
     if (rules_.removed) rules_.removed(keys);

@@ -5,6 +5,8 @@
 #include "storage/driver_set.h"
 #include "storage/job_runner.h"
 
+#include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
@@ -17,9 +19,14 @@ namespace tidepool::storage {
 Result<JobId> delete_image(Catalog& catalog, const Uuid& image, const std::string& batch,
                            std::int64_t now_s);
 
+// Queues anew what was begun and has no job that goes on with it: a deletion that failed, once that
+// was long enough ago, and one whose job is gone. Gives how many there were. Whoever was told that
+// an image is deleted relies on that.
+Result<std::size_t> resume_deletions(Catalog& catalog, std::int64_t now_s);
+
 struct RemoveRules {
     bool with_backups = true;
-    // What variants an original of this key can have, as keys: those on a disk need no row.
+    // What variants an original of this key can have, as keys: somebody may have them in memory.
     std::function<std::vector<std::string>(const std::string& original)> variants_of{};
     // Takes what the shelf has of an object off it.
     std::function<void(const ObjectRecord&)> unshelve{};

@@ -11,7 +11,7 @@
 
 namespace tidepool::storage {
 
-// The pools that a lane's jobs work on: "move 3>7" on two, "clean 3" on one, "delete" on none that
+// The pools that a lane's jobs work on: "move 3>7" on two, "clean 3" on one, "purge" on none that
 // its name says.
 std::vector<PoolId> pools_of_lane(std::string_view lane);
 

@@ -69,6 +69,7 @@ void JobRunner::handle(const std::string& type, Handler handler) {
 }
 
 void JobRunner::start() {
+    if (options_.threads == 0) return;
     house_keeping();  // what the dead have left is due by the time that anybody asks
     threads_.emplace_back([this] { dispatch(); });
     pthread_setname_np(threads_.back().native_handle(), "jobs");

@@ -75,10 +75,12 @@ void Pace::stop() {
 
 LimitedDriver::LimitedDriver(std::shared_ptr<Driver> driver, const Limits& limits)
     : driver_(std::move(driver)),
-      requests_(limits.requests_per_second),
+      own_requests_(limits.requests),
+      requests_(limits.requests ? 0 : limits.requests_per_second),
       bytes_(static_cast<double>(limits.bytes_per_second)) {}
 
 void LimitedDriver::stop() {
+    if (own_requests_) own_requests_->stop();
     requests_.stop();
     bytes_.stop();
 }

@@ -34,12 +34,13 @@ class Pace {
 
 // Passes calls on to another driver, each when the pool's pace allows it: requests when they begin,
 // bytes as they pass. What that driver does by itself (its own tries, the parts of an upload)
-// counts as one request. Any thread.
+// counts as one request, unless it counts its requests by itself. Any thread.
 class LimitedDriver final : public Driver {
   public:
     struct Limits {
         std::uint64_t bytes_per_second = 0;  // 0 = no limit
         unsigned requests_per_second = 0;    // the same
+        std::shared_ptr<Pace> requests{};    // in place of that: the driver waits for it by itself
     };
     LimitedDriver(std::shared_ptr<Driver> driver, const Limits& limits);
 
@@ -71,6 +72,7 @@ class LimitedDriver final : public Driver {
 
   private:
     const std::shared_ptr<Driver> driver_;
+    const std::shared_ptr<Pace> own_requests_;  // the driver's own; null: there is none
     Pace requests_;
     Pace bytes_;
 };

@@ -511,7 +511,8 @@ Result<ObjectInfo> LocalDriver::head(std::string_view key) {
     if (!file) return failed(file.error(), key);
     return ObjectInfo{.key = std::string(key),
                       .size = (*file)->identity().size,
-                      .modified_s = (*file)->identity().modified_s()};
+                      .modified_s = (*file)->identity().modified_s(),
+                      .file = (*file)->identity()};
 }
 
 Result<std::vector<ObjectInfo>> LocalDriver::heads(std::span<const std::string> keys) {

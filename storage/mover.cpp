@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <ctime>
+#include <iterator>
 #include <set>
 #include <utility>
 
@@ -284,13 +285,26 @@ Result<std::vector<ObjectRecord>> rows_of(Catalog& catalog, const MoveTarget& ta
     return rows;
 }
 
+Result<std::vector<ObjectInfo>> list_variants(Driver& driver, const std::string& original) {
+    std::vector<ObjectInfo> variants;
+    const auto prefix = variants_prefix(original);
+    if (!prefix) return variants;
+    std::string next;
+    do {
+        auto page = driver.list(*prefix, next, Driver::kMostListed);
+        if (!page) return std::unexpected(std::move(page.error()));
+        std::ranges::move(page->objects, std::back_inserter(variants));
+        next = std::move(page->next);
+    } while (!next.empty());
+    return variants;
+}
+
 // A file gets its row when it is first asked for. Whether there are some that were not yet.
 Result<bool> Mover::adopt_variants(const ObjectRecord& original) {
-    if (!rules_.variants_of) return false;
     const auto pool = drivers_.find(original.pool);
     if (!pool) return std::unexpected(pool.error());
     if (is_bucket(*pool)) return false;
-    const auto files = pool->driver->heads(rules_.variants_of(original.key));
+    const auto files = list_variants(*pool->driver, original.key);
     if (!files) return std::unexpected(files.error());
     std::vector<ObjectRecord> found;
     for (const ObjectInfo& file : *files) {
@@ -325,8 +339,16 @@ Result<JobEnd> Mover::move_rows(JobRun& run, const MoveTarget& target, const Dri
     std::erase_if(*rows, [&](const ObjectRecord& row) { return row.pool == target.to; });
     if (rows->empty()) return JobEnd::done();
     std::uint64_t bytes = 0;
-    for (const ObjectRecord& row : *rows)
+    for (const ObjectRecord& row : *rows) {
         bytes += row.size;
+        const auto from = drivers_.find(row.pool);
+        if (!from) return std::unexpected(from.error());
+        auto apart = drivers_.require_apart(*from, to, row.key);
+        // Not end_of_failure: what is there is no copy of ours, to be cleaned up.
+        if (!apart && apart.error().kind == ErrorKind::misconfigured)
+            return JobEnd::failed(about(target, std::move(apart.error())));
+        if (!apart) return std::unexpected(std::move(apart.error()));
+    }
     auto room = reserve(to, bytes);
     if (!room) return std::unexpected(room.error());
 
@@ -471,8 +493,9 @@ Result<ObjectRecord> Mover::copy(const ObjectRecord& row, const DriverSet::Pool&
         if (!source && !is_gone) return std::unexpected(source.error());
     }
     std::optional<ObjectInfo> info;
+    bool has_some = false;
     if (may_be_there || is_gone) {
-        auto found = find_copy(row, *to.limited);
+        auto found = find_copy(row, *to.limited, has_some);
         if (!found) return std::unexpected(std::move(found.error()));
         info = std::move(*found);
     }
@@ -485,10 +508,15 @@ Result<ObjectRecord> Mover::copy(const ObjectRecord& row, const DriverSet::Pool&
         auto copied = copy_object(*from->limited, row.key, *to.limited, row.key, options);
         if (copied) {
             info = std::move(*copied);
+            if (has_some && !info->version_id.empty()) {
+                // What it replaces is hidden by it, and would be billed.
+                auto removed = to.limited->remove_older_versions(row.key, info->version_id);
+                if (!removed) return std::unexpected(std::move(removed.error()));
+            }
         } else if (copied.error().kind != ErrorKind::not_found) {
             return std::unexpected(std::move(copied.error()));
         } else {
-            auto found = find_copy(row, *to.limited);
+            auto found = find_copy(row, *to.limited, has_some);
             if (!found) return std::unexpected(std::move(found.error()));
             info = std::move(*found);
         }
@@ -507,8 +535,11 @@ Result<ObjectRecord> Mover::copy(const ObjectRecord& row, const DriverSet::Pool&
 }
 
 // A copy that is certainly that of this row; nothing where there is none, or none that can be told.
-Result<std::optional<ObjectInfo>> Mover::find_copy(const ObjectRecord& row, Driver& to) {
+// Whether there is anything is said apart.
+Result<std::optional<ObjectInfo>> Mover::find_copy(const ObjectRecord& row, Driver& to,
+                                                   bool& has_some) {
     auto info = to.head(row.key);
+    has_some = info.has_value();
     if (!info && info.error().kind == ErrorKind::not_found) return std::optional<ObjectInfo>();
     if (!info) return std::unexpected(std::move(info.error()));
     if (info->size != row.size || !row.sha256) return std::optional<ObjectInfo>();
@@ -587,6 +618,11 @@ Result<void> Mover::remove_leftover(const DriverSet::Pool& pool, const std::stri
                            pool.driver->pool(), key);
             return {};
         }
+    }
+    if (*row) {
+        const auto home = drivers_.find((*row)->pool);
+        if (!home) return std::unexpected(home.error());
+        if (auto apart = drivers_.require_apart(*home, pool, key); !apart) return apart;
     }
     if (*row && !is_fresh(proof, (*row)->pool)) {
         if (auto home = require_home(**row); !home) return home;

@@ -31,6 +31,10 @@ Result<MoveTarget> target_of(const JobRecord& job);
 // The rows of what is to be moved, wherever they are; none where the catalog knows nothing of it.
 Result<std::vector<ObjectRecord>> rows_of(Catalog& catalog, const MoveTarget& target);
 
+// What the pool has of this original's variants, whether or not anybody knows of it: all names that
+// can belong to the image, as profiles come and go, and other programs write there too.
+Result<std::vector<ObjectInfo>> list_variants(Driver& driver, const std::string& original);
+
 // One that failed for good or was cancelled may have left copies where it was to go: the job that
 // removes them.
 NewJob clean_after_failed_move(const MoveTarget& target, std::span<const ObjectRecord> objects,
@@ -54,8 +58,6 @@ struct MoveRules {
     // Before one is removed the store is asked for what took its place, unless it has shown that
     // this short a while ago.
     std::int64_t proof_lasts_s = 30;
-    // What variants an original of this key can have, as keys: those on a disk need no row.
-    std::function<std::vector<std::string>(const std::string& original)> variants_of{};
     // Cache-Control that goes with an object into a bucket, for visitors who are sent there.
     std::function<std::string(const std::string& key, const std::string& type)> cache_control{};
     // These objects are somewhere else by now.
@@ -98,7 +100,8 @@ class Mover {
                              const std::vector<ObjectRecord>& rows, bool had_copies);
     Result<ObjectRecord> copy(const ObjectRecord& row, const DriverSet::Pool& to, bool may_be_there,
                               std::string& stamp);
-    Result<std::optional<ObjectInfo>> find_copy(const ObjectRecord& row, Driver& to);
+    Result<std::optional<ObjectInfo>> find_copy(const ObjectRecord& row, Driver& to,
+                                                bool& has_some);
     Result<void> remove_leftover(const DriverSet::Pool& pool, const std::string& key,
                                  const std::string& stamp, const MoveProof& proof);
     bool is_fresh(const MoveProof& proof, PoolId home) const;

@@ -68,6 +68,9 @@ Result<std::map<PoolId, PendingRemovals>> pending_removals(Catalog& catalog) {
             if (!added) return std::unexpected(std::move(added.error()));
         }
     }
+    // What failed is taken up again, and the bytes are there until then.
+    auto failed = add_jobs(catalog, {.type = "delete", .state = State::failed}, pending);
+    if (!failed) return std::unexpected(std::move(failed.error()));
     return pending;
 }
 

@@ -350,6 +350,10 @@ Result<RepairEnd> Repairer::elsewhere_and_held(const Verdict& verdict) {
     const ObjectRecord& row = *verdict.row;
     const auto home = drivers_.find(row.pool);
     if (!home) return std::unexpected(home.error());
+    if (auto apart = drivers_.require_apart(*home, pool_, row.key); !apart) {
+        if (apart.error().kind == ErrorKind::misconfigured) return stays(apart.error().text);
+        return std::unexpected(std::move(apart.error()));
+    }
     const auto there = look(*home->limited, row.key);
     if (!there) return std::unexpected(there.error());
     const bool is_home_good =

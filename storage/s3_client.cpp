@@ -77,6 +77,7 @@ StoreFailure S3Client::failure_in(const StoreCall& what, const HttpAnswer& answe
 }
 
 std::expected<HttpAnswer, StoreFailure> S3Client::try_once(const S3Call& call, bool first) {
+    if (limits_.pace) limits_.pace();
     const std::int64_t local_now = std::time(nullptr);
     const StoreRequest request = call.request(store_now(local_now));
     const StoreCall what{.pool = pool_, .key = call.key, .method = request.method};

@@ -27,6 +27,8 @@ struct S3Limits {
     std::chrono::seconds copy_patience{1'200};       // while a store copies or puts parts together
     // Waits before a retry; a caller that may be stopped gives its own. Null = sleeps.
     std::function<void(std::chrono::milliseconds)> wait{};
+    // Returns when the next try of a call may be made. Null = at once.
+    std::function<void()> pace{};
 };
 
 // One call, which may be made several times.

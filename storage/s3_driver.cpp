@@ -103,13 +103,17 @@ Result<ObjectInfo> S3Driver::put(std::string_view key, ByteSource& source,
     if (!uploaded) return std::unexpected(uploaded.error());
     fault_point("store.uploaded");
     auto object = verify(key, known, uploaded->version_id, uploaded->md5);
-    if (object && uploaded->repeated && !object->version_id.empty()) {
-        // Readers do not see them, but they are paid for. The object is safe whatever comes of it.
-        if (auto removed = S3Removal(client_, key).older_than(object->version_id); !removed)
-            conf::log_warn("event=old_versions_left pool={} error=\"{}\"", pool(),
-                           removed.error().text);
-    }
+    if (object && uploaded->repeated) remove_repeated(key, object->version_id);
     return object;
+}
+
+// Versions that lost answers left: readers do not see them, but they are paid for. The object is
+// safe whatever comes of it.
+void S3Driver::remove_repeated(std::string_view key, std::string_view version_id) {
+    if (version_id.empty()) return;
+    if (auto removed = S3Removal(client_, key).older_than(version_id); !removed)
+        conf::log_warn("event=old_versions_left pool={} error=\"{}\"", pool(),
+                       removed.error().text);
 }
 
 // Looks at what was stored: nothing is taken to be there because a store said so once.
@@ -214,6 +218,7 @@ Result<std::optional<ObjectInfo>> S3Driver::copy_within_store(Driver& from, std:
     if (!answer) return std::unexpected(answer.error());
     auto copied = verify(to_key, known, answer->http.header("x-amz-version-id"), md5);
     if (!copied) return std::unexpected(copied.error());
+    if (answer->tries > 1) remove_repeated(to_key, copied->version_id);
     return std::optional(std::move(*copied));
 }
 

@@ -58,6 +58,7 @@ class S3Driver final : public Driver {
                                     std::string* md5);
     Result<ObjectInfo> verify(std::string_view key, const PutOptions& options,
                               std::string_view version_id, std::string_view md5);
+    void remove_repeated(std::string_view key, std::string_view version_id);
     Result<std::vector<std::string>> check_reading_only(const Error& listing);
     Result<void> probe_writing(std::vector<std::string>& found);
     std::unexpected<Error> failed(ErrorKind kind, std::string_view key, std::string_view why) const;

@@ -74,6 +74,8 @@ ApiAnswer act(storage::Catalog& catalog, storage::JobId id, JobAction action) {
     if (!*job) return api_error(404, "not_found", fmt::format("there is no job {}", id));
     const auto acted = storage::act_on_job(catalog, **job, action, std::time(nullptr));
     if (!acted) return api_error(acted.error());
+    if (!*acted && (*job)->type == "delete" && action == JobAction::cancel)
+        return api_error(409, "conflict", "what is being deleted does not come back");
     if (!*acted) {
         return api_error(409, "conflict",
                          fmt::format("job {} is {}", id, storage::name_of((*job)->state)));

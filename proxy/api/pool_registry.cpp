@@ -4,6 +4,7 @@
 #include "conf/nearest_name.h"
 #include "conf/quote.h"
 #include "conf/settings_check.h"
+#include "conf/shared_folders.h"
 #include "proxy/serve/hidden_pool.h"
 #include "storage/visitor_urls.h"
 
@@ -130,12 +131,17 @@ std::vector<FieldProblem> problems_with(const conf::Settings& file,
     all.pools.push_back(pool.settings);
     const std::string prefix = fmt::format("pool[{}].", all.pools.size());
     std::vector<FieldProblem> problems;
-    for (const conf::Finding& finding : conf::find_wrong_settings(all)) {
-        const auto ours = std::ranges::find_if(
-            finding.keys, [&](const std::string& key) { return key.starts_with(prefix); });
-        if (ours != finding.keys.end())
-            problems.push_back({ours->substr(prefix.size()), finding.message});
-    }
+    const auto take_over = [&](const conf::Findings& findings) {
+        for (const conf::Finding& finding : findings) {
+            const auto ours = std::ranges::find_if(
+                finding.keys, [&](const std::string& key) { return key.starts_with(prefix); });
+            if (ours != finding.keys.end())
+                problems.push_back({ours->substr(prefix.size()), finding.message});
+        }
+    };
+    take_over(conf::find_wrong_settings(all));
+    if (problems.empty() && !pool.settings.base_path.empty())
+        take_over(conf::find_shared_folders(all));
     return problems;
 }
 

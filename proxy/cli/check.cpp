@@ -17,6 +17,7 @@
 #include <csignal>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -83,6 +84,54 @@ bool check_log(const conf::AccessLogSettings& log) {
     const auto writable = conf::may_write(log.path);
     if (!writable) fmt::print(stderr, "access_log.path: {}\n", writable.error().text);
     return writable.has_value();
+}
+
+// The key in `there` of what is `key` in `here`, if they were one bucket; nothing where none is.
+std::optional<std::string> key_in(const conf::PoolSettings& there, const conf::PoolSettings& here,
+                                  const std::string& key) {
+    const std::string name = here.path_prefix + key;
+    if (!name.starts_with(there.path_prefix)) return std::nullopt;
+    return name.substr(there.path_prefix.size());
+}
+
+// Whether the first object of one bucket is seen in the other one, too.
+bool shows_same(const conf::PoolSettings& here, const conf::PoolSettings& there,
+                const std::string& key_prefix) {
+    const auto drivers = [&](const conf::PoolSettings& pool) {
+        return storage::make_driver(pool, key_prefix, std::make_shared<storage::StoreGate>(pool),
+                                    short_limits());
+    };
+    const auto first = drivers(here);
+    const auto page = first->list("", "", 1);
+    if (!page || page->objects.empty()) return false;
+    const std::string& key = page->objects.front().key;
+    const auto other_key = key_in(there, here, key);
+    if (!other_key) return false;
+    const auto one = first->head(key);
+    const auto other = drivers(there)->head(*other_key);
+    return one && other && storage::is_same_object(*one, *other);
+}
+
+// Settings cannot tell whether two hosts are one store. A bucket that is still empty shows nothing,
+// and then nothing can be lost in it.
+bool check_shared_buckets(const conf::Settings& settings) {
+    const std::string key_prefix = settings.server.url_prefix.substr(1);
+    bool is_good = true;
+    for (std::size_t second = 1; second < settings.pools.size(); ++second) {
+        for (std::size_t first = 0; first < second; ++first) {
+            const conf::PoolSettings& mine = settings.pools[second];
+            const conf::PoolSettings& theirs = settings.pools[first];
+            if (mine.bucket.empty() || mine.bucket != theirs.bucket) continue;
+            if (!shows_same(mine, theirs, key_prefix) && !shows_same(theirs, mine, key_prefix))
+                continue;
+            fmt::print(stderr,
+                       "pools {} and {} are one place under two names: what both show is the same "
+                       "object. Remove one of them, or give it a bucket of its own\n",
+                       theirs.name, mine.name);
+            is_good = false;
+        }
+    }
+    return is_good;
 }
 
 // Reads the certificates.
@@ -155,6 +204,7 @@ int check(const ServeOptions& options, const CheckOptions& how) {
     const std::string key_prefix = settings->server.url_prefix.substr(1);
     for (const conf::PoolSettings& pool : settings->pools)
         look("pool " + pool.name, [&] { return check_pool(pool, key_prefix, how.write); });
+    look("pools of one bucket", [&] { return check_shared_buckets(*settings); });
     if (status == 0) fmt::print("{}: good\n", options.config);
     return status;
 }

@@ -171,7 +171,6 @@ void Instance::make_jobs(const conf::Settings& settings) {
     if (catalog == nullptr) return;
     drivers_ = std::make_unique<storage::DriverSet>(*catalog, url_prefix_.substr(1));
     follow_pools();
-    if (settings.jobs.threads == 0) return;
     jobs_ = std::make_unique<serve::JobWork>(
         settings, *catalog, *drivers_, stores_->shelf(),
         [this](const std::vector<std::string>& keys) { on_changed(keys); });

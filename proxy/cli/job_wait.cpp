@@ -205,7 +205,7 @@ int wait_for_batch(Workspace& workspace, const std::string& batch, const char* w
         fmt::print("{} done, {} failed, {} cancelled, {} paused\n", end->done, end->failed,
                    end->cancelled, end->paused);
     }
-    return end->failed + end->cancelled > 0 ? 1 : 0;
+    return end->failed + end->cancelled + end->paused > 0 ? 1 : 0;
 }
 
 int run_due_jobs(Workspace& workspace, bool json) {

@@ -1,6 +1,7 @@
 #include "proxy/cli/load_settings.h"
 
 #include "conf/settings_reader.h"
+#include "conf/shared_folders.h"
 
 #include <filesystem>
 #include <vector>
@@ -73,7 +74,12 @@ std::optional<conf::Settings> load_settings(const ServeOptions& options) {
         !override_addresses(options.admin_listen, "--admin-listen", settings.admin.listen)) {
         return std::nullopt;
     }
-    const std::vector<conf::Problem> problems = conf::check_settings(settings);
+    std::vector<conf::Problem> problems = conf::check_settings(settings);
+    if (problems.empty()) {
+        for (conf::Finding& finding : conf::find_shared_folders(settings))
+            problems.push_back({options.config, 0, 0, std::move(finding.keys.front()),
+                                std::move(finding.message)});
+    }
     print(problems);
     if (!problems.empty()) return std::nullopt;
     return settings;

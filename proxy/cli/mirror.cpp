@@ -36,7 +36,7 @@ int prune(Workspace& workspace, const MirrorArguments& arguments) {
     if (!arguments.dry_run) {
         const auto end = await_batch(workspace, batch, "prune");
         if (!end) return failed(end.error(), arguments.json);
-        failures = end->failed + end->cancelled;
+        failures = end->failed + end->cancelled + end->paused;
         // Some may be left to jobs that moves had queued before, and that wait for move.grace.
         const auto again = storage::prune_mirror(workspace.catalog(), workspace.drivers(),
                                                  (*pool)->id, "", now_s());

@@ -3,6 +3,7 @@
 #include "conf/log.h"
 #include "storage/abandoned_uploads.h"
 #include "storage/backups.h"
+#include "storage/image_remover.h"
 #include "storage/purge_job.h"
 #include "storage/resumable_uploads.h"
 
@@ -21,6 +22,7 @@ constexpr std::chrono::minutes kCountEvery{1};
 // It reads every row.
 constexpr std::chrono::hours kRecountEvery{6};
 constexpr std::chrono::hours kLookForStraysEvery{1};
+constexpr std::chrono::minutes kResumeDeletionsEvery{10};
 
 // Bytes that are in one of them and not in the other.
 std::uint64_t difference(const storage::Catalog::Recount& counted) {
@@ -51,6 +53,7 @@ JobChores::JobChores(const conf::Settings& settings, storage::Catalog& catalog,
       remember_s_(
           std::chrono::duration_cast<std::chrono::seconds>(settings.deletion.remember).count()),
       has_zone_(!settings.purge.zone_id.empty()),
+      deletions_{kResumeDeletionsEvery},
       strays_{kLookForStraysEvery},
       backups_{settings.backup.interval},
       counting_{kCountEvery},
@@ -89,6 +92,7 @@ void JobChores::do_what_is_due() {
     drivers_.exchange_budgets();
     if (also_) also_();
     forget_deletions();
+    if (deletions_.is_now(now)) resume_deletions();
     forget_calls();
     clean_uploads();
     clean_resumables(strays_.is_now(now));
@@ -106,6 +110,13 @@ JobChores::State JobChores::state() const {
 void JobChores::forget_deletions() {
     if (const auto done = catalog_.forget_deletions(std::time(nullptr) - remember_s_); !done)
         conf::log_warn("deletions not forgotten reason=\"{}\"", done.error().text);
+}
+
+void JobChores::resume_deletions() {
+    const auto resumed = storage::resume_deletions(catalog_, std::time(nullptr));
+    if (!resumed)
+        return conf::log_warn("deletions not taken up again reason=\"{}\"", resumed.error().text);
+    if (*resumed > 0) conf::log_warn("deletions taken up again count={}", *resumed);
 }
 
 void JobChores::forget_calls() {

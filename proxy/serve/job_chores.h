@@ -55,6 +55,7 @@ class JobChores {
     void run();
     void do_what_is_due();
     void forget_deletions();
+    void resume_deletions();
     void forget_calls();
     void clean_uploads();
     void clean_resumables(bool with_strays);
@@ -70,6 +71,7 @@ class JobChores {
     const bool has_zone_;
     bool has_told_of_purges_ = false;
     std::function<void()> also_;
+    Due deletions_;
     Due strays_;
     Due backups_;
     Due counting_;

@@ -40,7 +40,6 @@ VariantsOf variants_of(const conf::Settings& settings) {
 storage::MoveRules move_rules(const conf::Settings& settings, const JobWork::Changed& changed) {
     storage::MoveRules rules;
     rules.grace_s = seconds(settings.move.grace);
-    rules.variants_of = variants_of(settings);
     rules.cache_control = cache_control_of(settings);
     rules.moved = changed;
     return rules;

@@ -89,14 +89,12 @@ struct MoveBench {
                           return std::make_unique<SharedDriver>(store(settings.name));
                       }};
     std::vector<std::string> told;
-    Mover mover{
-        *catalog,
-        drivers,
-        {.grace_s = 0,
-         .proof_lasts_s = 0,
-         .variants_of = [](const std::string&) { return std::vector<std::string>{kVariant}; },
-         .cache_control = {},
-         .moved = [this](const std::vector<std::string>& keys) { told = keys; }}};
+    Mover mover{*catalog,
+                drivers,
+                {.grace_s = 0,
+                 .proof_lasts_s = 0,
+                 .cache_control = {},
+                 .moved = [this](const std::vector<std::string>& keys) { told = keys; }}};
     const std::int64_t now_s = std::time(nullptr);
 };
 

@@ -66,6 +66,16 @@ class Backups(image_host.ImageHostCase):
         self.assertEqual(status, 1)
         self.assertIn("is of pool hot", error)
 
+    def test_what_is_restored_in_a_bucket_hides_nothing(self):
+        image = self.new_image()
+        self.start({"backup": {"delay": "1h"}, "move": {"grace": "0s"}})
+        self.tool("backup", "run")
+        self.tool("mv", image.uuid, "--to", "cold")
+        self.b2.put(cold.BUCKET, image.original, b"bad")
+        self.assertIn("restored from pool safe", self.tool("backup", "restore", image.uuid))
+        self.assertEqual([version.data for version in self.b2.versions(cold.BUCKET, image.original)],
+                         [image.contents[image.original]])
+
     def test_a_backup_that_is_not_good_is_found_and_not_used(self):
         image = self.new_image()
         self.start({"backup": {"delay": "1h"}})

@@ -1,7 +1,9 @@
 """Images deleted for good: tidepool rm and the admin API, wherever their objects are."""
 
+import contextlib
 import json
 import pathlib
+import sqlite3
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
@@ -108,6 +110,41 @@ class Deletion(DeleteCase):
         self.tool("mv", image.uuid, "--to", "cold")
         self.b2.fault("error", status=503, method="DELETE", count=4)
         self.tool("rm", image.uuid, "--yes")
+        self.assert_gone(image)
+
+    def test_what_no_profile_names_goes_too_and_does_not_come_back(self):
+        image = self.new_image()
+        self.start({"delete": {"remember": "1m"}})
+        large = f"uploads/variants/{image_host.DAY}/{image.uuid}_large.jpg"  # nobody has asked for it
+        self.trees["uploads"].put(large.removeprefix("uploads/"), b"of an old profile")
+        self.tool("rm", image.uuid, "--yes")
+        self.assertEqual(self.stored("hot"), {})
+
+    def test_a_deletion_is_not_called_off(self):
+        image = self.new_image()
+        self.start({"jobs": {"threads": 0}})
+        job = self.call("DELETE", f"{IMAGES}/{image.uuid}")[1]["job"]
+        self.assertEqual(self.call("POST", f"{JOBS}/{job}/cancel")[0], 409)
+        self.assertEqual(self.run_tool("jobs", "cancel", job)[0], 1)
+        # What is paused is not done, and who waits for it is told so.
+        self.tool("jobs", "pause", job)
+        status, out, _ = self.run_tool("rm", image.uuid, "--yes")
+        self.assertEqual([status, out.splitlines()[-1]], [1, "0 done, 0 failed, 0 cancelled, 1 paused"])
+        self.tool("jobs", "resume", job)
+        self.tool("jobs", "run")
+        self.assert_gone(image)
+
+    def test_a_deletion_that_lost_its_job_is_taken_up_again(self):
+        """Also by a server that does no jobs: that sees to what is to be done beside them."""
+        image = self.new_image()
+        server = self.start({"jobs": {"threads": 0}})
+        self.assertEqual(self.call("DELETE", f"{IMAGES}/{image.uuid}")[0], 202)
+        server.stop_process()
+        with contextlib.closing(sqlite3.connect(self.folder / "catalog.db")) as catalog, catalog:
+            catalog.execute("DELETE FROM jobs")
+        self.start({"jobs": {"threads": 0}}, scanned=False)
+        tidepool.eventually(lambda: self.json("jobs", "list", "--type", "delete"), "it is queued again")
+        self.tool("jobs", "run")
         self.assert_gone(image)
 
     def test_jobs_and_images_of_the_api(self):

@@ -1,7 +1,9 @@
 """Images moved between pools by jobs, while they are read: tidepool mv and tidepool jobs, with and without a server."""
 
+import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import time
@@ -114,7 +116,78 @@ class Moves(image_host.ImageHostCase):
         self.assert_at("cold", image)
 
 
+class OnePlace(image_host.ImageHostCase):
+    """Pools that are one place under two names."""
+
+    def assert_refused(self, image, pool, target):
+        """No move and no cleaning loses anything of it."""
+        self.tool("scan", "--hash")
+        status, _, error = self.run_tool("mv", image.uuid, "--to", target)
+        self.assertEqual(status, 1)
+        self.assertIn("one place under two names", error)
+        self.assertEqual(self.json("jobs", "list", "--type", "clean", "--state", "queued"), [])
+        self.assertEqual(self.stored(pool), image.contents)
+        self.assertEqual({row["pool"] for row in self.json("ls", f"uploads/original/{image_host.DAY}/{image.uuid}")}, {pool})
+
+    def test_a_bucket_that_has_two_hosts(self):
+        image = self.new_image()
+        other = cold.Store(self.b2.s3_url.replace("127.0.0.1", "localhost"), self.b2.region, self.b2.key)
+        self.start({"move": {"grace": "0s"}, "jobs": {"threads": 0}},
+                   pools=[*self.pools(), tidepool.bucket_pool(other, cold.BUCKET, "alias")])
+        self.assertEqual(self.run_tool("check")[0], 0)  # the bucket is empty, so that nothing shows
+        self.tool("mv", image.uuid, "--to", "cold")
+        self.tool("jobs", "run")
+        status, _, error = self.run_tool("check")
+        self.assertEqual(status, 1)
+        self.assertIn("pools cold and alias are one place under two names", error)
+        self.assert_refused(image, "cold", "alias")
+        for key in image.keys:
+            self.assertEqual(len(self.b2.versions(cold.BUCKET, key)), 1)
+
+    def test_a_folder_that_becomes_another_name_of_one(self):
+        image = self.new_image()
+        linked = self.folder / "linked"
+        linked.mkdir()
+        pools = [*self.pools(), {"name": "linked", "base_path": linked, "storage_tier": "warm"}]
+        server = self.start({"move": {"grace": "0s"}}, pools=pools)
+        linked.rmdir()
+        linked.symlink_to(self.trees["uploads"].path)
+        status, job = self.call("POST", f"/api/admin/v1/images/{image.uuid}/move", {"to": "linked"})
+        self.assertEqual(status, 202)
+        def has_failed():
+            shown = self.call("GET", f"/api/admin/v1/jobs/{job['job']}")[1]
+            return "one place under two names" in (shown["error"] or "")
+        tidepool.eventually(has_failed, "the move is refused")
+        self.assertEqual(self.stored("hot"), image.contents)
+        # From now on it is seen before anything begins.
+        server.signal(signal.SIGHUP)
+        server.wait_log("configuration not reloaded")
+        status, _, error = self.run_tool("check")
+        self.assertEqual(status, 2)
+        self.assertIn("by another name the folder of pool \"hot\"", error)
+
+    def test_a_folder_that_the_api_is_told_of(self):
+        self.start()
+        link = self.folder / "link"
+        link.symlink_to(self.trees["uploads"].path)
+        status, answer = self.call("POST", "/api/admin/v1/pools", {"name": "link", "base_path": str(link)})
+        self.assertEqual(status, 422)
+        self.assertIn("by another name the folder of pool \"hot\"", json.dumps(answer).replace("\\", ""))
+
+
 class Trouble(image_host.ImageHostCase):
+    def test_copies_of_what_has_no_digest_are_made_anew_and_hide_nothing(self):
+        image = self.new_image()
+        self.start(scanned=False)
+        self.tool("scan")
+        # What was copied before it cannot be told from something else by the next attempt.
+        self.b2.fault("error", status=503, method="PUT", key=lambda key: key.endswith("_small.jpg"), count=4)
+        self.tool("mv", image.uuid, "--to", "cold", "--detach")
+        self.wait_for_jobs()
+        self.assert_at("cold", image)
+        for key in image.keys:
+            self.assertEqual(len(self.b2.versions(cold.BUCKET, key)), 1, key)
+
     def test_a_bucket_that_fails_for_a_while_is_waited_for(self):
         image = self.new_image()
         self.start()

@@ -165,6 +165,13 @@ class Faults(unittest.TestCase):
         self.stored_once()
         self.assertEqual(stored["version"], self.b2.versions("images", "a.jpg")[0].id)
 
+    def test_a_copy_whose_answers_are_lost_is_there_once(self):
+        self.b2.put("images", "from.jpg", self.data)
+        self.b2.fault("error_after_store", operation="CopyObject", count=2)
+        stored = self.pool.run("copy", "from.jpg", "a.jpg", len(self.data))
+        self.stored_once()
+        self.assertEqual(stored["version"], self.b2.versions("images", "a.jpg")[0].id)
+
     def test_an_object_whose_every_answer_is_lost_is_there_all_the_same(self):
         self.b2.fault("error_after_store", operation="PutObject", count=None)
         stored = self.pool.having(tries=3).put("a.jpg", self.data)

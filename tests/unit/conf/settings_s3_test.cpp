@@ -172,6 +172,18 @@ TEST_CASE("settings of s3: pools must fit each other", "[conf][settings]") {
                Catch::VectorContains(std::string(
                    "pool[2].bucket: bucket \"pixelfox-dev\" is that of pool \"b2-cold\" too: give "
                    "each a path_prefix of its own, or a bucket")));
+    for (const char* spelling : {"'HTTPS://S3.us-west-001.Backblazeb2.com:443/'",
+                                 "'https://s3.us-west-001.backblazeb2.com.'"}) {
+        CAPTURE(spelling);
+        CHECK_THAT(
+            problems(pool(kCold) + pool(kCold, {{"name", "'other'"}, {"endpoint_url", spelling}})),
+            Catch::VectorContains(std::string(
+                "pool[2].bucket: bucket \"pixelfox-dev\" is that of pool \"b2-cold\" too: "
+                "give each a path_prefix of its own, or a bucket")));
+    }
+    CHECK(problems(pool(kCold, {{"endpoint_url", "'http://127.0.0.1:9000'"}}) +
+                   pool(kCold, {{"name", "'other'"}, {"endpoint_url", "'http://127.0.0.1:9001'"}}))
+              .empty());
     CHECK(problems(pool(kCold, {{"path_prefix", "'a/'"}}) +
                    pool(kCold, {{"name", "'other'"}, {"path_prefix", "'b/'"}}))
               .empty());

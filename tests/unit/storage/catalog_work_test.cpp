@@ -428,6 +428,8 @@ CATALOG_TEST("catalog: views add up and are worth half after a half-life", "[vie
     TestType backend;
     const auto catalog = backend.open();
     const Uuid image{1, 2, 3};
+    const PoolId pool = make_pool(*catalog, "hot");
+    value_of(catalog->put_image({.uuid = image, .pool = pool, .original = "a", .metadata = {}}));
     CHECK_FALSE(value_of(catalog->find_views(image)));
     value_of(
         catalog->add_views(std::vector{ViewUpdate{image, 8, 1000}, ViewUpdate{{9}, 1, 1}}, 100));
@@ -438,6 +440,32 @@ CATALOG_TEST("catalog: views add up and are worth half after a half-life", "[vie
     value_of(catalog->add_views(std::vector{ViewUpdate{image, 1, 900}}, 100));  // a clock set back
     CHECK(value_of(catalog->find_views(image))->score == Approx(4.5));
     CHECK(value_of(catalog->find_views(image))->last_s == 1200);
+    CHECK_FALSE(value_of(catalog->find_views({9})));  // of no image that is known
+}
+
+CATALOG_TEST("catalog: views go with their image, and do not come after it", "[views]") {
+    TestType backend;
+    const auto catalog = backend.open();
+    const PoolId pool = make_pool(*catalog, "hot");
+    const ObjectRecord object =
+        make_object("uploads/original/2026/02/25/0b1f6c2e-9a7d-4c55-8a3e-1234567890ab.jpg", pool);
+    const std::vector update{ViewUpdate{object.image.value(), 1, 1000}};
+    for (const bool by_deletion : {false, true}) {
+        value_of(catalog->put_object(object));
+        value_of(catalog->add_views(update, 100));
+        CHECK(value_of(catalog->find_views(*object.image)));
+        if (by_deletion) {
+            value_of(
+                catalog->begin_deletion(*object.image, {.type = "delete", .payload = "{}"}, 9));
+            CHECK(value_of(catalog->unended_deletions({}, 10)) == std::vector{*object.image});
+            CHECK(value_of(catalog->unended_deletions(*object.image, 10)).empty());
+        }
+        value_of(catalog->remove_object(object.key, pool));
+        if (by_deletion) value_of(catalog->end_deletion(*object.image));
+        value_of(catalog->add_views(update, 100));  // counted before, written down now
+        CHECK_FALSE(value_of(catalog->find_views(*object.image)));
+    }
+    CHECK(value_of(catalog->unended_deletions({}, 10)).empty());
 }
 
 CATALOG_TEST("catalog: a day's budget is summed over processes and restarts", "[budget]") {

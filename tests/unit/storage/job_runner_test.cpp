@@ -316,6 +316,7 @@ TEST_CASE("job owner: who lives is told from who has died", "[storage][jobs]") {
 TEST_CASE("job lanes: the pools that a lane's jobs work on", "[storage][jobs]") {
     CHECK(pools_of_lane("move 3>7") == std::vector<PoolId>{3, 7});
     CHECK(pools_of_lane("clean 3") == std::vector<PoolId>{3});
+    CHECK(pools_of_lane("delete 3") == std::vector<PoolId>{3});
     CHECK(pools_of_lane("delete").empty());
     CHECK(pools_of_lane("move x>7").empty());
     CHECK(pools_of_lane("move 3>").size() == 1);

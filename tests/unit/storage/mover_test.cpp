@@ -421,3 +421,17 @@ TEST_CASE("mover: a move that is cancelled after it began is cleaned up", "[stor
     CHECK(bench.store("cold").size() == 0);
     CHECK(bench.in("hot", kOriginal));
 }
+
+TEST_CASE("mover: variants that no profile names go along", "[storage][mover]") {
+    Bench bench;
+    bench.place(kOriginal, "original");
+    const std::string folder = "uploads/variants/2026/02/25/";
+    const std::string variant = folder + kUuid + "_large.jpg";
+    const std::string other = folder + "0b1f6c2e-9a7d-4c55-8a3e-1234567890ac_large.jpg";
+    bench.store("hot").place(variant, "of an old profile");
+    bench.store("hot").place(other, "of another image");
+    JobRun run = bench.begin("cold");
+    CHECK(kind_of(bench.move(run)) == "done");
+    CHECK(bench.in("cold", variant));
+    CHECK_FALSE(bench.store("cold").content(other));
+}

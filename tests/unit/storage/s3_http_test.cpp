@@ -1,5 +1,7 @@
 #include "storage/s3_http.h"
 
+#include "storage/s3_driver.h"
+#include "storage/store_gate.h"
 #include "tests/support/stub_origin.h"
 
 #include <string>
@@ -24,4 +26,23 @@ TEST_CASE("s3 http: what is not HTTP is a broken connection", "[storage][s3]") {
         CHECK(answer.error().fault == TransportFault::cut);
         CHECK(failure_of(StoreCall{}, answer.error().fault, "").next != NextTry::never);
     }
+}
+
+TEST_CASE("s3 client: each try waits for its turn", "[storage][s3]") {
+    conf::PoolSettings settings;
+    settings.name = "cold";
+    settings.storage_type = conf::PoolSettings::Type::s3;
+    settings.bucket = "images";
+    settings.region = "us-west-001";
+    settings.endpoint_url = "http://127.0.0.1:1";  // nobody listens there
+    int turns = 0;
+    S3Limits limits;
+    limits.retry.tries = 3;
+    limits.wait = [](std::chrono::milliseconds) {};
+    limits.pace = [&turns] { ++turns; };
+    S3Driver driver(settings, std::make_shared<StoreGate>(settings), limits);
+    CHECK_FALSE(driver.head("a.jpg"));
+    CHECK(turns == 3);
+    CHECK_FALSE(driver.remove("a.jpg"));
+    CHECK(turns == 6);
 }
