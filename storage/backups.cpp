@@ -215,7 +215,7 @@ JobEnd Backups::copy_of_nothing(const JobRun& run, const std::string& key,
     // Backups are kept as long as nobody deletes the image. What a mirror has without a record may
     // be another program's, unless that was deleted.
     const bool is_ours = is_backup ? !is_noted : is_noted || is_deleted;
-    if (!is_ours || (!is_noted && run.job().attempts == 1)) return JobEnd::done();
+    if (!is_ours || (!is_noted && run.job().begun == 1)) return JobEnd::done();
     if (auto removed = target.limited->remove(key); !removed)
         return JobEnd::failed(std::move(removed.error()));
     const auto forgotten = catalog_.remove_backup(target.known.id, key);
@@ -229,7 +229,7 @@ JobEnd Backups::copy_of_moved(const JobRun& run, const ObjectRecord& row, const 
                               const DriverSet::Pool& target) {
     const bool is_noted =
         std::ranges::find(copies, target.known.id, &BackupRecord::pool) != copies.end();
-    if (is_noted || run.job().attempts == 1 || row.pool == target.known.id) return JobEnd::done();
+    if (is_noted || run.job().begun == 1 || row.pool == target.known.id) return JobEnd::done();
     const auto moves = is_moving(row);
     if (!moves) return JobEnd::failed(moves.error());
     if (*moves) return JobEnd::put_off(kMoveWaitS);
@@ -252,9 +252,11 @@ bool Backups::is_wanted(const ObjectRecord& row, const DriverSet::Pool& target) 
 
 // See Mover::is_being_mirrored.
 Result<bool> Backups::is_moving(const ObjectRecord& row) const {
-    const auto move = catalog_.find_open_job(move_key(row.image ? to_text(*row.image) : row.key));
-    if (!move) return std::unexpected(move.error());
-    return *move && (*move)->state == JobRecord::State::running;
+    const auto moves = catalog_.jobs_named(move_key(row.image ? to_text(*row.image) : row.key));
+    if (!moves) return std::unexpected(moves.error());
+    return std::ranges::any_of(*moves, [now_s = std::time(nullptr)](const JobRecord& move) {
+        return move.is_held(now_s);
+    });
 }
 
 // False: what was copied is no longer what the object is.
@@ -417,8 +419,16 @@ Result<PoolId> restore_original(Catalog& catalog, DriverSet& drivers, const std:
         ObjectRecord restored =
             object_record(original, target->known.id, *stored, options.content_type, now_s);
         if (row) restored.modified_s = row->modified_s;
-        const auto noted = catalog.put_object(restored);
-        if (!noted) return std::unexpected(noted.error());
+        fault_point("restore.stored");
+        if (auto noted = catalog.put_in_place(restored); !noted) {
+            // It was deleted, or came to be somewhere else.
+            const auto now = catalog.find(original);
+            const bool is_needed =
+                !now || (*now && ((*now)->pool == target->known.id ||
+                                  drivers.mirror_of((*now)->pool) == target->known.id));
+            if (!is_needed) (void)target->driver->remove(original);
+            return std::unexpected(std::move(noted.error()));
+        }
         return backup.pool;
     }
     return std::unexpected(std::move(last));

@@ -78,7 +78,8 @@ class Catalog {
     // size, ETag, version) and has none yet. False where there is no such row; none is made.
     virtual Result<bool> learn_digest(const ObjectRecord& object) = 0;
 
-    // False where there is no row of this key and pool.
+    // False where there is no row of this key and pool. What an open move may have copied of it is
+    // queued to be cleaned.
     virtual Result<bool> remove_object(std::string_view key, PoolId pool) = 0;
 
     // Changes where objects are, all or none. Conflict where a row is not in the pool, or not of
@@ -216,7 +217,9 @@ class Catalog {
     // No job that is queued or runs is due later than this any more; gives how many were. Cheap
     // however many jobs there are.
     virtual Result<std::size_t> bring_jobs_forward(std::int64_t latest_s) = 0;
-    // The following say false where the job is no longer `owner`'s: stop working on it.
+    // The following say false where the job is no longer `owner`'s: stop working on it. All but the
+    // first let go of it, whatever became of it. With a move that fails for good the job is queued
+    // that cleans up behind it.
     virtual Result<bool> renew_job(JobId job, std::string_view owner, std::int64_t lease_until_s,
                                    std::string_view progress) = 0;
     virtual Result<bool> finish_job(JobId job, std::string_view owner, std::int64_t now_s) = 0;
@@ -226,10 +229,12 @@ class Catalog {
                                                std::int64_t now_s) = 0;
     virtual Result<bool> fail_job(JobId job, std::string_view owner, const JobFailure& failure,
                                   std::int64_t now_s) = 0;
-    // What an operator does: cancelled or paused from queued or running (whose worker then finds
-    // its lease gone), cancelled also from failed where it is a purge; queued, at once, from
-    // paused, failed or cancelled, as if it was new, or where it waits after an attempt that
-    // failed. False where the job's state does not allow it.
+    // What an operator does: cancelled or paused from queued or running (whose worker is told to
+    // stop when he renews his lease), cancelled also from failed where it is a purge; queued, at
+    // once, from paused, failed or cancelled, with all its attempts before it, or where it waits
+    // after an attempt that failed. Until whoever had it has let go of it neither that job nor
+    // another one of its key is taken. With a move that is cancelled the job is queued that cleans
+    // up behind it. False where the job's state does not allow it.
     virtual Result<bool> set_job_state(JobId job, JobRecord::State state, std::int64_t now_s) = 0;
     // Comes back when it is due; where it `was_begun` that was an attempt, else as if it had not
     // been taken.
@@ -242,8 +247,9 @@ class Catalog {
     virtual Result<std::vector<JobCount>> count_jobs(std::string_view batch) = 0;
     // The open one (queued, running, paused) of this key.
     virtual Result<std::optional<JobRecord>> find_open_job(std::string_view dedup_key) = 0;
-    // True: there was a queued job of this key, and it is cancelled.
-    virtual Result<bool> cancel_queued_job(std::string_view dedup_key, std::int64_t now_s) = 0;
+    // The open ones of this key and of those that are numbered after it, and those that were
+    // cancelled and have not been let go of; by id.
+    virtual Result<std::vector<JobRecord>> jobs_named(std::string_view dedup_key) = 0;
     // Forgets jobs that are done, failed or cancelled since before this; gives how many. A purge
     // that failed is kept until somebody retries or cancels it: what it is about is shown until
     // then.

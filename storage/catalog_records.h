@@ -131,12 +131,12 @@ struct JobRecord {
     std::string type;
     std::string payload;  // JSON
     State state = State::queued;
-    int priority = 100;  // lower is taken first
-    std::int64_t attempts = 0;
+    int priority = 100;         // lower is taken first
+    std::int64_t attempts = 0;  // since it was queued, or restarted
     std::int64_t created_s = 0;
     std::int64_t next_run_s = 0;  // not before this
     std::int64_t finished_s = 0;  // 0 = not finished
-    std::string lease_owner;      // who works on it; "" = nobody
+    std::string lease_owner;      // who works on it; "" = nobody; see is_held()
     std::int64_t lease_until_s = 0;
     std::string error_class;  // of the last failed attempt; "" = none
     std::string error_text;
@@ -146,6 +146,13 @@ struct JobRecord {
     std::string batch;      // of the command or sweep that queued it; "" = none
     // Attempts in a row that ended with their process, not with a result.
     std::int64_t lost = 0;
+    // Attempts in all that may have changed something; no restart sets it back.
+    std::int64_t begun = 0;
+    // Whether somebody may be at it. Whoever works on what is paused or cancelled learns of it
+    // late, and has it until he lets go of it or his lease ends.
+    bool is_held(std::int64_t now_s) const {
+        return state == State::running || (!lease_owner.empty() && lease_until_s > now_s);
+    }
     bool operator==(const JobRecord&) const = default;
 };
 
@@ -162,6 +169,8 @@ struct NewJob {
     // this makes of both, and the lane of this one if it names one; behind one that runs another is
     // queued. Pure.
     std::string (*merged)(std::string_view open, std::string_view wanted) = nullptr;
+    // No open job of this key does for it: it is queued beside them, see numbered_key().
+    bool is_apart = false;
 };
 
 // That visitors must not see something any more, or see something else from now on.
@@ -216,6 +225,7 @@ struct JobFailure {
     std::string error_class;
     std::string text;
     std::optional<std::int64_t> retry_at_s{};  // nothing: no attempt will help, the job has failed
+    bool was_begun = true;                     // false: this attempt changed nothing
 };
 
 struct JobFilter {

@@ -143,13 +143,15 @@ constexpr const char* kThird = R"sql(
 ALTER TABLE jobs ADD COLUMN lane TEXT NOT NULL DEFAULT '';
 ALTER TABLE jobs ADD COLUMN batch TEXT NOT NULL DEFAULT '';
 ALTER TABLE jobs ADD COLUMN lost INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE jobs ADD COLUMN begun INTEGER NOT NULL DEFAULT 0;
 UPDATE jobs SET lane = type;
 DROP INDEX jobs_due;
 CREATE INDEX jobs_due ON jobs (lane, priority, next_run_s) WHERE state IN (0, 1);
 CREATE INDEX jobs_by_type ON jobs (type, state);
 CREATE INDEX jobs_by_batch ON jobs (batch, type, state) WHERE batch <> '';
 CREATE INDEX jobs_failed ON jobs (dedup_key) WHERE dedup_key <> '' AND state = 3;
-CREATE INDEX jobs_leased ON jobs (lease_owner) WHERE state = 1;
+CREATE INDEX jobs_leased ON jobs (lease_owner) WHERE lease_owner <> '';
+CREATE INDEX jobs_cancelled_held ON jobs (dedup_key) WHERE state = 4 AND lease_owner <> '';
 CREATE TABLE job_counts (
     batch TEXT NOT NULL,
     type TEXT NOT NULL,

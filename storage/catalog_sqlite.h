@@ -123,7 +123,7 @@ class SqliteCatalog final : public Catalog {
     Result<std::vector<JobRecord>> list_jobs(const JobFilter& filter, std::size_t limit) override;
     Result<std::vector<JobCount>> count_jobs(std::string_view batch) override;
     Result<std::optional<JobRecord>> find_open_job(std::string_view dedup_key) override;
-    Result<bool> cancel_queued_job(std::string_view dedup_key, std::int64_t now_s) override;
+    Result<std::vector<JobRecord>> jobs_named(std::string_view dedup_key) override;
     Result<std::size_t> forget_jobs(std::int64_t finished_before_s) override;
     Result<std::vector<BatchCount>> count_batches(std::string_view prefix) override;
 
@@ -295,6 +295,11 @@ class SqliteCatalog final : public Catalog {
     static bool remove_copy(Writing& writing, PoolId pool, std::string_view key);
     static JobId queue_one(Writing& writing, const NewJob& job, std::int64_t now_s);
     static bool finish_one(Writing& writing, JobId job, std::string_view owner, std::int64_t now_s);
+    static std::vector<JobRecord> named_in(sqlite::Connection& db, std::string_view dedup_key);
+    static void clean_after_ended(Writing& writing, JobId job, std::int64_t now_s);
+    static void clean_after(Writing& writing, const JobRecord& move, std::int64_t now_s);
+    static void end_needless_cleans(Writing& writing, const Relocation& relocation);
+    static void clean_copies_of(Writing& writing, const ObjectRecord& row, std::int64_t now_s);
     static bool is_upload(sqlite::Connection& db, const std::optional<Uuid>& image);
     static void disown(Writing& writing, const Uuid& image);
     static void disown_replaced(Writing& writing, const ObjectRecord& row,

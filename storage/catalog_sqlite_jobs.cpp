@@ -18,7 +18,8 @@ using State = JobRecord::State;
 
 #define JOB_COLUMNS                                                                     \
     "id, type, payload, state, priority, attempts, created_s, next_run_s, finished_s, " \
-    "lease_owner, lease_until_s, error_class, error_text, progress, dedup_key, lane, batch, lost"
+    "lease_owner, lease_until_s, error_class, error_text, progress, dedup_key, lane, "  \
+    "batch, lost, begun"
 
 constexpr const char* kFindJob = "SELECT " JOB_COLUMNS " FROM jobs WHERE id = ?1";
 constexpr const char* kNewJob =
@@ -46,25 +47,37 @@ constexpr const char* kDue = "SELECT " JOB_COLUMNS " FROM jobs WHERE " OPEN
                              " AND lane = ?1 AND priority = ?2 AND next_run_s <= ?3 "
                              "ORDER BY next_run_s, id LIMIT ?4";
 constexpr const char* kTake =
-    "UPDATE jobs SET state = 1, attempts = attempts + 1, lease_owner = ?2, lease_until_s = ?3, "
-    "next_run_s = ?3, lost = ?4 WHERE id = ?1";
+    "UPDATE jobs SET state = 1, attempts = attempts + 1, begun = begun + 1, lease_owner = ?2, "
+    "lease_until_s = ?3, next_run_s = ?3, lost = ?4 WHERE id = ?1";
+constexpr const char* kPostpone = "UPDATE jobs SET next_run_s = ?2 WHERE id = ?1";
+// As in the index jobs_cancelled_held.
+#define CANCELLED_HELD "state = 4 AND lease_owner <> ''"
+constexpr const char* kHasHeldNamesake =
+    "SELECT 1 FROM jobs WHERE dedup_key = ?1 AND " CANCELLED_HELD " AND lease_until_s > ?2";
 constexpr const char* kPoison =
     "UPDATE jobs SET state = 3, finished_s = ?2, lease_owner = '', lease_until_s = 0, "
     "error_class = 'poisoned', error_text = ?3 WHERE id = ?1";
-constexpr const char* kOwners = "SELECT DISTINCT lease_owner FROM jobs WHERE state = 1";
+constexpr const char* kOwners = "SELECT DISTINCT lease_owner FROM jobs WHERE lease_owner <> ''";
 // At once the first time; then 2, 4, 8 s and so on.
 constexpr const char* kDropLeases =
     "UPDATE jobs SET lease_until_s = ?2, next_run_s = ?2 + iif(lost < 3, 0, 1 << min(lost - 2, "
     "11)) "
-    "WHERE state = 1 AND lease_owner = ?1";
+    "WHERE state = 1 AND lease_owner = ?1 AND lease_owner <> ''";
 constexpr const char* kAnyLater =
     "SELECT 1 FROM jobs WHERE " OPEN " AND lane = ?1 AND priority = ?2 AND next_run_s > ?3 LIMIT 1";
 constexpr const char* kBringForward =
     "UPDATE jobs SET next_run_s = ?3, lease_until_s = min(lease_until_s, ?3) WHERE " OPEN
     " AND lane = ?1 AND priority = ?2 AND next_run_s > ?3";
+// What was paused or cancelled while somebody was at it, and perhaps queued again since.
+#define LET_GO                                                           \
+    "UPDATE jobs SET lease_owner = '', lease_until_s = 0, next_run_s = " \
+    "iif(state = 0, ?2, next_run_s) WHERE state <> 1 AND lease_owner = ?1 AND lease_owner <> ''"
+constexpr const char* kLetGoOfAll = LET_GO;
+constexpr const char* kLetGo = LET_GO " AND id = ?3";
 constexpr const char* kPutOff =
-    "UPDATE jobs SET state = 0, attempts = attempts - ?4, next_run_s = ?3, lease_owner = '', "
-    "lease_until_s = 0, lost = 0 WHERE id = ?1 AND state = 1 AND lease_owner = ?2";
+    "UPDATE jobs SET state = 0, attempts = attempts - ?4, begun = begun - ?4, next_run_s = ?3, "
+    "lease_owner = '', lease_until_s = 0, lost = 0 "
+    "WHERE id = ?1 AND state = 1 AND lease_owner = ?2";
 constexpr const char* kRenew =
     "UPDATE jobs SET lease_until_s = ?3, next_run_s = ?3, progress = ?4 "
     "WHERE id = ?1 AND state = 1 AND lease_owner = ?2";
@@ -73,20 +86,18 @@ constexpr const char* kFinish =
     "error_class = '', error_text = '' WHERE id = ?1 AND state = 1 AND lease_owner = ?2";
 constexpr const char* kFail =
     "UPDATE jobs SET state = ?3, next_run_s = ?4, finished_s = ?5, error_class = ?6, "
-    "error_text = ?7, lease_owner = '', lease_until_s = 0, lost = 0 "
+    "error_text = ?7, begun = begun - ?8, lease_owner = '', lease_until_s = 0, lost = 0 "
     "WHERE id = ?1 AND state = 1 AND lease_owner = ?2";
-constexpr const char* kStop =
-    "UPDATE jobs SET state = ?2, finished_s = ?3, lease_owner = '', lease_until_s = 0 "
-    "WHERE id = ?1 AND state IN (0, 1, 5)";
+// The lease stays with whoever is at it, until he lets go of it.
+constexpr const char* kPause = "UPDATE jobs SET state = 5 WHERE id = ?1 AND state IN (0, 1, 5)";
 // What was told to be deleted is not there again for a job that is called off.
 constexpr const char* kCancel =
-    "UPDATE jobs SET state = 4, finished_s = ?2, lease_owner = '', lease_until_s = 0 "
-    "WHERE id = ?1 AND type <> 'delete' "
+    "UPDATE jobs SET state = 4, finished_s = ?2 WHERE id = ?1 AND type <> 'delete' "
     "AND (state IN (0, 1, 5) OR (state = 3 AND type = 'purge'))";
 // One that waits has perhaps done a part of it, which its next attempt looks for.
 constexpr const char* kRestart =
-    "UPDATE OR IGNORE jobs SET state = 0, next_run_s = ?2, finished_s = 0, lost = 0, "
-    "attempts = CASE state WHEN 0 THEN attempts ELSE 0 END "
+    "UPDATE OR IGNORE jobs SET state = 0, next_run_s = max(?2, lease_until_s), finished_s = 0, "
+    "lost = 0, attempts = CASE state WHEN 0 THEN attempts ELSE 0 END "
     "WHERE id = ?1 AND (state IN (3, 4, 5) OR (state = 0 AND attempts > 0))";
 // Lists are made of the ids of each kind of job that there is, which an index has in their order.
 constexpr const char* kIds = "SELECT id FROM jobs WHERE id > ?1 ORDER BY id LIMIT ?2";
@@ -104,9 +115,12 @@ constexpr const char* kCountBatch =
 constexpr const char* kFindOpen =
     "SELECT " JOB_COLUMNS
     " FROM jobs WHERE dedup_key = ?1 AND dedup_key <> '' AND state IN (0, 1, 5)";
-constexpr const char* kCancelQueued =
-    "UPDATE jobs SET state = 4, finished_s = ?2 "
-    "WHERE dedup_key = ?1 AND dedup_key <> '' AND state IN (0, 1, 5) AND state = 0";
+// The keys that end there, or go on with a blank: behind that comes '!'.
+#define NAMED "dedup_key >= ?1 AND dedup_key < ?1 || '!'"
+constexpr const char* kNamed =
+    "SELECT " JOB_COLUMNS " FROM jobs WHERE " NAMED
+    " AND dedup_key <> '' AND state IN (0, 1, 5) "
+    "UNION ALL SELECT " JOB_COLUMNS " FROM jobs WHERE " NAMED " AND " CANCELLED_HELD " ORDER BY id";
 constexpr const char* kForgetCounts = "DELETE FROM job_counts WHERE count = 0";
 // Failed deletions are taken up again as long as there is anything of the image, but for one that
 // ends the processes that try; see resume_deletions().
@@ -116,6 +130,7 @@ constexpr const char* kForget =
 
 constexpr std::size_t kKeptErrorBytes = 4096;  // of an error's text that is kept
 constexpr std::size_t kMaxJobPage = 10'000;
+constexpr std::int64_t kNamesakeWaitS = 1;
 
 JobRecord job_of(const Query& query) {
     JobRecord job;
@@ -137,7 +152,26 @@ JobRecord job_of(const Query& query) {
     job.lane = query.text(15);
     job.batch = query.text(16);
     job.lost = query.number(17);
+    job.begun = query.number(18);
     return job;
+}
+
+// What is not his to end any more.
+void let_go(sqlite::Connection& db, JobId job, std::string_view owner, std::int64_t now_s) {
+    run(db, kLetGo, owner, now_s, job);
+}
+
+bool has_held_namesake(sqlite::Connection& db, const JobRecord& job, std::int64_t now_s) {
+    if (job.dedup_key.empty()) return false;
+    Query query(db, kHasHeldNamesake, job.dedup_key, now_s);
+    return query.next();
+}
+
+// The key itself, or a number after it.
+bool is_numbered(std::string_view key, std::string_view base) {
+    if (key == base) return true;
+    const std::string_view number = key.substr(base.size() + 1);
+    return !number.empty() && number.find_first_not_of("0123456789") == number.npos;
 }
 
 std::optional<JobRecord> find_open(sqlite::Connection& db, std::string_view dedup_key) {
@@ -219,8 +253,9 @@ JobId SqliteCatalog::queue_one(Writing& writing, const NewJob& job, std::int64_t
     for (std::size_t number = 1;; key = numbered_key(job.dedup_key, ++number)) {
         const auto open = find_open(writing.db, key);
         if (!open) break;
+        if (job.is_apart) continue;
         if (job.merged == nullptr) return open->id;
-        if (open->state == State::running || open->state == State::paused) continue;
+        if (open->state == State::paused || !open->lease_owner.empty()) continue;
         run(writing.db, kRephrase, open->id, job.merged(open->payload, job.payload),
             std::max(now_s, job.not_before_s), job.lane);
         return open->id;
@@ -268,15 +303,21 @@ Result<std::vector<JobRecord>> SqliteCatalog::take_jobs(std::span<const LaneWant
                                                         std::string_view owner, std::int64_t now_s,
                                                         std::int64_t lease_s) {
     const auto take = [&](Writing& writing, JobRecord& job) {
+        if (has_held_namesake(writing.db, job, now_s)) {
+            run(writing.db, kPostpone, job.id, now_s + kNamesakeWaitS);
+            return false;
+        }
         if (job.state == State::running) ++job.lost;
         if (job.lost >= kMostLost) {
             run(writing.db, kPoison, job.id, now_s,
                 fmt::format("{} attempts in a row ended with the process that made them",
                             job.lost));
+            clean_after_ended(writing, job.id, now_s);
             return false;
         }
         job.state = State::running;
         ++job.attempts;
+        ++job.begun;
         job.lease_owner = owner;
         job.lease_until_s = now_s + lease_s;
         job.next_run_s = job.lease_until_s;
@@ -312,7 +353,10 @@ Result<std::vector<std::string>> SqliteCatalog::lease_owners() {
 }
 
 Result<std::size_t> SqliteCatalog::drop_leases(std::string_view owner, std::int64_t now_s) {
-    return write([&](Writing& writing) { return run(writing.db, kDropLeases, owner, now_s); });
+    return write([&](Writing& writing) {
+        return run(writing.db, kDropLeases, owner, now_s) +
+               run(writing.db, kLetGoOfAll, owner, now_s);
+    });
 }
 
 Result<bool> SqliteCatalog::renew_job(JobId job, std::string_view owner, std::int64_t lease_until_s,
@@ -347,7 +391,9 @@ Result<std::size_t> SqliteCatalog::bring_jobs_forward(std::int64_t latest_s) {
 
 bool SqliteCatalog::finish_one(Writing& writing, JobId job, std::string_view owner,
                                std::int64_t now_s) {
-    return run(writing.db, kFinish, job, owner, now_s) == 1;
+    if (run(writing.db, kFinish, job, owner, now_s) == 1) return true;
+    let_go(writing.db, job, owner, now_s);
+    return false;
 }
 
 // What is forgotten of it with the power is done once more, and finds that nothing is left to do.
@@ -402,7 +448,9 @@ Result<bool> SqliteCatalog::put_off_job(JobId job, std::string_view owner, std::
                                         bool was_begun) {
     return write(
         [&](Writing& writing) {
-            return run(writing.db, kPutOff, job, owner, until_s, was_begun ? 0 : 1) == 1;
+            if (run(writing.db, kPutOff, job, owner, until_s, was_begun ? 0 : 1) == 1) return true;
+            let_go(writing.db, job, owner, until_s);
+            return false;
         },
         sqlite::Durability::soon);
 }
@@ -412,9 +460,16 @@ Result<bool> SqliteCatalog::fail_job(JobId job, std::string_view owner, const Jo
     return write([&](Writing& writing) {
         const State state = failure.retry_at_s ? State::queued : State::failed;
         const std::int64_t finished_s = failure.retry_at_s ? 0 : now_s;
-        return run(writing.db, kFail, job, owner, state, failure.retry_at_s.value_or(now_s),
-                   finished_s, failure.error_class,
-                   std::string_view(failure.text).substr(0, kKeptErrorBytes)) == 1;
+        const auto text = std::string_view(failure.text).substr(0, kKeptErrorBytes);
+        const bool was_ours =
+            run(writing.db, kFail, job, owner, state, failure.retry_at_s.value_or(now_s),
+                finished_s, failure.error_class, text, failure.was_begun ? 0 : 1) == 1;
+        if (!was_ours) {
+            let_go(writing.db, job, owner, now_s);
+        } else if (state == State::failed) {
+            clean_after_ended(writing, job, now_s);
+        }
+        return was_ours;
     });
 }
 
@@ -422,9 +477,11 @@ Result<bool> SqliteCatalog::set_job_state(JobId job, State state, std::int64_t n
     return write([&](Writing& writing) {
         switch (state) {
             case State::cancelled:
-                return run(writing.db, kCancel, job, now_s) == 1;
+                if (run(writing.db, kCancel, job, now_s) == 0) return false;
+                clean_after_ended(writing, job, now_s);
+                return true;
             case State::paused:
-                return run(writing.db, kStop, job, state, 0) == 1;
+                return run(writing.db, kPause, job) == 1;
             case State::queued:
                 return run(writing.db, kRestart, job, now_s) == 1;
             case State::running:
@@ -465,13 +522,28 @@ Result<std::optional<JobRecord>> SqliteCatalog::find_open_job(std::string_view d
     return read([&](sqlite::Connection& db) { return find_open(db, dedup_key); });
 }
 
-Result<bool> SqliteCatalog::cancel_queued_job(std::string_view dedup_key, std::int64_t now_s) {
-    // Mostly there is none, and to look is cheaper than to write.
-    const auto open = find_open_job(dedup_key);
-    if (!open) return std::unexpected(open.error());
-    if (!*open) return false;
-    return write(
-        [&](Writing& writing) { return run(writing.db, kCancelQueued, dedup_key, now_s) == 1; });
+std::vector<JobRecord> SqliteCatalog::named_in(sqlite::Connection& db, std::string_view dedup_key) {
+    std::vector<JobRecord> jobs;
+    Query query(db, kNamed, dedup_key);
+    while (query.next()) {
+        if (is_numbered(query.text(14), dedup_key)) jobs.push_back(job_of(query));
+    }
+    return jobs;
+}
+
+Result<std::vector<JobRecord>> SqliteCatalog::jobs_named(std::string_view dedup_key) {
+    return read([&](sqlite::Connection& db) { return named_in(db, dedup_key); });
+}
+
+// With the end of a move comes the job that removes what it may have copied, so that no crash is
+// between them.
+void SqliteCatalog::clean_after_ended(Writing& writing, JobId job, std::int64_t now_s) {
+    std::optional<JobRecord> ended;
+    {
+        Query query(writing.db, kFindJob, job);
+        if (query.next()) ended = job_of(query);
+    }
+    if (ended && ended->type == "move" && ended->begun > 0) clean_after(writing, *ended, now_s);
 }
 
 Result<std::size_t> SqliteCatalog::forget_jobs(std::int64_t finished_before_s) {

@@ -1,5 +1,7 @@
 // Objects, images and backups in SQLite.
 #include "storage/catalog_sqlite.h"
+#include "storage/job_keys.h"
+#include "storage/move_jobs.h"
 
 #include <algorithm>
 #include <ctime>
@@ -18,6 +20,8 @@ using sqlite::run;
     "added_s"
 
 constexpr const char* kFind = "SELECT " OBJECT_COLUMNS " FROM objects WHERE key = ?1";
+constexpr const char* kEndClean =
+    "UPDATE jobs SET state = 4, finished_s = ?2 WHERE id = ?1 AND state = 0";
 constexpr const char* kList =
     "SELECT " OBJECT_COLUMNS " FROM objects WHERE key >= ?1 AND key < ?2 ORDER BY key LIMIT ?3";
 constexpr const char* kListPool =
@@ -468,6 +472,7 @@ Result<bool> SqliteCatalog::remove_object(std::string_view key, PoolId pool) {
     return write([&](Writing& writing) {
         const auto row = find_row(writing.db, key);
         if (!row || row->pool != pool) return false;
+        clean_copies_of(writing, *row, std::time(nullptr));
         run(writing.db, kRemove, key);
         if (row->image && run(writing.db, kRemoveImage, *row->image, key) > 0) {
             disown(writing, *row->image);
@@ -480,6 +485,34 @@ Result<bool> SqliteCatalog::remove_object(std::string_view key, PoolId pool) {
             outdate_content(writing, *row, std::time(nullptr));
         return true;
     });
+}
+
+void SqliteCatalog::clean_after(Writing& writing, const JobRecord& move, std::int64_t now_s) {
+    const auto target = target_of(move);
+    if (!target) return;  // it cannot have moved anything
+    std::vector<ObjectRecord> rows;
+    if (target->image) {
+        rows = rows_of(writing.db, *target->image);
+    } else if (auto row = find_row(writing.db, target->key)) {
+        rows.push_back(std::move(*row));
+    }
+    std::erase_if(rows, [&](const ObjectRecord& row) { return row.pool == target->to; });
+    if (!rows.empty()) queue_one(writing, clean_after_move(*target, rows, now_s), now_s);
+}
+
+// Of what a move copies only the rows tell, so what it may have copied of one that goes is noted.
+// With an original goes that of its image, by which the other rows are found.
+void SqliteCatalog::clean_copies_of(Writing& writing, const ObjectRecord& row, std::int64_t now_s) {
+    const std::string name = row.image ? to_text(*row.image) : row.key;
+    for (const JobRecord& move : named_in(writing.db, move_key(name))) {
+        const auto target = target_of(move);
+        const bool may_have_it =
+            target && target->to != row.pool && move.begun > 0 && name_of(*target) == name;
+        if (!may_have_it) continue;
+        const bool is_whole = row.image && row.role == Role::original;
+        const auto rows = is_whole ? rows_of(writing.db, *row.image) : std::vector{row};
+        queue_one(writing, clean_of_removed(*target, rows, now_s), now_s);
+    }
 }
 
 void SqliteCatalog::relocate_one(Writing& writing, const ObjectRecord& object,
@@ -509,6 +542,23 @@ void SqliteCatalog::relocate_one(Writing& writing, const ObjectRecord& object,
     if (copy == relocation.copies.end()) queue_followers(writing, moved, relocation.now_s);
 }
 
+// Those that an earlier move left behind it, where all that they are about has come back.
+void SqliteCatalog::end_needless_cleans(Writing& writing, const Relocation& relocation) {
+    if (relocation.objects.empty()) return;
+    const MoveTarget target{
+        .image = relocation.image, .key = relocation.objects.front().key, .to = relocation.to};
+    for (const JobRecord& clean : named_in(writing.db, clean_key(target.to, name_of(target)))) {
+        const auto cleaning = cleaning_of(clean);
+        if (!cleaning || clean.state != JobRecord::State::queued) continue;
+        const bool is_needless =
+            std::ranges::all_of(cleaning->leftovers, [&](const Leftover& each) {
+                const auto row = find_row(writing.db, each.key);
+                return row && row->pool == relocation.to;
+            });
+        if (is_needless) run(writing.db, kEndClean, clean.id, relocation.now_s);
+    }
+}
+
 void SqliteCatalog::relocate_all(Writing& writing, const Relocation& relocation) {
     if (has_deletion(writing.db, relocation.image))
         refuse(ErrorKind::conflict, "an image that was deleted does not move");
@@ -521,6 +571,7 @@ void SqliteCatalog::relocate_all(Writing& writing, const Relocation& relocation)
         }
     }
     outdate_moved(writing, relocation);
+    end_needless_cleans(writing, relocation);
     for (const BackupRecord& copy : relocation.copies)
         put_copy(writing, copy);
     for (const NewJob& job : relocation.then)

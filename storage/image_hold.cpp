@@ -57,10 +57,14 @@ Result<std::optional<ImageHold>> ImageHold::take(Catalog& catalog, const KnownPo
     const bool is_asking = asking != 0 && *queued == asking;
     if (taken->empty() && !is_asking) return std::optional<ImageHold>();
     std::optional<ImageHold> hold(ImageHold(catalog, is_asking ? 0 : *queued, std::move(owner)));
-    // A move that was open before does not wait for it.
-    const auto move = catalog.find_open_job(move_key(name));
-    if (!move) return std::unexpected(move.error());
-    if (*move) return std::optional<ImageHold>();
+    // Whoever was at it before does not wait for it.
+    const auto cleans = catalog.jobs_named(clean_key(pool.id, name));
+    if (!cleans) return std::unexpected(cleans.error());
+    for (const JobRecord& other : *cleans)
+        if (other.id != *queued && other.id != asking) return std::optional<ImageHold>();
+    const auto moves = catalog.jobs_named(move_key(name));
+    if (!moves) return std::unexpected(moves.error());
+    if (!moves->empty()) return std::optional<ImageHold>();
     return hold;
 }
 

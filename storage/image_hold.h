@@ -9,13 +9,14 @@
 
 namespace tidepool::storage {
 
-// A job under the name of the one that cleans up behind a move, for which every move to that pool
-// waits (see Mover). It is ours from the start. Where we die the next who looks for jobs does it:
-// its type is "reconcile", so it does what was begun. The catalog outlives the hold.
+// A job under the name of those that clean up behind a move, for which every move to that pool and
+// from it waits, and every clean that is queued meanwhile (see Mover). It is ours from the start.
+// Where we die the next who looks for jobs does it: its type is "reconcile", so it does what was
+// begun. The catalog outlives the hold.
 class ImageHold {
   public:
-    // Nothing where some job has that name already, or a move is open. `asking` is a job that is
-    // run right now and may be that one.
+    // Nothing where some job has that name already, or a move is open or not let go of. `asking` is
+    // a job that is run right now and may be that one.
     static Result<std::optional<ImageHold>> take(Catalog& catalog, const KnownPool& pool,
                                                  const ObjectRecord& object, JobId asking);
     ~ImageHold();

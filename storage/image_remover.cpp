@@ -121,7 +121,7 @@ JobEnd ImageRemover::remove(JobRun& run) {
     const auto rows = catalog_.objects_of(*image);
     if (!rows) return JobEnd::failed(rows.error());
     if (auto kept = keep_private(*image); !kept) return JobEnd::failed(kept.error());
-    const auto has_ended = end_moves(*image, *rows);
+    const auto has_ended = end_moves(*image);
     if (!has_ended) return JobEnd::failed(has_ended.error());
     const auto is_clean = *has_ended ? end_cleaning(*image) : Result<bool>(false);
     if (!is_clean) return JobEnd::failed(is_clean.error());
@@ -157,48 +157,47 @@ Result<void> ImageRemover::keep_private(const Uuid& image) {
     return {};
 }
 
-Result<bool> ImageRemover::end_moves(const Uuid& image, const std::vector<ObjectRecord>& rows) {
-    const auto open = catalog_.find_open_job(move_key(to_text(image)));
-    if (!open) return std::unexpected(open.error());
-    if (!*open) return true;
-    const JobRecord& job = **open;
-    if (job.state == JobRecord::State::running) return false;
+// What one has copied is to be cleaned with its end.
+Result<bool> ImageRemover::end_moves(const Uuid& image) {
     const std::int64_t now_s = std::time(nullptr);
-    // What it had copied before it failed the last time.
-    const auto target = target_of(job);
-    if (target && job.attempts > 0) {
-        const auto pool = drivers_.find(target->to);
-        if (!pool) return std::unexpected(pool.error());
-        for (const ObjectRecord& row : rows) {
-            if (row.pool == target->to) continue;
-            if (auto removed = pool->limited->remove(row.key); !removed)
-                return std::unexpected(std::move(removed.error()));
-        }
+    const auto moves = catalog_.jobs_named(move_key(to_text(image)));
+    if (!moves) return std::unexpected(moves.error());
+    for (const JobRecord& move : *moves) {
+        if (move.is_held(now_s)) return false;
+        if (move.state == JobRecord::State::cancelled) continue;
+        auto cancelled = catalog_.set_job_state(move.id, JobRecord::State::cancelled, now_s);
+        if (!cancelled || !*cancelled) return cancelled;
     }
-    return catalog_.set_job_state(job.id, JobRecord::State::cancelled, now_s);
+    return true;
 }
 
 // What moves left behind is kept for a grace time; of a deleted image it is not.
 Result<bool> ImageRemover::end_cleaning(const Uuid& image) {
     for (const KnownPool& known : drivers_.pools()) {
-        const auto open = catalog_.find_open_job(clean_key(known.id, to_text(image)));
-        if (!open) return std::unexpected(open.error());
-        if (!*open) continue;
-        if ((*open)->state == JobRecord::State::running) return false;
-        const auto pool = drivers_.find(known.id);
-        if (!pool) return std::unexpected(pool.error());
-        for (const std::string& copy : PayloadReader((*open)->payload).texts("keys")) {
-            const auto row = catalog_.find(copy);
-            if (!row) return std::unexpected(row.error());
-            if (*row && (*row)->pool == known.id) continue;  // removed with its row
-            if (auto removed = pool->limited->remove(copy); !removed)
-                return std::unexpected(std::move(removed.error()));
+        const auto cleans = catalog_.jobs_named(clean_key(known.id, to_text(image)));
+        if (!cleans) return std::unexpected(cleans.error());
+        for (const JobRecord& clean : *cleans) {
+            auto ended = end_clean(clean, known.id);
+            if (!ended || !*ended) return ended;
         }
-        const auto cancelled =
-            catalog_.set_job_state((*open)->id, JobRecord::State::cancelled, std::time(nullptr));
-        if (!cancelled) return cancelled;
     }
     return true;
+}
+
+Result<bool> ImageRemover::end_clean(const JobRecord& job, PoolId pool_id) {
+    const std::int64_t now_s = std::time(nullptr);
+    if (job.is_held(now_s)) return false;
+    if (job.state == JobRecord::State::cancelled) return true;
+    const auto pool = drivers_.find(pool_id);
+    if (!pool) return std::unexpected(pool.error());
+    for (const std::string& copy : PayloadReader(job.payload).texts("keys")) {
+        const auto row = catalog_.find(copy);
+        if (!row) return std::unexpected(row.error());
+        if (*row && (*row)->pool == pool_id) continue;  // removed with its row
+        if (auto removed = pool->limited->remove(copy); !removed)
+            return std::unexpected(std::move(removed.error()));
+    }
+    return catalog_.set_job_state(job.id, JobRecord::State::cancelled, now_s);
 }
 
 // The original last: with its row goes that of the image, by which the others are found.

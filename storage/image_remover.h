@@ -49,8 +49,9 @@ class ImageRemover {
   private:
     Result<void> keep_private(const Uuid& image);
     // False: somebody is at it; to be tried again soon.
-    Result<bool> end_moves(const Uuid& image, const std::vector<ObjectRecord>& rows);
+    Result<bool> end_moves(const Uuid& image);
     Result<bool> end_cleaning(const Uuid& image);
+    Result<bool> end_clean(const JobRecord& job, PoolId pool_id);
     Result<void> remove_rows(JobRun& run, const std::vector<ObjectRecord>& rows);
     Result<void> remove_files(const std::string& original);
     Result<void> remove_backups(JobRun& run, const std::string& original);

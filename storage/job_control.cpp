@@ -1,7 +1,5 @@
 #include "storage/job_control.h"
 
-#include "storage/mover.h"
-
 #include <algorithm>
 #include <array>
 #include <utility>
@@ -19,17 +17,6 @@ constexpr std::array<std::pair<State, std::string_view>, 6> kNames{{{State::queu
                                                                     {State::cancelled, "cancelled"},
                                                                     {State::paused, "paused"}}};
 
-Result<void> clean_up_after(Catalog& catalog, const JobRecord& job, std::int64_t now_s) {
-    const auto target = target_of(job);
-    if (!target) return {};  // it cannot have moved anything
-    const auto objects = rows_of(catalog, *target);
-    if (!objects) return std::unexpected(objects.error());
-    if (objects->empty()) return {};
-    const auto queued = catalog.queue_job(clean_after_failed_move(*target, *objects, now_s), now_s);
-    if (!queued) return std::unexpected(queued.error());
-    return {};
-}
-
 }  // namespace
 
 Result<bool> act_on_job(Catalog& catalog, const JobRecord& job, JobAction action,
@@ -46,11 +33,7 @@ Result<bool> act_on_job(Catalog& catalog, const JobRecord& job, JobAction action
         case JobAction::cancel:
             break;
     }
-    const auto cancelled = catalog.set_job_state(job.id, State::cancelled, now_s);
-    if (!cancelled || !*cancelled || job.type != "move" || job.attempts == 0) return cancelled;
-    if (auto cleaned = clean_up_after(catalog, job, now_s); !cleaned)
-        return std::unexpected(std::move(cleaned.error()));
-    return true;
+    return catalog.set_job_state(job.id, State::cancelled, now_s);
 }
 
 std::string_view name_of(State state) {

@@ -13,8 +13,8 @@ enum class JobAction : std::uint8_t { cancel, pause, resume, retry };
 
 // Does it where the job's state allows it, else false: cancel and pause what is queued or runs,
 // resume what is paused, cancel also a purge that failed, retry what failed, was cancelled, or
-// waits after an attempt that failed. Who works on it stops before its next step. What a cancelled
-// move had copied already is cleaned up by a job of its own.
+// waits after an attempt that failed. Who works on it stops before its next step; until then nobody
+// else begins it. What a cancelled move had copied already is cleaned up by a job of its own.
 Result<bool> act_on_job(Catalog& catalog, const JobRecord& job, JobAction action,
                         std::int64_t now_s);
 

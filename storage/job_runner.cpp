@@ -464,7 +464,8 @@ Result<bool> end_job(Catalog& catalog, const JobRecord& job, const JobEnd& end) 
     return catalog.fail_job(job.id, job.lease_owner,
                             {.error_class = std::string(name_of(end.error->kind)),
                              .text = end.error->text,
-                             .retry_at_s = retry_s},
+                             .retry_at_s = retry_s,
+                             .was_begun = !end.changed_nothing},
                             now_s);
 }
 

@@ -58,6 +58,7 @@ struct JobEnd {
     };
     Kind kind = Kind::done;
     std::optional<Error> error{};  // of failed
+    bool changed_nothing = false;  // of failed: it was not begun
     std::int64_t seconds = 0;      // of put_off: until it may be taken again
     // Of done: it need not be written down at once. Not where the same job may be queued anew for
     // what comes while this one still stands there.
@@ -85,6 +86,11 @@ struct JobEnd {
         JobEnd end;
         end.kind = Kind::failed;
         end.error = std::move(error);
+        return end;
+    }
+    static JobEnd refused(Error error) {
+        JobEnd end = failed(std::move(error));
+        end.changed_nothing = true;
         return end;
     }
     static JobEnd interrupted() {

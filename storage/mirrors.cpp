@@ -27,14 +27,17 @@ Result<void> remove_copy(Catalog& catalog, DriverSet& drivers, const BackupRecor
     return {};
 }
 
-// With the others of its image, of which there is one such job.
+// With the others of its image, so one job is enough for all of them. What another one that is open
+// leaves is found by the next look.
 Result<std::optional<NewJob>> clean_job_of(Catalog& catalog, DriverSet& drivers,
                                            const ObjectRecord& row, PoolId target,
                                            std::int64_t now_s) {
     const auto rows = rows_of(catalog, {.image = row.image, .key = row.key});
     if (!rows) return std::unexpected(rows.error());
     if (rows->empty()) return std::optional<NewJob>();
-    return clean_mirror_job(catalog, drivers, target, *rows, now_s);
+    auto job = clean_mirror_job(catalog, drivers, target, *rows, now_s);
+    if (job && *job) (*job)->is_apart = false;
+    return job;
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include "conf/log.h"
 #include "storage/job_keys.h"
 #include "storage/job_payload.h"
+#include "storage/move_jobs.h"
 #include "storage/reconcile_job.h"
 #include "storage/streams.h"
 
@@ -20,43 +21,10 @@ namespace tidepool::storage {
 namespace {
 
 constexpr std::int64_t kCleanWaitS = 2;
+constexpr std::int64_t kWaitForMoveS = 3;  // another one, so that they do not meet again and again
 // Of an image that changes whenever it is to move: attempts without a pause, and the pause.
 constexpr std::int64_t kMostAtOnce = 5;
 constexpr std::int64_t kRestlessWaitS = 10;
-constexpr std::int64_t kCleanPriority = 50;
-
-std::string name_of(const MoveTarget& target) {
-    return target.image ? to_text(*target.image) : target.key;
-}
-
-// By which a file is known again.
-std::string stamp_of(std::uint64_t size, std::int64_t modified_s) {
-    return fmt::format("{}/{}", size, modified_s);
-}
-
-struct Leftover {
-    std::string key;
-    std::string stamp;
-};
-
-NewJob clean_job(PoolId pool, const std::string& name, const std::vector<Leftover>& leftovers,
-                 std::int64_t not_before_s, const MoveProof& proof = {}) {
-    std::vector<std::string> keys;
-    std::vector<std::string> stamps;
-    for (const Leftover& each : leftovers) {
-        keys.push_back(each.key);
-        stamps.push_back(each.stamp);
-    }
-    PayloadWriter payload;
-    payload.add("pool", pool).add("keys", keys).add("stamps", stamps);
-    if (proof.pool != 0) payload.add("proved_in", proof.pool).add("proved_s", proof.at_s);
-    return {.type = "clean",
-            .payload = payload.text(),
-            .dedup_key = clean_key(pool, name),
-            .priority = kCleanPriority,
-            .not_before_s = not_before_s,
-            .lane = fmt::format("clean {}", pool)};
-}
 
 bool is_bucket(const DriverSet::Pool& pool) {
     return pool.known.settings.storage_type == conf::PoolSettings::Type::s3;
@@ -67,44 +35,22 @@ Error about(const MoveTarget& target, Error error) {
     return error;
 }
 
+bool is_any_held(std::span<const JobRecord> jobs) {
+    const std::int64_t now_s = std::time(nullptr);
+    return std::ranges::any_of(jobs, [&](const JobRecord& job) { return job.is_held(now_s); });
+}
+
+JobEnd end_of_failure(const JobRecord& job, const MoveTarget& target, Error error) {
+    // The image has changed meanwhile, so it is to be looked at anew. That of a store is what it
+    // says.
+    if (error.kind == ErrorKind::conflict && !error.store) {
+        const bool is_restless = job.attempts > kMostAtOnce;
+        return is_restless ? JobEnd::put_off(kRestlessWaitS) : JobEnd::interrupted();
+    }
+    return JobEnd::failed(about(target, std::move(error)));
+}
+
 }  // namespace
-
-NewJob move_job(const MoveTarget& target, PoolId from, int priority, const std::string& batch) {
-    PayloadWriter payload;
-    if (target.image) {
-        payload.add("image", to_text(*target.image));
-    } else {
-        payload.add("key", target.key);
-    }
-    payload.add("to", target.to);
-    return {.type = "move",
-            .payload = payload.text(),
-            .dedup_key = move_key(name_of(target)),
-            .priority = priority,
-            .lane = fmt::format("move {}>{}", from, target.to),
-            .batch = batch};
-}
-
-Result<MoveTarget> target_of(const JobRecord& job) {
-    const PayloadReader payload(job.payload);
-    MoveTarget target;
-    target.to = payload.number("to").value_or(0);
-    target.key = payload.text("key").value_or("");
-    if (const auto image = payload.text("image")) target.image = parse_uuid(*image);
-    if (target.to == 0 || (!target.image && target.key.empty()))
-        return fail(ErrorKind::invalid, fmt::format("job {} does not say what to move", job.id));
-    return target;
-}
-
-NewJob clean_after_failed_move(const MoveTarget& target, std::span<const ObjectRecord> objects,
-                               std::int64_t now_s) {
-    std::vector<Leftover> leftovers;
-    for (const ObjectRecord& object : objects) {
-        if (object.pool != target.to)
-            leftovers.push_back({object.key, stamp_of(object.size, object.modified_s)});
-    }
-    return clean_job(target.to, name_of(target), leftovers, now_s);
-}
 
 Result<std::optional<NewJob>> clean_mirror_job(Catalog& catalog, DriverSet& drivers, PoolId mirror,
                                                std::span<const ObjectRecord> objects,
@@ -126,9 +72,10 @@ Result<std::optional<NewJob>> clean_mirror_job(Catalog& catalog, DriverSet& driv
         leftovers.push_back({object.key, std::move(stamp)});
     }
     if (leftovers.empty()) return std::optional<NewJob>();
-    const auto& image = objects.front().image;
-    const std::string name = image ? to_text(*image) : objects.front().key;
-    return std::optional(clean_job(mirror, name, leftovers, not_before_s));
+    const ObjectRecord& first = objects.front();
+    return std::optional(clean_job({.from = {.image = first.image, .key = first.key, .to = mirror},
+                                    .leftovers = std::move(leftovers)},
+                                   not_before_s));
 }
 
 bool takes_images(const KnownPool& pool) {
@@ -194,67 +141,48 @@ Mover::Mover(Catalog& catalog, DriverSet& drivers, MoveRules rules)
 
 JobEnd Mover::move(JobRun& run) {
     const auto target = target_of(run.job());
-    if (!target) return JobEnd::failed(target.error());
+    if (!target) return JobEnd::refused(target.error());
+    const auto refused = [&](const Error& error) { return JobEnd::refused(about(*target, error)); };
     const auto to = drivers_.find(target->to);
-    if (!to) return JobEnd::failed(about(*target, to.error()));
+    if (!to) return refused(to.error());
     if (!takes_images(to->known)) {
-        return JobEnd::failed(about(
-            *target, {ErrorKind::misconfigured,
-                      fmt::format("pool {} takes no images: it is disabled, being drained, or "
-                                  "for backups",
-                                  to->known.settings.name)}));
+        return refused({ErrorKind::misconfigured,
+                        fmt::format("pool {} takes no images: it is disabled, being drained, or "
+                                    "for backups",
+                                    to->known.settings.name)});
     }
-    // What an earlier move left there is to be removed: not while it comes back.
-    const std::string clean = clean_key(target->to, name_of(*target));
-    const auto cancelled = catalog_.cancel_queued_job(clean, std::time(nullptr));
-    if (!cancelled) return JobEnd::failed(about(*target, cancelled.error()));
-    if (!*cancelled) {
-        const auto open = catalog_.find_open_job(clean);
-        if (!open) return JobEnd::failed(about(*target, open.error()));
-        if (*open) return JobEnd::put_off(kCleanWaitS);
-    }
+    // What is still to be cleaned there may be what comes back.
+    const auto cleans = catalog_.jobs_named(clean_key(target->to, name_of(*target)));
+    if (!cleans) return refused(cleans.error());
+    if (is_any_held(*cleans)) return JobEnd::put_off(kCleanWaitS);
     const auto is_mirrored = is_being_mirrored(*target);
-    if (!is_mirrored) return JobEnd::failed(about(*target, is_mirrored.error()));
+    if (!is_mirrored) return refused(is_mirrored.error());
     if (*is_mirrored) return JobEnd::put_off(kCleanWaitS);
-    const bool had_copies = *cancelled || run.job().attempts > 1 || drivers_.is_mirror(target->to);
-    auto end = move_rows(run, *target, *to, had_copies);
-    return end ? std::move(*end) : end_of_failure(run.job().id, *target, std::move(end.error()));
-}
-
-JobEnd Mover::end_of_failure(JobId job, const MoveTarget& target, Error error) {
-    // The image has changed meanwhile, so it is to be looked at anew. That of a store is what it
-    // says.
-    if (error.kind == ErrorKind::conflict && !error.store) {
-        const auto now = catalog_.find_job(job);
-        if (!now) return JobEnd::failed(about(target, now.error()));
-        // Whoever did that looked for copies before the last of them was there.
-        if (*now && (*now)->state == JobRecord::State::cancelled) clean_copies(target);
-        const bool is_restless = *now && (*now)->attempts > kMostAtOnce;
-        return is_restless ? JobEnd::put_off(kRestlessWaitS) : JobEnd::interrupted();
-    }
+    const bool had_copies =
+        !cleans->empty() || run.job().begun > 1 || drivers_.is_mirror(target->to);
+    bool has_begun = false;
+    auto end = move_rows(run, *target, *to, had_copies, has_begun);
+    if (end) return std::move(*end);
     // Whether it is the store or the catalog that is wrong a closer look at the source shows. Not
     // at what is missing: where that is much, as of a disk that is not there, it is for people to
     // say.
-    if (error.kind == ErrorKind::corrupt) have_reconciled(target);
-    // No later attempt will need what was copied.
-    if (!error.may_retry() && error.kind != ErrorKind::capped) clean_copies(target);
-    return JobEnd::failed(about(target, std::move(error)));
+    if (end.error().kind == ErrorKind::corrupt) have_reconciled(*target);
+    JobEnd failed = end_of_failure(run.job(), *target, std::move(end.error()));
+    failed.changed_nothing = !has_begun;
+    return failed;
 }
 
-// Has what a move copied removed, unless another one of the same image needs it.
-void Mover::clean_copies(const MoveTarget& target) {
-    const auto clean = [&]() -> Result<void> {
-        const auto rows = rows_of(catalog_, target);
-        if (!rows) return std::unexpected(rows.error());
-        if (rows->empty()) return {};
-        const auto queued = catalog_.queue_job(
-            clean_after_failed_move(target, *rows, std::time(nullptr)), std::time(nullptr));
-        if (!queued) return std::unexpected(queued.error());
-        return {};
-    };
-    if (const auto cleaned = clean(); !cleaned)
-        conf::log_warn("copies of a failed move stay what={} reason=\"{}\"", name_of(target),
-                       cleaned.error().text);
+// Whoever holds it where it is now may be writing what was copied before that.
+Result<bool> Mover::is_held_at_home(const MoveTarget& target, std::span<const ObjectRecord> rows) {
+    std::set<PoolId> homes;
+    for (const ObjectRecord& row : rows)
+        homes.insert(row.pool);
+    for (const PoolId home : homes) {
+        const auto jobs = catalog_.jobs_named(clean_key(home, name_of(target)));
+        if (!jobs) return std::unexpected(jobs.error());
+        if (is_any_held(*jobs)) return true;
+    }
+    return false;
 }
 
 void Mover::have_reconciled(const MoveTarget& target) {
@@ -320,7 +248,7 @@ Result<bool> Mover::adopt_variants(const ObjectRecord& original) {
 }
 
 Result<JobEnd> Mover::move_rows(JobRun& run, const MoveTarget& target, const DriverSet::Pool& to,
-                                bool had_copies) {
+                                bool had_copies, bool& has_begun) {
     auto rows = rows_of(catalog_, target);
     if (!rows) return std::unexpected(std::move(rows.error()));
     if (target.image) {
@@ -338,6 +266,9 @@ Result<JobEnd> Mover::move_rows(JobRun& run, const MoveTarget& target, const Dri
     if (rows->empty()) return fail(ErrorKind::not_found, "the catalog knows nothing of it");
     std::erase_if(*rows, [&](const ObjectRecord& row) { return row.pool == target.to; });
     if (rows->empty()) return JobEnd::done();
+    const auto is_held = is_held_at_home(target, *rows);
+    if (!is_held) return std::unexpected(is_held.error());
+    if (*is_held) return JobEnd::put_off(kCleanWaitS);
     std::uint64_t bytes = 0;
     for (const ObjectRecord& row : *rows) {
         bytes += row.size;
@@ -352,12 +283,13 @@ Result<JobEnd> Mover::move_rows(JobRun& run, const MoveTarget& target, const Dri
     auto room = reserve(to, bytes);
     if (!room) return std::unexpected(room.error());
 
+    has_begun = true;
     fault_point("move.begun");
     const std::int64_t begun_s = std::time(nullptr);
     Relocation relocation{.objects = {}, .to = target.to, .image = target.image};
     std::vector<std::string> stamps;
     for (const ObjectRecord& row : *rows) {
-        if (!run.goes_on()) return give_up(run, target, to, relocation.objects);
+        if (!run.goes_on()) return JobEnd::interrupted();
         std::string stamp;
         auto moved = copy(row, to, had_copies, stamp);
         if (!moved) return std::unexpected(std::move(moved.error()));
@@ -374,13 +306,13 @@ Result<JobEnd> Mover::move_rows(JobRun& run, const MoveTarget& target, const Dri
     if (auto planned = plan_cleaning(target, *rows, stamps, begun_s, relocation); !planned)
         return std::unexpected(std::move(planned.error()));
     relocation.by = run.lease();
-    if (!run.goes_on()) return give_up(run, target, to, relocation.objects);
+    if (!run.goes_on()) return JobEnd::interrupted();
     fault_point("move.proved");
     std::vector<std::string> keys;
     for (const ObjectRecord& object : relocation.objects)
         keys.push_back(object.key);
     // The room is kept until the rows count.
-    auto then = [this, target, keys = std::move(keys), job = run.job().id,
+    auto then = [this, target, keys = std::move(keys), job = run.job(),
                  room = std::make_shared<Room>(std::move(*room))](
                     Result<void> relocated) -> std::optional<JobEnd> {
         if (!relocated) return end_of_failure(job, target, std::move(relocated.error()));
@@ -416,7 +348,10 @@ Result<void> Mover::plan_cleaning(const MoveTarget& target, std::span<const Obje
     }
     for (const auto& [pool, leftovers] : left) {
         relocation.then.push_back(
-            clean_job(pool, name_of(target), leftovers, not_before_s, {target.to, begun_s}));
+            clean_job({.from = {.image = target.image, .key = target.key, .to = pool},
+                       .leftovers = leftovers,
+                       .proof = {target.to, begun_s}},
+                      not_before_s));
         const PoolId old_mirror = drivers_.mirror_of(pool);
         if (old_mirror == 0 || old_mirror == mirror || old_mirror == target.to) continue;
         auto job = clean_mirror_job(catalog_, drivers_, old_mirror, rows, not_before_s);
@@ -433,33 +368,11 @@ Result<bool> Mover::is_being_mirrored(const MoveTarget& target) {
     const auto rows = rows_of(catalog_, target);
     if (!rows) return std::unexpected(rows.error());
     for (const ObjectRecord& row : *rows) {
-        const auto job = catalog_.find_open_job(copy_key(target.to, row.key));
-        if (!job) return std::unexpected(job.error());
-        if (*job && (*job)->state == JobRecord::State::running) return true;
+        const auto jobs = catalog_.jobs_named(copy_key(target.to, row.key));
+        if (!jobs) return std::unexpected(jobs.error());
+        if (is_any_held(*jobs)) return true;
     }
     return false;
-}
-
-// It is somebody else's by now, who finds what was copied. But where it was cancelled nobody will:
-// whoever did that looked for copies before the last of them was there.
-Result<JobEnd> Mover::give_up(const JobRun& run, const MoveTarget& target,
-                              const DriverSet::Pool& to, const std::vector<ObjectRecord>& copied) {
-    const auto job = catalog_.find_job(run.job().id);
-    if (!job) return std::unexpected(job.error());
-    if (!*job || (*job)->state != JobRecord::State::cancelled) return JobEnd::interrupted();
-    const auto open = catalog_.find_open_job(move_key(name_of(target)));
-    if (!open) return std::unexpected(open.error());
-    if (*open) return JobEnd::interrupted();
-    for (const ObjectRecord& object : copied) {
-        const auto row = catalog_.find(object.key);
-        if (!row) return std::unexpected(row.error());
-        const bool is_wanted =
-            *row && ((*row)->pool == target.to || drivers_.mirror_of((*row)->pool) == target.to);
-        if (is_wanted) continue;
-        if (auto removed = to.limited->remove(object.key); !removed)
-            return std::unexpected(std::move(removed.error()));
-    }
-    return JobEnd::interrupted();
 }
 
 // Of an image that is deleted: whoever deletes it waits for that, and removes what the rows name.
@@ -556,34 +469,59 @@ Result<std::optional<ObjectInfo>> Mover::find_copy(const ObjectRecord& row, Driv
 // ---- what stays behind
 
 JobEnd Mover::clean(JobRun& run) {
-    const PayloadReader payload(run.job().payload);
-    const auto id = payload.number("pool");
-    const auto keys = payload.texts("keys");
-    const auto stamps = payload.texts("stamps");
-    if (!id || keys.size() != stamps.size()) {
-        return JobEnd::failed(
-            {ErrorKind::invalid, fmt::format("job {} does not say what to clean", run.job().id)});
-    }
-    const auto pool = drivers_.find(*id);
+    auto cleaning = cleaning_of(run.job());
+    if (!cleaning) return JobEnd::failed(cleaning.error());
+    const auto pool = drivers_.find(cleaning->from.to);
     if (!pool) return JobEnd::failed(pool.error());
-    // One that was queued anew may come while a move brings the image back.
-    const std::string& key = run.job().dedup_key;
-    const std::size_t prefix = std::min(clean_key(*id, "").size(), key.size());
-    const auto move = catalog_.find_open_job(move_key(key.substr(prefix)));
-    if (!move) return JobEnd::failed(move.error());
-    if (*move && (*move)->state == JobRecord::State::running) {
-        const auto target = target_of(**move);
-        if (target && target->to == *id) return JobEnd::put_off(kCleanWaitS);
-    }
-    const MoveProof proof{payload.number("proved_in").value_or(0),
-                          payload.number("proved_s").value_or(0)};
-    for (std::size_t i = 0; i < keys.size(); ++i) {
+    const auto is_put_off = is_clean_put_off(run.job(), *cleaning);
+    if (!is_put_off) return JobEnd::failed(is_put_off.error());
+    if (*is_put_off) return JobEnd::put_off(kWaitForMoveS);
+    for (const Leftover& each : cleaning->leftovers) {
         if (!run.goes_on()) return JobEnd::interrupted();
-        auto removed = remove_leftover(*pool, keys[i], stamps[i], proof);
+        auto removed = remove_leftover(*pool, each.key, each.stamp, cleaning->proof);
         if (!removed) return JobEnd::failed(std::move(removed.error()));
         fault_point("clean.removed");
     }
     return JobEnd::done_soon();
+}
+
+// While somebody moves the image there, or holds it. Completes the list of what is to go: by what a
+// move may have copied that came to the image after that had ended, and without what a later clean
+// is about, which waits for longer.
+Result<bool> Mover::is_clean_put_off(const JobRecord& job, Cleaning& cleaning) {
+    const std::string name = name_of(cleaning.from);
+    const PoolId pool = cleaning.from.to;
+    const std::int64_t now_s = std::time(nullptr);
+    const auto moves = catalog_.jobs_named(move_key(name));
+    if (!moves) return std::unexpected(moves.error());
+    for (const JobRecord& move : *moves) {
+        const auto target = target_of(move);
+        if (move.is_held(now_s) && target && target->to == pool) return true;
+    }
+    std::set<std::string> others;
+    const auto namesakes = catalog_.jobs_named(clean_key(pool, name));
+    if (!namesakes) return std::unexpected(namesakes.error());
+    for (const JobRecord& other : *namesakes) {
+        if (other.id < job.id && other.is_held(now_s)) return true;
+        if (other.id <= job.id || other.state == JobRecord::State::cancelled) continue;
+        if (const auto its = cleaning_of(other)) {
+            for (const Leftover& each : its->leftovers)
+                others.insert(each.key);
+        }
+    }
+    if (cleaning.is_whole) {
+        const auto rows = rows_of(catalog_, cleaning.from);
+        if (!rows) return std::unexpected(rows.error());
+        for (const ObjectRecord& row : *rows) {
+            const bool is_known = std::ranges::find(cleaning.leftovers, row.key, &Leftover::key) !=
+                                  cleaning.leftovers.end();
+            if (!is_known)
+                cleaning.leftovers.push_back({row.key, stamp_of(row.size, row.modified_s)});
+        }
+    }
+    std::erase_if(cleaning.leftovers,
+                  [&](const Leftover& each) { return others.contains(each.key); });
+    return false;
 }
 
 // Invariant 1: not before the object is seen where the catalog says that it is, whatever may have

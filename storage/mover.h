@@ -4,6 +4,7 @@
 #include "storage/catalog.h"
 #include "storage/driver_set.h"
 #include "storage/job_runner.h"
+#include "storage/move_jobs.h"
 
 #include <cstdint>
 #include <functional>
@@ -17,28 +18,12 @@
 
 namespace tidepool::storage {
 
-// What is to be moved: an image as a whole, or an object that belongs to none.
-struct MoveTarget {
-    std::optional<Uuid> image;
-    std::string key;  // where there is no image
-    PoolId to = 0;
-};
-// The job that moves it. A second one of the same image is not queued while one is open.
-NewJob move_job(const MoveTarget& target, PoolId from, int priority, const std::string& batch);
-// What such a job is about; invalid where its payload says nothing that can be understood.
-Result<MoveTarget> target_of(const JobRecord& job);
-
 // The rows of what is to be moved, wherever they are; none where the catalog knows nothing of it.
 Result<std::vector<ObjectRecord>> rows_of(Catalog& catalog, const MoveTarget& target);
 
 // What the pool has of this original's variants, whether or not anybody knows of it: all names that
 // can belong to the image, as profiles come and go, and other programs write there too.
 Result<std::vector<ObjectInfo>> list_variants(Driver& driver, const std::string& original);
-
-// One that failed for good or was cancelled may have left copies where it was to go: the job that
-// removes them.
-NewJob clean_after_failed_move(const MoveTarget& target, std::span<const ObjectRecord> objects,
-                               std::int64_t now_s);
 
 // The job that removes the copies of these objects, all of one image, that a mirror has; nothing
 // where it has none. It removes nothing that is still to be there when it is done.
@@ -64,12 +49,6 @@ struct MoveRules {
     std::function<void(const std::vector<std::string>& keys)> moved{};
 };
 
-// Where a content was seen to be safe, and since when at the latest.
-struct MoveProof {
-    PoolId pool = 0;  // 0: nowhere
-    std::int64_t at_s = 0;
-};
-
 // The handlers of "move" and "clean". Safe from any thread.
 //
 // A move copies all objects of the image, has each proved by its SHA-256, and changes the catalog
@@ -77,6 +56,11 @@ struct MoveProof {
 // whatever happens after it, the target is. Each step finds what an earlier attempt has done, or
 // what the target has as a mirror. Where the target mirrors to the source, nothing is cleaned: what
 // is there becomes the copy.
+//
+// Copies of a move that does not come to its end are cleaned by a job that the catalog queues with
+// that end, and so is what lost its row while it moved (Catalog::fail_job, set_job_state,
+// remove_object). A move waits for whoever cleans its target, or holds the image (ImageHold), and a
+// clean for whoever moves something there; each is seen to be at it before it looks for the other.
 class Mover {
   public:
     // Both outlive it.
@@ -88,9 +72,8 @@ class Mover {
   private:
     Result<bool> adopt_variants(const ObjectRecord& original);
     Result<JobEnd> move_rows(JobRun& run, const MoveTarget& target, const DriverSet::Pool& to,
-                             bool had_copies);
-    Result<JobEnd> give_up(const JobRun& run, const MoveTarget& target, const DriverSet::Pool& to,
-                           const std::vector<ObjectRecord>& copied);
+                             bool had_copies, bool& has_begun);
+    Result<bool> is_held_at_home(const MoveTarget& target, std::span<const ObjectRecord> rows);
     Result<bool> is_being_mirrored(const MoveTarget& target);
     Result<void> plan_cleaning(const MoveTarget& target, std::span<const ObjectRecord> rows,
                                std::span<const std::string> stamps, std::int64_t begun_s,
@@ -102,12 +85,11 @@ class Mover {
                               std::string& stamp);
     Result<std::optional<ObjectInfo>> find_copy(const ObjectRecord& row, Driver& to,
                                                 bool& has_some);
+    Result<bool> is_clean_put_off(const JobRecord& job, Cleaning& cleaning);
     Result<void> remove_leftover(const DriverSet::Pool& pool, const std::string& key,
                                  const std::string& stamp, const MoveProof& proof);
     bool is_fresh(const MoveProof& proof, PoolId home) const;
     Result<void> forget_copy(const DriverSet::Pool& pool, const std::string& key);
-    JobEnd end_of_failure(JobId job, const MoveTarget& target, Error error);
-    void clean_copies(const MoveTarget& target);
     void have_reconciled(const MoveTarget& target);
     // Bytes of a pool that moves which run here are going to fill.
     class Room;

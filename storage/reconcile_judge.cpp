@@ -164,9 +164,10 @@ Result<Verdict> ReconcileJudge::found(FindingKind kind, Verdict verdict) {
 }
 
 Result<bool> ReconcileJudge::is_open(const std::string& dedup_key) {
-    const auto job = catalog_.find_open_job(dedup_key);
-    if (!job) return std::unexpected(job.error());
-    return *job && (*job)->id != rules_.asking;
+    const auto jobs = catalog_.jobs_named(dedup_key);
+    if (!jobs) return std::unexpected(jobs.error());
+    return std::ranges::any_of(*jobs,
+                               [&](const JobRecord& job) { return job.id != rules_.asking; });
 }
 
 Result<bool> ReconcileJudge::is_busy(const Verdict& verdict) {

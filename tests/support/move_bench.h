@@ -76,6 +76,13 @@ struct MoveBench {
         return JobEnd::interrupted();
     }
     JobEnd clean(JobRun& run) { return mover.clean(run); }
+    // Ends an attempt as a runner would, now and for good or not.
+    void fail(const JobRun& run, bool is_retried) {
+        JobFailure failure{.error_class = "io", .text = "x"};
+        if (is_retried) failure.retry_at_s = now_s;
+        value_of(catalog->fail_job(run.job().id, "me", failure, now_s));
+    }
+    std::vector<JobRecord> cleans() { return value_of(catalog->list_jobs({.type = "clean"}, 100)); }
     bool in(const std::string& name, const std::string& key) {
         const bool is_there = store(name).content(key).has_value();
         return is_there && value_of(catalog->find(key))->pool == ids[name];

@@ -2,6 +2,7 @@
 
 import pathlib
 import sys
+import threading
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 import cold  # noqa: E402
@@ -75,6 +76,24 @@ class Backups(image_host.ImageHostCase):
         self.assertIn("restored from pool safe", self.tool("backup", "restore", image.uuid))
         self.assertEqual([version.data for version in self.b2.versions(cold.BUCKET, image.original)],
                          [image.contents[image.original]])
+
+    def test_a_move_waits_for_what_is_being_restored(self):
+        image = self.new_image()
+        self.start({"backup": {"delay": "1h"}, "jobs": {"threads": 0}, "move": {"grace": "0s"}})
+        self.tool("backup", "run")
+        slow = self.b2.fault("slow_first_byte", seconds=2, operation="GetObject", key=lambda key: key.startswith("images/"),
+                             count=None)
+        ends = []
+        restore = threading.Thread(target=lambda: ends.append(self.run_tool("backup", "restore", image.uuid)))
+        restore.start()
+        self.addCleanup(restore.join)
+        slow.wait_hits(1)
+        self.tool("mv", image.uuid, "--to", "warm")
+        restore.join()
+        self.assertEqual(ends[0][0], 0, ends)
+        self.tool("jobs", "run")
+        self.assert_at("warm", image)
+        self.assert_balanced()
 
     def test_a_backup_that_is_not_good_is_found_and_not_used(self):
         image = self.new_image()

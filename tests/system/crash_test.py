@@ -1,4 +1,5 @@
-"""The server killed again and again while images are moved, deleted and read: nothing is lost, doubled or wrong.
+"""The server killed again and again while images are moved, deleted and read, and while moves are paused, resumed, retried
+and cancelled: nothing is lost, doubled or wrong.
 
 Every kill is by SIGKILL, at a step of the work (see conf/fault_point.h) or at any moment. TIDEPOOL_KILLS says how many;
 TIDEPOOL_SEED repeats what was drawn.
@@ -17,6 +18,7 @@ import tidepool  # noqa: E402
 
 KILLS = int(os.environ.get("TIDEPOOL_KILLS", "12" if tidepool.SANITIZED else "30"))
 SEED = int(os.environ.get("TIDEPOOL_SEED", "0")) or random.randrange(1, 1 << 32)
+ACTIONS = ("pause", "resume", "resume", "retry", "cancel")
 STEPS = ("move.begun", "move.copied", "move.proved", "move.switched", "clean.removed", "delete.begun", "delete.bytes",
          "delete.row", "delete.removed", "store.written", "store.named", "store.uploaded")
 
@@ -30,22 +32,27 @@ class Crashes(image_host.ImageHostCase):
     def setUp(self):
         super().setUp()
         self.chance = random.Random(SEED)
-        self.undecided, self.at_a_step = [], 0
+        self.undecided, self.at_a_step, self.moves = [], 0, []
 
     def begin(self, fault=None):
         """A new server, which may be told where to die."""
         self.start(scanned=False, environment={"TIDEPOOL_FAULT_POINT": fault} if fault else None)
 
     def ask(self, method, path, body=None):
-        """The status of a call of the admin API; None where the server dies of it."""
+        """(status, JSON) of a call of the admin API; nothing of both where the server dies of it."""
         try:
-            return self.call(method, path, body)[0]
+            return self.call(method, path, body)
         except (OSError, EOFError, tidepool.NotHttp, AssertionError):
-            return None
+            return None, None
 
     def make_work(self):
         for image in self.chance.sample(self.images, 3):
-            self.ask("POST", f"/api/admin/v1/images/{image.uuid}/move", {"to": self.chance.choice(self.POOLS)})
+            target = self.chance.choice(self.POOLS)
+            _, answer = self.ask("POST", f"/api/admin/v1/images/{image.uuid}/move", {"to": target})
+            if answer and "job" in answer:
+                self.moves.append(answer["job"])
+        for job in self.chance.sample(self.moves[-8:], min(len(self.moves), self.chance.randrange(4))):
+            self.ask("POST", f"/api/admin/v1/jobs/{job}/{self.chance.choice(ACTIONS)}")
         if self.chance.random() < 0.3:
             image = self.images.pop(self.chance.randrange(len(self.images)))
             if not self.delete(image):
@@ -54,7 +61,7 @@ class Crashes(image_host.ImageHostCase):
 
     def delete(self, image):
         """False where it is not known what came of it. One that nobody has asked for yet is not known, and stays."""
-        status = self.ask("DELETE", f"/api/admin/v1/images/{image.uuid}")
+        status, _ = self.ask("DELETE", f"/api/admin/v1/images/{image.uuid}")
         if status == 404:
             self.images.append(image)
         return status is not None
@@ -87,6 +94,7 @@ class Crashes(image_host.ImageHostCase):
             self.die(fault)
             self.begin()
         # All that was decided is done, and nothing else.
+        self.run_tool("jobs", "resume", "--state", "paused", "--type", "move")
         for image in self.undecided:
             self.assertTrue(self.delete(image))
         tidepool.eventually(self.all_ended, "all jobs end", patience_s=240, every_s=0.2)

@@ -53,6 +53,19 @@ class Deletion(DeleteCase):
         self.assertEqual(status, 1)
         self.assertIn("knows no image", error)
 
+    def test_what_a_move_had_copied_goes_too_whoever_restarted_it(self):
+        image = self.new_image()
+        self.start({"jobs": {"threads": 0}, "origin": cold.IMPATIENT})
+        self.b2.fault("error", status=503, method="PUT", key=lambda key: key != image.original, count=None)
+        self.tool("mv", image.uuid, "--to", "cold", "--detach")
+        self.tool("jobs", "run")
+        self.assertEqual(self.b2.keys(cold.BUCKET), [image.original])
+        [job] = self.json("jobs", "list", "--type", "move")
+        self.tool("jobs", "pause", job["id"])
+        self.tool("jobs", "resume", job["id"])
+        self.tool("rm", image.uuid, "--yes")
+        self.assert_gone(image)
+
     def shelf_of(self, image):
         contents = set(image.contents.values())
         return [path for path in self.shelf_files(self.server) if path.read_bytes()[:-32] in contents]

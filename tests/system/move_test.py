@@ -65,6 +65,53 @@ class Moves(image_host.ImageHostCase):
         jobs = self.json("jobs", "list", "--batch", queued["batch"])
         self.assertEqual([(job["type"], job["state"], job["attempts"]) for job in jobs], [("move", "done", 1)] * 5)
 
+    def begun_move(self):
+        """A move to the bucket that has come as far as one of four objects, and will not go on by itself."""
+        image = self.new_image()
+        self.start({"jobs": {"threads": 0}, "move": {"grace": "0s"}, "origin": cold.IMPATIENT})
+        self.b2.fault("error", status=503, method="PUT", key=lambda key: key != image.original, count=None)
+        self.tool("mv", image.uuid, "--to", "cold", "--detach")
+        self.tool("jobs", "run")
+        [job] = self.json("jobs", "list", "--type", "move")
+        self.assertEqual((job["state"], job["error_class"] != ""), ("queued", True), job)
+        self.assertEqual(self.b2.keys(cold.BUCKET), [image.original])
+        self.b2.clear_faults()
+        return image, job["id"]
+
+    def restart(self, job):
+        self.tool("jobs", "pause", job)
+        self.tool("jobs", "resume", job)
+
+    def test_one_that_is_restarted_finds_what_it_has_copied(self):
+        image, job = self.begun_move()
+        self.restart(job)
+        self.tool("jobs", "run")
+        self.assert_at("cold", image)
+        for key in image.keys:
+            self.assertEqual(len(self.b2.versions(cold.BUCKET, key)), 1, key)
+
+    def test_one_that_is_cancelled_leaves_nothing_whoever_restarted_it(self):
+        image, job = self.begun_move()
+        self.restart(job)
+        self.tool("jobs", "cancel", job)
+        self.tool("jobs", "run")
+        self.assert_at("hot", image)
+
+    def test_an_object_that_is_removed_meanwhile_does_not_come_back(self):
+        image, _ = self.begun_move()
+        variant = image.keys[1]
+        self.b2.put(cold.BUCKET, variant, image.contents[variant])  # as if it had come so far
+        self.tool("rm", variant)
+        self.tool("jobs", "retry", "--state", "queued", "--type", "move")
+
+        def ended():  # the clean may wait for the move
+            self.tool("jobs", "run")
+            return not [job for job in self.json("jobs", "list") if job["state"] == "queued"]
+        tidepool.eventually(ended, "all jobs end", every_s=0.5)
+        del image.contents[variant]
+        self.assert_at("cold", image)
+        self.tool("reconcile", "cold", "--older-than", "0s")
+
     def test_without_a_server(self):
         images = [self.new_image() for _ in range(3)]
         server = self.start({"move": {"grace": "0s"}})

@@ -162,7 +162,7 @@ TEST_CASE("catalog plans: what runners and sweeps ask for is found by indexes",
         value_of(catalog.fail_job(id, "me", {.error_class = "denied", .text = "no"}, 1));
         value_of(catalog.coldest_images({.pool = hot, .limit = 1, .failed_since_s = 0}));
         value_of(catalog.set_job_state(id, State::queued, 2));
-        value_of(catalog.cancel_queued_job("move one", 3));
+        value_of(catalog.jobs_named("move one"));
         value_of(catalog.forget_jobs(4));
     }) == Texts{});
 }

@@ -193,12 +193,11 @@ CATALOG_TEST("catalog: a job that is put off has lost no attempt", "[jobs]") {
         catalog->queue_job({.type = "move", .payload = "{}", .dedup_key = "one", .batch = "b"}, 0));
     REQUIRE(take_one(*catalog, "move", "me", 0, 30));
     CHECK_FALSE(value_of(catalog->put_off_job(id, "other", 50, false)));
-    CHECK_FALSE(value_of(catalog->cancel_queued_job("one", 1)));
     CHECK(value_of(catalog->put_off_job(id, "me", 50, false)));
     CHECK_FALSE(take_one(*catalog, "move", "me", 49, 30));
     CHECK(value_of(catalog->find_open_job("one"))->attempts == 0);
-    CHECK(value_of(catalog->cancel_queued_job("one", 1)));
-    CHECK_FALSE(value_of(catalog->cancel_queued_job("one", 1)));
+    CHECK(value_of(catalog->find_open_job("one"))->begun == 0);
+    CHECK(value_of(catalog->set_job_state(id, State::cancelled, 1)));
     CHECK_FALSE(value_of(catalog->find_open_job("one")));
     const auto counts = value_of(catalog->count_jobs("b"));
     REQUIRE(counts.size() == 1);
@@ -258,6 +257,7 @@ CATALOG_TEST("catalog: jobs are paused, cancelled, retried, listed and forgotten
     CHECK_FALSE(take_one(*catalog, "move", "me", 999, 30));
     CHECK(value_of(catalog->set_job_state(id, State::queued, 2)));
     CHECK(value_of(catalog->set_job_state(id, State::cancelled, 3)));
+    CHECK_FALSE(value_of(catalog->put_off_job(id, "me", 3, true)));
     CHECK_FALSE(value_of(catalog->set_job_state(id, State::paused, 4)));
     CHECK_FALSE(value_of(catalog->set_job_state(id, State::done, 4)));
     const JobId next = value_of(catalog->queue_job(job, 5));
@@ -387,6 +387,82 @@ CATALOG_TEST("catalog: a job that was put off by a clock that was ahead comes so
     CHECK(value_of(catalog->find_job(other))->next_run_s == 500);
     CHECK_FALSE(take_one(*catalog, "clean", "me", 599, 30));
     CHECK(take_one(*catalog, "clean", "me", 600, 30)->id == lost);
+}
+
+CATALOG_TEST("catalog: what is stopped is its worker's until he lets go of it", "[jobs]") {
+    TestType backend;
+    const auto catalog = backend.open();
+    const NewJob job{.type = "move", .payload = "{}", .dedup_key = "one"};
+    const JobId id = value_of(catalog->queue_job(job, 0));
+    REQUIRE(take_one(*catalog, "move", "me", 0, 300));
+    const bool is_dead = GENERATE(false, true);
+    const auto let_go = [&](std::int64_t now_s) {
+        if (is_dead) {
+            CHECK(value_of(catalog->lease_owners()) == std::vector<std::string>{"me"});
+            CHECK(value_of(catalog->drop_leases("me", now_s)) == 1);
+        } else {
+            CHECK_FALSE(value_of(catalog->put_off_job(id, "me", now_s, true)));
+        }
+    };
+    SECTION("paused, and resumed") {
+        CHECK(value_of(catalog->set_job_state(id, State::paused, 1)));
+        CHECK(value_of(catalog->find_job(id))->is_held(1));
+        CHECK(value_of(catalog->set_job_state(id, State::queued, 2)));
+        CHECK_FALSE(take_one(*catalog, "move", "other", 299, 30));
+        let_go(10);
+        CHECK_FALSE(value_of(catalog->find_job(id))->is_held(10));
+        const auto taken = take_one(*catalog, "move", "other", 10, 30);
+        REQUIRE(taken);
+        CHECK(taken->attempts == 1);
+        CHECK(taken->begun == 2);
+    }
+    SECTION("paused, and let go of before it is resumed") {
+        CHECK(value_of(catalog->set_job_state(id, State::paused, 1)));
+        let_go(10);
+        CHECK(value_of(catalog->find_job(id))->state == State::paused);
+        CHECK(value_of(catalog->set_job_state(id, State::queued, 11)));
+        CHECK(take_one(*catalog, "move", "other", 11, 30));
+    }
+    SECTION("cancelled, and another of its name") {
+        CHECK(value_of(catalog->set_job_state(id, State::cancelled, 1)));
+        const JobId next = value_of(catalog->queue_job(job, 2));
+        CHECK(next != id);
+        CHECK(value_of(catalog->jobs_named("one")).size() == 2);
+        CHECK_FALSE(take_one(*catalog, "move", "other", 10, 30));
+        let_go(10);
+        CHECK(value_of(catalog->jobs_named("one")).size() == 1);
+        CHECK(take_one(*catalog, "move", "other", 11, 30)->id == next);
+    }
+    SECTION("nobody comes back to it") {
+        CHECK(value_of(catalog->set_job_state(id, State::paused, 1)));
+        CHECK(value_of(catalog->set_job_state(id, State::queued, 2)));
+        CHECK(take_one(*catalog, "move", "other", 300, 30));
+    }
+}
+
+CATALOG_TEST("catalog: jobs of one name beside one another", "[jobs]") {
+    TestType backend;
+    const auto catalog = backend.open();
+    const auto queue = [&](const std::string& name) {
+        return value_of(catalog->queue_job(
+            {.type = "clean", .payload = "{}", .dedup_key = name, .is_apart = true}, 0));
+    };
+    const auto named = [&](const std::string& name) {
+        std::vector<JobId> ids;
+        for (const JobRecord& job : value_of(catalog->jobs_named(name)))
+            ids.push_back(job.id);
+        return ids;
+    };
+    const JobId first = queue("clean 1 a");
+    const JobId second = queue("clean 1 a");
+    const JobId other = queue("clean 1 a b");
+    queue("clean 1 ab");
+    const JobId third = queue("clean 1 a");
+    CHECK(named("clean 1 a") == std::vector{first, second, third});
+    CHECK(named("clean 1 a b") == std::vector{other});
+    CHECK(named("clean 1").empty());
+    CHECK(value_of(catalog->set_job_state(second, State::cancelled, 1)));
+    CHECK(named("clean 1 a") == std::vector{first, third});
 }
 
 CATALOG_TEST("catalog: invariant 4: workers of several processes never have one job twice",

@@ -74,16 +74,16 @@ TEST_CASE("mover: each failure leaves the image where it was, and doing it again
         test::check_accounts(*bench.catalog);
         bench.store(each.where).set_fault({});
         // What will not be tried again is cleaned up where it was to go.
-        const auto cleaning = value_of(bench.catalog->list_jobs({.type = "clean"}, 10));
-        CHECK(cleaning.size() == (each.kind == ErrorKind::denied ? 1U : 0U));
-        // As the runner ends it.
-        value_of(bench.catalog->fail_job(
-            run.job().id, "me", {.error_class = "io", .text = "x", .retry_at_s = bench.now_s}, 1));
-        if (!cleaning.empty()) {
+        const bool is_final = each.kind == ErrorKind::denied;
+        bench.fail(run, !is_final);
+        CHECK(bench.cleans().size() == (is_final ? 1U : 0U));
+        if (is_final) {
             JobRun clean = bench.take("clean 2");
             CHECK(kind_of(bench.clean(clean)) == "done");
-            value_of(bench.catalog->finish_job(cleaning[0].id, "me", bench.now_s));
+            value_of(bench.catalog->finish_job(clean.job().id, "me", bench.now_s));
             CHECK(bench.store("cold").size() == 0);
+            value_of(
+                bench.catalog->set_job_state(run.job().id, JobRecord::State::queued, bench.now_s));
         }
         JobRun again = bench.take("move");
         CHECK(kind_of(bench.move(again)) == "done");
@@ -129,15 +129,16 @@ TEST_CASE("mover: a put whose answer is lost is found", "[storage][mover]") {
     bench.store("cold").lose_answers(1);
     JobRun run = bench.begin("cold");
     CHECK(kind_of(bench.move(run)) == "timed_out");
+    bench.fail(run, true);
+    // Whoever restarts it gives it new attempts, and takes nothing from what is known of it.
     value_of(bench.catalog->set_job_state(run.job().id, JobRecord::State::paused, bench.now_s));
     value_of(bench.catalog->set_job_state(run.job().id, JobRecord::State::queued, bench.now_s));
     bench.store("hot").set_fault([](FakeDriver::Call call, std::string_view) {
         if (call != FakeDriver::Call::get) return std::optional<Error>();
         return std::optional<Error>({ErrorKind::io, "must not be read again"});
     });
-    JobRecord second = bench.take("move").job();
-    second.attempts = 2;
-    JobRun again(second, bench.now_s + 1000);
+    JobRun again = bench.take("move");
+    CHECK(again.job().attempts == 1);
     CHECK(kind_of(bench.move(again)) == "done");
     CHECK(bench.in("cold", kOriginal));
 }
@@ -317,7 +318,7 @@ TEST_CASE("mover: a proof is good for the pool that it was given in alone", "[st
     CHECK(bench.store("hot").size() == 1);
 }
 
-TEST_CASE("mover: a clean that was queued anew waits for a move to that pool", "[storage][mover]") {
+TEST_CASE("mover: a clean that is due waits for a move to that pool", "[storage][mover]") {
     Bench bench;
     bench.place(kOriginal, "original");
     JobRun run = bench.begin("cold");
@@ -327,10 +328,6 @@ TEST_CASE("mover: a clean that was queued anew waits for a move to that pool", "
     bench.store("hot").set_fault([&](FakeDriver::Call call, std::string_view) {
         if (call != FakeDriver::Call::head || std::exchange(has_been, true))
             return std::optional<Error>();
-        // Somebody retries it while the move looks at what is there.
-        const auto cleaning = value_of(bench.catalog->list_jobs({.type = "clean"}, 10));
-        value_of(
-            bench.catalog->set_job_state(cleaning[0].id, JobRecord::State::queued, bench.now_s));
         JobRun clean = bench.take("clean 1");
         CHECK(kind_of(bench.clean(clean)) == "put off");
         return std::optional<Error>();
@@ -369,7 +366,10 @@ TEST_CASE("mover: a pool that is full, disabled or unknown takes nothing", "[sto
         JobRun run = bench.begin(name);
         CHECK(kind_of(bench.move(run)) == expected);
         CHECK(bench.in("hot", kOriginal));
-        value_of(bench.catalog->set_job_state(run.job().id, JobRecord::State::cancelled, 1));
+        // It has left nothing there.
+        value_of(end_job(*bench.catalog, run.job(),
+                         JobEnd::refused({ErrorKind::misconfigured, "as the mover says"})));
+        CHECK(bench.cleans().empty());
     }
 }
 
@@ -399,6 +399,8 @@ TEST_CASE("mover: one that is cancelled before the catalog knows of it is cleane
     CHECK(kind_of(*instead) == "interrupted");
     CHECK(bench.told.empty());
     JobRun clean = bench.take("clean 2");
+    CHECK(kind_of(bench.clean(clean)) == "put off");  // somebody may still be copying
+    value_of(end_job(*bench.catalog, run.job(), *instead));
     CHECK(kind_of(bench.clean(clean)) == "done");
     CHECK(bench.store("cold").size() == 0);
     CHECK(bench.in("hot", kOriginal));
@@ -415,6 +417,13 @@ TEST_CASE("mover: a move that is cancelled after it began is cleaned up", "[stor
     JobRun run = bench.begin("cold");
     CHECK(kind_of(bench.move(run)) == "io");
     CHECK(bench.store("cold").size() == 1);
+    bench.fail(run, true);
+    if (GENERATE(false, true)) {
+        for (const JobAction action : {JobAction::pause, JobAction::resume}) {
+            const auto job = *value_of(bench.catalog->find_job(run.job().id));
+            CHECK(value_of(act_on_job(*bench.catalog, job, action, bench.now_s)));
+        }
+    }
     CHECK(value_of(act_on_job(*bench.catalog, run.job(), JobAction::cancel, bench.now_s)));
     JobRun clean = bench.take("clean 2");
     CHECK(kind_of(bench.clean(clean)) == "done");
@@ -434,4 +443,90 @@ TEST_CASE("mover: variants that no profile names go along", "[storage][mover]") 
     CHECK(kind_of(bench.move(run)) == "done");
     CHECK(bench.in("cold", variant));
     CHECK_FALSE(bench.store("cold").content(other));
+}
+
+TEST_CASE("mover: one that ends with its process again and again is cleaned up",
+          "[storage][mover]") {
+    Bench bench;
+    bench.place(kOriginal, "original");
+    NewJob job =
+        move_job({.image = parse_uuid(kUuid), .key = {}, .to = bench.ids["cold"]}, 1, 100, "b");
+    value_of(bench.catalog->queue_job(job, 0));
+    const Catalog::LaneWant want{.lane = job.lane};
+    for (std::int64_t i = 0; i <= Catalog::kMostLost; ++i) {
+        CHECK(bench.cleans().empty());
+        value_of(bench.catalog->take_jobs({&want, 1}, "me", i * 100, 30));
+    }
+    bench.store("cold").place(kOriginal, "original");
+    JobRun clean = bench.take("clean 2");
+    CHECK(kind_of(bench.clean(clean)) == "done");
+    CHECK(bench.store("cold").size() == 0);
+    CHECK(bench.in("hot", kOriginal));
+}
+
+TEST_CASE("mover: what an image leaves behind twice is cleaned twice", "[storage][mover]") {
+    Bench bench;
+    bench.place(kOriginal, "original");
+    JobRun run = bench.begin("cold");
+    CHECK(kind_of(bench.move(run)) == "done");
+    // Before that is cleaned up one more comes where the image was, and follows it.
+    bench.place(kVariant, "variant");
+    JobRun again = bench.begin("cold");
+    CHECK(kind_of(bench.move(again)) == "done");
+    for (int i = 0; i < 2; ++i) {
+        JobRun clean = bench.take("clean 1");
+        CHECK(kind_of(bench.clean(clean)) == "done");
+        value_of(bench.catalog->finish_job(clean.job().id, "me", bench.now_s));
+    }
+    CHECK(bench.store("hot").size() == 0);
+    CHECK(bench.in("cold", kOriginal));
+    CHECK(bench.in("cold", kVariant));
+}
+
+TEST_CASE("mover: a clean leaves to a later one what that is about", "[storage][mover]") {
+    Bench bench;
+    const ObjectRecord row = bench.place(kOriginal, "original", "cold");
+    bench.store("hot").place(kOriginal, "original", row.modified_s);
+    const MoveTarget target{.image = parse_uuid(kUuid), .key = {}, .to = bench.ids["hot"]};
+    value_of(
+        bench.catalog->queue_job(clean_after_move(target, {&row, 1}, bench.now_s), bench.now_s));
+    const JobId later = value_of(bench.catalog->queue_job(
+        clean_after_move(target, {&row, 1}, bench.now_s + 600), bench.now_s));
+    JobRun clean = bench.take("clean 1");
+    CHECK(clean.job().id != later);
+    CHECK(kind_of(bench.clean(clean)) == "done");
+    CHECK(bench.store("hot").size() == 1);
+    value_of(bench.catalog->set_job_state(later, JobRecord::State::cancelled, bench.now_s));
+    CHECK(kind_of(bench.clean(clean)) == "done");
+    CHECK(bench.store("hot").size() == 0);
+}
+
+TEST_CASE("mover: an object that is removed while it moves does not stay where it was to go",
+          "[storage][mover]") {
+    Bench bench;
+    bench.place(kOriginal, "original");
+    bench.place(kVariant, "variant");
+    JobRun run = bench.begin("cold");
+    JobEnd end = bench.mover.move(run);
+    REQUIRE(kind_of(end) == "relocates");
+    CHECK(bench.store("cold").size() == 2);
+    const bool is_whole = GENERATE(false, true);
+    const std::string& removed = is_whole ? kOriginal : kVariant;
+    bench.store("hot").remove(removed).value();
+    value_of(bench.catalog->remove_object(removed, bench.ids["hot"]));
+    const auto instead = end.then(bench.catalog->relocate(*end.relocation));
+    REQUIRE(instead);
+    JobRun early = bench.take("clean 2");
+    CHECK(kind_of(bench.clean(early)) == "put off");
+    value_of(bench.catalog->put_off_job(early.job().id, "me", bench.now_s, false));
+    value_of(end_job(*bench.catalog, run.job(), *instead));
+    JobRun again = bench.take("move");
+    CHECK(kind_of(bench.move(again)) == (is_whole ? "not_found" : "done"));
+    bench.fail(again, false);
+    JobRun clean = bench.take("clean 2");
+    CHECK(kind_of(bench.clean(clean)) == "done");
+    CHECK_FALSE(bench.store("cold").content(kVariant));
+    CHECK(bench.store("cold").size() == (is_whole ? 0 : 1));
+    CHECK((is_whole || bench.in("cold", kOriginal)));
+    test::check_accounts(*bench.catalog);
 }

@@ -76,8 +76,10 @@ struct Bench {
         REQUIRE(taken.size() == count);
         for (std::size_t i = 0; i < taken.size(); ++i) {
             if (i < failing) {
-                value_of(catalog->fail_job(taken[i].id, "worker",
-                                           {.error_class = "denied", .text = "no"}, now_s));
+                value_of(catalog->fail_job(
+                    taken[i].id, "worker",
+                    {.error_class = "denied", .text = "no", .retry_at_s = {}, .was_begun = false},
+                    now_s));
             } else {
                 value_of(catalog->finish_job(taken[i].id, "worker", now_s));
             }
