@@ -364,6 +364,11 @@ class Catalog {
     virtual Result<std::vector<TierImage>> hottest_images(const TierFilter& filter, double least,
                                                           std::int64_t now_s,
                                                           std::int64_t half_life_s) = 0;
+    // Pools that sweeps are emptying to their low watermarks, by number: what a sweep has noted is
+    // what the next one knows, of whichever process.
+    virtual Result<std::vector<PoolId>> emptying_pools() = 0;
+    // From now on it is these, in this order, less those that there are no longer.
+    virtual Result<void> set_emptying_pools(std::span<const PoolId> pools) = 0;
 
     // --- claims ---------------------------------------------------------------------------------
     //

@@ -395,6 +395,8 @@ struct TierFilter {
     std::optional<std::int64_t> uploaded_before_s{};
     std::optional<std::int64_t> moved_before_s{};   // to this pool
     std::optional<std::int64_t> viewed_before_s{};  // not since; see TierImage::seen_s
+    // Not those of which a move out of this pool has failed since then, until that is retried.
+    std::optional<std::int64_t> failed_since_s{};
     // Nothing: all of them.
     std::function<bool(const Uuid&)> is_in_cohort{};
 };

@@ -171,6 +171,8 @@ class SqliteCatalog final : public Catalog {
     Result<std::vector<TierImage>> hottest_images(const TierFilter& filter, double least,
                                                   std::int64_t now_s,
                                                   std::int64_t half_life_s) override;
+    Result<std::vector<PoolId>> emptying_pools() override;
+    Result<void> set_emptying_pools(std::span<const PoolId> pools) override;
 
     Result<bool> claim(std::string_view work, std::string_view owner, std::int64_t now_ms,
                        std::int64_t until_ms,

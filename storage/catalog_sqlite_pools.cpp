@@ -29,6 +29,7 @@ constexpr const char* kPoolInUse =
 constexpr const char* kForgetAccounts = "DELETE FROM accounts WHERE pool = ?1";
 constexpr const char* kForgetBudgets = "DELETE FROM budgets WHERE pool = ?1";
 constexpr const char* kForgetImages = "DELETE FROM images WHERE pool = ?1";
+constexpr const char* kForgetEmptying = "DELETE FROM emptying WHERE pool = ?1";
 constexpr const char* kForgetSessionsOfPool = "DELETE FROM uploads WHERE pool = ?1";
 constexpr const char* kRemovePool = "DELETE FROM pools WHERE id = ?1";
 
@@ -166,8 +167,8 @@ Result<void> SqliteCatalog::change_pool(const PoolRecord& pool) {
 Result<void> SqliteCatalog::remove_pool(PoolId pool) {
     return write([&](Writing& writing) {
         check_unused(writing.db, pool);
-        for (const char* sql :
-             {kForgetAccounts, kForgetBudgets, kForgetImages, kForgetSessionsOfPool, kEndScan})
+        for (const char* sql : {kForgetAccounts, kForgetBudgets, kForgetImages, kForgetEmptying,
+                                kForgetSessionsOfPool, kEndScan})
             run(writing.db, sql, pool);
         if (run(writing.db, kRemovePool, pool) == 0) {
             throw Failure{

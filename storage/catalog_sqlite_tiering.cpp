@@ -33,6 +33,9 @@ constexpr const char* kIsOpen = "SELECT 1 FROM jobs WHERE dedup_key = ?1 AND " O
 constexpr const char* kAnyOpen =
     "SELECT 1 FROM jobs WHERE dedup_key >= ?1 AND dedup_key < ?2 AND " OPEN_KEY " LIMIT 1";
 constexpr const char* kPoolNames = "SELECT id, name FROM pools";
+constexpr const char* kHasFailed =
+    "SELECT 1 FROM jobs WHERE dedup_key = ?1 AND dedup_key <> '' AND state = 3 "
+    "AND finished_s >= ?2 LIMIT 1";
 constexpr const char* kCountBatches =
     "SELECT batch, state, sum(count) FROM job_counts WHERE batch >= ?1 AND batch < ?2 "
     "AND count > 0 GROUP BY batch, state ORDER BY batch DESC, state";
@@ -59,16 +62,23 @@ TierImage image_of(const Query& query, PoolId pool) {
 }
 
 // Says whether an open job is about an image: one that moves, deletes or makes it, that compares it
-// with its pool, or that removes what it left behind.
-class OpenJobs {
+// with its pool, or that removes what it left behind; and whether a move of it has failed.
+class ImageJobs {
   public:
-    explicit OpenJobs(sqlite::Connection& db) : db_(db) {
+    explicit ImageJobs(sqlite::Connection& db) : db_(db) {
         Query query(db, kPoolNames);
         while (query.next())
             pools_.emplace_back(query.number(0), query.text(1));
     }
 
-    bool has(const TierImage& image) const {
+    // Since then, and from where it is now.
+    bool has_failed_move(const TierImage& image, std::int64_t since_s) const {
+        Query query(db_, kHasFailed, move_key(to_text(image.image)),
+                    std::max(since_s, image.moved_s));
+        return query.next();
+    }
+
+    bool has_open(const TierImage& image) const {
         const std::string uuid = to_text(image.image);
         for (const std::string& key :
              {move_key(uuid), delete_key(uuid), "process " + uuid, "reconcile " + uuid}) {
@@ -136,6 +146,14 @@ class Best {
     std::vector<Entry> entries_;  // a heap: the last one in front
 };
 
+std::vector<PoolId> emptying_in(sqlite::Connection& db) {
+    std::vector<PoolId> pools;
+    Query query(db, kEmptying);
+    while (query.next())
+        pools.push_back(query.number(0));
+    return pools;
+}
+
 constexpr std::int64_t kAnyTime = std::numeric_limits<std::int64_t>::max();
 
 // `rank_of` gives nothing for an image that is not wanted.
@@ -143,7 +161,7 @@ template <class RankOf>
 std::vector<TierImage> best_images(sqlite::Connection& db, const char* sql,
                                    const TierFilter& filter, RankOf rank_of) {
     const sqlite::Snapshot snapshot(db);
-    const OpenJobs jobs(db);
+    const ImageJobs jobs(db);
     Best best(filter.limit);
     Query query(db, sql, filter.pool, filter.uploaded_before_s.value_or(kAnyTime),
                 filter.moved_before_s.value_or(kAnyTime),
@@ -153,7 +171,8 @@ std::vector<TierImage> best_images(sqlite::Connection& db, const char* sql,
         const std::optional<double> rank = rank_of(image);
         if (!rank || !best.wants(*rank, image.image)) continue;
         if (filter.is_in_cohort && !filter.is_in_cohort(image.image)) continue;
-        if (jobs.has(image)) continue;
+        if (jobs.has_open(image)) continue;
+        if (filter.failed_since_s && jobs.has_failed_move(image, *filter.failed_since_s)) continue;
         best.add(*rank, std::move(image));
     }
     return best.take();
@@ -193,6 +212,22 @@ Result<std::vector<BatchCount>> SqliteCatalog::count_batches(std::string_view pr
                               static_cast<std::uint64_t>(query.number(2))});
         }
         return counts;
+    });
+}
+
+Result<std::vector<PoolId>> SqliteCatalog::emptying_pools() {
+    return read([](sqlite::Connection& db) { return emptying_in(db); });
+}
+
+Result<void> SqliteCatalog::set_emptying_pools(std::span<const PoolId> pools) {
+    // Every sweep says so, and nearly always nothing has changed.
+    const auto known = emptying_pools();
+    if (!known) return std::unexpected(known.error());
+    if (std::ranges::equal(*known, pools)) return {};
+    return write([&](Writing& writing) {
+        sqlite::run(writing.db, kForgetEmptied);
+        for (const PoolId pool : pools)
+            sqlite::run(writing.db, kNoteEmptying, pool);
     });
 }
 

@@ -4,6 +4,7 @@
 #include "conf/log.h"
 #include "storage/job_keys.h"
 #include "storage/job_payload.h"
+#include "storage/reconcile_job.h"
 #include "storage/streams.h"
 
 #include <algorithm>
@@ -230,6 +231,10 @@ JobEnd Mover::end_of_failure(JobId job, const MoveTarget& target, Error error) {
         const bool is_restless = *now && (*now)->attempts > kMostAtOnce;
         return is_restless ? JobEnd::put_off(kRestlessWaitS) : JobEnd::interrupted();
     }
+    // Whether it is the store or the catalog that is wrong a closer look at the source shows. Not
+    // at what is missing: where that is much, as of a disk that is not there, it is for people to
+    // say.
+    if (error.kind == ErrorKind::corrupt) have_reconciled(target);
     // No later attempt will need what was copied.
     if (!error.may_retry() && error.kind != ErrorKind::capped) clean_copies(target);
     return JobEnd::failed(about(target, std::move(error)));
@@ -249,6 +254,25 @@ void Mover::clean_copies(const MoveTarget& target) {
     if (const auto cleaned = clean(); !cleaned)
         conf::log_warn("copies of a failed move stay what={} reason=\"{}\"", name_of(target),
                        cleaned.error().text);
+}
+
+void Mover::have_reconciled(const MoveTarget& target) {
+    const auto queue = [&]() -> Result<void> {
+        const auto rows = rows_of(catalog_, target);
+        if (!rows) return std::unexpected(rows.error());
+        std::vector<NewJob> jobs;
+        for (const ObjectRecord& row : *rows) {
+            if (row.pool != target.to)
+                jobs.push_back(reconcile_job(drivers_.name_of(row.pool), row.key));
+        }
+        if (jobs.empty()) return {};
+        const auto queued = catalog_.queue_jobs(jobs, std::time(nullptr));
+        if (!queued) return std::unexpected(queued.error());
+        return {};
+    };
+    if (const auto queued = queue(); !queued)
+        conf::log_warn("not reconciled what={} reason=\"{}\"", name_of(target),
+                       queued.error().text);
 }
 
 Result<std::vector<ObjectRecord>> rows_of(Catalog& catalog, const MoveTarget& target) {

@@ -105,6 +105,7 @@ class Mover {
     Result<void> forget_copy(const DriverSet::Pool& pool, const std::string& key);
     JobEnd end_of_failure(JobId job, const MoveTarget& target, Error error);
     void clean_copies(const MoveTarget& target);
+    void have_reconciled(const MoveTarget& target);
     // Bytes of a pool that moves which run here are going to fill.
     class Room;
     Result<Room> reserve(const DriverSet::Pool& to, std::uint64_t bytes);

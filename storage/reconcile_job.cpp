@@ -17,6 +17,12 @@ constexpr std::int64_t kPendingS = 60;
 
 }  // namespace
 
+NewJob reconcile_job(const std::string& pool, const std::string& key) {
+    return {.type = "reconcile",
+            .payload = PayloadWriter().add("key", key).add("pool", pool).text(),
+            .dedup_key = fmt::format("reconcile {} {}", pool, key)};
+}
+
 std::optional<PoolId> ReconcileJobs::pool_called(const std::string& name) const {
     for (const KnownPool& pool : drivers_.pools()) {
         if (pool.settings.name == name) return pool.id;

@@ -13,6 +13,9 @@
 
 namespace tidepool::storage {
 
+// The job that looks at this key in the pool of this name. While it is open it is not queued again.
+NewJob reconcile_job(const std::string& pool, const std::string& key);
+
 // Its payload: {"key": KEY, "pool": NAME}. Safe from any thread.
 class ReconcileJobs {
   public:

@@ -9,6 +9,8 @@
 #include <chrono>
 #include <ctime>
 #include <fstream>
+#include <iterator>
+#include <map>
 #include <optional>
 #include <utility>
 
@@ -22,9 +24,12 @@ using State = JobRecord::State;
 
 constexpr const char* kSweepClaim = "tiering sweep";
 constexpr std::int64_t kSweepClaimMs = 900'000;
-// Sweeps are judged by the moves of so many of them, and by no fewer moves than that.
+// Sweeps are judged by the moves of so many of them, and by no fewer moves than that, however many
+// sweeps it took to queue them.
 constexpr std::size_t kJudgedBatches = 5;
 constexpr std::uint64_t kLeastJudged = 10;
+// A sweep that is later than that is one of a clock that was ahead.
+constexpr std::int64_t kClockSlackS = 60;
 constexpr std::size_t kMostListedImages = 10'000'000;
 
 class Planning {
@@ -39,11 +44,16 @@ class Planning {
     Result<SweepPlan> make() {
         for (const auto step :
              {&Planning::read_cohort, &Planning::read_pools, &Planning::read_batches,
-              &Planning::read_coldest, &Planning::read_hottest}) {
+              &Planning::read_left_out, &Planning::read_coldest, &Planning::read_hottest}) {
             if (auto done = (this->*step)(); !done) return std::unexpected(std::move(done.error()));
         }
+        for (const TierPool& pool : input_.pools) {
+            if (is_to_be_emptied(pool, settings_)) result_.emptying.push_back(pool.id);
+        }
+        std::ranges::sort(result_.emptying);
         input_.now_s = now_s_;
         result_.plan = plan_tiering(input_, settings_);
+        std::ranges::move(notes_, std::back_inserter(result_.plan.notes));
         return std::move(result_);
     }
 
@@ -80,6 +90,8 @@ class Planning {
     Result<void> read_pools() {
         const auto accounts = catalog_.accounts();
         if (!accounts) return std::unexpected(accounts.error());
+        const auto emptying = catalog_.emptying_pools();
+        if (!emptying) return std::unexpected(emptying.error());
         for (const KnownPool& known : context_.pools) {
             const conf::PoolSettings& pool = known.settings;
             if (known.id == 0 || pool.is_backup_target) continue;
@@ -96,13 +108,33 @@ class Planning {
             for (const Account& account : *accounts) {
                 if (account.pool == known.id) tier.used_bytes += account.bytes;
             }
-            if (!tier.is_bucket) continue;
+            tier.is_emptying = std::ranges::binary_search(*emptying, known.id);
+            if (!tier.is_bucket) {
+                read_space(tier);
+                continue;
+            }
             const auto use = catalog_.add_budget_use(known.id, now_s_ / conf::kDayS, {});
             if (!use) return std::unexpected(use.error());
             input_.used_today.class_b_calls += use->class_b_calls;
             input_.used_today.class_c_calls += use->class_c_calls;
         }
         return {};
+    }
+
+    // What the accounts of other pools hold on the same disk counts there, too, and so does what is
+    // no image. Of a disk that does not answer nothing is known, so nothing goes there.
+    void read_space(TierPool& pool) {
+        if (context_.drivers == nullptr || !pool.takes) return;
+        const auto found = context_.drivers->find(pool.id);
+        const auto space = found ? found->driver->space() : std::unexpected(found.error());
+        if (!space) {
+            pool.takes = false;
+            notes_.push_back(
+                fmt::format("nothing goes to pool {}: {}", pool.name, space.error().text));
+            return;
+        }
+        pool.free_bytes = space->free_bytes;
+        pool.disk_bytes = space->total_bytes.value_or(0);
     }
 
     TierPool* find_pool(PoolId id) {
@@ -116,13 +148,12 @@ class Planning {
         if (!counts) return std::unexpected(counts.error());
         std::uint64_t failed = 0;
         std::uint64_t ended = 0;
-        const std::string oldest = tier_batch(now_s_ - conf::kDayS);
         for (const BatchCount& each : *counts) {
             if (each.state == State::queued || each.state == State::running) {
                 result_.open += each.count;
                 if (auto read = read_open(each); !read) return read;
             }
-            if (each.batch < oldest || !is_judged(each.batch)) continue;
+            if (!is_judged(each.batch, ended)) continue;
             if (each.state == State::failed) failed += each.count;
             if (each.state == State::failed || each.state == State::done) ended += each.count;
         }
@@ -130,6 +161,9 @@ class Planning {
         input_.budget = {.images = most - std::min(most, result_.open),
                          .bytes = settings_.sweep_bytes};
         if (ended < kLeastJudged || failed * 100 <= ended * settings_.max_error_percent) return {};
+        const auto is_recent = have_failed_lately();
+        if (!is_recent) return std::unexpected(is_recent.error());
+        if (!*is_recent) return {};
         result_.stopped = fmt::format(
             "{} of the last {} moves that ended have failed, more than {} percent "
             "(tiering.max_error_percent): see tidepool jobs list --state failed, then retry these "
@@ -138,26 +172,85 @@ class Planning {
         return {};
     }
 
-    bool is_judged(const std::string& batch) {
+    // They come with the last one first. Those of more than a day ago, and more than the usual
+    // ones, count where the later ones are too few to say anything.
+    bool is_judged(const std::string& batch, std::uint64_t ended) {
         auto& judged = result_.judged;
         if (!judged.empty() && judged.back() == batch) return true;
-        if (judged.size() == kJudgedBatches) return false;
+        if (batch > tier_batch(now_s_ + kClockSlackS)) return false;
+        const bool is_usual =
+            judged.size() < kJudgedBatches && batch >= tier_batch(now_s_ - conf::kDayS);
+        if (!is_usual && ended >= kLeastJudged) return false;
         judged.push_back(batch);
         return true;
     }
 
-    // The bytes that are on their way already count where they go.
-    Result<void> read_open(const BatchCount& batch) {
-        JobFilter filter{.type = "move", .batch = batch.batch, .state = batch.state};
+    // Whether one of those that are judged has failed within a day.
+    Result<bool> have_failed_lately() {
+        for (const std::string& batch : result_.judged) {
+            const auto found =
+                for_each_job({.type = "move", .batch = batch, .state = State::failed},
+                             [&](const JobRecord& job) -> Result<bool> {
+                                 return job.finished_s <= now_s_ - conf::kDayS ||
+                                        job.finished_s > now_s_ + kClockSlackS;
+                             });
+            if (!found) return std::unexpected(found.error());
+            if (!*found) return true;
+        }
+        return false;
+    }
+
+    // Until `take` says false, which it then gives, too.
+    Result<bool> for_each_job(JobFilter filter,
+                              const std::function<Result<bool>(const JobRecord&)>& take) {
         while (true) {
             const auto jobs = catalog_.list_jobs(filter, Catalog::kPage);
             if (!jobs) return std::unexpected(jobs.error());
             for (const JobRecord& job : *jobs) {
-                if (auto counted = count_open(job); !counted) return counted;
+                auto goes_on = take(job);
+                if (!goes_on || !*goes_on) return goes_on;
             }
-            if (jobs->size() < Catalog::kPage) return {};
+            if (jobs->size() < Catalog::kPage) return true;
             filter.after = jobs->back().id;
         }
+    }
+
+    // The bytes that are on their way already count where they go.
+    Result<void> read_open(const BatchCount& batch) {
+        const auto done = for_each_job({.type = "move", .batch = batch.batch, .state = batch.state},
+                                       [&](const JobRecord& job) -> Result<bool> {
+                                           if (auto counted = count_open(job); !counted)
+                                               return std::unexpected(counted.error());
+                                           return true;
+                                       });
+        if (!done) return std::unexpected(done.error());
+        return {};
+    }
+
+    // Those that the catalog leaves out by TierFilter::failed_since_s, for people.
+    Result<void> read_left_out() {
+        std::map<Uuid, LeftOutImage> found;
+        const auto done = for_each_job(
+            {.type = "move", .state = State::failed}, [&](const JobRecord& job) -> Result<bool> {
+                const auto target = target_of(job);
+                if (job.finished_s < now_s_ - kLeaveOutS || !target || !target->image) return true;
+                const auto image = catalog_.find_image(*target->image);
+                if (!image) return std::unexpected(image.error());
+                const bool is_left_out = *image && (*image)->moved_s <= job.finished_s &&
+                                         (*image)->state == ImageRecord::State::complete &&
+                                         find_pool((*image)->pool) != nullptr;
+                if (is_left_out) found[*target->image] = {*target->image, (*image)->pool, job};
+                return found.size() < kMostLeftOut;
+            });
+        if (!done) return std::unexpected(done.error());
+        for (auto& [image, each] : found)
+            result_.left_out.push_back(std::move(each));
+        if (result_.left_out.empty()) return {};
+        notes_.push_back(fmt::format(
+            "images that are left out, as a move of them has failed less than {} days ago: {}{}; "
+            "see tidepool jobs list --type move --state failed, and retry what is mended",
+            kLeaveOutS / conf::kDayS, *done ? "" : "at least ", result_.left_out.size()));
+        return {};
     }
 
     Result<void> count_open(const JobRecord& job) {
@@ -185,6 +278,7 @@ class Planning {
                 .limit = static_cast<std::size_t>(input_.budget.images),
                 // At that very second it has dwelt there.
                 .moved_before_s = days_ago(settings_.min_dwell_days_per_tier) + 1,
+                .failed_since_s = now_s_ - kLeaveOutS,
                 .is_in_cohort = [this](const Uuid& image) { return is_in_cohort(image); }};
     }
 
@@ -255,6 +349,7 @@ class Planning {
     const std::int64_t now_s_;
     std::vector<Uuid> listed_;  // in the cohort's file, sorted
     TierInput input_;
+    std::vector<std::string> notes_;  // beside the plan's own
     SweepPlan result_;
 };
 
@@ -346,6 +441,8 @@ Result<Sweep> run_sweep(const TierContext& context, const std::string& owner, st
     auto plan = plan_sweep(context, now_s);
     if (!plan) return std::unexpected(std::move(plan.error()));
     Sweep sweep{.plan = std::move(*plan), .batch = {}};
+    if (auto noted = context.catalog.set_emptying_pools(sweep.plan.emptying); !noted)
+        return std::unexpected(std::move(noted.error()));
     if (!sweep.plan.stopped.empty()) {
         const auto paused = pause_batches(context.catalog, sweep.plan.judged, now_s);
         if (!paused) return std::unexpected(paused.error());

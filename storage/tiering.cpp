@@ -53,6 +53,19 @@ std::uint64_t expected_bytes(const TierPool& pool) {
     return most - std::min(most, pool.leaving_bytes);
 }
 
+// Below it a pool is empty enough. Of 0 percent that is nothing at all.
+std::uint64_t low_bytes(const TierPool& pool, const TierRules& rules) {
+    return std::max<std::uint64_t>(1, percent_of(pool.max_size_bytes, rules.low));
+}
+
+// For who has been emptying the pool, which will hold so much.
+bool is_full(const TierPool& pool, const conf::TieringSettings& settings, std::uint64_t bytes) {
+    const auto rules = rules_of(pool.tier, settings);
+    if (!rules || pool.max_size_bytes == 0) return false;
+    return expected_bytes(pool) > percent_of(pool.max_size_bytes, rules->high) ||
+           (pool.is_emptying && bytes >= low_bytes(pool, *rules));
+}
+
 std::string view_text(const TierImage& image, std::int64_t now_s) {
     if (!image.views) return "never viewed";
     return fmt::format("last viewed {} days ago", (now_s - image.views->last_s) / conf::kDayS);
@@ -101,11 +114,14 @@ class Planner {
 
     // Bytes leave a pool when they are gone from it, so what is to leave makes no room yet.
     bool has_room(const TierPool& pool, std::uint64_t bytes) const {
-        if (pool.max_size_bytes == 0) return true;
         const auto rules = rules_of(pool.tier, settings_);
-        const std::uint64_t most =
-            rules ? percent_of(pool.max_size_bytes, rules->high) : pool.max_size_bytes;
-        return pool.used_bytes + pool.coming_bytes + bytes <= most;
+        const unsigned high = rules ? rules->high : 100;
+        const std::uint64_t more = pool.coming_bytes + bytes;
+        if (pool.max_size_bytes > 0 &&
+            pool.used_bytes + more > percent_of(pool.max_size_bytes, high))
+            return false;
+        return !pool.free_bytes ||
+               more + percent_of(pool.disk_bytes, 100 - high) <= *pool.free_bytes;
     }
 
     // By tier in this order, then priority; null where none takes it.
@@ -180,7 +196,7 @@ class Planner {
         const auto rules = rules_of(from->tier, settings_);
         if (!rules) return;
         const bool was_pressed = is_pressed(*from, settings_);
-        const std::uint64_t low = percent_of(from->max_size_bytes, rules->low);
+        const std::uint64_t low = low_bytes(*from, *rules);
         bool some_dwell = source.some_dwell;
         bool is_limited = input_.budget.images == 0;  // then nobody looked for candidates
         bool is_without_room = false;
@@ -208,9 +224,12 @@ class Planner {
         if (is_without_room)
             note(fmt::format("no pool below pool {} has room for what is to leave it", from->name));
         if (is_limited) note("what a sweep may move is used up; the next one goes on");
-        if (!was_pressed || expected_bytes(*from) < low) return;
-        note(fmt::format("pool {} is above its watermark and stays {} bytes above the low one: {}",
-                         from->name, expected_bytes(*from) - low,
+        if (!was_pressed) return;
+        const std::string emptied =
+            fmt::format("pool {} is being emptied to its low watermark ({} percent of max_size)",
+                        from->name, rules->low);
+        if (expected_bytes(*from) < low) return note(emptied);
+        note(fmt::format("{} and stays {} bytes above it: {}", emptied, expected_bytes(*from) - low,
                          is_limited        ? "more is left to the next sweeps"
                          : is_without_room ? "there is no room elsewhere"
                          : some_dwell ? fmt::format("its other images came less than {} days ago "
@@ -332,9 +351,11 @@ std::uint64_t TierPlan::count(TierReason reason) const {
 }
 
 bool is_pressed(const TierPool& pool, const conf::TieringSettings& settings) {
-    const auto rules = rules_of(pool.tier, settings);
-    return rules && pool.max_size_bytes > 0 &&
-           expected_bytes(pool) > percent_of(pool.max_size_bytes, rules->high);
+    return is_full(pool, settings, expected_bytes(pool));
+}
+
+bool is_to_be_emptied(const TierPool& pool, const conf::TieringSettings& settings) {
+    return is_full(pool, settings, pool.used_bytes + pool.coming_bytes);
 }
 
 TierPlan plan_tiering(const TierInput& input, const conf::TieringSettings& settings) {

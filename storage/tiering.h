@@ -6,6 +6,7 @@
 #include "storage/catalog_records.h"
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -25,6 +26,11 @@ struct TierPool {
     bool gives = true;                 // images may go
     std::uint64_t max_size_bytes = 0;  // 0 = no limit
     std::uint64_t used_bytes = 0;      // by the accounts
+    // Of its disk; nothing: it has none, or nobody asked.
+    std::optional<std::uint64_t> free_bytes{};
+    std::uint64_t disk_bytes = 0;  // in all
+    // As is_to_be_emptied() said at the last sweep.
+    bool is_emptying = false;
     // Of the moves that are queued already.
     std::uint64_t leaving_bytes = 0;
     std::uint64_t coming_bytes = 0;
@@ -105,15 +111,21 @@ struct TierInput {
     std::int64_t now_s = 0;
 };
 
-// Fuller than its tier's high watermark, what is on its way included.
+// Fuller than its tier's high watermark, what is on its way included, or emptying since it was, and
+// not below the low one with what is on its way. The coldest are to leave it.
 bool is_pressed(const TierPool& pool, const conf::TieringSettings& settings);
 
+// What the next sweep is to know as TierPool::is_emptying. It ends when the pool is below the low
+// watermark by what it holds: what is to leave it may not come to that.
+bool is_to_be_emptied(const TierPool& pool, const conf::TieringSettings& settings);
+
 // From a hot pool go images that are older than the keep days and were not viewed for the no-view
-// days, and, while the pool is pressed, the coldest of all until it is below the low watermark; to
-// a warm pool with room, else to a cold one, to the archive only where there is no other. From a
-// warm pool the same, to a cold one. Images of enough recent views go up. Nothing moves that has
-// not dwelt in its pool for the dwell time, so nothing goes to and fro faster than that. Room of
-// hot and warm pools ends at their high watermark.
+// days, and, while the pool is pressed, the coldest of all until it is below the low watermark,
+// however many sweeps that takes; to a warm pool with room, else to a cold one, to the archive only
+// where there is no other. From a warm pool the same, to a cold one. Images of enough recent views
+// go up. Nothing moves that has not dwelt in its pool for the dwell time, so nothing goes to and
+// fro faster than that. Room of hot and warm pools ends at their high watermark, of their max_size
+// and of their disk.
 //
 // Promotions come first, with at most a quarter of the budget, so that neither keeps the other from
 // getting on; pressed pools come before others.

@@ -626,7 +626,7 @@ constexpr std::string_view kOpenApi = R"json({
      {
       "name": "limit",
       "in": "query",
-      "description": "show at most so many moves; 0 = all",
+      "description": "show at most so many moves, and images that are left out; 0 = all",
       "schema": {"type": "integer", "minimum": 0}
      }
     ],
@@ -1492,6 +1492,16 @@ constexpr std::string_view kOpenApi = R"json({
       "additionalProperties": false
      },
      "open": {"type": "integer", "minimum": 0, "description": "moves of earlier sweeps"},
+     "left_out": {
+      "type": "array",
+      "items": {"$ref": "#/components/schemas/TierLeftOut"},
+      "description": "images of which a move has failed less than 7 days ago, until it is retried"
+     },
+     "emptying": {
+      "type": "array",
+      "items": {"type": "string"},
+      "description": "pools that were above their high watermark, and are not below the low one yet"
+     },
      "stopped": {
       "type": ["string", "null"],
       "description": "why no sweep moves anything until somebody has looked"
@@ -1505,9 +1515,24 @@ constexpr std::string_view kOpenApi = R"json({
      "calls",
      "cost_dollars",
      "open",
+     "left_out",
+     "emptying",
      "stopped",
      "notes"
     ],
+    "additionalProperties": false
+   },
+   "TierLeftOut": {
+    "type": "object",
+    "properties": {
+     "image": {"type": "string", "format": "uuid"},
+     "pool": {"type": "string"},
+     "job": {"type": "integer", "description": "its move, for /jobs/{id}/retry"},
+     "failed": {"type": "integer", "description": "seconds since 1970"},
+     "error_class": {"type": "string"},
+     "error_text": {"type": "string"}
+    },
+    "required": ["image", "pool", "job", "failed", "error_class", "error_text"],
     "additionalProperties": false
    },
    "Sweep": {

@@ -43,6 +43,15 @@ Json move_json(const storage::TierMove& move, const PoolNamed& name) {
             {"calls", calls_json(move.calls)}};
 }
 
+Json left_out_json(const storage::LeftOutImage& left_out, const PoolNamed& name) {
+    return {{"image", storage::to_text(left_out.image)},
+            {"pool", name(left_out.pool)},
+            {"job", left_out.failed.id},
+            {"failed", left_out.failed.finished_s},
+            {"error_class", left_out.failed.error_class},
+            {"error_text", left_out.failed.error_text}};
+}
+
 ApiAnswer show_plan(const TieringMeans& means, const storage::TierContext& context,
                     std::uint64_t limit) {
     const auto sweep = plan_with_notes(context, std::time(nullptr));
@@ -83,6 +92,14 @@ Json plan_json(const storage::SweepPlan& sweep, const PoolNamed& name, std::uint
         if (limit > 0 && moves.size() == limit) break;
         moves.push_back(move_json(move, name));
     }
+    Json left_out = Json::array();
+    for (const storage::LeftOutImage& each : sweep.left_out) {
+        if (limit > 0 && left_out.size() == limit) break;
+        left_out.push_back(left_out_json(each, name));
+    }
+    Json emptying = Json::array();
+    for (const storage::PoolId pool : sweep.emptying)
+        emptying.push_back(name(pool));
     return {{"moves", std::move(moves)},
             {"images", sweep.plan.moves.size()},
             {"bytes", sweep.plan.bytes},
@@ -92,6 +109,8 @@ Json plan_json(const storage::SweepPlan& sweep, const PoolNamed& name, std::uint
               {"egress_at_most", sweep.plan.bill.egress_dollars},
               {"storage_a_month", sweep.plan.bill.storage_dollars_a_month}}},
             {"open", sweep.open},
+            {"left_out", std::move(left_out)},
+            {"emptying", std::move(emptying)},
             {"stopped", sweep.stopped.empty() ? Json(nullptr) : Json(sweep.stopped)},
             {"notes", sweep.plan.notes}};
 }
@@ -123,7 +142,7 @@ ApiAnswer answer_tiering(const TieringMeans& means, const ApiCall& call) {
         return api_error(503, "overloaded", "another plan is being made", "Retry-After: 1\r\n");
     const std::vector<storage::KnownPool> pools = means.drivers->pools();
     const conf::TieringSettings settings = means.settings();
-    const storage::TierContext context{*means.catalog, pools, settings};
+    const storage::TierContext context{*means.catalog, pools, settings, means.drivers};
     return is_plan ? show_plan(means, context, limit) : make_sweep(means, context);
 }
 

@@ -23,7 +23,7 @@ using PoolNamed = std::function<std::string(storage::PoolId)>;
 // Plans a sweep, and says in its notes what keeps a server from making it by itself.
 Result<storage::SweepPlan> plan_with_notes(const storage::TierContext& context, std::int64_t now_s);
 
-// At most `limit` of its moves; 0 = all.
+// At most `limit` of its moves, and of the images that are left out; 0 = all.
 Json plan_json(const storage::SweepPlan& sweep, const PoolNamed& name, std::uint64_t limit);
 
 // What a sweep has queued; `batch` is null where that is nothing.

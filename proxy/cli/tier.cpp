@@ -36,7 +36,7 @@ Result<conf::TieringSettings> tiering_in_force(Workspace& workspace) {
 }
 
 storage::TierContext context_of(Workspace& workspace, const conf::TieringSettings& settings) {
-    return {workspace.catalog(), workspace.pools(), settings};
+    return {workspace.catalog(), workspace.pools(), settings, &workspace.drivers()};
 }
 
 void print_plan(const storage::SweepPlan& sweep, const Workspace& workspace, std::uint64_t limit) {
@@ -50,6 +50,17 @@ void print_plan(const storage::SweepPlan& sweep, const Workspace& workspace, std
         fmt::print("{}  {:<9}  {} > {}  {:>10}  {}\n", storage::to_text(move.what.image.image),
                    storage::name_of(move.reason), workspace.pool_name(move.from),
                    workspace.pool_name(move.to), human_size(move.what.size.bytes), move.why);
+    }
+    shown = 0;
+    for (const storage::LeftOutImage& each : sweep.left_out) {
+        if (limit > 0 && shown++ == limit) {
+            fmt::print("... and {} more are left out\n", sweep.left_out.size() - limit);
+            break;
+        }
+        fmt::print("{}  left out   {}  job {} failed {}: {}: {}\n", storage::to_text(each.image),
+                   workspace.pool_name(each.pool), each.failed.id,
+                   human_time(each.failed.finished_s), each.failed.error_class,
+                   each.failed.error_text);
     }
     fmt::print("{} images, {}; {} moves of earlier sweeps are open\n", plan.moves.size(),
                human_size(plan.bytes), sweep.open);
@@ -119,7 +130,9 @@ Command add_tier(CLI::App& program) {
     CLI::App& planning = *parser.add_subcommand(
         "plan", "Say what the next sweep would move, why, and what it costs; changes nothing");
     add_common(planning, *arguments);
-    planning.add_option("--limit", arguments->limit, "show at most so many moves; 0 = all")
+    planning
+        .add_option("--limit", arguments->limit,
+                    "show at most so many moves, and images that are left out; 0 = all")
         ->type_name("N");
 
     CLI::App& running = *parser.add_subcommand(

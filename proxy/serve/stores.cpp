@@ -1,14 +1,13 @@
 #include "proxy/serve/stores.h"
 
 #include "conf/log.h"
-#include "storage/job_payload.h"
+#include "storage/reconcile_job.h"
 
 #include <algorithm>
 #include <ctime>
 #include <iterator>
 #include <utility>
 
-#include <fmt/format.h>
 #include <pthread.h>
 
 namespace tidepool::serve {
@@ -267,9 +266,7 @@ void Stores::report_inconsistency(const std::string& key, const std::string& poo
                                   const std::string& what) {
     inconsistencies_.fetch_add(1, std::memory_order_relaxed);
     conf::log_error("catalog and store disagree pool={} key={} reason=\"{}\"", pool, key, what);
-    queue_job({.type = "reconcile",
-               .payload = storage::PayloadWriter().add("key", key).add("pool", pool).text(),
-               .dedup_key = fmt::format("reconcile {} {}", pool, key)});
+    queue_job(storage::reconcile_job(pool, key));
 }
 
 void Stores::queue_job(storage::NewJob job) {

@@ -112,7 +112,8 @@ bool TierWork::is_our_turn(const conf::TieringSettings& settings) {
 
 void TierWork::sweep(const conf::TieringSettings& settings) {
     const std::vector<storage::KnownPool> pools = drivers_.pools();
-    const auto swept = storage::run_sweep({catalog_, pools, settings}, owner_, std::time(nullptr));
+    const auto swept =
+        storage::run_sweep({catalog_, pools, settings, &drivers_}, owner_, std::time(nullptr));
     if (swept) {
         note(*swept);
         if (swept->queued > 0 && queued_) queued_();

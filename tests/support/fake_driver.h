@@ -60,6 +60,7 @@ class FakeDriver : public storage::Driver {
         const std::lock_guard lock(mutex_);
         store(key, std::move(content), modified_s, "");
     }
+    void set_space(storage::Space space) { space_ = space; }
     std::optional<std::string> content(const std::string& key) const {
         const std::lock_guard lock(mutex_);
         const auto found = objects_.find(key);
@@ -153,7 +154,7 @@ class FakeDriver : public storage::Driver {
 
     Result<storage::Space> space() override {
         if (auto error = fault(Call::space, "")) return std::unexpected(*error);
-        return storage::Space{};
+        return space_;
     }
     Result<std::vector<std::string>> check(bool) override {
         if (auto error = fault(Call::check, "")) return std::unexpected(*error);
@@ -199,6 +200,7 @@ class FakeDriver : public storage::Driver {
     }
 
     std::string pool_;
+    storage::Space space_;
     Fault fault_;
     mutable std::mutex mutex_;
     Objects objects_;

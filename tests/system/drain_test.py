@@ -60,6 +60,8 @@ class Drain(image_host.ImageHostCase):
         status, out, error = self.run_tool("mv", bad.uuid, "--to", "cold")
         self.assertEqual(status, 1)
         self.assertIn("and the catalog says", error)
+        # It is to be looked at closely, which waits, as it has just been written.
+        self.tool("jobs", "cancel", "--type", "reconcile")
         path.write_bytes(content)
         self.b2.fault("error", status=403, code="AccessDenied", count=None, method="PUT",
                       key=lambda key: key is not None and bad.uuid in key)

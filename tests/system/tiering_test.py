@@ -157,11 +157,44 @@ class Demotion(TieringCase):
         # 100 kB - 40 kB is the first below 70 %.
         self.assertEqual([each["image"] for each in plan["moves"]], [uuid(number) for number in order[:4]])
         self.assertEqual(set(self.moves(plan).values()), {"watermark"})
-        self.assertEqual(plan["notes"][1:], [])
+        self.assertEqual(plan["notes"][0], "pool hot is being emptied to its low watermark (70 percent of max_size)")
+        self.assertEqual((plan["emptying"], plan["notes"][2:]), (["hot"], []))
         self.tool("tier", "run")
         self.assertEqual([number for number in range(1, 11) if self.pool_of(original(number)) == "hot"],
                          [4, 5, 6, 7, 8, 9])
         self.assertEqual(self.moves(self.plan()), {})
+
+    def test_a_full_disk_gets_emptier_by_as_many_sweeps_as_it_takes(self):
+        for number in range(1, 11):
+            self.add(number)
+        # None is idle.
+        self.start({"demote_if_no_views_days": 50, "max_candidates_per_sweep": 1}, hot={"max_size": "100kB"})
+        for left in (3, 2, 1):
+            self.assertIn("1 done, 0 failed", self.tool("tier", "run"))
+            plan = self.plan()
+            self.assertEqual((plan["emptying"], set(self.moves(plan).values())), (["hot"], {"watermark"}), left)
+            self.assertIn("pool hot is being emptied to its low watermark", self.tool("tier", "plan"))
+        self.assertIn("1 done, 0 failed", self.tool("tier", "run"))
+        self.assertEqual((self.plan()["moves"], self.plan()["emptying"]), ([], []))
+        self.assertIn("nothing is to be moved", self.tool("tier", "run"))
+
+    def test_an_image_that_cannot_be_moved_is_left_out_and_looked_at(self):
+        for number in (1, 2):
+            self.add(number, age_days=40 + number)
+        self.start({"max_candidates_per_sweep": 1})
+        # The coldest one, by somebody else.
+        (self.hot.path / original(2)).write_bytes(b"short")
+        self.assertIn("0 done, 1 failed", self.tool("tier", "run", status=1))
+        plan = self.plan()
+        self.assertEqual(self.moves(plan), {uuid(1): "idle"})
+        [left_out] = plan["left_out"]
+        self.assertEqual((left_out["image"], left_out["pool"], left_out["error_class"]), (uuid(2), "hot", "corrupt"))
+        self.assertIn("has 5 bytes in pool hot, and the catalog says 9000", left_out["error_text"])
+        self.assertRegex(self.tool("tier", "plan"), rf"{uuid(2)}  left out   hot  job \d+ failed .*: corrupt: .* has 5 bytes")
+        looks = json.loads(self.tool("jobs", "list", "--json", "--type", "reconcile"))
+        self.assertIn(f"uploads/{original(2)}", {look["payload"]["key"] for look in looks})
+        self.assertIn("1 done, 0 failed", self.tool("tier", "run"))
+        self.assertEqual((self.pool_of(original(1)), self.pool_of(original(2))), ("cold", "hot"))
 
     def test_a_disk_that_the_dwell_time_keeps_full_is_told_of(self):
         for number in range(1, 11):

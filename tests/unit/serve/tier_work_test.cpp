@@ -17,6 +17,7 @@ namespace {
 storage::KnownPool pool(storage::Catalog& catalog, const std::string& name, storage::Tier tier) {
     storage::KnownPool known;
     known.settings.name = name;
+    known.settings.base_path = "/tmp";  // it is only asked how much room there is
     known.settings.storage_tier = tier;
     known.id = test::make_pool(catalog, name);
     return known;

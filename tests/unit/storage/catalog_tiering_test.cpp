@@ -142,6 +142,49 @@ CATALOG_TEST("catalog: an image that an open job is about is none of them", "[ti
     CHECK(found() == Numbers{1, 2});
 }
 
+CATALOG_TEST("catalog: an image whose move has failed lately is left out where that is wanted",
+             "[tiering]") {
+    TestType backend;
+    const auto catalog = backend.open();
+    const PoolId hot = make_pool(*catalog, "hot");
+    put(*catalog, 1, hot);
+    put(*catalog, 2, hot, {.moved_s = kNow + 10});
+    const Catalog::LaneWant want{.lane = "move", .jobs = 2};
+    for (const unsigned number : {1U, 2U}) {
+        value_of(catalog->queue_job(
+            {.type = "move", .payload = "{}", .dedup_key = "move " + to_text(uuid(number))}, kNow));
+    }
+    const auto jobs = value_of(catalog->take_jobs({&want, 1}, "me", kNow, 30));
+    REQUIRE(jobs.size() == 2);
+    for (const JobRecord& job : jobs)
+        value_of(catalog->fail_job(job.id, "me", {.error_class = "corrupt", .text = "no"}, kNow));
+    const auto found = [&](std::optional<std::int64_t> failed_since_s) {
+        return numbers(value_of(
+            catalog->coldest_images({.pool = hot, .limit = 10, .failed_since_s = failed_since_s})));
+    };
+    CHECK(found({}) == Numbers{1, 2});
+    CHECK(found(kNow) == Numbers{2});  // it has come to this pool since then
+    CHECK(found(kNow + 1) == Numbers{1, 2});
+    value_of(catalog->set_job_state(jobs[0].id, State::queued, kNow));
+    value_of(catalog->set_job_state(jobs[0].id, State::cancelled, kNow));
+    CHECK(found(kNow) == Numbers{1, 2});
+}
+
+CATALOG_TEST("catalog: pools that are being emptied are known to whoever asks", "[tiering]") {
+    TestType backend;
+    const auto catalog = backend.open();
+    const std::vector<PoolId> pools{make_pool(*catalog, "hot"), make_pool(*catalog, "warm")};
+    CHECK(value_of(catalog->emptying_pools()).empty());
+    value_of(catalog->set_emptying_pools(pools));
+    CHECK(value_of(backend.open()->emptying_pools()) == pools);
+    value_of(catalog->set_emptying_pools({&pools[1], 1}));
+    CHECK(value_of(catalog->emptying_pools()) == std::vector{pools[1]});
+    value_of(catalog->remove_pool(pools[1]));
+    CHECK(value_of(catalog->emptying_pools()).empty());
+    value_of(catalog->set_emptying_pools(pools));
+    CHECK(value_of(catalog->emptying_pools()) == std::vector{pools[0]});
+}
+
 CATALOG_TEST("catalog: the hottest images come first, by what their views are worth now",
              "[tiering]") {
     TestType backend;

@@ -92,6 +92,37 @@ TEST_CASE("mover: each failure leaves the image where it was, and doing it again
     }
 }
 
+TEST_CASE("mover: what is not as the catalog says is looked at closely", "[storage][mover]") {
+    Bench bench;
+    bench.place(kOriginal, "original");
+    bench.place(kVariant, "variant");
+    const auto looked_at = [&] {
+        std::vector<std::string> keys;
+        for (const JobRecord& job : value_of(bench.catalog->list_jobs({.type = "reconcile"}, 10)))
+            keys.push_back(job.dedup_key);
+        return keys;
+    };
+    SECTION("of another size") {
+        bench.store("hot").place(kOriginal, "orig");
+    }
+    SECTION("of another content") {
+        bench.store("hot").place(kOriginal, "ORIGINAL");
+    }
+    JobRun run = bench.begin("cold");
+    CHECK(bench.move(run).kind == JobEnd::Kind::failed);
+    CHECK(looked_at() ==
+          std::vector<std::string>{"reconcile hot " + kOriginal, "reconcile hot " + kVariant});
+}
+
+TEST_CASE("mover: what is missing is left to people", "[storage][mover]") {
+    Bench bench;
+    bench.place(kOriginal, "original");
+    value_of(bench.store("hot").remove(kOriginal));
+    JobRun run = bench.begin("cold");
+    CHECK(kind_of(bench.move(run)) == "not_found");
+    CHECK(value_of(bench.catalog->list_jobs({.type = "reconcile"}, 10)).empty());
+}
+
 TEST_CASE("mover: a put whose answer is lost is found", "[storage][mover]") {
     Bench bench;
     bench.place(kOriginal, "original");

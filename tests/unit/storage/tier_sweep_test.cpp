@@ -4,6 +4,8 @@
 #include "storage/job_owner.h"
 #include "storage/mover.h"
 #include "tests/support/catalog_backends.h"
+#include "tests/support/fake_driver.h"
+#include "tests/support/shared_driver.h"
 
 #include <algorithm>
 #include <memory>
@@ -59,7 +61,7 @@ struct Bench {
         value_of(catalog->add_views({&update, 1}, kDay));
     }
 
-    TierContext context() { return {*catalog, pools, settings}; }
+    TierContext context() { return {*catalog, pools, settings, drivers}; }
     SweepPlan plan() { return value_of(plan_sweep(context(), kNow)); }
     Sweep run(std::int64_t now_s = kNow) { return value_of(run_sweep(context(), "me", now_s)); }
 
@@ -67,20 +69,32 @@ struct Bench {
         return value_of(catalog->list_jobs({.type = "move", .batch = batch}, 10'000));
     }
     // Takes so many jobs; the first of them fail, the others end well.
-    void work_off(std::size_t count, std::size_t failing) {
+    void work_off(std::size_t count, std::size_t failing, std::int64_t now_s = kNow) {
         const Catalog::LaneWant want{.lane = fmt::format("move {}>{}", id(0), id(1)),
                                      .jobs = count};
-        const auto taken = value_of(catalog->take_jobs({&want, 1}, "worker", kNow, 100));
+        const auto taken = value_of(catalog->take_jobs({&want, 1}, "worker", now_s, 100));
         REQUIRE(taken.size() == count);
         for (std::size_t i = 0; i < taken.size(); ++i) {
             if (i < failing) {
                 value_of(catalog->fail_job(taken[i].id, "worker",
-                                           {.error_class = "denied", .text = "no"}, kNow));
+                                           {.error_class = "denied", .text = "no"}, now_s));
             } else {
-                value_of(catalog->finish_job(taken[i].id, "worker", kNow));
+                value_of(catalog->finish_job(taken[i].id, "worker", now_s));
             }
         }
     }
+    // Does the moves of a sweep.
+    void move_all(const std::string& batch) {
+        for (const JobRecord& job : jobs(batch)) {
+            const MoveTarget target = target_of(job).value();
+            value_of(catalog->relocate({.objects = value_of(catalog->objects_of(*target.image)),
+                                        .to = target.to,
+                                        .image = target.image,
+                                        .now_s = kNow}));
+        }
+        work_off(jobs(batch).size(), 0, kNow + 10);
+    }
+    std::vector<std::string> notes() { return plan().plan.notes; }
     std::uint64_t count(const std::string& batch, State state) {
         const auto all = jobs(batch);
         return static_cast<std::uint64_t>(std::ranges::count(all, state, &JobRecord::state));
@@ -90,6 +104,7 @@ struct Bench {
     std::unique_ptr<Catalog> catalog = backend.open();
     std::vector<KnownPool> pools;
     conf::TieringSettings settings;
+    DriverSet* drivers = nullptr;
 };
 
 }  // namespace
@@ -164,6 +179,99 @@ TEST_CASE("sweep: pressure is judged by what will be left", "[storage][tiering]"
         REQUIRE_FALSE(plan.plan.notes.empty());
         CHECK_THAT(plan.plan.notes.back(), Catch::Contains("min_dwell_days_per_tier"));
     }
+}
+
+TEST_CASE("sweep: a pool is emptied to its low watermark however many sweeps that takes",
+          "[storage][tiering]") {
+    Bench bench;
+    bench.pools[0].settings.max_size_bytes = 1000;
+    bench.settings.max_candidates_per_sweep = 1;
+    for (unsigned i = 1; i <= 5; ++i)
+        bench.add_image(i, 10, 1);
+    const PoolId hot = bench.id(0);
+    const Sweep first = bench.run(kNow);
+    CHECK(first.queued == 1);
+    CHECK(first.plan.emptying == std::vector{hot});
+    bench.move_all(first.batch);
+    // 800 of 1000 bytes are between the two.
+    const Sweep second = bench.run(kNow + 1);
+    CHECK(second.queued == 1);
+    CHECK_THAT(second.plan.plan.notes.back(),
+               Catch::StartsWith("pool hot is being emptied to its low watermark (70 percent"));
+    // And it is remembered until they have gone, not only until they are queued.
+    CHECK(bench.run(kNow + 2).queued == 0);
+    CHECK(bench.plan().emptying == std::vector{hot});
+    bench.move_all(second.batch);
+    CHECK(bench.run(kNow + 3).queued == 0);
+    CHECK(bench.plan().emptying.empty());
+    bench.add_image(6, 10, 1);
+    CHECK(bench.run(kNow + 4).queued == 0);
+}
+
+TEST_CASE("sweep: what cannot be moved keeps no other from being moved", "[storage][tiering]") {
+    Bench bench;
+    bench.settings.max_candidates_per_sweep = 2;
+    for (unsigned i = 1; i <= 4; ++i)
+        bench.add_image(i, 100 - static_cast<int>(i));
+    const Sweep first = bench.run();
+    bench.work_off(2, 2);
+    const Sweep second = bench.run(kNow + 1);
+    REQUIRE(second.queued == 2);
+    CHECK(second.plan.plan.moves[0].what.image.image == uuid(3));
+    CHECK(second.plan.plan.moves[1].what.image.image == uuid(4));
+    REQUIRE(second.plan.left_out.size() == 2);
+    CHECK(second.plan.left_out[0].image == uuid(1));
+    CHECK(second.plan.left_out[0].pool == bench.id(0));
+    CHECK(second.plan.left_out[0].failed.error_class == "denied");
+    CHECK_THAT(second.plan.plan.notes.back(), Catch::Contains("less than 7 days ago: 2;"));
+    SECTION("until it is retried") {
+        bench.work_off(2, 0, kNow + 1);
+        const JobId failed = second.plan.left_out[0].failed.id;
+        value_of(bench.catalog->set_job_state(failed, State::queued, kNow));
+        CHECK(bench.plan().left_out.size() == 1);
+        value_of(bench.catalog->set_job_state(failed, State::cancelled, kNow));
+        const SweepPlan plan = bench.plan();
+        CHECK(plan.left_out.size() == 1);
+        CHECK(std::ranges::count(plan.plan.moves, uuid(1),
+                                 [](const TierMove& move) { return move.what.image.image; }) == 1);
+    }
+    SECTION("or for a time") {
+        bench.move_all(second.batch);
+        CHECK(value_of(plan_sweep(bench.context(), kNow + kLeaveOutS)).plan.moves.empty());
+        const auto later = value_of(plan_sweep(bench.context(), kNow + kLeaveOutS + 1));
+        CHECK(later.plan.moves.size() == 2);
+        CHECK(later.left_out.empty());
+    }
+    SECTION("and no longer than it stays where it is") {
+        const auto rows = value_of(bench.catalog->objects_of(uuid(1)));
+        value_of(bench.catalog->relocate(
+            {.objects = rows, .to = bench.id(1), .image = uuid(1), .now_s = kNow + 2}));
+        CHECK(bench.plan().left_out.size() == 1);
+    }
+}
+
+TEST_CASE("sweep: a disk without room is no place to go", "[storage][tiering]") {
+    Bench bench;
+    bench.add_pool("warm", conf::PoolSettings::Type::local, Tier::warm);
+    bench.add_image(1, 100);
+    test::FakeDriver store("warm");
+    DriverSet drivers(*bench.catalog, "uploads/", [&](const conf::PoolSettings&) {
+        return std::make_unique<test::SharedDriver>(store);
+    });
+    drivers.use_pools(bench.pools);
+    bench.drivers = &drivers;
+    const auto target = [&] { return bench.plan().plan.moves.at(0).to; };
+    CHECK(target() == bench.id(2));  // its store says nothing
+    store.set_space({.free_bytes = 1'000, .total_bytes = 2'000});
+    CHECK(target() == bench.id(2));
+    store.set_space({.free_bytes = 499, .total_bytes = 2'000});  // 15 percent stay free
+    CHECK(target() == bench.id(1));
+    store.set_fault([](test::FakeDriver::Call call, std::string_view) -> std::optional<Error> {
+        if (call != test::FakeDriver::Call::space) return std::nullopt;
+        return Error{ErrorKind::io, "it is gone"};
+    });
+    CHECK(target() == bench.id(1));
+    CHECK(bench.notes().back() == "nothing goes to pool warm: it is gone");
 }
 
 TEST_CASE("sweep: what comes back stays for the dwell time, and goes then", "[storage][tiering]") {
@@ -267,6 +375,46 @@ TEST_CASE("sweep: it stops when too many moves fail, and goes on when they were 
         bench.work_off(20, 20);
         CHECK_FALSE(bench.plan().stopped.empty());
         CHECK(value_of(plan_sweep(bench.context(), kNow + kDay + 1)).stopped.empty());
+    }
+}
+
+TEST_CASE("sweep: few moves at a time are judged too, by the last of them", "[storage][tiering]") {
+    Bench bench;
+    for (unsigned i = 1; i <= 40; ++i)
+        bench.add_image(i, 100);
+    bench.settings.max_candidates_per_sweep = 1;
+    std::int64_t now_s = kNow;
+    const auto sweep = [&](bool fails) {
+        now_s += 6 * 3600;  // few in a day
+        const Sweep one = bench.run(now_s);
+        if (one.queued == 1) bench.work_off(1, fails ? 1 : 0, now_s);
+        return one.plan.stopped;
+    };
+    const auto stopped = [&](std::int64_t at_s) {
+        return value_of(plan_sweep(bench.context(), at_s)).stopped;
+    };
+    SECTION("it stops") {
+        for (int i = 0; i < 10; ++i)
+            CHECK(sweep(true).empty());
+        CHECK_THAT(stopped(now_s), Catch::StartsWith("10 of the last 10 moves"));
+        CHECK_FALSE(stopped(now_s + kDay - 1).empty());
+        CHECK(stopped(now_s + kDay).empty());
+    }
+    SECTION("it goes on where the last ones have ended well") {
+        for (int i = 0; i < 9; ++i)
+            CHECK(sweep(true).empty());
+        for (int i = 0; i < 8; ++i)
+            sweep(false);
+        CHECK(stopped(now_s).empty());
+    }
+    SECTION("a sweep of a clock that was ahead is none of the last") {
+        bench.run(kNow + 400 * kDay);
+        bench.work_off(1, 1, kNow + 400 * kDay);
+        for (int i = 0; i < 9; ++i)
+            sweep(i < 3);
+        CHECK(stopped(now_s).empty());
+        sweep(true);
+        CHECK_THAT(stopped(now_s), Catch::StartsWith("4 of the last 10 moves"));
     }
 }
 

@@ -148,6 +148,18 @@ TEST_CASE("tiering: a warm pool with room comes before a cold one", "[storage][t
         bench.input.pools.back().takes = false;
         CHECK(target() == kCold);
     }
+    SECTION("its disk has to have room, and to keep some") {
+        TierPool& warm = bench.input.pools.back();
+        warm.max_size_bytes = 0;
+        warm.disk_bytes = 1000;
+        warm.free_bytes = 160;  // 15 percent of the disk, and the image
+        CHECK(target() == kWarm);
+        warm.free_bytes = 159;
+        CHECK(target() == kCold);
+        warm.free_bytes = 160;
+        warm.coming_bytes = 1;
+        CHECK(target() == kCold);
+    }
     SECTION("by priority, then by number") {
         bench.input.pools.push_back(pool(7, "second", Tier::warm));
         CHECK(target() == kWarm);
@@ -199,7 +211,46 @@ TEST_CASE("tiering: above the high watermark the coldest go until it is below th
     // 851 - 4 * 50 = 651, the first below 700.
     CHECK(moves_of(plan) ==
           Texts{"1:1>3 watermark", "2:1>3 watermark", "3:1>3 watermark", "4:1>3 watermark"});
-    CHECK(plan.notes.empty());
+    CHECK(plan.notes ==
+          Texts{"pool hot is being emptied to its low watermark (70 percent of max_size)"});
+    SECTION("however many sweeps that takes") {
+        bench.input.budget.images = 1;
+        std::vector<std::string> all;
+        for (; all.size() < images.size();
+             bench.input.coldest[0].candidates.erase(bench.input.coldest[0].candidates.begin())) {
+            TierPool& hot = bench.input.pools[0];
+            const auto moves = moves_of(bench.plan());
+            hot.is_emptying = is_to_be_emptied(hot, bench.settings);
+            if (moves.empty()) break;
+            all.push_back(moves.front());
+            hot.used_bytes -= 50;
+        }
+        CHECK(all == moves_of(plan));
+        CHECK_FALSE(bench.input.pools[0].is_emptying);
+    }
+    SECTION("below the high one only what has been above it") {
+        bench.input.pools[0].used_bytes = 849;
+        CHECK(bench.plan().moves.empty());
+        bench.input.pools[0].is_emptying = true;
+        CHECK(bench.plan().moves.size() == 3);
+    }
+    SECTION("what is on its way out may not come to that") {
+        TierPool& hot = bench.input.pools[0];
+        hot.leaving_bytes = 200;
+        hot.is_emptying = true;
+        CHECK(bench.plan().moves.empty());
+        CHECK(is_to_be_emptied(hot, bench.settings));
+        hot.used_bytes = 651;
+        hot.leaving_bytes = 0;
+        CHECK_FALSE(is_to_be_emptied(hot, bench.settings));
+    }
+    SECTION("to the last one where the low one is at nothing") {
+        bench.settings.hot_watermark_low = 0;
+        CHECK(bench.plan().moves.size() == 18);
+        bench.input.pools[0].used_bytes = 0;
+        bench.input.pools[0].is_emptying = true;
+        CHECK_FALSE(is_to_be_emptied(bench.input.pools[0], bench.settings));
+    }
     SECTION("at the high one nothing happens") {
         bench.input.pools[0].used_bytes = 850;
         CHECK(bench.plan().moves.empty());
@@ -236,7 +287,7 @@ TEST_CASE("tiering: the dwell time holds under pressure too, and the plan says s
     SECTION("those that are given") {
         bench.cold_ones(kHot, {image(1, kHot, {.uploaded = 3, .viewed = 2, .moved = 3}, 50)});
         CHECK(bench.plan().moves.empty());
-        CHECK_THAT(note(), Catch::Contains("stays 200 bytes above the low one") &&
+        CHECK_THAT(note(), Catch::Contains("stays 200 bytes above it") &&
                                Catch::Contains("min_dwell_days_per_tier"));
     }
     SECTION("those that the catalog left out") {
