@@ -28,7 +28,7 @@ OWNERS = [
     (r"CLI/", ["proxy/main", "proxy/cli/"], 0),
     (r"systemd/", ["proxy/cli/"], 0),
     (r"prometheus/", ["proxy/"], 1),
-    (r"sqlite3\.h", ["storage/sqlite"], 1),
+    (r"sqlite3\.h", ["storage/sqlite", "tests/unit/storage/catalog_plans_test"], 2),  # the test reads plans
     (r"vips/", ["transform/worker/vips/", "tests/unit/transform/"], 0),
     (r"seccomp\.h", ["transform/worker/sandbox"], 1),
     (r"nlohmann/", ["proxy/", "storage/job_payload"], 0),
