@@ -275,10 +275,10 @@ Result<JobEnd> Mover::move_rows(JobRun& run, const MoveTarget& target, const Dri
         const auto from = drivers_.find(row.pool);
         if (!from) return std::unexpected(from.error());
         auto apart = drivers_.require_apart(*from, to, row.key);
-        // Not end_of_failure: what is there is no copy of ours, to be cleaned up.
+        // Not end_of_failure: what is there is no copy of ours, to be cleaned up. A store that does
+        // not answer is met again by who copies, if it is needed, and asked again by who cleans up.
         if (!apart && apart.error().kind == ErrorKind::misconfigured)
             return JobEnd::failed(about(target, std::move(apart.error())));
-        if (!apart) return std::unexpected(std::move(apart.error()));
     }
     auto room = reserve(to, bytes);
     if (!room) return std::unexpected(room.error());

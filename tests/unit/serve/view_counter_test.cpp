@@ -3,6 +3,7 @@
 #include "tests/support/catalog_backends.h"
 
 #include <memory>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -24,7 +25,20 @@ storage::Uuid uuid(unsigned number) {
     return uuid;
 }
 
+// Views are written of those that are known.
+void add_viewed_images(storage::Catalog& catalog) {
+    const storage::PoolId pool = test::make_pool(catalog, "hot");
+    for (const unsigned number : {1U, 2U}) {
+        value_of(catalog.put_image({.uuid = uuid(number),
+                                    .pool = pool,
+                                    .original = std::to_string(number),
+                                    .metadata = {}}));
+    }
+}
+
 struct Bench {
+    Bench() { add_viewed_images(*catalog); }
+
     test::SqliteBackend backend;
     std::unique_ptr<storage::Catalog> catalog = backend.open();
     ViewCounter counter{conf::TieringSettings{}, 2};
@@ -79,6 +93,7 @@ TEST_CASE("views: what finds no room is dropped and counted, known images still 
 TEST_CASE("views: the thread writes what is left at the end", "[serve][views]") {
     test::SqliteBackend backend;
     const auto catalog = backend.open();
+    add_viewed_images(*catalog);
     {
         ViewCounter counter(conf::TieringSettings{}, 1);
         counter.start(*catalog);

@@ -116,7 +116,8 @@ TEST_CASE("same place: what is cleaned up is never the object at home", "[storag
         CHECK(kind_of(bench.mover.clean(run)) == "misconfigured");
         CHECK(bench.has(0));
         PlaceBench two(type, false);
-        PlaceBench::put(two.pool(1), kOriginal, "original");
+        if (type == Type::local) PlaceBench::put(two.pool(1), kOriginal, "original");
+        two.other.place(kOriginal, "original", 5);
         JobRun other = two.clean();
         if (type == Type::local) {  // else there is no stamp to compare
             std::filesystem::last_write_time(
@@ -143,6 +144,19 @@ TEST_CASE("same place: a mirror and a backup that are where their source is", "[
         CHECK(value_of(bench.catalog->backups_of(kOriginal)).empty());
         CHECK(bench.first.size() == 1);
     }
+}
+
+TEST_CASE("same place: an image leaves a store that does not answer, where its copies are",
+          "[storage][mover]") {
+    PlaceBench bench(Type::s3, false);
+    bench.pools[0].settings.mirror = "other";
+    bench.drivers.use_pools(bench.pools);
+    PlaceBench::put(bench.pool(1), kOriginal, "original");
+    bench.first.set_fault([](FakeDriver::Call, std::string_view) {
+        return std::optional<Error>({ErrorKind::io, "told to"});
+    });
+    JobRun run = bench.move();
+    CHECK(kind_of(bench.mover.move(run)) == "relocates");
 }
 
 TEST_CASE("same place: a reconcile sets nothing aside", "[storage][reconcile]") {
