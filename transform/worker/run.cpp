@@ -14,9 +14,9 @@
 #include <cstdio>
 #include <memory>
 #include <new>
+#include <semaphore>
 #include <span>
 #include <string>
-#include <thread>
 #include <utility>
 
 #include <fcntl.h>
@@ -230,7 +230,7 @@ bool send_answer(const Desk& desk, Answer& answer, const Result<conf::Descriptor
         if (sent || sent.error().kind != ErrorKind::busy) return sent.has_value();
         // What is on its way is counted for all processes of a user together, but against the
         // sender's limit of descriptors, which is low here: until others have taken theirs.
-        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        std::binary_semaphore(0).try_acquire_for(std::chrono::milliseconds(1));
     }
 }
 
