@@ -3,7 +3,8 @@
 file(GLOB_RECURSE worker_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/transform/worker/*.cpp)
 list(REMOVE_ITEM worker_sources ${CMAKE_SOURCE_DIR}/transform/worker/main.cpp)
 add_library(worker STATIC ${worker_sources})
-target_link_libraries(worker PUBLIC transform PRIVATE PkgConfig::vips PkgConfig::jpeg PkgConfig::seccomp)
+target_link_libraries(worker PUBLIC transform PRIVATE PkgConfig::vips PkgConfig::heif PkgConfig::jpeg
+    PkgConfig::seccomp)
 tidepool_warnings(worker)
 tidepool_precompiled(worker)
 # The loops over all pixels are optimized in all presets: at -O0 the tests would wait for them most of their time.

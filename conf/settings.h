@@ -395,7 +395,7 @@ struct VariantSettings {
     // PNG and GIF in the cheap lane; AVIF, JPEG XL and animations in the dear one.
     unsigned cheap_workers = 1;         // processes. 1..256
     unsigned cheap_queue = 128;         // waiting variants; more are 503. 1..100000
-    unsigned dear_workers = 1;          // the same
+    unsigned dear_workers = 2;          // the same
     unsigned dear_queue = 32;           // the same
     Milliseconds wait_timeout{30'000};  // of a client; then 503 while the work goes on. 100ms..85s
     // Until a variant that is not ready is stood in for by another one. 0..85s
@@ -404,7 +404,7 @@ struct VariantSettings {
     // Originals that are brought from buckets at a time, for each lane; in memory until their
     // worker is done. 1..1000
     unsigned fetches = 4;
-    Milliseconds job_timeout{60'000};  // then the worker is killed. 100ms..1h
+    Milliseconds job_timeout{180'000};  // then the worker is killed. 100ms..1h
     std::uint64_t worker_memory_bytes =
         1024ULL * 1024 * 1024;  // "worker_memory": what images may take in one. 64MiB..64GiB
     std::uint64_t worker_growth_bytes =

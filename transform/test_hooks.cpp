@@ -11,6 +11,7 @@
 #include <vector>
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -51,6 +52,20 @@ void keep() {
     kept.push_back(take_memory());
 }
 
+// Many memory files, or much in one.
+bool can_hoard() {
+    constexpr int kMany = 4;
+    constexpr off_t kMuch = off_t{1} << 30;
+    int last = -1;
+    for (int made = 0; made < kMany; ++made) {
+        const int file = memfd_create("hoard", MFD_CLOEXEC);
+        if (file < 0) break;
+        if (made + 1 == kMany) return true;
+        last = file;
+    }
+    return ftruncate(last, kMuch) == 0;
+}
+
 // Without the report of a sanitizer: it is no finding.
 void crash() {
     std::signal(SIGSEGV, SIG_DFL);
@@ -89,6 +104,7 @@ void obey_test_source(std::span<const char> source, std::size_t index) {
     if (words.starts_with("eat")) eat();
     if (words.starts_with("keep")) keep();
     if (words.starts_with("open")) crash_if(open("/etc/passwd", O_RDONLY | O_CLOEXEC) >= 0);
+    if (words.starts_with("hoard")) crash_if(can_hoard());
     if (words.starts_with("fork")) crash_if(fork() >= 0);
     if (words.starts_with("socket")) crash_if(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) >= 0);
     if (words.starts_with("exec")) execl("/bin/true", "true", nullptr);

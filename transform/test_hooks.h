@@ -18,7 +18,9 @@ inline constexpr const char* kTestDecoderVariable = "TIDEPOOL_TEST_DECODER";
 //   eat     takes memory for ever      keep    keeps 64 MiB and goes on
 //   open    opens a file               socket  opens a socket
 //   exec    starts another program     fork    makes another process
-// "open" and "fork", which the sandbox must refuse, crash where it does not.
+//   hoard   makes many memory files, and one of 1 GiB
+// "open", "fork" and "hoard", which the sandbox must refuse, crash where it does not; a file that
+// grows too large ends the process by a signal of its own.
 #ifdef TIDEPOOL_TEST_HOOKS
 void obey_test_source(std::span<const char> source, std::size_t index);
 #else

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
+#include <vector>
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -18,25 +20,28 @@ constexpr int kSeals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
 
 union Control {
     cmsghdr align;
-    char bytes[CMSG_SPACE(sizeof(int))];
+    char bytes[CMSG_SPACE(sizeof(int))];  // which, rounded up, has room for two
 };
 
 std::unexpected<Error> fail_socket(const char* doing) {
-    if (errno == EAGAIN || errno == EWOULDBLOCK) return fail(ErrorKind::busy, doing);
+    if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ETOOMANYREFS)
+        return fail(ErrorKind::busy, doing);
     if (errno == EPIPE || errno == ECONNRESET || errno == ENOTCONN)
         return fail(ErrorKind::closed, std::string(doing) + ": the other end has gone");
     return fail_errno(errno, doing);
 }
 
-// There is room for one descriptor; the kernel closes those that it cannot place.
-conf::Descriptor take_descriptor(msghdr& message) {
-    conf::Descriptor taken;
+// Whatever is not taken here would stay open for as long as this process runs.
+std::vector<conf::Descriptor> take_descriptors(msghdr& message) {
+    std::vector<conf::Descriptor> taken;
     for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr;
          part = CMSG_NXTHDR(&message, part)) {
         if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
-        int fd = -1;
-        std::memcpy(&fd, CMSG_DATA(part), sizeof fd);
-        taken = conf::Descriptor(fd);
+        for (std::size_t at = CMSG_LEN(0); at + sizeof(int) <= part->cmsg_len; at += sizeof(int)) {
+            int fd = -1;
+            std::memcpy(&fd, reinterpret_cast<const char*>(part) + at, sizeof fd);
+            taken.emplace_back(fd);
+        }
     }
     return taken;
 }
@@ -101,11 +106,16 @@ Result<conf::Descriptor> receive_packet(int socket, std::span<char> into) {
         received = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
     } while (received < 0 && errno == EINTR);
     if (received < 0) return fail_socket("receive from the other process");
-    conf::Descriptor taken = take_descriptor(message);
+    std::vector<conf::Descriptor> taken = take_descriptors(message);
     if (received == 0) return fail(ErrorKind::closed, "the other process has ended");
     if (static_cast<std::size_t>(received) != into.size() || (message.msg_flags & MSG_TRUNC) != 0)
         return fail(ErrorKind::invalid, "a message of another length");
-    return taken;
+    if (taken.size() > 1) return fail(ErrorKind::invalid, "more than one descriptor");
+    // With room for another: so it is this process that may have no more.
+    if ((message.msg_flags & MSG_CTRUNC) != 0)
+        return fail(ErrorKind::io, "no descriptor is free for what the other process sent");
+    if (taken.empty()) return conf::Descriptor();
+    return std::move(taken.front());
 }
 
 Result<conf::Descriptor> make_sealed_file(std::span<const char> bytes, MemoryFile what) {
@@ -118,8 +128,13 @@ Result<conf::Descriptor> make_sealed_file(std::span<const char> bytes, MemoryFil
     if (!file) return fail_errno(errno, "make a memory file");
     if (const int failed = conf::write_all(file.get(), bytes); failed != 0)
         return fail_errno(failed, "write a memory file");
-    if (fcntl(file.get(), F_ADD_SEALS, kSeals) != 0) return fail_errno(errno, "seal a memory file");
+    if (auto sealed = seal_file(file.get()); !sealed) return std::unexpected(sealed.error());
     return file;
+}
+
+Result<void> seal_file(int fd) {
+    if (fcntl(fd, F_ADD_SEALS, kSeals) != 0) return fail_errno(errno, "seal a memory file");
+    return {};
 }
 
 bool is_sealed_file(int fd, std::uint64_t bytes) {

@@ -26,6 +26,7 @@ inline constexpr int kWorkerProgram = 4;
 // What a worker is started with.
 struct WorkerLimits {
     std::uint64_t memory_bytes = 0;  // that one image may take
+    std::uint64_t file_bytes = 0;    // of each memory file that it makes
     int nice = 0;
 };
 
@@ -79,11 +80,13 @@ struct Channel {
 Result<Channel> open_channel();
 
 // Sends one message, and `fd` beside it unless that is -1. `closed` where the other end has gone,
-// `busy` where it would have to wait.
+// `busy` where it would have to wait: for room, or until descriptors that are on their way are
+// taken.
 Result<void> send_packet(int socket, std::span<const char> bytes, int fd);
 
-// Receives one message of exactly this size. `closed` where the other end has gone, `busy` where
-// there is none yet, `invalid` where it has another form.
+// Receives one message of exactly this size, with one descriptor at most. `closed` where the other
+// end has gone, `busy` where there is none yet, `invalid` where it has another form, `io` where
+// this process may open no more.
 Result<conf::Descriptor> receive_packet(int socket, std::span<char> into);
 
 template <class Message>
@@ -101,6 +104,8 @@ Result<conf::Descriptor> receive_message(int socket, Message& into) {
 enum class MemoryFile : std::uint8_t { variant, program };
 Result<conf::Descriptor> make_sealed_file(std::span<const char> bytes,
                                           MemoryFile what = MemoryFile::variant);
+// Makes a memory file one that nobody can change any more; it must allow that.
+Result<void> seal_file(int fd);
 // True where it is one, of this size.
 bool is_sealed_file(int fd, std::uint64_t bytes);
 

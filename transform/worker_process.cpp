@@ -14,7 +14,9 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <spawn.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -41,7 +43,8 @@ Result<int> worker_program() {
     return file.get();
 }
 
-// One thread makes a variant, and its libraries look for no files of a user's.
+// One thread makes a variant, as far as its libraries ask (see start_vips and heif.h), and they
+// look for no files of a user's.
 std::vector<std::string> environment() {
     std::vector<std::string> texts{"LC_ALL=C", "HOME=/nonexistent", "OMP_NUM_THREADS=1",
                                    "MALLOC_ARENA_MAX=2"};
@@ -126,6 +129,18 @@ class Attributes {
     posix_spawnattr_t attributes_{};
 };
 
+// False where it still runs then.
+bool wait_for_end(pid_t pid, std::chrono::milliseconds patience) {
+    // By its number: C++ cannot link what glibc 2.36 declares.
+    const conf::Descriptor process(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+    pollfd end{process.get(), POLLIN, 0};
+    int ready = 0;
+    do {
+        ready = poll(&end, 1, static_cast<int>(patience.count()));
+    } while (ready < 0 && errno == EINTR);
+    return process && ready == 1;
+}
+
 }  // namespace
 
 Result<WorkerProcess> start_worker(const WorkerLimits& limits) {
@@ -137,6 +152,7 @@ Result<WorkerProcess> start_worker(const WorkerLimits& limits) {
     if (actions.get() == nullptr) return fail(ErrorKind::io, "prepare a worker's descriptors");
     const Attributes attributes;
     std::vector<std::string> arguments{"tidepool", "worker", fmt::format("{}", limits.memory_bytes),
+                                       fmt::format("{}", limits.file_bytes),
                                        fmt::format("{}", limits.nice)};
     std::vector<std::string> variables = environment();
     // The new process's own: ours may be closed to it, where a file's capabilities made us such.
@@ -153,16 +169,22 @@ Result<WorkerProcess> start_worker(const WorkerLimits& limits) {
     return worker;
 }
 
-WorkerEnd end_worker(pid_t pid) {
-    kill(pid, SIGKILL);  // without effect on one that is ending
+WorkerEnd end_worker(pid_t pid, std::chrono::milliseconds patience) {
+    const bool ended_itself = patience.count() > 0 && wait_for_end(pid, patience);
+    if (!ended_itself) kill(pid, SIGKILL);  // without effect on one that is ending
     int status = 0;
     pid_t ended = 0;
     do {
         ended = waitpid(pid, &status, 0);
     } while (ended < 0 && errno == EINTR);
-    if (ended != pid) return {false, "an unknown end"};
-    if (!WIFSIGNALED(status)) return {false, fmt::format("status {}", WEXITSTATUS(status))};
-    return {WTERMSIG(status) == SIGXCPU, fmt::format("signal {}", WTERMSIG(status))};
+    using Cause = WorkerEnd::Cause;
+    if (ended != pid) return {Cause::itself, "an unknown end"};
+    if (!WIFSIGNALED(status)) return {Cause::itself, fmt::format("status {}", WEXITSTATUS(status))};
+    const int number = WTERMSIG(status);
+    const Cause cause = number == SIGXCPU                   ? Cause::limit
+                        : number == SIGKILL && ended_itself ? Cause::others
+                                                            : Cause::itself;
+    return {cause, fmt::format("signal {}", number)};
 }
 
 }  // namespace tidepool::transform

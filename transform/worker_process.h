@@ -5,6 +5,8 @@
 #include "conf/error.h"
 #include "transform/worker_channel.h"
 
+#include <chrono>
+#include <cstdint>
 #include <string>
 
 #include <sys/types.h>
@@ -22,11 +24,17 @@ Result<WorkerProcess> start_worker(const WorkerLimits& limits);
 
 // How a worker ended.
 struct WorkerEnd {
-    bool by_limit = false;  // of its processor time
-    std::string text;       // "signal 11", "status 1"
+    enum class Cause : std::uint8_t {
+        itself,  // a crash, or that we killed it
+        limit,   // of its processor time
+        others,  // killed by somebody else: the kernel, where memory runs out, or an operator
+    };
+    Cause cause = Cause::itself;
+    std::string text;  // "signal 11", "status 1"
 };
 
-// Kills it where it still runs, and waits until it is gone. Any thread; call it once.
-WorkerEnd end_worker(pid_t pid);
+// Kills it where it still runs after `patience`, and waits until it is gone. Only of one that ended
+// within that is it known whether others killed it. Any thread; call it once.
+WorkerEnd end_worker(pid_t pid, std::chrono::milliseconds patience = {});
 
 }  // namespace tidepool::transform

@@ -1,5 +1,7 @@
 #include "proxy/serve/memory_file.h"
 
+#include "transform/worker_channel.h"
+
 #include <cerrno>
 #include <utility>
 
@@ -10,7 +12,7 @@ namespace tidepool::serve {
 
 Result<void> MemoryFile::make() {
     if (file_) return {};
-    file_ = conf::Descriptor(memfd_create("source", MFD_CLOEXEC));
+    file_ = conf::Descriptor(memfd_create("source", MFD_CLOEXEC | MFD_ALLOW_SEALING));
     if (!file_) return fail_errno(errno, "make a memory file");
     return {};
 }
@@ -24,6 +26,8 @@ Result<void> MemoryFile::append(std::string_view bytes) {
 
 Result<std::shared_ptr<const storage::OpenFile>> MemoryFile::finish() {
     if (auto made = make(); !made) return std::unexpected(std::move(made.error()));
+    if (auto sealed = transform::seal_file(file_.get()); !sealed)
+        return std::unexpected(std::move(sealed.error()));
     return open_memory_file(std::move(file_));
 }
 

@@ -14,7 +14,7 @@ namespace tidepool::serve {
 class MemoryFile {
   public:
     Result<void> append(std::string_view bytes);
-    // What was written. Once.
+    // What was written, which nobody can change any more: a worker that is given it, too. Once.
     Result<std::shared_ptr<const storage::OpenFile>> finish();
 
   private:

@@ -3,11 +3,11 @@
 #include "conf/bytes.h"
 #include "conf/log.h"
 #include "proxy/loop/socket.h"
-#include "transform/worker_process.h"
 
 #include <algorithm>
 #include <chrono>
 #include <optional>
+#include <thread>
 #include <utility>
 
 #include <fmt/format.h>
@@ -20,6 +20,8 @@ namespace {
 constexpr std::uint64_t kMostKeptBytes = 32ULL * 1024 * 1024;
 // Longest start: a worker loads libvips and makes one of everything. Sanitizers take a while.
 constexpr std::uint64_t kStartTimeMs = 60'000;
+// How long a process that has closed its socket is given to end, which it does at once.
+constexpr conf::Milliseconds kEndTime{2'000};
 // Between tries where workers cannot be started.
 constexpr std::uint64_t kFirstPauseMs = 200;
 constexpr std::uint64_t kLongestPauseMs = 30'000;
@@ -60,7 +62,8 @@ struct VariantWorkers::Job {
     const Look* look = nullptr;                    // or for an inspection
     const std::function<void(std::size_t, Result<Given>)>& done;
     std::size_t answered = 0;   // answers that have come
-    bool was_returned = false;  // its worker had ended before it could take it
+    std::size_t begun_at = 0;   // of them before it was sent to the worker that has it
+    bool was_returned = false;  // its worker was ended by others, or before it could take it
     std::coroutine_handle<> waiter = nullptr;
 
     std::size_t answers() const { return look != nullptr ? 1 : recipes.size(); }
@@ -129,6 +132,7 @@ VariantWorkers::Options VariantWorkers::options_of(const conf::VariantSettings& 
                      LaneLimits{settings.dear_workers, settings.dear_queue}};
     options.job_timeout = settings.job_timeout;
     options.memory_bytes = settings.worker_memory_bytes;
+    options.file_bytes = settings.result_bytes;
     options.growth_bytes = settings.worker_growth_bytes;
     options.jobs = settings.worker_jobs;
     options.nice = static_cast<int>(settings.worker_nice);
@@ -310,9 +314,9 @@ loop::Task<> VariantWorkers::run_slot(VariantWorkers& self, Lane& lane, Slot& sl
         if (job == nullptr) continue;
         const auto sent = self.send_job(*slot.worker, *job);
         if (!sent) {
-            const std::string end = co_await self.end_worker(slot);
+            const auto end = co_await self.end_worker(slot, kEndTime);
             conf::log_warn("variant worker ended without a job lane={} end=\"{}\"",
-                           name_of(lane.name), end);
+                           name_of(lane.name), end.text);
             lane.counters.crashed.add();
             self.give_back(lane, *job, sent.error());
             continue;
@@ -323,14 +327,14 @@ loop::Task<> VariantWorkers::run_slot(VariantWorkers& self, Lane& lane, Slot& sl
         co_await self.replace_when_due(lane, slot);
     }
     if (slot.worker) {
-        const std::string end = co_await self.end_worker(slot);
-        conf::log_debug("variant worker ended lane={} end=\"{}\"", name_of(lane.name), end);
+        const auto end = co_await self.end_worker(slot);
+        conf::log_debug("variant worker ended lane={} end=\"{}\"", name_of(lane.name), end.text);
     }
 }
 
 // Where none can be started, those who wait are told: they would wait for nothing.
 loop::Task<bool> VariantWorkers::start_worker(Lane& lane, Slot& slot) {
-    const transform::WorkerLimits limits{options_.memory_bytes, options_.nice};
+    const transform::WorkerLimits limits{options_.memory_bytes, options_.file_bytes, options_.nice};
     auto started = co_await loop::offload(home_, starters_, loop::Lane::quick,
                                           [&limits] { return transform::start_worker(limits); });
     Result<void> ready;
@@ -338,8 +342,7 @@ loop::Task<bool> VariantWorkers::start_worker(Lane& lane, Slot& slot) {
         slot.worker = std::make_unique<Worker>(home_, started->pid, started->socket.release());
         ready = co_await wait_until_ready(*slot.worker);
         if (!ready) {
-            const std::string end = co_await end_worker(slot);
-            ready.error().text += ", " + end;
+            ready.error().text += ", " + (co_await end_worker(slot)).text;
         }
     } else {
         ready = std::unexpected(std::move(started.error()));
@@ -379,14 +382,17 @@ loop::Task<Result<void>> VariantWorkers::wait_until_ready(Worker& worker) {
     }
 }
 
-// Its answers, each given on as it comes. The job is gone afterwards.
+// Its answers, each given on as it comes. The job is gone afterwards, or is in the queue again.
 loop::Task<> VariantWorkers::do_job(Lane& lane, Slot& slot, Job& job) {
     // Known before the last answer ends the job.
-    const std::size_t count_of_answers = job.answers();
+    const std::size_t count_of_answers = job.answers() - job.answered;
     for (std::size_t i = 0; i < count_of_answers; ++i) {
         const std::uint64_t began_ns = home_.now_ns();
         auto result = co_await await_answer(lane, slot, job);
         if (result) result->time_us = (home_.now_ns() - began_ns) / 1000;
+        const bool ended_by_others =
+            !result && !slot.worker && result.error().kind == ErrorKind::busy;
+        if (ended_by_others && !job.was_returned) co_return give_back(lane, job, result.error());
         count(lane, job, result);
         std::optional<Error> end;
         if (!slot.worker) end = result.error();
@@ -417,12 +423,16 @@ loop::Task<> VariantWorkers::replace_when_due(Lane& lane, Slot& slot) {
     co_await end_worker(slot);
 }
 
-Result<void> VariantWorkers::send_job(Worker& worker, const Job& job) {
+Result<void> VariantWorkers::send_job(Worker& worker, Job& job) {
+    job.begun_at = job.answered;
     transform::Job message;
     message.number = worker.jobs + 1;
     message.source_bytes = job.source_bytes;
+    // What its deadline allows where libraries take all processors (decoders of AVIF and HEIC take
+    // several): it is for one that nobody ends at its deadline.
     message.cpu_seconds = static_cast<std::uint32_t>(
-        std::chrono::ceil<std::chrono::seconds>(options_.job_timeout).count());
+        std::chrono::ceil<std::chrono::seconds>(options_.job_timeout).count() *
+        std::max(1U, std::thread::hardware_concurrency()));
     // Far from what would end it; to take memory anew for each job costs a good part of a small
     // one.
     message.kept_bytes = std::min<std::uint64_t>(options_.growth_bytes / 8, kMostKeptBytes);
@@ -431,12 +441,14 @@ Result<void> VariantWorkers::send_job(Worker& worker, const Job& job) {
         message.limits = job.look->limits;
         message.depth = job.look->depth;
     }
-    message.recipe_count = static_cast<std::uint32_t>(job.recipes.size());
-    std::ranges::copy(job.recipes, message.recipes.begin());
+    const auto recipes = job.recipes.subspan(std::min(job.answered, job.recipes.size()));
+    message.recipe_count = static_cast<std::uint32_t>(recipes.size());
+    std::ranges::copy(recipes, message.recipes.begin());
     return transform::send_message(worker.socket.fd(), message, job.source_fd);
 }
 
-// To the front of the queue, once: no job can bring down a worker that it was not sent to.
+// To the front of the queue, once: no job can bring down a worker that it was not sent to, and what
+// others end says nothing of the job.
 void VariantWorkers::give_back(Lane& lane, Job& job, const Error& error) {
     if (std::exchange(job.was_returned, true)) return fail_rest(job, {ErrorKind::io, error.text});
     if (stopping_) return fail_rest(job, {ErrorKind::closed, "the server is stopping"});
@@ -470,11 +482,9 @@ loop::Task<Result<VariantWorkers::Given>> VariantWorkers::await_answer(Lane& lan
             worker.socket.not_readable();
             continue;
         }
-        if (!received || answer.number != number || answer.index != job.answered) {
-            lane.counters.crashed.add();
-            const std::string end = co_await end_worker(slot);
-            co_return fail(ErrorKind::corrupt, fmt::format("the worker crashed: {}", end));
-        }
+        if (!received || answer.number != number || answer.index + job.begun_at != job.answered)
+            co_return std::unexpected(co_await why_ended(
+                lane, slot, received ? std::nullopt : std::optional(received.error())));
         worker.resident_bytes = answer.resident_bytes;
         if (answer.made == 0) co_return std::unexpected(error_of(answer));
         auto given = believe(job, answer, std::move(*received));
@@ -485,6 +495,29 @@ loop::Task<Result<VariantWorkers::Given>> VariantWorkers::await_answer(Lane& lan
         }
         co_return std::move(*given);
     }
+}
+
+// Ends a worker that gave no answer, but `received` or none of ours, and says what that says of the
+// job's source: nothing (`busy`, `io`), or that it brought the worker down.
+loop::Task<Error> VariantWorkers::why_ended(Lane& lane, Slot& slot, std::optional<Error> received) {
+    const bool has_gone = received && received->kind == ErrorKind::closed;
+    const pid_t pid = slot.worker->pid;
+    const auto end = co_await end_worker(slot, has_gone ? kEndTime : conf::Milliseconds{});
+    if (end.cause == transform::WorkerEnd::Cause::limit) {
+        lane.counters.killed.add();
+        co_return Error{ErrorKind::too_large, "more processor time than one variant may take"};
+    }
+    lane.counters.crashed.add();
+    if (end.cause == transform::WorkerEnd::Cause::others) {
+        conf::log_warn(
+            "variant worker killed from outside lane={} pid={} hint=\"where the kernel did "
+            "it, memory ran out: fewer workers, or less variants.worker_memory\"",
+            name_of(lane.name), pid);
+        co_return Error{ErrorKind::busy, "its worker was killed from outside"};
+    }
+    if (received && !has_gone && received->kind != ErrorKind::invalid)
+        co_return Error{ErrorKind::io, std::move(received->text)};
+    co_return Error{ErrorKind::corrupt, fmt::format("the worker crashed: {}", end.text)};
 }
 
 // Nothing where no worker of ours would give such a thing.
@@ -503,15 +536,18 @@ std::optional<VariantWorkers::Given> VariantWorkers::believe(const Job& job,
                              answer.frames, answer.decodes}};
 }
 
-// Kills and reaps the slot's process, and says how it ended.
-loop::Task<std::string> VariantWorkers::end_worker(Slot& slot) {
+// Kills the slot's process where it still runs after `patience`, reaps it, and says how it ended.
+loop::Task<transform::WorkerEnd> VariantWorkers::end_worker(Slot& slot,
+                                                            conf::Milliseconds patience) {
     const pid_t pid = slot.worker->pid;
     slot.worker.reset();
     // One place of the queue is kept for each slot, so it is never full.
-    const auto end = co_await loop::offload(
-        home_, starters_, loop::Lane::quick,
-        [pid]() -> Result<transform::WorkerEnd> { return transform::end_worker(pid); });
-    co_return end ? end->text : end.error().text;
+    const auto end = co_await loop::offload(home_, starters_, loop::Lane::quick,
+                                            [pid, patience]() -> Result<transform::WorkerEnd> {
+                                                return transform::end_worker(pid, patience);
+                                            });
+    if (end) co_return *end;
+    co_return transform::WorkerEnd{.text = end.error().text};
 }
 
 void VariantWorkers::count(Lane& lane, const Job& job, const Result<Given>& result) {

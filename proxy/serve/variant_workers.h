@@ -17,6 +17,7 @@
 #include "transform/inspection.h"
 #include "transform/recipe.h"
 #include "transform/worker_channel.h"
+#include "transform/worker_process.h"
 
 #include <array>
 #include <atomic>
@@ -96,6 +97,7 @@ class VariantWorkers {
         std::array<LaneLimits, kVariantLanes> lanes;
         conf::Milliseconds job_timeout{60'000};
         std::uint64_t memory_bytes = 0;
+        std::uint64_t file_bytes = 0;
         std::uint64_t growth_bytes = 0;
         unsigned jobs = 1;
         int nice = 0;
@@ -122,6 +124,7 @@ class VariantWorkers {
     // must the recipe stay, until then. Not cancelled: who need not wait has this awaited by
     // another task. Errors are those of transform::make (a crash is `corrupt`, a job that takes too
     // long is `too_large`), and
+    //   busy        its worker was killed from outside, and a second one as well
     //   overloaded  the lane's queue is full
     //   closed      stop() was called
     //   and others  no worker can be started, or it or the disk failed
@@ -170,12 +173,13 @@ class VariantWorkers {
     static loop::Task<> run_slot(VariantWorkers& self, Lane& lane, Slot& slot);
     loop::Task<bool> start_worker(Lane& lane, Slot& slot);
     loop::Task<Result<void>> wait_until_ready(Worker& worker);
-    Result<void> send_job(Worker& worker, const Job& job);
+    Result<void> send_job(Worker& worker, Job& job);
     void give_back(Lane& lane, Job& job, const Error& error);
     loop::Task<> do_job(Lane& lane, Slot& slot, Job& job);
     loop::Task<Result<Given>> await_answer(Lane& lane, Slot& slot, const Job& job);
     loop::Task<> replace_when_due(Lane& lane, Slot& slot);
-    loop::Task<std::string> end_worker(Slot& slot);
+    loop::Task<Error> why_ended(Lane& lane, Slot& slot, std::optional<Error> received);
+    loop::Task<transform::WorkerEnd> end_worker(Slot& slot, conf::Milliseconds patience = {});
     static std::size_t waiting_variants(const Lane& lane);
     void take_job(Lane& lane);
     void answer(Job& job, Result<Given> result);

@@ -9,6 +9,7 @@ import tidepool
 from pictures import png, png_size
 
 import os
+import signal
 import threading
 import time
 
@@ -250,7 +251,7 @@ def is_running(pid):
 
 class ItsProcesses(VariantsCase):
     def test_workers_end_with_the_server(self):
-        self.start()
+        self.start(cheap_workers=1, dear_workers=1)
         self.assert_served(self.original() + "_small.webp")
         tidepool.eventually(lambda: len(self.server.workers()) == 2, "both lanes have theirs")
         workers = self.server.workers()
@@ -267,6 +268,22 @@ class ItsProcesses(VariantsCase):
         workers = self.server.workers()
         self.server.crash()
         tidepool.eventually(lambda: not any(map(is_running, workers)), "they have ended")
+
+    def test_a_worker_that_somebody_kills_costs_nobody_their_image(self):
+        self.start(cheap_workers=1, dear_workers=1)
+        self.assert_served(self.original() + "_small.webp")
+        tidepool.eventually(lambda: len(self.server.workers()) == 2, "both lanes have theirs")
+        workers = self.server.workers()
+        for pid in workers:
+            os.kill(pid, signal.SIGSTOP)  # so that it ends with the job
+        image = self.original()
+        with self.server.connect() as wire:
+            wire.send(tidepool.request(image + "_small.webp"))
+            tidepool.eventually(lambda: self.metric("running", lane="cheap") == 1, "it has begun")
+            for pid in workers:
+                os.kill(pid, signal.SIGKILL)  # as the kernel does where memory runs out
+            self.assertEqual(wire.response().status, 200)
+        self.assertEqual(self.metric("failed_total"), 0)
 
     def test_what_is_asked_for_is_answered_before_the_server_ends(self):
         self.start()

@@ -22,14 +22,14 @@ bool read_number(std::string_view text, Number& number) {
 
 }  // namespace
 
-// As start_worker calls it: "tidepool worker MEMORY NICE", which is how it shows in a list of
+// As start_worker calls it: "tidepool worker MEMORY FILES NICE", which is how it shows in a list of
 // processes.
 int main(int argument_count, char** argument_values) {
     constexpr int kUsage = 2;
     const std::span arguments(argument_values, static_cast<std::size_t>(argument_count));
     tidepool::transform::WorkerLimits limits;
-    if (arguments.size() != 4 || !read_number(arguments[2], limits.memory_bytes) ||
-        !read_number(arguments[3], limits.nice))
+    if (arguments.size() != 5 || !read_number(arguments[2], limits.memory_bytes) ||
+        !read_number(arguments[3], limits.file_bytes) || !read_number(arguments[4], limits.nice))
         return kUsage;
     close(tidepool::transform::kWorkerProgram);
     prctl(PR_SET_NAME, "tidepool-worker");  // else the number of that descriptor

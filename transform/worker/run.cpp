@@ -9,10 +9,12 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <memory>
 #include <new>
+#include <semaphore>
 #include <span>
 #include <string>
 #include <utility>
@@ -223,7 +225,13 @@ bool send_answer(const Desk& desk, Answer& answer, const Result<conf::Descriptor
         answer.set_text(result.error().text);
     }
     answer.resident_bytes = desk.memory.resident_bytes();
-    return send_message(desk.socket, answer, result ? result->get() : -1).has_value();
+    while (true) {
+        const auto sent = send_message(desk.socket, answer, result ? result->get() : -1);
+        if (sent || sent.error().kind != ErrorKind::busy) return sent.has_value();
+        // What is on its way is counted for all processes of a user together, but against the
+        // sender's limit of descriptors, which is low here: until others have taken theirs.
+        std::binary_semaphore(0).try_acquire_for(std::chrono::milliseconds(1));
+    }
 }
 
 // Before the last answer.
@@ -308,7 +316,7 @@ int run_worker(int socket, const WorkerLimits& limits) {
     if (setpriority(PRIO_PROCESS, 0, nice) != 0)
         prepared = fail_errno(errno, "set the worker's nice value");
     if (prepared) prepared = warm_up();
-    if (prepared) prepared = enter_sandbox(limits.memory_bytes);
+    if (prepared) prepared = enter_sandbox(limits);
     ready.made = prepared ? 1 : 0;
     if (!prepared) {
         ready.kind = prepared.error().kind;

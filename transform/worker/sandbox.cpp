@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <memory>
 
@@ -24,8 +25,9 @@ constexpr bool kSanitized = true;
 constexpr bool kSanitized = false;
 #endif
 
-constexpr rlim_t kDescriptors = 32;
-constexpr rlim_t kLargestFile = 2ULL * 1024 * 1024 * 1024;  // of memory; settings allow 1 GiB
+// Each can be a memory file, which the limit of memory does not know: the standard ones, the
+// socket, what tells its own memory, a source and a result, and one more.
+constexpr rlim_t kDescriptors = 8;
 
 using SystemCallFilter = std::unique_ptr<void, void (*)(scmp_filter_ctx)>;
 
@@ -88,16 +90,17 @@ Result<std::uint64_t> mapped_bytes() {
     return pages * 4096ULL;
 }
 
-Result<void> limit_resources(std::uint64_t memory_bytes) {
+Result<void> limit_resources(const WorkerLimits& limits) {
     const auto mapped = mapped_bytes();
     if (!mapped) return std::unexpected(mapped.error());
     if (!kSanitized) {
         // Shadow memory is as large as the address space.
-        if (auto done = limit(RLIMIT_AS, "memory", *mapped + memory_bytes); !done) return done;
+        if (auto done = limit(RLIMIT_AS, "memory", *mapped + limits.memory_bytes); !done)
+            return done;
     }
     if (auto done = limit(RLIMIT_CORE, "core dumps", 0); !done) return done;
     if (auto done = limit(RLIMIT_NOFILE, "descriptors", kDescriptors); !done) return done;
-    return limit(RLIMIT_FSIZE, "files", kLargestFile);
+    return limit(RLIMIT_FSIZE, "files", limits.file_bytes);
 }
 
 // Where an argument of the call is this, of the bits of `mask`.
@@ -131,8 +134,12 @@ int add_rules(scmp_filter_ctx filter) {
     failed |= allow_where(filter, SCMP_SYS(prctl), 0, PR_SET_NAME);
     // Of itself alone, by number 0.
     failed |= allow_where(filter, SCMP_SYS(prlimit64), 0, 0);
-    // abort(), of a thread of its own.
-    failed |= allow_where(filter, SCMP_SYS(tgkill), 0, static_cast<std::uint64_t>(getpid()));
+    // abort(), of a thread of its own. But SIGKILL, which it has no use for, is to say that
+    // somebody else ended it.
+    const std::array abortion{scmp_arg_cmp{0, SCMP_CMP_EQ, static_cast<std::uint64_t>(getpid()), 0},
+                              scmp_arg_cmp{2, SCMP_CMP_NE, SIGKILL, 0}};
+    failed |= seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), abortion.size(),
+                                     abortion.data());
     return failed;
 }
 
@@ -151,8 +158,8 @@ Result<void> load_filter() {
 
 }  // namespace
 
-Result<void> enter_sandbox(std::uint64_t memory_bytes) {
-    if (auto limited = limit_resources(memory_bytes); !limited) return limited;
+Result<void> enter_sandbox(const WorkerLimits& limits) {
+    if (auto limited = limit_resources(limits); !limited) return limited;
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         return fail_errno(errno, "give up new privileges");
     return load_filter();

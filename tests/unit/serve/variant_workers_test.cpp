@@ -320,6 +320,125 @@ TEST_CASE("variant workers: one that eats memory comes to its limit", "[variants
     CHECK(outcome.next_is_good);
 }
 
+TEST_CASE("variant workers: an AVIF that needs more memory than there is is too large",
+          "[variants]") {
+    if (kSanitized) return;  // whose shadow memory has no limit
+    auto with = options();
+    with.memory_bytes = 64 * kMiB;
+    Ground ground(with);
+    const std::string large = with_corners(3000, 2400).saved(".png");
+    const auto body = [](Ground& on, const std::string& avif) -> loop::Task<> {
+        const auto made = co_await on.make(VariantLane::dear, avif, recipe(Format::avif));
+        REQUIRE_FALSE(made);
+        CHECK(made.error().kind == ErrorKind::too_large);
+        CHECK_THAT(made.error().text, Catch::Contains("memory than a worker may have"));
+        const auto next = co_await on.make(VariantLane::dear, image(), recipe(Format::avif));
+        CHECK(next);
+        on.workers.stop(false);
+    };
+    ground.run(body(ground, large));
+    CHECK(ground.dear().crashed.value() == 0);
+    CHECK(ground.dear().started.value() == 1);
+}
+
+namespace {
+
+// As somebody outside would, or the kernel, once it runs.
+loop::Task<> kill_when_running(Ground& on, int number) {
+    while (on.cheap().running == 0)
+        co_await on.loop.yield();
+    const auto ids = on.workers.process_ids(VariantLane::cheap);
+    REQUIRE(ids.size() == 1);
+    REQUIRE(kill(ids[0], number) == 0);
+    while (on.cheap().running != 0)
+        co_await on.loop.yield();
+}
+
+}  // namespace
+
+TEST_CASE("variant workers: a job whose worker is killed from outside is done by the next one",
+          "[variants]") {
+    Ground ground(options());
+    const auto body = [](Ground& on) -> loop::Task<> {
+        const auto first = co_await on.make(image());
+        CHECK(first);
+        const auto ids = on.workers.process_ids(VariantLane::cheap);
+        REQUIRE(ids.size() == 1);
+        REQUIRE(kill(ids[0], SIGSTOP) == 0);  // so that it is killed with the job
+        on.loop.tasks().spawn(kill_when_running(on, SIGKILL));
+        const auto again = co_await on.make(image());
+        CHECK(again);
+        on.workers.stop(false);
+    };
+    ground.run(body(ground));
+    CHECK(ground.cheap().crashed.value() == 1);
+    CHECK(ground.cheap().undecodable.value() == 0);
+    CHECK(ground.cheap().failed.value() == 0);
+    CHECK(ground.cheap().started.value() == 2);
+}
+
+TEST_CASE("variant workers: killed from outside within a job, what is left of it is begun again",
+          "[variants]") {
+    Ground ground(options());
+    std::vector<Answer> answers;
+    const auto killer = [](Ground& on, std::vector<Answer>& so_far) -> loop::Task<> {
+        for (const std::size_t made : {1U, 2U}) {
+            while (so_far.size() < made)
+                co_await on.loop.yield();
+            co_await kill_when_running(on, SIGKILL);
+        }
+    };
+    ground.loop.tasks().spawn(killer(ground, answers));
+    ground.run(make_all(ground, image() + "TEST:1:doze", webps({10, 20, 30}), answers));
+    REQUIRE(answers.size() == 3);
+    CHECK_FALSE(answers[0].error);
+    // Sent alone, the second is the first of its job, and dozes no more.
+    CHECK_FALSE(answers[1].error);
+    CHECK(answers[2].error == ErrorKind::busy);
+    CHECK(ground.cheap().crashed.value() == 2);
+}
+
+TEST_CASE(
+    "variant workers: a job whose worker is killed from outside twice says nothing of its source",
+    "[variants]") {
+    Ground ground(options());
+    const auto body = [](Ground& on) -> loop::Task<> {
+        const auto killer = [](Ground& at) -> loop::Task<> {
+            co_await kill_when_running(at, SIGKILL);
+            co_await kill_when_running(at, SIGKILL);
+        };
+        on.loop.tasks().spawn(killer(on));
+        const auto made = co_await on.make("TEST:doze");
+        REQUIRE_FALSE(made);
+        CHECK(made.error().kind == ErrorKind::busy);
+        on.loop.tasks().spawn(killer(on));
+        const auto seen = co_await on.inspect("TEST:doze", InspectDepth::structure);
+        REQUIRE_FALSE(seen);
+        CHECK(seen.error().kind == ErrorKind::busy);
+        const auto next = co_await on.make(image());
+        CHECK(next);
+        on.workers.stop(false);
+    };
+    ground.run(body(ground));
+    CHECK(ground.cheap().crashed.value() == 4);
+    CHECK(ground.cheap().failed.value() == 1);
+    CHECK(ground.cheap().undecodable.value() == 0);
+}
+
+TEST_CASE("variant workers: one that uses up its processor time is no crash", "[variants]") {
+    Ground ground(options());
+    const auto body = [](Ground& on) -> loop::Task<> {
+        on.loop.tasks().spawn(kill_when_running(on, SIGXCPU));  // as the kernel does
+        const auto made = co_await on.make("TEST:doze");
+        REQUIRE_FALSE(made);
+        CHECK(made.error().kind == ErrorKind::too_large);
+        on.workers.stop(false);
+    };
+    ground.run(body(ground));
+    CHECK(ground.cheap().killed.value() == 1);
+    CHECK(ground.cheap().crashed.value() == 0);
+}
+
 TEST_CASE("variant workers: the sandbox lets nobody out", "[variants][sandbox]") {
     for (const char* const way : {"TEST:open", "TEST:fork"}) {
         if (kSanitized && std::string(way) == "TEST:fork") continue;
@@ -330,11 +449,14 @@ TEST_CASE("variant workers: the sandbox lets nobody out", "[variants][sandbox]")
         CHECK(outcome.crashed == 0);
         CHECK(outcome.next_is_good);
     }
-    for (const char* const way : {"TEST:socket", "TEST:exec"}) {
+    const std::pair<const char*, const char*> deadly[] = {{"TEST:socket", "signal 31"},
+                                                          {"TEST:exec", "signal 31"},    // SIGSYS
+                                                          {"TEST:hoard", "signal 25"}};  // SIGXFSZ
+    for (const auto& [way, end] : deadly) {
         CAPTURE(way);
         const Outcome outcome = outcome_of(way);
         REQUIRE(outcome.error);
-        CHECK_THAT(outcome.error->text, Catch::Contains("signal 31"));  // SIGSYS
+        CHECK_THAT(outcome.error->text, Catch::Contains(end));
         CHECK(outcome.crashed == 1);
         CHECK(outcome.next_is_good);
     }

@@ -230,5 +230,7 @@ inline constexpr Primaries kAdobeRgb{{0.60974, 0.31111, 0.01947},
                                      {0.14919, 0.06322, 0.74457},
                                      2.19921875};
 std::string icc_profile(const Primaries& primaries);
+// Of grey with this gamma.
+std::string grey_icc_profile(double gamma);
 
 }  // namespace tidepool::test

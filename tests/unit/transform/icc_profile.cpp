@@ -48,26 +48,15 @@ std::string description(std::string_view words) {
     return tag;
 }
 
-}  // namespace
+constexpr double kD50[3] = {0.9642, 1.0, 0.8249};
+using Tag = std::pair<std::string_view, std::string>;
 
-std::string icc_profile(const Primaries& primaries) {
-    constexpr double kD50[3] = {0.9642, 1.0, 0.8249};
-    const std::string curve = gamma_curve(primaries.gamma);
-    const std::pair<std::string_view, std::string> tags[] = {
-        {"desc", description("test")},
-        {"cprt", text("none")},
-        {"wtpt", xyz(kD50)},
-        {"rXYZ", xyz(primaries.red)},
-        {"gXYZ", xyz(primaries.green)},
-        {"bXYZ", xyz(primaries.blue)},
-        {"rTRC", curve},
-        {"gTRC", curve},
-        {"bTRC", curve},
-    };
+// `space` is the name of the file's colours.
+std::string profile_of(std::string_view space, std::span<const Tag> tags) {
     std::string table;
     std::string data;
-    put_u32(table, std::size(tags));
-    const auto data_start = static_cast<std::uint32_t>(128 + 4 + 12 * std::size(tags));
+    put_u32(table, static_cast<std::uint32_t>(tags.size()));
+    const auto data_start = static_cast<std::uint32_t>(128 + 4 + 12 * tags.size());
     for (const auto& [name, tag] : tags) {
         table += name;
         put_u32(table, data_start + static_cast<std::uint32_t>(data.size()));
@@ -78,7 +67,9 @@ std::string icc_profile(const Primaries& primaries) {
     put_u32(head, static_cast<std::uint32_t>(128 + table.size() + data.size()));
     head.append(4, '\0');
     put_u32(head, 0x02100000);  // version 2.1
-    head += "mntrRGB XYZ ";
+    head += "mntr";
+    head += space;
+    head += "XYZ ";
     head.append(12, '\0');  // when it was made
     head += "acsp";
     head.append(28, '\0');
@@ -86,6 +77,32 @@ std::string icc_profile(const Primaries& primaries) {
         put_fixed(head, value);
     head.append(128 - head.size(), '\0');
     return head + table + data;
+}
+
+}  // namespace
+
+std::string icc_profile(const Primaries& primaries) {
+    const std::string curve = gamma_curve(primaries.gamma);
+    const Tag tags[] = {
+        {"desc", description("test")},
+        {"cprt", text("none")},
+        {"wtpt", xyz(kD50)},
+        {"rXYZ", xyz(primaries.red)},
+        {"gXYZ", xyz(primaries.green)},
+        {"bXYZ", xyz(primaries.blue)},
+        {"rTRC", curve},
+        {"gTRC", curve},
+        {"bTRC", curve},
+    };
+    return profile_of("RGB ", tags);
+}
+
+std::string grey_icc_profile(double gamma) {
+    const Tag tags[] = {{"desc", description("test")},
+                        {"cprt", text("none")},
+                        {"wtpt", xyz(kD50)},
+                        {"kTRC", gamma_curve(gamma)}};
+    return profile_of("GRAY", tags);
 }
 
 }  // namespace tidepool::test

@@ -1,9 +1,13 @@
 #include "transform/worker_channel.h"
 
+#include <cstring>
 #include <string>
+#include <vector>
 
 #include <catch2/catch.hpp>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 using namespace tidepool;
@@ -47,6 +51,52 @@ TEST_CASE("worker channel: what cannot be received has its kind", "[transform]")
     channel->theirs = conf::Descriptor();
     CHECK(receive_message(channel->ours.get(), answer).error().kind == ErrorKind::closed);
     CHECK(send_message(channel->ours.get(), Job()).error().kind == ErrorKind::closed);
+}
+
+TEST_CASE("worker channel: what comes with more than one descriptor leaves none open",
+          "[transform]") {
+    auto channel = open_channel();
+    REQUIRE(channel);
+    const Answer answer;
+    for (const std::size_t count : {2U, 3U}) {
+        const std::vector<int> sent(count, channel->theirs.get());
+        alignas(cmsghdr) char control[CMSG_SPACE(3 * sizeof(int))] = {};
+        iovec part{const_cast<Answer*>(&answer), sizeof answer};
+        msghdr message{};
+        message.msg_iov = &part;
+        message.msg_iovlen = 1;
+        message.msg_control = control;
+        message.msg_controllen = CMSG_SPACE(count * sizeof(int));
+        cmsghdr* const head = CMSG_FIRSTHDR(&message);
+        head->cmsg_level = SOL_SOCKET;
+        head->cmsg_type = SCM_RIGHTS;
+        head->cmsg_len = CMSG_LEN(count * sizeof(int));
+        std::memcpy(CMSG_DATA(head), sent.data(), count * sizeof(int));
+        REQUIRE(sendmsg(channel->theirs.get(), &message, 0) > 0);
+        const int next_before = dup(0);
+        close(next_before);
+        Answer got;
+        CHECK(receive_message(channel->ours.get(), got).error().kind == ErrorKind::invalid);
+        const int next = dup(0);
+        close(next);
+        CHECK(next == next_before);
+    }
+}
+
+TEST_CASE("worker channel: where this process may open no more, that is no fault of the message",
+          "[transform]") {
+    auto channel = open_channel();
+    REQUIRE(channel);
+    REQUIRE(send_message(channel->theirs.get(), Answer(), channel->theirs.get()));
+    rlimit before{};
+    REQUIRE(getrlimit(RLIMIT_NOFILE, &before) == 0);
+    const rlimit none{0, before.rlim_max};
+    REQUIRE(setrlimit(RLIMIT_NOFILE, &none) == 0);
+    Answer got;
+    const auto received = receive_message(channel->ours.get(), got);
+    setrlimit(RLIMIT_NOFILE, &before);
+    REQUIRE_FALSE(received);
+    CHECK(received.error().kind == ErrorKind::io);
 }
 
 TEST_CASE("worker channel: only a sealed file of the right size is one", "[transform]") {

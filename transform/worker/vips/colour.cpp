@@ -22,12 +22,34 @@ bool has_usable_profile(const Image& in) {
 
 // Perceptual, which for profiles of primaries and curves (all cameras and screens) is the same as
 // relative, and for those of printers keeps black black.
-Result<Image> through_profile(const Image& in, bool embedded, const char* otherwise) {
+Result<Image> bands_through_profile(const Image& in, bool embedded, const char* otherwise) {
     Image out;
     if (vips_icc_transform(in.get(), out.slot(), "srgb", "embedded", embedded ? TRUE : FALSE,
                            "input-profile", otherwise, "intent", VIPS_INTENT_PERCEPTUAL, "depth", 8,
                            nullptr) != 0)
         return fail_vips(ErrorKind::corrupt, "convert colours");
+    return out;
+}
+
+// libvips carries alpha around the profile and then cuts it off at 255, whatever its depth was
+// (8.14): so alpha of 16 bits is taken round here.
+Result<Image> through_profile(const Image& in, bool embedded, const char* otherwise) {
+    if (vips_image_get_format(in.get()) != VIPS_FORMAT_USHORT ||
+        vips_image_hasalpha(in.get()) == FALSE)
+        return bands_through_profile(in, embedded, otherwise);
+    const int last = vips_image_get_bands(in.get()) - 1;
+    Image colours;
+    Image deep_alpha;
+    Image alpha;
+    if (vips_extract_band(in.get(), colours.slot(), 0, "n", last, nullptr) != 0 ||
+        vips_extract_band(in.get(), deep_alpha.slot(), last, nullptr) != 0 ||
+        vips_msb(deep_alpha.get(), alpha.slot(), nullptr) != 0)
+        return fail_vips(ErrorKind::corrupt, "take alpha apart");
+    const auto converted = bands_through_profile(colours, embedded, otherwise);
+    if (!converted) return std::unexpected(converted.error());
+    Image out;
+    if (vips_bandjoin2(converted->get(), alpha.get(), out.slot(), nullptr) != 0)
+        return fail_vips(ErrorKind::corrupt, "put alpha back");
     return out;
 }
 

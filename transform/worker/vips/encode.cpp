@@ -1,5 +1,6 @@
 #include "transform/worker/vips/encode.h"
 
+#include "transform/worker/vips/heif.h"
 #include "transform/worker/webp_file.h"
 
 #include <algorithm>
@@ -45,10 +46,6 @@ int save(VipsImage* image, const Recipe& recipe, bool palette, Buffer& to) {
         case Format::webp:
             return vips_webpsave_buffer(image, &to.data, &to.size, "Q", quality, "effort", effort,
                                         "strip", TRUE, nullptr);
-        case Format::avif:
-            return vips_heifsave_buffer(image, &to.data, &to.size, "Q", quality, "effort", effort,
-                                        "compression", VIPS_FOREIGN_HEIF_COMPRESSION_AV1,
-                                        "bitdepth", 8, "strip", TRUE, nullptr);
         case Format::jpeg:
             return vips_jpegsave_buffer(image, &to.data, &to.size, "Q", quality, "optimize-coding",
                                         TRUE, "interlace", recipe.progressive ? TRUE : FALSE,
@@ -63,8 +60,19 @@ int save(VipsImage* image, const Recipe& recipe, bool palette, Buffer& to) {
         case Format::jxl:
             return vips_jxlsave_buffer(image, &to.data, &to.size, "Q", quality, "effort", effort,
                                        "strip", TRUE, nullptr);
+        case Format::avif:
+            break;  // see heif.h
     }
     return -1;
+}
+
+Result<Bytes> saved(const Image& image, const Recipe& recipe, bool palette) {
+    Buffer buffer;
+    if (save(image.get(), recipe, palette, buffer) != 0)
+        return fail_vips(ErrorKind::corrupt, "decode and encode");
+    if (recipe.format == Format::webp)
+        buffer.size = drop_webp_metadata({static_cast<char*>(buffer.data), buffer.size});
+    return Bytes(buffer.data, buffer.size, g_free);
 }
 
 }  // namespace
@@ -90,16 +98,12 @@ Result<Bytes> encode(const Image& image, const Recipe& recipe, bool palette) {
                     fmt::format("{} pixels in a row or column, which {} cannot have", longest,
                                 name_of(recipe.format)));
     }
-    Buffer buffer;
-    if (save(image.get(), recipe, palette, buffer) != 0)
-        return fail_vips(ErrorKind::corrupt, "decode and encode");
-    if (recipe.format == Format::webp)
-        buffer.size = drop_webp_metadata({static_cast<char*>(buffer.data), buffer.size});
-    Bytes bytes(buffer.data, buffer.size, g_free);
-    if (buffer.size > recipe.limits.result_bytes) {
+    auto bytes =
+        recipe.format == Format::avif ? encode_avif(image, recipe) : saved(image, recipe, palette);
+    if (bytes && bytes->view().size() > recipe.limits.result_bytes) {
         return fail(ErrorKind::too_large,
-                    fmt::format("a variant of {} bytes, and at most {} are kept", buffer.size,
-                                recipe.limits.result_bytes));
+                    fmt::format("a variant of {} bytes, and at most {} are kept",
+                                bytes->view().size(), recipe.limits.result_bytes));
     }
     return bytes;
 }

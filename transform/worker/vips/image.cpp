@@ -44,6 +44,11 @@ std::unexpected<Error> fail_vips(ErrorKind kind, const char* doing) {
     for (const char c : std::string_view(vips_error_buffer()).substr(0, kErrorTextBytes))
         text += c == '\n' ? ';' : c;
     vips_error_clear();
+    // As libvips says it wherever it gets none.
+    if (text.contains("out of memory")) {
+        kind = ErrorKind::too_large;
+        text += ": more than a worker may have";
+    }
     return fail(kind, std::move(text));
 }
 

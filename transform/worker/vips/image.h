@@ -45,7 +45,8 @@ class Image {
     VipsImage* image_ = nullptr;
 };
 
-// Takes libvips' error text, which is cleared: "DOING: TEXT".
+// Takes libvips' error text, which is cleared: "DOING: TEXT". `too_large` where that is of memory,
+// which a worker has only so much of.
 std::unexpected<Error> fail_vips(ErrorKind kind, const char* doing);
 
 // Starts libvips where it was not yet: with one thread per image, for who wants more work at a time

@@ -2,6 +2,7 @@
 
 #include "transform/content_type.h"
 #include "transform/worker/vips/bitmap_source.h"
+#include "transform/worker/vips/heif.h"
 #include "transform/worker/vips/jpeg_source.h"
 
 #include <algorithm>
@@ -70,15 +71,26 @@ int jpeg_shrink_of(double shrink) {
     return shrink >= 4 ? 2 : 1;
 }
 
-// libvips' loader of HEIF and AVIF frees the profile with its own image (8.14), although images
-// that were made of that still name it, such as one in memory.
-Result<Image> with_own_profile(Image in) {
+// With a profile of its own. libvips' loader of HEIF and AVIF frees the file's with its own image
+// (8.14), although images that were made of that still name it, such as one in memory; and it
+// leaves out what is said by numbers.
+Result<Image> with_own_profile(Image in, std::span<const char> file) {
     const std::span<const char> profile = in.blob(VIPS_META_ICC_NAME);
-    if (profile.empty()) return in;
+    if (profile.empty() && !has_p3_numbers(file)) return in;
     Image out;
     if (vips_copy(in.get(), out.slot(), nullptr) != 0)
         return fail_vips(ErrorKind::corrupt, "copy the head");
-    vips_image_set_blob_copy(out.get(), VIPS_META_ICC_NAME, profile.data(), profile.size());
+    if (!profile.empty()) {
+        vips_image_set_blob_copy(out.get(), VIPS_META_ICC_NAME, profile.data(), profile.size());
+        return out;
+    }
+    VipsBlob* p3 = nullptr;
+    if (vips_profile_load("p3", &p3, nullptr) != 0)
+        return fail_vips(ErrorKind::misconfigured, "load a profile");
+    std::size_t size = 0;
+    const void* const data = vips_blob_get(p3, &size);
+    vips_image_set_blob_copy(out.get(), VIPS_META_ICC_NAME, data, size);
+    vips_area_unref(VIPS_AREA(p3));
     return out;
 }
 
@@ -148,7 +160,8 @@ Result<Image> open_source(const Source& source, const LoadPlan& plan) {
     if (source.type == "image/jpeg" && is_plain_jpeg(source.head))
         return open_jpeg(source.head, source.bytes, plan.jpeg_shrink);
     auto image = load(*loader_of(source.type), source.bytes, plan);
-    if (image) image = with_own_profile(std::move(*image));
+    if (image && (source.type == "image/avif" || source.type == "image/heic"))
+        image = with_own_profile(std::move(*image), source.bytes);
     return image;
 }
 

@@ -1,8 +1,11 @@
 // Variants of all kinds of originals: what they show, pixel by pixel.
 #include "tests/unit/transform/gallery.h"
 
+#include "transform/worker/vips/image.h"
+
 #include <algorithm>
 #include <array>
+#include <ctime>
 #include <string>
 #include <vector>
 
@@ -163,6 +166,37 @@ TEST_CASE("gallery: colours go to sRGB through the embedded profile", "[transfor
         picture.set_blob("icc-profile-data", icc_profile(kAdobeRgb));
         const Made made = make_or_fail(picture.saved(".png"), recipe(Format::png, 32));
         check_colour(Seen(made.bytes.view()), 16, 16, kGreen, 10);
+    }
+    SECTION("16 bits with a profile and alpha") {
+        Picture colour = Picture(64, 64, {144, 255, 60, 32}, 4).in_space(VIPS_INTERPRETATION_RGB16);
+        colour.set_blob("icc-profile-data", icc_profile(kAdobeRgb));
+        Picture grey = Picture(64, 64, {99, 32, 0}, 2).in_space(VIPS_INTERPRETATION_GREY16);
+        grey.set_blob("icc-profile-data", grey_icc_profile(1.0));
+        // Of linear light; the sRGB curve has it (IEC 61966-2-1) at 166.
+        const std::pair<std::string, Colour> cases[] = {{colour.saved(".png"), {0, 255, 0, 32}},
+                                                        {grey.saved(".png"), {166, 166, 166, 32}}};
+        for (const auto& [source, wanted] : cases) {
+            for (const Format format : {Format::png, Format::webp, Format::avif}) {
+                for (const unsigned width : {0U, 32U}) {
+                    CAPTURE(name_of(format), width, wanted.red);
+                    const Made made = make_or_fail(source, recipe(format, width));
+                    const Seen seen(made.bytes.view());
+                    CHECK(seen.at(16, 16).alpha >= 31);
+                    CHECK(seen.at(16, 16).alpha <= 33);
+                    check_colour(seen, 16, 16, wanted, 12);
+                }
+            }
+        }
+    }
+    SECTION("display P3 by numbers alone") {
+        std::string source = Picture(64, 64, {234, 51, 35}).saved(".avif[Q=98,effort=0]");
+        const std::size_t numbers = source.find("colrnclx");
+        REQUIRE(numbers != source.npos);
+        const Made plain = make_or_fail(source, recipe(Format::png));
+        check_colour(Seen(plain.bytes.view()), 16, 16, {234, 51, 35}, 6);
+        source.replace(numbers + 8, 4, std::string("\0\x0C\0\x0D", 4));
+        const Made p3 = make_or_fail(source, recipe(Format::png));
+        check_colour(Seen(p3.bytes.view()), 16, 16, kRed, 10);
     }
     SECTION("a profile that is none, or of another kind of image, is left out") {
         for (const std::string& profile : {std::string(300, 'x'), icc_profile(kAdobeRgb)}) {
@@ -449,6 +483,31 @@ TEST_CASE("gallery: sharpening is done where it is asked for", "[transform][gall
     const std::string sharpened = made_text(make_or_fail(source, each));
     each.sharpen = 0;
     CHECK(made_text(make_or_fail(source, each)) == sharpened);
+}
+
+TEST_CASE("gallery: one thread makes an AVIF", "[transform][gallery]") {
+    const auto used_ns = [](clockid_t clock) {
+        timespec used{};
+        REQUIRE(clock_gettime(clock, &used) == 0);
+        return static_cast<double>(used.tv_sec) * 1e9 + static_cast<double>(used.tv_nsec);
+    };
+    const std::string source = with_corners(640, 640).saved(".png");
+    Recipe each = recipe(Format::avif);
+    each.effort = 2;
+    const double thread = used_ns(CLOCK_THREAD_CPUTIME_ID);
+    const double process = used_ns(CLOCK_PROCESS_CPUTIME_ID);
+    const Made made = make_or_fail(source, each);
+    CHECK(made.width == 640);
+    const double by_this_one = used_ns(CLOCK_THREAD_CPUTIME_ID) - thread;
+    CHECK(by_this_one > 0.9 * (used_ns(CLOCK_PROCESS_CPUTIME_ID) - process));
+}
+
+TEST_CASE("gallery: memory that libvips does not get is no fault of the source",
+          "[transform][gallery]") {
+    vips_error("vips_tracked", "out of memory --- size == %dMB", 72);
+    CHECK(fail_vips(ErrorKind::corrupt, "decode").error().kind == ErrorKind::too_large);
+    vips_error("pngload", "libpng read error");
+    CHECK(fail_vips(ErrorKind::corrupt, "decode").error().kind == ErrorKind::corrupt);
 }
 
 TEST_CASE("gallery: of an icon no AVIF is made", "[transform][gallery]") {
