@@ -16,7 +16,7 @@ namespace tidepool::conf {
 namespace {
 
 constexpr std::array kOfTheRequest{401, 403, 405, 407, 408, 409, 412, 413, 414,
-                                   416, 417, 421, 425, 426, 428, 429, 431};
+                                   416, 417, 421, 422, 425, 426, 428, 429, 431};
 constexpr std::array<std::string_view, 2> kStale{"stale-while-revalidate", "stale-if-error"};
 constexpr std::array<std::string_view, 5> kNoStale{"s-maxage", "must-revalidate",
                                                    "proxy-revalidate", "no-cache", "no-store"};
@@ -42,10 +42,11 @@ void find_void_statuses(const CacheControlRule& rule, const std::string& key, Fi
         int number = 0;  // of a class: its first digit
         std::from_chars(status.data(), status.data() + status.size(), number);
         if (number < 400 || number >= 500 || !is_kept_by_nobody(number)) continue;
-        findings.push_back({{key},
-                            fmt::format("{} is no-store whatever a rule says, as it is about who "
-                                        "asks and not about the image",
-                                        status)});
+        findings.push_back(
+            {{key},
+             fmt::format("{} is no-store whatever a rule says, as the next who asks may get "
+                         "another answer",
+                         status)});
     }
 }
 

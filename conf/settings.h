@@ -392,10 +392,11 @@ struct VariantSettings {
     unsigned avif_above = 64;  // AVIF is made of images that are wider or higher. 0..16384
     bool on_demand = true;     // made when they are first asked for; false = 404
     // Two kinds of worker processes, so that what takes long holds up only its like: JPEG, WebP,
-    // PNG and GIF in the cheap lane; AVIF, JPEG XL and animations in the dear one.
-    unsigned cheap_workers = 1;         // processes. 1..256
+    // PNG and GIF in the cheap lane; AVIF, JPEG XL, animations and large ones in the dear one.
+    // Of the cheap one there are two, so that a source which hangs a decoder holds up no other.
+    unsigned cheap_workers = 2;         // processes. 1..256
     unsigned cheap_queue = 128;         // waiting variants; more are 503. 1..100000
-    unsigned dear_workers = 2;          // the same
+    unsigned dear_workers = 2;          // the same, of the other lane
     unsigned dear_queue = 32;           // the same
     Milliseconds wait_timeout{30'000};  // of a client; then 503 while the work goes on. 100ms..85s
     // Until a variant that is not ready is stood in for by another one. 0..85s
@@ -405,6 +406,8 @@ struct VariantSettings {
     // worker is done. 1..1000
     unsigned fetches = 4;
     Milliseconds job_timeout{180'000};  // then the worker is killed. 100ms..1h
+    // The same in the cheap lane, where it is shorter. 100ms..1h
+    Milliseconds cheap_job_timeout{30'000};
     std::uint64_t worker_memory_bytes =
         1024ULL * 1024 * 1024;  // "worker_memory": what images may take in one. 64MiB..64GiB
     std::uint64_t worker_growth_bytes =

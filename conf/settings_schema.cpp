@@ -306,6 +306,7 @@ Fields<VariantSettings> variant_fields() {
         field("stand_in_lifetime", &S::stand_in_lifetime, Duration{1s, 1h}),
         field("fetches", &S::fetches, Count{1, 1000}),
         field("job_timeout", &S::job_timeout, Duration{100ms, 1h}),
+        field("cheap_job_timeout", &S::cheap_job_timeout, Duration{100ms, 1h}),
         field("worker_memory", &S::worker_memory_bytes, Size{64 * kMiB, 64 * kGiB}),
         field("worker_growth", &S::worker_growth_bytes, Size{kMiB, 64 * kGiB}),
         field("worker_jobs", &S::worker_jobs, Count{1, 1'000'000}),

@@ -1,21 +1,30 @@
 #include "transform/dear.h"
 
 #include "transform/content_type.h"
-#include "transform/format.h"
 
+#include <algorithm>
 #include <cstddef>
-#include <string_view>
 
 namespace tidepool::transform {
 
 namespace {
 
+// A photograph of so many bytes has tens of megapixels. To write 100 of them as WebP takes half a
+// minute and more, which would need a deadline by which a file that hangs a decoder holds up its
+// lane for as long.
+constexpr std::uint64_t kLargeSource = 8ULL << 20;
+constexpr std::uint32_t kLargeSide = 4096;
+
+bool is_slow_to_encode(Format format) {
+    return format == Format::avif || format == Format::jxl;
+}
+
 bool is_slow_to_decode(std::string_view type) {
     return type == "image/avif" || type == "image/heic";
 }
 
-// Of a WebP the flag says it (RFC 9649, 2.7: "VP8X", length, flags); GIFs mostly are.
-bool may_be_animation(std::string_view type, std::span<const char> beginning) {
+// Of a WebP the flag says it (RFC 9649, 2.7: "VP8X", length, flags).
+bool moves(std::string_view type, std::span<const char> beginning) {
     if (type == "image/gif") return true;
     constexpr std::size_t kFlags = 20;
     constexpr char kAnimation = 2;
@@ -26,17 +35,31 @@ bool may_be_animation(std::string_view type, std::span<const char> beginning) {
 
 }  // namespace
 
-bool is_dear(std::span<const char> beginning, const Recipe& recipe) {
-    if (recipe.format == Format::avif || recipe.format == Format::jxl) return true;
+bool is_large(std::uint64_t source_bytes, const Recipe& recipe) {
+    const std::uint32_t longest = std::max(recipe.width, recipe.height);
+    return source_bytes > kLargeSource && (longest == 0 || longest > kLargeSide);
+}
+
+bool is_dear(std::span<const char> beginning, std::uint64_t source_bytes, const Recipe& recipe) {
+    if (is_slow_to_encode(recipe.format) || is_large(source_bytes, recipe)) return true;
     const std::string_view type = content_type_of(beginning);
-    return is_slow_to_decode(type) ||
-           (keeps_frames(recipe.format) && may_be_animation(type, beginning));
+    return is_slow_to_decode(type) || (keeps_frames(recipe.format) && moves(type, beginning));
+}
+
+bool is_likely_dear(Format wanted, std::string_view original_extension) {
+    const auto original = format_of_extension(original_extension);
+    return is_slow_to_encode(wanted) || original == Format::avif ||
+           (keeps_frames(wanted) && original == Format::gif);
+}
+
+bool may_be_animation(std::span<const char> beginning) {
+    return moves(content_type_of(beginning), beginning);
 }
 
 bool is_dear(std::span<const char> beginning, InspectDepth depth) {
     if (depth == InspectDepth::structure) return false;
     const std::string_view type = content_type_of(beginning);
-    return is_slow_to_decode(type) || may_be_animation(type, beginning);
+    return is_slow_to_decode(type) || moves(type, beginning);
 }
 
 }  // namespace tidepool::transform

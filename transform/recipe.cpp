@@ -1,5 +1,6 @@
 #include "transform/recipe.h"
 
+#include "transform/dear.h"
 #include "transform/variant_options.h"
 
 #include <algorithm>
@@ -139,8 +140,10 @@ std::uint64_t area_of(const VariantProfile& profile) {
     return width * height;
 }
 
-bool is_quick(const Order& order) {
-    return order.recipe.format != Format::avif && order.recipe.format != Format::jxl;
+// A still of an animation is, where the frames are not kept.
+bool is_quick(const Order& order, std::string_view original_extension, bool may_move) {
+    const Format format = order.recipe.format;
+    return !is_likely_dear(format, original_extension) && !(may_move && keeps_frames(format));
 }
 
 }  // namespace
@@ -187,12 +190,13 @@ std::vector<VariantName> variants_of(const conf::Settings& settings,
 }
 
 std::vector<StandIn> stand_ins_of(const conf::Settings& settings, const VariantName& wanted,
-                                  std::string_view original_extension) {
+                                  std::string_view original_extension, bool may_move) {
     const auto profile = std::ranges::find(settings.profiles, wanted.size, &VariantProfile::name);
     if (profile == settings.profiles.end()) return {};
     const auto wanted_order = find_order(settings, wanted.size, wanted.extension);
     // Where even a quick one takes long, no other one is quicker.
-    const bool others_are_quicker = wanted_order && !is_quick(*wanted_order);
+    const bool others_are_quicker =
+        wanted_order && !is_quick(*wanted_order, original_extension, may_move);
     const std::uint64_t area = area_of(*profile);
     struct Candidate {
         StandIn stand_in;
@@ -208,9 +212,9 @@ std::vector<StandIn> stand_ins_of(const conf::Settings& settings, const VariantN
         const bool is_same_size = name.size == wanted.size;
         const int step = is_same_size ? 0 : other >= area ? 1 : 2;
         const std::uint64_t apart = other >= area ? other - area : area - other;
-        candidates.push_back(
-            {{std::move(name), others_are_quicker && is_same_size && is_quick(*order)},
-             {step, apart, candidates.size()}});
+        candidates.push_back({{std::move(name), others_are_quicker && is_same_size &&
+                                                    is_quick(*order, original_extension, may_move)},
+                              {step, apart, candidates.size()}});
     }
     std::ranges::sort(candidates, {}, &Candidate::distance);
     std::vector<StandIn> stand_ins;

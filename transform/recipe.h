@@ -79,7 +79,8 @@ struct StandIn {
     bool is_quick = false;  // made soon where it is not there either
 };
 // The nearest first: of the same size in other formats, then the larger sizes, then the smaller.
+// `may_move`: the original is known to be an animation, or may be one.
 std::vector<StandIn> stand_ins_of(const conf::Settings& settings, const VariantName& wanted,
-                                  std::string_view original_extension);
+                                  std::string_view original_extension, bool may_move = false);
 
 }  // namespace tidepool::transform

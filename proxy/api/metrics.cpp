@@ -545,10 +545,13 @@ void add_variants(Gatherer& out, const MetricSources& sources) {
     };
     using Reason = std::pair<const char*, http::Counter VariantCounters::*>;
     by_reason("tidepool_variants_failed_total", "Variants not made, by reason.",
-              std::array{Reason{"queue_full", &VariantCounters::refused},
-                         Reason{"undecodable", &VariantCounters::undecodable},
+              std::array{Reason{"undecodable", &VariantCounters::undecodable},
                          Reason{"too_large", &VariantCounters::too_large},
                          Reason{"other", &VariantCounters::failed}});
+    for (const serve::VariantLane lane : kLanes) {
+        out.value(static_cast<double>(maker.counters(lane).refused.value() + maker.refused(lane)),
+                  {{"lane", std::string(name_of(lane))}, {"reason", "queue_full"}});
+    }
     by_reason("tidepool_variant_workers_ended_total", "Worker processes replaced, by reason.",
               std::array{Reason{"crashed", &VariantCounters::crashed},
                          Reason{"killed", &VariantCounters::killed},
@@ -582,9 +585,6 @@ void add_variants(Gatherer& out, const MetricSources& sources) {
     });
     out.counter("tidepool_variants_stored_total", "Variants stored beside their originals.",
                 static_cast<double>(maker.stored()));
-    out.counter("tidepool_variants_refused_total",
-                "Variants not begun, as too many were being made or waited.",
-                static_cast<double>(maker.refused()));
     out.counter("tidepool_variants_store_failures_total",
                 "Variants that were made and answered, but could not be stored.",
                 static_cast<double>(maker.store_failures()));

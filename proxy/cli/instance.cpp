@@ -126,9 +126,8 @@ Instance::Instance(api::SettingsInForce loaded, OpenedStores stores,
         if (stores_->catalog() != nullptr) {
             variant_jobs_ = std::make_unique<serve::VariantJobs>(first.loop, *stores_, *variants_);
         }
-        for (const auto& loop : loops_) {
-            if (settings.variants.on_demand) loop->handler.use_variants(*variants_);
-        }
+        for (const auto& loop : loops_)
+            loop->handler.use_variants(*variants_);
         sources.variants = variants_.get();
     }
     make_jobs(settings);

@@ -192,7 +192,8 @@ std::optional<http::Response> FileHandler::respond_now(const http::RequestHead& 
     if (known.state == FileCache::State::unknown || known.state == FileCache::State::stale) {
         return std::nullopt;
     }
-    if (!known.file && is_made_on_demand(wanted_)) return std::nullopt;
+    if (!known.file && (is_made_on_demand(wanted_) || is_made_at_upload(wanted_)))
+        return std::nullopt;
     if (!known.file) return absent(head, key, kStatusAbsent);
     if (auto kept_out = keep_out(head, wanted_, known.file->is_private)) return kept_out;
     if (known.file->is_deleted()) return gone(head, key, *known.file, kStatusAbsent);
@@ -224,6 +225,12 @@ loop::Task<http::Response> FileHandler::respond(const http::RequestHead& head, c
         if (auto kept_out = co_await keep_from_making(head, wanted, found))
             co_return std::move(*kept_out);
         http::Response response = co_await respond_variant(head, std::move(wanted));
+        co_return response;
+    }
+    if (!found.file && is_made_at_upload(wanted)) {
+        if (auto kept_out = co_await keep_from_making(head, wanted, found))
+            co_return std::move(*kept_out);
+        http::Response response = co_await respond_expected(head, std::move(wanted));
         co_return response;
     }
     if (!found.file) co_return absent(head, key, kStatusAbsentMiss);

@@ -57,7 +57,8 @@ class FileHandler final : public http::Handler {
     void finished(const http::Exchange& exchange) override;
 
     void change_rules(HandlerRules rules) { rules_ = std::move(rules); }
-    // From now on missing variants are made. It outlives the handler.
+    // From now on missing variants are made, where variants.on_demand says so; else it is said of
+    // those that are made at upload that they are still to come. It outlives the handler.
     void use_variants(VariantMaker& maker) { variants_ = &maker; }
     // From now on answers with an image's bytes are counted there. It outlives the handler.
     void count_views(ViewTable& views) { views_ = &views; }
@@ -96,7 +97,12 @@ class FileHandler final : public http::Handler {
                                                            const std::string& key,
                                                            const RemoteObject& object);
     bool is_made_on_demand(const Wanted& wanted) const {
-        return variants_ != nullptr && (wanted.is_signed || variants_->is_ordered(wanted.key));
+        return variants_ != nullptr && variants_->settings().on_demand &&
+               (wanted.is_signed || variants_->is_ordered(wanted.key));
+    }
+    bool is_made_at_upload(const Wanted& wanted) const {
+        return variants_ != nullptr && !variants_->settings().on_demand &&
+               variants_->is_made_at_upload(wanted.key);
     }
     std::optional<http::Response> turn_away(const http::RequestHead& head, const http::Peer& peer);
     std::optional<http::Response> find_wanted(const http::RequestHead& head, Wanted& wanted);
@@ -115,6 +121,7 @@ class FileHandler final : public http::Handler {
                                             bool was_cached);
     loop::Task<std::optional<http::Response>> keep_from_showing(const http::RequestHead& head,
                                                                 Wanted& wanted);
+    loop::Task<http::Response> respond_expected(const http::RequestHead& head, Wanted wanted);
     loop::Task<http::Response> respond_variant(const http::RequestHead& head, Wanted wanted);
     loop::Task<std::optional<http::Response>> respond_stand_in(const http::RequestHead& head,
                                                                Wanted& wanted,

@@ -54,6 +54,29 @@ loop::Task<http::Response> FileHandler::respond_variant(const http::RequestHead&
     co_return response;
 }
 
+// No pool has this variant, which is made when its original is uploaded and not when it is asked
+// for. Its URL is announced before that is done, so until then nobody may keep that it is absent.
+loop::Task<http::Response> FileHandler::respond_expected(const http::RequestHead& head,
+                                                         Wanted wanted) {
+    Stores& stores = finder_.stores();
+    const auto image = storage::parse_image_key(wanted.key).image;
+    if (stores.catalog() == nullptr || !image)
+        co_return absent(head, wanted.key, kStatusAbsentMiss);
+    const auto known = co_await loop::offload(loop_, stores.catalog_workers(), loop::Lane::quick,
+                                              [&] { return stores.catalog()->find_image(*image); });
+    if (!known) co_return failed(head, wanted.key, known.error());
+    if (!*known) co_return absent(head, wanted.key, kStatusAbsentMiss);
+    if ((*known)->state == storage::ImageRecord::State::incomplete)
+        co_return failed(head, wanted.key, {ErrorKind::busy, "it is still to be made"});
+    // It may have become complete since the look that found nothing.
+    FileFinder::Found found = co_await finder_.find_anew(loop_, wanted.key);
+    if (found.error) co_return failed(head, wanted.key, *found.error);
+    if (!found.file) co_return absent(head, wanted.key, kStatusAbsentMiss);
+    http::Response response =
+        co_await respond_file(head, std::move(wanted.key), std::move(found.file), false);
+    co_return response;
+}
+
 conf::Milliseconds FileHandler::left_until(std::uint64_t until_ms) const {
     const std::uint64_t now_ms = loop_.now_ms();
     return conf::Milliseconds(until_ms > now_ms ? until_ms - now_ms : 0);

@@ -48,6 +48,27 @@ std::string_view extension_of(std::string_view key) {
     return key.substr(key.rfind('.') + 1);
 }
 
+VariantLane lane_of(bool is_dear) {
+    return is_dear ? VariantLane::dear : VariantLane::cheap;
+}
+
+// By its name alone.
+VariantLane first_lane_of(std::string_view key) {
+    const auto format = transform::format_of_extension(extension_of(key));
+    return lane_of(format && transform::is_likely_dear(*format, ""));
+}
+
+// As far as it can be said before its bytes are at hand.
+VariantLane likely_lane_of(const transform::Recipe& recipe, const Original& original) {
+    return lane_of(transform::is_likely_dear(recipe.format, extension_of(original.home.original)) ||
+                   transform::is_large(original.bytes(), recipe));
+}
+
+Error lane_is_full(VariantLane lane) {
+    return {ErrorKind::overloaded,
+            fmt::format("too many variants are being made in the {} lane", name_of(lane))};
+}
+
 }  // namespace
 
 // Somebody who waits, on a loop of their own.
@@ -63,9 +84,11 @@ struct VariantMaker::Flight {
     Outcome outcome;  // before it has landed: what it has come to so far
     bool has_made = false;
     std::string original_extension;  // once that is known
+    bool may_move = false;           // the original, as its beginning says
     std::vector<std::shared_ptr<Waiter>> waiters;
     Again again = Again::no;
     Others others = Others::together;
+    std::optional<VariantLane> lane;  // where it is counted; guarded by the maker's mutex
 };
 
 VariantMaker::VariantMaker(Origin::Place home, FileFinder& finder, Origin& origin,
@@ -73,8 +96,8 @@ VariantMaker::VariantMaker(Origin::Place home, FileFinder& finder, Origin& origi
     : home_(home.loop),
       finder_(finder),
       settings_(settings),
-      most_flights_(settings.variants.cheap_queue + settings.variants.dear_queue +
-                    settings.variants.cheap_workers + settings.variants.dear_workers),
+      most_in_lane_{std::size_t{settings.variants.cheap_queue} + settings.variants.cheap_workers,
+                    std::size_t{settings.variants.dear_queue} + settings.variants.dear_workers},
       workers_(home.loop, VariantWorkers::options_of(settings.variants)),
       source_(home, finder, origin, settings.variants.fetches, settings.variants.source_bytes),
       store_(home.loop, finder, settings),
@@ -95,6 +118,17 @@ void VariantMaker::stop(bool at_once) {
 bool VariantMaker::is_ordered(std::string_view key) const {
     const auto order = order_of(key);
     return order && order->profile;
+}
+
+bool VariantMaker::is_made_at_upload(std::string_view key) const {
+    const auto order = order_of(key);
+    if (!order || !order->profile) return false;
+    const transform::VariantName name{settings_.profiles[*order->profile].name,
+                                      std::string(extension_of(key))};
+    return std::ranges::any_of(order->original_extensions, [&](const std::string& original) {
+        const auto names = transform::variants_of(settings_, original, true);
+        return std::ranges::find(names, name) != names.end();
+    });
 }
 
 std::vector<std::string> VariantMaker::originals_of(std::string_view key) const {
@@ -191,13 +225,15 @@ loop::Task<VariantMaker::Outcome> VariantMaker::make(loop::Loop& loop, std::stri
         if (auto known = known_outcome(key, loop.now_ms(), again)) co_return std::move(*known);
         const auto flying = flights_.find(key);
         first = flying == flights_.end();
-        if (first && flights_.size() >= most_flights_) {
-            refused_.add();
-            co_return Outcome{
-                Error{ErrorKind::overloaded, "too many variants are being made"}, nullptr, {}, {}};
-        }
         flight = first ? std::make_shared<Flight>() : flying->second;
-        if (first) flights_.emplace(key, flight);
+        if (first) {
+            const VariantLane lane = first_lane_of(key);
+            if (!enter_lane(*flight, lane)) {
+                refused_[static_cast<std::size_t>(lane)].add();
+                co_return Outcome{lane_is_full(lane), nullptr, {}, {}};
+            }
+            flights_.emplace(key, flight);
+        }
     }
     if (first) {
         flight->again = again;
@@ -224,8 +260,19 @@ loop::Task<Result<transform::Inspection>> VariantMaker::inspect_original(std::st
     std::vector<std::string> keys{std::move(key)};
     auto original = co_await source_.find(std::move(keys));
     if (!original) co_return std::unexpected(std::move(original.error()));
-    if (auto brought = co_await source_.bring(*original, VariantLane::cheap); !brought)
+    // It takes as long as a variant that keeps the frames.
+    const VariantLane likely = lane_of(
+        transform::is_likely_dear(transform::Format::webp, extension_of(original->home.original)));
+    if (auto brought = co_await source_.bring(*original, likely); !brought)
         co_return std::unexpected(std::move(brought.error()));
+    const auto beginning = co_await beginning_of(*original);
+    if (!beginning) co_return std::unexpected(beginning.error());
+    const VariantLane lane =
+        lane_of(transform::is_dear(*beginning, transform::InspectDepth::pixels));
+    if (lane != likely) {
+        if (auto brought = co_await source_.bring_anew(*original, lane); !brought)
+            co_return std::unexpected(std::move(brought.error()));
+    }
     co_return co_await inspector_.inspect(home_, original->file, transform::InspectDepth::pixels);
 }
 
@@ -247,12 +294,36 @@ std::vector<VariantMaker::StandIn> VariantMaker::stand_ins(const std::string& ke
     const transform::VariantName wanted{std::string(parsed.size), std::string(parsed.extension)};
     std::vector<StandIn> found;
     for (const transform::StandIn& stand_in :
-         transform::stand_ins_of(settings_, wanted, flight->original_extension))
+         transform::stand_ins_of(settings_, wanted, flight->original_extension, flight->may_move))
         found.push_back({prefix + stand_in.name.ending(), stand_in.is_quick});
     return found;
 }
 
 // ---- a flight
+
+bool VariantMaker::enter_lane(Flight& flight, VariantLane lane) {
+    std::size_t& count = in_lane_[static_cast<std::size_t>(lane)];
+    if (count >= most_in_lane_[static_cast<std::size_t>(lane)]) return false;
+    ++count;
+    flight.lane = lane;
+    return true;
+}
+
+void VariantMaker::leave_lane(Flight& flight) {
+    if (!flight.lane) return;
+    --in_lane_[static_cast<std::size_t>(*flight.lane)];
+    flight.lane.reset();
+}
+
+// Where more is known of it now. overloaded: that one is full.
+Result<void> VariantMaker::change_lane(Flight& flight, VariantLane lane) {
+    const std::lock_guard lock(mutex_);
+    if (flight.lane == lane) return {};
+    leave_lane(flight);
+    if (enter_lane(flight, lane)) return {};
+    refused_[static_cast<std::size_t>(lane)].add();
+    return std::unexpected(lane_is_full(lane));
+}
 
 void VariantMaker::land(const std::string& key, Flight& flight, Outcome outcome) {
     // That is said to who has waited for too long, and to nobody else.
@@ -263,6 +334,7 @@ void VariantMaker::land(const std::string& key, Flight& flight, Outcome outcome)
         if (outcome.error) remember(key, *outcome.error, home_.now_ms());
         if (outcome.unstored)
             keep_unstored({key, outcome.unstored, outcome.format, home_.now_ms() + kUnstoredMs});
+        leave_lane(flight);
         flights_.erase(key);
     }
     if (outcome.error && outcome.error->kind != ErrorKind::not_found)
@@ -298,6 +370,11 @@ loop::Task<> VariantMaker::fly(VariantMaker& self, std::string key,
     {
         const std::lock_guard lock(flight->mutex);
         flight->original_extension = extension_of(original->home.original);
+    }
+    const VariantLane lane = likely_lane_of(order->recipe, *original);
+    if (auto changed = self.change_lane(*flight, lane); !changed) {
+        self.land(key, *flight, {std::move(changed.error()), nullptr, {}, {}});
+        co_return;
     }
     if (auto elsewhere = co_await self.wait_for_claim(key)) {
         self.land(key, *flight, std::move(*elsewhere));
@@ -340,12 +417,25 @@ loop::Task<> VariantMaker::land_claimed(std::string key, std::shared_ptr<Flight>
     land(key, *flight, std::move(outcome));
 }
 
-// As far as it can be said before the original is at hand.
-VariantLane VariantMaker::likely_lane(const Piece& piece) {
-    const transform::Format format = piece.order.recipe.format;
-    const bool is_dear = format == transform::Format::avif || format == transform::Format::jxl ||
-                         extension_of(piece.home.original) == "gif";
-    return is_dear ? VariantLane::dear : VariantLane::cheap;
+// Brings the original, and gives its beginning, which says for certain in which lane it is made.
+loop::Task<Result<std::string>> VariantMaker::bring(Piece& piece, Original& original,
+                                                    VariantLane& lane) {
+    const VariantLane likely = likely_lane_of(piece.order.recipe, original);
+    if (auto brought = co_await source_.bring(original, likely); !brought)
+        co_return std::unexpected(not_of_the_image(std::move(brought.error())));
+    auto beginning = co_await beginning_of(original);
+    if (!beginning) co_return beginning;
+    {
+        const std::lock_guard lock(piece.flight->mutex);
+        piece.flight->may_move = transform::may_be_animation(*beginning);
+    }
+    lane = lane_of(transform::is_dear(*beginning, original.bytes(), piece.order.recipe));
+    if (lane == likely) co_return beginning;
+    if (auto changed = change_lane(*piece.flight, lane); !changed)
+        co_return std::unexpected(std::move(changed.error()));
+    if (auto brought = co_await source_.bring_anew(original, lane); !brought)
+        co_return std::unexpected(not_of_the_image(std::move(brought.error())));
+    co_return beginning;
 }
 
 // Has the variant made, with others of the image where they are to be made together. An error:
@@ -356,15 +446,12 @@ loop::Task<std::optional<Error>> VariantMaker::make_pieces(Piece& first, Origina
         if (auto room = co_await store_.require_room(first.home.settings(), 1); !room)
             co_return std::move(room.error());
     }
-    if (auto brought = co_await source_.bring(original, likely_lane(first)); !brought)
-        co_return not_of_the_image(brought.error());
-    const auto beginning = co_await beginning_of(original);
+    VariantLane lane{};
+    const auto beginning = co_await bring(first, original, lane);
     if (!beginning) co_return beginning.error();
-    const VariantLane lane =
-        transform::is_dear(*beginning, first.order.recipe) ? VariantLane::dear : VariantLane::cheap;
     std::vector<Piece> pieces;
     pieces.push_back(std::move(first));
-    co_await add_others(*beginning, lane, pieces);
+    co_await add_others(*beginning, original.bytes(), lane, pieces);
     std::vector<transform::Recipe> recipes;
     for (const Piece& piece : pieces)
         recipes.push_back(piece.order.recipe);
@@ -381,8 +468,8 @@ loop::Task<std::optional<Error>> VariantMaker::make_pieces(Piece& first, Origina
 
 // The image's other variants that its profiles want to be made with any of them, from the same
 // decoding: of the same lane, where nobody waits in that, and where no pool has them.
-loop::Task<> VariantMaker::add_others(std::string_view beginning, VariantLane lane,
-                                      std::vector<Piece>& pieces) {
+loop::Task<> VariantMaker::add_others(std::string_view beginning, std::uint64_t source_bytes,
+                                      VariantLane lane, std::vector<Piece>& pieces) {
     const bool is_upload = pieces.front().flight->others == Others::at_upload;
     if (!is_upload && workers_.counters(lane).waiting.load() > 0) co_return;
     const std::string asked = pieces.front().key;
@@ -398,7 +485,7 @@ loop::Task<> VariantMaker::add_others(std::string_view beginning, VariantLane la
         const bool is_wanted = settings_.profiles[*order->profile].together ||
                                (is_upload && std::ranges::find(at_upload, name) != at_upload.end());
         if (!is_wanted) continue;
-        if (transform::is_dear(beginning, order->recipe) != (lane == VariantLane::dear)) continue;
+        if (lane_of(transform::is_dear(beginning, source_bytes, order->recipe)) != lane) continue;
         const auto is_there = co_await is_stored(key);
         if (!is_there || *is_there) continue;
         auto flight = std::make_shared<Flight>();
@@ -406,9 +493,10 @@ loop::Task<> VariantMaker::add_others(std::string_view beginning, VariantLane la
         flight->again = pieces.front().flight->again;
         {
             const std::lock_guard lock(mutex_);
-            if (flights_.size() >= most_flights_) co_return;
             if (known_outcome(key, home_.now_ms(), Again::no)) continue;
-            if (!flights_.emplace(key, flight).second) continue;
+            if (flights_.contains(key)) continue;
+            if (!enter_lane(*flight, lane)) co_return;
+            flights_.emplace(key, flight);
         }
         if (!co_await claims_.take(key)) {
             // Another process is at it; somebody here may have joined meanwhile.
@@ -449,6 +537,10 @@ loop::Task<VariantMaker::Outcome> VariantMaker::store(const Piece& piece, MadeVa
         const std::lock_guard lock(piece.flight->mutex);
         piece.flight->outcome = {std::nullopt, file, format, {}};
         piece.flight->has_made = true;
+    }
+    {
+        const std::lock_guard lock(mutex_);
+        leave_lane(*piece.flight);
     }
     const auto stored = co_await store_.put(piece.home, {piece.key, file, type_of(format)});
     if (stored) {

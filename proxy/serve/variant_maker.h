@@ -52,6 +52,9 @@ class VariantMaker {
 
     // True for a key that a profile has, which anybody may have made. Pure; any thread.
     bool is_ordered(std::string_view key) const;
+    // True for a key that a profile has of some original, and whose variant is made when that
+    // arrives. Pure; any thread.
+    bool is_made_at_upload(std::string_view key) const;
     // The keys that the original of this variant can have; none of what is none. Pure; any thread.
     std::vector<std::string> originals_of(std::string_view key) const;
 
@@ -73,7 +76,8 @@ class VariantMaker {
     //   corrupt     the original cannot be decoded; remembered for variants.failed_for
     //   too_large   it is beyond a limit; the same
     //   timed_out   not ready within that time; the work goes on
-    //   overloaded, closed and others: not now; with Error::store where a bucket is why
+    //   overloaded  as many of its lane are being made, or wait for that, as may
+    //   closed and others: not now; with Error::store where a bucket is why
     loop::Task<Outcome> make(loop::Loop& loop, std::string key, conf::Milliseconds wait,
                              Again again = Again::no, Others others = Others::together);
 
@@ -115,7 +119,10 @@ class VariantMaker {
     const std::vector<conf::VariantProfile>& profiles() const { return settings_.profiles; }
     std::uint64_t stored() const { return stored_.value(); }
     std::uint64_t store_failures() const { return store_failures_.value(); }
-    std::uint64_t refused() const { return refused_.value(); }
+    // As its lane had enough to do.
+    std::uint64_t refused(VariantLane lane) const {
+        return refused_[static_cast<std::size_t>(lane)].value();
+    }
 
   private:
     struct Flight;
@@ -149,15 +156,19 @@ class VariantMaker {
                                      std::uint64_t now_ms);
     void remember(const std::string& key, const Error& error, std::uint64_t now_ms);
 
+    bool enter_lane(Flight& flight, VariantLane lane);
+    void leave_lane(Flight& flight);
+    Result<void> change_lane(Flight& flight, VariantLane lane);
+
     void land(const std::string& key, Flight& flight, Outcome outcome);
     loop::Task<> land_claimed(std::string key, std::shared_ptr<Flight> flight, Outcome outcome);
     static loop::Task<> fly(VariantMaker& self, std::string key, std::shared_ptr<Flight> flight);
     loop::Task<std::optional<Outcome>> wait_for_claim(const std::string& key);
     loop::Task<Result<bool>> is_stored(const std::string& key);
-    static VariantLane likely_lane(const Piece& piece);
+    loop::Task<Result<std::string>> bring(Piece& piece, Original& original, VariantLane& lane);
     loop::Task<std::optional<Error>> make_pieces(Piece& first, Original original);
-    loop::Task<> add_others(std::string_view beginning, VariantLane lane,
-                            std::vector<Piece>& pieces);
+    loop::Task<> add_others(std::string_view beginning, std::uint64_t source_bytes,
+                            VariantLane lane, std::vector<Piece>& pieces);
     static loop::Task<> finish(VariantMaker& self, Piece piece, Result<MadeVariant> made);
     loop::Task<Outcome> store(const Piece& piece, MadeVariant made);
     loop::Task<Result<std::string>> beginning_of(const Original& original);
@@ -165,7 +176,7 @@ class VariantMaker {
     loop::Loop& home_;
     FileFinder& finder_;
     conf::Settings settings_;  // of variants and profiles; the rest is not looked at
-    const std::size_t most_flights_;
+    const std::array<std::size_t, kVariantLanes> most_in_lane_;
     VariantWorkers workers_;
     VariantSource source_;
     VariantStore store_;
@@ -176,10 +187,14 @@ class VariantMaker {
     std::vector<std::array<Tally, kVariantFormats>> tallies_;
     http::Counter stored_;
     http::Counter store_failures_;
-    http::Counter refused_;  // beyond all that may wait
+    std::array<http::Counter, kVariantLanes> refused_;  // written under the lock
 
     std::mutex mutex_;
     std::unordered_map<std::string, std::shared_ptr<Flight>> flights_;
+    // Of these, by lane, those whose variant is not made yet: what looks for its original, waits
+    // for another process, for its bytes' turn or for a worker, and what a worker is at. So no lane
+    // takes the other's places, nor does storing, which has bounds of its own.
+    std::array<std::size_t, kVariantLanes> in_lane_{};
     Failures failures_;              // of originals
     Failures absent_;                // where there is none
     std::deque<Unstored> unstored_;  // the oldest first

@@ -121,6 +121,13 @@ loop::Task<Result<void>> VariantSource::bring(Original& original, VariantLane la
     co_return Result<void>{};
 }
 
+loop::Task<Result<void>> VariantSource::bring_anew(Original& original, VariantLane lane) {
+    if (!original.turn) co_return Result<void>{};  // it is in a file
+    original.file.reset();
+    original.turn.reset();
+    co_return co_await bring(original, lane);
+}
+
 // All of it, and proved: an object that is not what the catalog says ends with an error of its
 // store's.
 loop::Task<Result<std::shared_ptr<const storage::OpenFile>>> VariantSource::fetch(

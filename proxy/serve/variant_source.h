@@ -38,6 +38,7 @@ struct Original {
     std::shared_ptr<const CachedFile> known;  // of a bucket's object
     std::optional<loop::Turns::Turn> turn;    // while its bytes are in memory
 
+    std::uint64_t bytes() const { return file ? file->identity().size : known->identity.size; }
     // False where somebody has written to it since it was opened.
     bool unchanged() const { return home.site == nullptr || file->unchanged(); }
     // True where it is new enough for somebody to be writing it still.
@@ -68,6 +69,9 @@ class VariantSource {
     // not_found, where the bucket does not have it after all, closed after stop(), or one of the
     // bucket's, with Error::store.
     loop::Task<Result<void>> bring(Original& original, VariantLane lane);
+    // The same for who knows by its bytes that it is for the other lane: while it waits there, they
+    // are not held in memory in a turn of this one.
+    loop::Task<Result<void>> bring_anew(Original& original, VariantLane lane);
     // Nothing is fetched any more.
     void stop() { stopping_ = true; }
 

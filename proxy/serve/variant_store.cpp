@@ -18,9 +18,17 @@ namespace {
 
 // Whoever asked waits; a job comes back to it later.
 constexpr unsigned kTries = 2;
-// Calls to buckets at a time. They wait for the network, not for a processor.
+// Calls to a bucket at a time. They wait for the network, not for a processor.
 constexpr unsigned kThreads = 4;
+// What is on its way into a pool, at most; one variant may be larger than that. What is too much is
+// answered as what cannot be stored, and made again by a job, which costs less than memory.
+constexpr std::size_t kMostOnTheirWay = 64;
+constexpr std::uint64_t kMostBytesOnTheirWay = 128ULL << 20;
 constexpr std::size_t kStoreReadBytes = 256 * 1024;
+
+Error too_much_on_its_way(const std::string& pool) {
+    return {ErrorKind::overloaded, fmt::format("too much is being stored in pool {}", pool)};
+}
 
 bool is_refusal(const Error& error) {
     return error.kind == ErrorKind::busy || error.kind == ErrorKind::not_found;
@@ -32,26 +40,56 @@ VariantStore::VariantStore(loop::Loop& loop, FileFinder& finder, const conf::Set
     : loop_(loop),
       finder_(finder),
       key_prefix_(settings.server.url_prefix.substr(1)),
-      workers_("w:store", kThreads, settings.workers.queue) {}
+      queue_(settings.workers.queue) {}
 
 VariantStore::~VariantStore() = default;
 
-loop::Task<Result<void>> VariantStore::put(Home home, StorableVariant variant) {
-    auto room = co_await require_room(home.settings(), variant.file->identity().size);
-    if (!room) co_return room;
-    Result<void> stored;
-    if (home.site != nullptr) {
-        stored = co_await put_local(home, variant);
-    } else {
-        stored = co_await put_remote(home, variant);
+bool VariantStore::OnItsWay::takes(std::uint64_t more) const {
+    return variants == 0 || (variants < kMostOnTheirWay && bytes + more <= kMostBytesOnTheirWay);
+}
+
+// Of one variant, while it is on its way.
+class VariantStore::Place {
+  public:
+    Place(OnItsWay& pool, std::uint64_t bytes) : pool_(pool), bytes_(bytes) {
+        ++pool_.variants;
+        pool_.bytes += bytes_;
     }
+    ~Place() {
+        --pool_.variants;
+        pool_.bytes -= bytes_;
+    }
+    Place(const Place&) = delete;
+    Place& operator=(const Place&) = delete;
+
+  private:
+    OnItsWay& pool_;
+    const std::uint64_t bytes_;
+};
+
+loop::Task<Result<void>> VariantStore::put(Home home, StorableVariant variant) {
+    const std::uint64_t bytes = variant.file->identity().size;
+    auto room = co_await require_room(home.settings(), bytes);
+    if (!room) co_return room;
+    OnItsWay& pool = on_their_way_[home.settings().name];
+    // Others may have come while it was asked.
+    if (!pool.takes(bytes)) co_return std::unexpected(too_much_on_its_way(home.settings().name));
+    const Place place(pool, bytes);
+    auto stored = co_await store(home, variant);
     finder_.changed(variant.key);
     co_return stored;
+}
+
+loop::Task<Result<void>> VariantStore::store(const Home& home, const StorableVariant& variant) {
+    if (home.site != nullptr) co_return co_await put_local(home, variant);
+    co_return co_await put_remote(home, variant);
 }
 
 // A full pool takes nothing new, variants neither.
 loop::Task<Result<void>> VariantStore::require_room(const conf::PoolSettings& pool,
                                                     std::uint64_t bytes) {
+    if (!on_their_way_[pool.name].takes(bytes))
+        co_return std::unexpected(too_much_on_its_way(pool.name));
     Stores& stores = finder_.stores();
     const auto id = stores.id_of(pool.name);
     if (pool.max_size_bytes == 0 || !id) co_return Result<void>{};
@@ -108,9 +146,10 @@ loop::Task<Result<void>> VariantStore::put_remote(const Home& home,
     if (!id) co_return fail(ErrorKind::misconfigured, "its pool is no longer served");
     const std::string cache_control(finder_.rules()->policy.cache_control(
         variant.key, 200, variant.content_type));  // for visitors who are sent to the bucket
-    const std::shared_ptr<storage::Driver> driver = driver_of(home.pool);
+    const Driver& bucket = driver_of(home.pool);
+    const std::shared_ptr<storage::Driver> driver = bucket.driver;
     const auto info = co_await loop::offload(
-        loop_, workers_, loop::Lane::bulk, [&]() -> Result<storage::ObjectInfo> {
+        loop_, *bucket.workers, loop::Lane::bulk, [&]() -> Result<storage::ObjectInfo> {
             storage::FileSource source(variant.file);
             storage::PutOptions options;
             options.size = variant.file->identity().size;
@@ -137,7 +176,7 @@ loop::Task<Result<void>> VariantStore::put_remote(const Home& home,
     co_await shelve(row, home.pool, variant);
     auto written = co_await write_down(home, row);
     if (written || !is_refusal(written.error())) co_return written;
-    auto removed = co_await loop::offload(loop_, workers_, loop::Lane::bulk,
+    auto removed = co_await loop::offload(loop_, *bucket.workers, loop::Lane::bulk,
                                           [&] { return driver->remove(row.key); });
     if (!removed) co_return removed;
     co_return written;
@@ -189,8 +228,12 @@ loop::Task<> VariantStore::shelve(const storage::ObjectRecord& row,
         conf::log_warn("variant not shelved key={} reason=\"{}\"", row.key, shelved.error().text);
 }
 
-std::shared_ptr<storage::Driver> VariantStore::driver_of(const std::shared_ptr<RemotePool>& pool) {
+VariantStore::Driver& VariantStore::driver_of(const std::shared_ptr<RemotePool>& pool) {
     Driver& known = drivers_[pool->settings.name];
+    if (!known.workers) {
+        known.workers =
+            std::make_unique<loop::WorkerPool>("store:" + pool->settings.name, kThreads, queue_);
+    }
     if (known.pool != pool) {
         storage::S3Limits limits;
         limits.retry.tries = kTries;
@@ -198,7 +241,7 @@ std::shared_ptr<storage::Driver> VariantStore::driver_of(const std::shared_ptr<R
             pool->settings, std::shared_ptr<storage::StoreGate>(pool, &pool->gate), limits);
         known.pool = pool;
     }
-    return known.driver;
+    return known;
 }
 
 }  // namespace tidepool::serve

@@ -12,6 +12,8 @@
 #include "storage/open_file.h"
 #include "storage/s3_driver.h"
 
+#include <cstddef>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
@@ -44,29 +46,43 @@ class VariantStore {
     //   not_found  the original has gone meanwhile, and what was put with it
     //   busy       the same, to another pool
     //   capped     the pool is full
+    //   overloaded as much is on its way into this pool as may be held in memory for that
     loop::Task<Result<void>> put(Home home, StorableVariant variant);
 
-    // Whether so many bytes more fit into the pool: else capped.
+    // Whether so many bytes more would be taken for the pool now: else capped or overloaded.
     loop::Task<Result<void>> require_room(const conf::PoolSettings& pool, std::uint64_t bytes);
 
   private:
+    // What is on its way into a pool.
+    struct OnItsWay {
+        std::size_t variants = 0;
+        std::uint64_t bytes = 0;
+
+        bool takes(std::uint64_t more) const;
+    };
+    class Place;
+    // How a bucket is put to; made when it first is, as its connections are kept. With threads of
+    // its own, so that a slow one holds up none of another one's.
+    struct Driver {
+        std::shared_ptr<RemotePool> pool;
+        std::shared_ptr<storage::Driver> driver;
+        std::unique_ptr<loop::WorkerPool> workers;
+    };
+
+    loop::Task<Result<void>> store(const Home& home, const StorableVariant& variant);
     loop::Task<Result<void>> put_local(const Home& home, const StorableVariant& variant);
     loop::Task<Result<void>> put_remote(const Home& home, const StorableVariant& variant);
     loop::Task<Result<void>> write_down(const Home& home, const storage::ObjectRecord& row);
     loop::Task<> shelve(const storage::ObjectRecord& row, std::shared_ptr<RemotePool> pool,
                         const StorableVariant& variant);
-    std::shared_ptr<storage::Driver> driver_of(const std::shared_ptr<RemotePool>& pool);
+    Driver& driver_of(const std::shared_ptr<RemotePool>& pool);
 
     loop::Loop& loop_;
     FileFinder& finder_;
     const std::string key_prefix_;
-    // By name; made when a pool is first put to, as its connections are kept.
-    struct Driver {
-        std::shared_ptr<RemotePool> pool;
-        std::shared_ptr<storage::Driver> driver;
-    };
-    std::map<std::string, Driver> drivers_;
-    loop::WorkerPool workers_;  // for calls to buckets
+    const std::size_t queue_;
+    std::map<std::string, Driver> drivers_;         // by the pool's name; they stay
+    std::map<std::string, OnItsWay> on_their_way_;  // by the pool's name
 };
 
 }  // namespace tidepool::serve

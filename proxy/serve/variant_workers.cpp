@@ -131,6 +131,7 @@ VariantWorkers::Options VariantWorkers::options_of(const conf::VariantSettings& 
     options.lanes = {LaneLimits{settings.cheap_workers, settings.cheap_queue},
                      LaneLimits{settings.dear_workers, settings.dear_queue}};
     options.job_timeout = settings.job_timeout;
+    options.cheap_job_timeout = settings.cheap_job_timeout;
     options.memory_bytes = settings.worker_memory_bytes;
     options.file_bytes = settings.result_bytes;
     options.growth_bytes = settings.worker_growth_bytes;
@@ -312,7 +313,7 @@ loop::Task<> VariantWorkers::run_slot(VariantWorkers& self, Lane& lane, Slot& sl
         }
         Job* const job = co_await NextJob(self, lane);
         if (job == nullptr) continue;
-        const auto sent = self.send_job(*slot.worker, *job);
+        const auto sent = self.send_job(lane, *slot.worker, *job);
         if (!sent) {
             const auto end = co_await self.end_worker(slot, kEndTime);
             conf::log_warn("variant worker ended without a job lane={} end=\"{}\"",
@@ -423,7 +424,13 @@ loop::Task<> VariantWorkers::replace_when_due(Lane& lane, Slot& slot) {
     co_await end_worker(slot);
 }
 
-Result<void> VariantWorkers::send_job(Worker& worker, Job& job) {
+// Of what is quick a deadline can be near: what hangs a decoder then holds up its lane for less.
+conf::Milliseconds VariantWorkers::timeout_of(const Lane& lane) const {
+    if (lane.name == VariantLane::dear) return options_.job_timeout;
+    return std::min(options_.job_timeout, options_.cheap_job_timeout);
+}
+
+Result<void> VariantWorkers::send_job(const Lane& lane, Worker& worker, Job& job) {
     job.begun_at = job.answered;
     transform::Job message;
     message.number = worker.jobs + 1;
@@ -431,7 +438,7 @@ Result<void> VariantWorkers::send_job(Worker& worker, Job& job) {
     // What its deadline allows where libraries take all processors (decoders of AVIF and HEIC take
     // several): it is for one that nobody ends at its deadline.
     message.cpu_seconds = static_cast<std::uint32_t>(
-        std::chrono::ceil<std::chrono::seconds>(options_.job_timeout).count() *
+        std::chrono::ceil<std::chrono::seconds>(timeout_of(lane)).count() *
         std::max(1U, std::thread::hardware_concurrency()));
     // Far from what would end it; to take memory anew for each job costs a good part of a small
     // one.
@@ -462,7 +469,7 @@ loop::Task<Result<VariantWorkers::Given>> VariantWorkers::await_answer(Lane& lan
     Worker& worker = *slot.worker;
     const std::uint64_t number = worker.jobs + 1;
     worker.socket.set_deadline(home_.now_ms() +
-                               static_cast<std::uint64_t>(options_.job_timeout.count()));
+                               static_cast<std::uint64_t>(timeout_of(lane).count()));
     while (true) {
         const loop::Wake wake = co_await worker.socket.readable();
         if (wake == loop::Wake::closed) {
@@ -472,9 +479,9 @@ loop::Task<Result<VariantWorkers::Given>> VariantWorkers::await_answer(Lane& lan
         if (wake == loop::Wake::timed_out) {
             lane.counters.killed.add();
             co_await end_worker(slot);
-            co_return fail(ErrorKind::too_large,
-                           fmt::format("more than {} to make it",
-                                       conf::format_duration(options_.job_timeout)));
+            co_return fail(
+                ErrorKind::too_large,
+                fmt::format("more than {} to make it", conf::format_duration(timeout_of(lane))));
         }
         transform::Answer answer;
         auto received = transform::receive_message(worker.socket.fd(), answer);

@@ -96,6 +96,7 @@ class VariantWorkers {
     struct Options {
         std::array<LaneLimits, kVariantLanes> lanes;
         conf::Milliseconds job_timeout{60'000};
+        conf::Milliseconds cheap_job_timeout{30'000};  // in the cheap lane, where it is shorter
         std::uint64_t memory_bytes = 0;
         std::uint64_t file_bytes = 0;
         std::uint64_t growth_bytes = 0;
@@ -173,7 +174,8 @@ class VariantWorkers {
     static loop::Task<> run_slot(VariantWorkers& self, Lane& lane, Slot& slot);
     loop::Task<bool> start_worker(Lane& lane, Slot& slot);
     loop::Task<Result<void>> wait_until_ready(Worker& worker);
-    Result<void> send_job(Worker& worker, Job& job);
+    conf::Milliseconds timeout_of(const Lane& lane) const;
+    Result<void> send_job(const Lane& lane, Worker& worker, Job& job);
     void give_back(Lane& lane, Job& job, const Error& error);
     loop::Task<> do_job(Lane& lane, Slot& slot, Job& job);
     loop::Task<Result<Given>> await_answer(Lane& lane, Slot& slot, const Job& job);

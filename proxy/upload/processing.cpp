@@ -37,6 +37,10 @@ std::vector<std::string> variants_at_upload(const conf::Settings& settings,
     return keys;
 }
 
+bool is_limit(const Error& error) {
+    return error.kind == ErrorKind::too_large && !error.store;
+}
+
 // It is not the original's fault, and may pass.
 bool may_pass(const Error& error) {
     return error.store || (error.kind != ErrorKind::corrupt && error.kind != ErrorKind::too_large);
@@ -90,6 +94,7 @@ Processing::Processing(const conf::Settings& settings, storage::Catalog& catalog
 loop::Task<> Processing::make_all(Processing& self, std::string original,
                                   std::shared_ptr<Outcome> outcome) {
     using serve::VariantMaker;
+    bool has_all = true;
     for (const std::string& key : variants_at_upload(self.settings_, original)) {
         const VariantMaker::Outcome made =
             co_await self.maker_.make(self.home_, key, kProcessPatience, VariantMaker::Again::yes,
@@ -101,9 +106,13 @@ loop::Task<> Processing::make_all(Processing& self, std::string original,
         // Of so small an image it is not made.
         if (error && error->kind == ErrorKind::not_found && !error->store) error.reset();
         if (!error) continue;
+        if (is_limit(*error)) {
+            // Of this variant, or of the original, which the look below tells.
+            has_all = false;
+            continue;
+        }
         auto& why = may_pass(*error) ? outcome->to_try_again : outcome->failure;
         if (!why) why = std::move(error);
-        if (outcome->failure) break;
     }
     if (!outcome->failure && !outcome->to_try_again) {
         auto looked = co_await self.maker_.inspect_original(original);
@@ -111,6 +120,8 @@ loop::Task<> Processing::make_all(Processing& self, std::string original,
             outcome->inspection = *looked;
         } else if (looked.error().kind == ErrorKind::not_found && !looked.error().store) {
             outcome->failure = looked.error();  // what was not made of it is not too small
+        } else if (!has_all) {
+            (may_pass(looked.error()) ? outcome->to_try_again : outcome->failure) = looked.error();
         } else {
             conf::log_warn("image not looked at key={} reason=\"{}\"", original,
                            looked.error().text);

@@ -38,9 +38,10 @@ class Processing {
     Processing(const conf::Settings& settings, storage::Catalog& catalog, loop::Loop& home,
                serve::VariantMaker& maker);
 
-    // Blocks until all is made or cannot be. The image is complete then; where its variants cannot
-    // be made, as it is broken, it has failed, which is said of it, and its original stays. What
-    // may pass is the job's to try again.
+    // Blocks until all is made or cannot be. The image is complete then, also where one of its
+    // variants is beyond what its format, or a limit, allows. Where it is the original that is
+    // broken or beyond a limit, it has failed, which is said of it, and it stays. What may pass is
+    // the job's to try again.
     storage::JobEnd process(storage::JobRun& run);
 
   private:

@@ -365,7 +365,8 @@ _DEFAULTS = {
     "server": {"listen": ["127.0.0.1:0"], "drain_idle": "100ms", "drain_timeout": "20s"},
     "admin": {"listen": ["127.0.0.1:0"]},
     "cache": {"freshness": "200ms"},
-    "variants": {"on_demand": False},  # which spares each server its worker processes
+    # Which spares each server its worker processes; of the cheap ones one is enough, and can be held up.
+    "variants": {"on_demand": False, "cheap_workers": 1},
 }
 
 

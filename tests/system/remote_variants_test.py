@@ -9,7 +9,7 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 import cold  # noqa: E402
 import tidepool  # noqa: E402
-from pictures import png, png_size  # noqa: E402
+from pictures import picture, png, png_size  # noqa: E402
 
 import json  # noqa: E402
 import threading  # noqa: E402
@@ -214,6 +214,42 @@ class InABucket(RemoteCase):
         self.server.wait_log(r"draining")
         self.server.signal(tidepool.signal.SIGTERM)  # nobody waits for what hangs
 
+    def test_what_is_dear_takes_no_place_of_what_is_cheap(self):
+        """Nor do those that wait for their bytes' turn, although none of them is in a worker's queue."""
+        images = [self.original(b"TEST:doze" + bytes([number]) * 100) for number in range(8)]
+        other = self.original()
+        self.start({"fetches": 1, "cheap_queue": 1, "dear_queue": 3}, environment={"TIDEPOOL_TEST_DECODER": "1"})
+        for image in images:
+            wire = self.server.connect()
+            self.addCleanup(wire.close)
+            wire.send(tidepool.request(image + "_small.avif"))
+        # One is at a worker, three wait.
+        tidepool.eventually(lambda: self.metric("failed_total", reason="queue_full", lane="dear") == 4, "the lane is full")
+        self.assert_served(other + "_small.webp")
+        self.assertEqual(self.metric("failed_total", reason="queue_full", lane="cheap"), 0)
+        self.end_at_once()
+
+    def test_an_animation_keeps_no_turn_of_the_cheap_lane(self):
+        """That a WebP is one is only known by its bytes."""
+        moving = [self.original(picture("webp", 60, 40, frames=3 + number)) for number in range(2)]
+        hanging = self.original(b"TEST:doze" + bytes(100))
+        still = self.original()
+        self.start({"fetches": 1}, environment={"TIDEPOOL_TEST_DECODER": "1"})
+        for path in (hanging + "_small.avif", *(image + "_small.webp" for image in moving)):
+            wire = self.server.connect()
+            self.addCleanup(wire.close)
+            wire.send(tidepool.request(path))
+            if path.startswith(hanging):
+                tidepool.eventually(lambda: self.metric("running", lane="dear") == 1, "it hangs")
+        tidepool.eventually(lambda: len(self.fetches()) == 1 + len(moving), "they were looked at")
+        self.assert_served(still + "_small.webp")
+        self.end_at_once()
+
+    def end_at_once(self):
+        self.server.signal(tidepool.signal.SIGTERM)
+        self.server.wait_log(r"draining")
+        self.server.signal(tidepool.signal.SIGTERM)  # nobody waits for what hangs
+
     def test_an_original_beyond_the_limit_is_not_fetched(self):
         image = self.original(png(2000, 2000))
         self.start({"source": "1KiB"})
@@ -277,6 +313,32 @@ class WhereItCannotBeStored(RemoteCase):
         self.b2.clear_faults()
         self.start(folder=self.server.folder, scanned=False)
         tidepool.eventually(lambda: self.b2.versions(cold.BUCKET, path[1:]), "the job stores it", patience_s=60)
+
+    def test_a_bucket_that_is_slow_to_store_holds_up_nobody_else(self):
+        images = [self.original(png(30 + number, 20)) for number in range(4)]
+        self.start({"cheap_queue": 1, "dear_queue": 1, "first_hit_wait": "100ms"})
+        local = f"original/{DAY}/0f8fad5b-d9cb-469f-a165-0000000000aa.png"
+        self.server.tree.put(local, png(300, 200))
+        self.b2.fault("slow_first_byte", seconds=600, count=None, method="PUT")
+        for image in images:
+            answer = self.server.get(image + "_small.webp")
+            self.assertEqual((answer.status, answer["cache-control"]), (200, "no-store"), answer)
+        path = local.replace("original", "/uploads/variants", 1).replace(".png", "_small.webp")
+        self.assertEqual(self.server.get(path).status, 200)
+        tidepool.eventually(lambda: self.server.get(path)["cache-control"] == FOREVER, "it is stored")
+        self.assertEqual(self.metric("failed_total", reason="queue_full"), 0)
+        self.server.crash()  # which does not wait for the bucket
+
+    def test_what_is_on_its_way_into_a_bucket_is_bounded(self):
+        images = [self.original(png(30 + number, 20)) for number in range(65)]
+        self.start({"first_hit_wait": "1s"})
+        self.b2.fault("slow_first_byte", seconds=600, count=None, method="PUT")
+        with cold.Crowd(self.server, [cold.Client(image + "_small.webp", b"") for image in images]) as crowd:
+            self.assertEqual({client.status for client in crowd.run().clients}, {200})
+        # One is too much, and made again by a job.
+        tidepool.eventually(lambda: len(self.jobs("variant")) == 1, "it is a job's to store it")
+        self.assertEqual(self.metric("store_failures_total"), 1)
+        self.server.crash()  # which does not wait for the bucket
 
     def test_a_full_pool_takes_no_variants(self):
         image = self.original(png(600, 400))

@@ -139,11 +139,13 @@ class Processing(uploads.UploadCase):
     def test_what_fails_says_so_until_it_is_tried_again(self):
         pending, failed, complete = ({"complete": complete, "failed": failed, "view_url": None}
                                      for complete, failed in ((False, False), (False, True), (True, False)))
-        self.start(config={"variants": {"result": "1KiB"}}, extra=ONE_PROFILE.replace("50", "200"))
+        self.start(config={"jobs": {"threads": 0}}, extra=ONE_PROFILE.replace("50", "200"))
         key = self.key()
         content = pictures.noise(200, 200)
         stored = self.accepted(self.upload(content, "a.png"))
         uuid = stored["image_uuid"]
+        self.server.stop_process()
+        self.start(config={"variants": {"pixels": 1024}}, extra=ONE_PROFILE.replace("50", "200"))
         tidepool.eventually(lambda: self.status_of(uuid, key) == failed, "it has failed")
         self.assertIn("1024", self.image(uuid, key)["failure"])
         self.assertEqual(self.server.get(uploads.path_of(stored["url"])).body, content, "the original is served")
@@ -165,6 +167,35 @@ class Processing(uploads.UploadCase):
         self.wait_processed(uuid, key)
         self.assertEqual(self.status_of(uuid, key), complete)
         self.assertNotIn("failure", self.image(uuid, key))
+
+    def test_a_variant_that_cannot_be_is_no_fault_of_the_image(self):
+        self.start()
+        key = self.key()
+        uuid = self.accepted(self.upload(png(17_000, 100), "a.png"))["image_uuid"]  # WebP has sides up to 16383
+        self.wait_processed(uuid, key)
+        self.assertNotIn("failure", self.image(uuid, key))
+        held = {"_".join(pathlib.Path(name).name.split("_")[1:]) for name in self.stored("hot") if "_" in name}
+        self.assertLessEqual({f"{size}.{kind}" for size in ("small", "medium") for kind in ("webp", "avif", "png")}, held)
+        job, = [job for job in self.json("jobs", "list", "--limit", "0") if job["type"] == "process"]
+        self.assertEqual(job["state"], "done")
+
+    def test_what_is_still_to_be_made_is_not_absent(self):
+        without = {"variants": {"on_demand": False}}
+        self.start(config={"jobs": {"threads": 0}, **without}, extra=ONE_PROFILE)
+        key = self.key()
+        stored = self.accepted(self.upload(picture("png", 70, 70), "a.png"))
+        uuid = stored["image_uuid"]
+        path = uploads.path_of(stored["variants"]["webp"]["small"]["url"])
+        for _ in range(2):  # also where it is known that it is not there
+            answer = self.server.get(path)
+            self.assertEqual((answer.status, answer["cache-control"]), (503, "no-store"), answer)
+            self.assertGreaterEqual(int(answer["retry-after"]), 1)
+        for other in (path.replace("_small", "_large"), path.replace(uuid, NO_UUID), path.replace(".webp", ".png")):
+            self.assertEqual(self.server.get(other).status, 404, other)
+        self.server.stop_process()
+        self.start(config=without, extra=ONE_PROFILE)
+        self.wait_processed(uuid, key)
+        self.assertEqual(self.server.get(path).status, 200)
 
     def test_an_original_alone_is_complete_at_once(self):
         self.start()

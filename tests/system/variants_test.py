@@ -6,7 +6,7 @@ transform/test_hooks.h) costs that one request.
 
 import pathlib, sys; sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 import tidepool
-from pictures import png, png_size
+from pictures import picture, png, png_size
 
 import os
 import signal
@@ -156,6 +156,18 @@ class ManyAtOnce(VariantsCase):
         self.assertEqual(self.metric("made_total"), 1)
         self.assertEqual(self.metric("stored_total"), 1)
 
+    def test_a_still_stands_in_for_what_moves(self):
+        self.start(HOOKS, first_hit_wait="100ms")
+        with self.server.connect() as wire:
+            wire.send(tidepool.request(self.original(b"TEST:doze") + "_small.avif"))
+            tidepool.eventually(lambda: self.metric("running", lane="dear") == 1, "the dear lane is held up")
+            image = self.original(picture("gif", 300, 200, frames=3), "gif")
+            answer = self.assert_served(image + "_small.webp")
+            self.assertEqual((answer["content-type"], answer["content-location"]), ("image/gif", image + "_small.gif"))
+        self.server.signal(tidepool.signal.SIGTERM)
+        self.server.wait_log(r"draining")
+        self.server.signal(tidepool.signal.SIGTERM)
+
     def test_a_full_queue_is_told_at_once(self):
         self.start(HOOKS, cheap_queue=1, job_timeout="60s")
         hanging = [self.original(b"TEST:hang") + "_small.webp" for _ in range(2)]
@@ -226,6 +238,16 @@ class WhatGoesWrong(VariantsCase):
             self.assert_refused(wire.response(), 422)
         self.assertEqual(self.server.metrics().sum("tidepool_variant_workers_ended_total", reason="killed"), 1)
         self.assert_next_is_made()
+
+    def test_one_that_hangs_holds_up_no_other_cheap_one(self):
+        """Nor the look at an upload, as there are two workers by default."""
+        self.start(HOOKS, cheap_workers=2, cheap_job_timeout="20s" if tidepool.SANITIZED else "2s", job_timeout="1h")
+        with self.server.connect() as wire:
+            wire.send(tidepool.request(self.original(b"TEST:hang") + "_small.webp"))
+            tidepool.eventually(lambda: self.metric("running", lane="cheap") == 1, "it hangs")
+            self.assert_next_is_made()
+            self.assertEqual(self.metric("running", lane="cheap"), 1)
+            self.assert_refused(wire.response(), 422)
 
     def test_a_client_is_told_when_it_takes_too_long(self):
         self.start(HOOKS, wait_timeout="300ms", job_timeout="20s" if tidepool.SANITIZED else "2s")

@@ -93,6 +93,9 @@ class VariantSet::Work {
         if (image) image = without_metadata(*image);
         if (!image) return std::unexpected(std::move(image.error()));
         auto encoded = encode(*image, recipe, treated.palette);
+        // Pixels are decoded as they are encoded: it says nothing of which of both has failed.
+        if (!encoded && encoded.error().kind == ErrorKind::corrupt && is_decodable(*plan))
+            encoded.error().kind = ErrorKind::too_large;
         if (!encoded) return std::unexpected(std::move(encoded.error()));
         const Shape& shape = plan->treatment.shape;
         return Made{std::move(*encoded), shape.kept_width, shape.kept_height,
@@ -132,6 +135,13 @@ class VariantSet::Work {
     bool needs_decoded(std::size_t index, const LoadPlan& load) const {
         return later(index,
                      [&](const Plan& plan) { return plan.load == load && !find_treated(plan); });
+    }
+
+    // Whether the pixels can be had: then it is beyond the encoder what was asked of it.
+    bool is_decodable(const Plan& plan) const {
+        const auto opened = open_source(*source_, plan.load);
+        double mean = 0;
+        return opened && vips_avg(opened->get(), &mean, nullptr) == 0;
     }
 
     const Treated* find_treated(const Plan& plan) const {

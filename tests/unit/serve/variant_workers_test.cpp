@@ -310,6 +310,54 @@ TEST_CASE("variant workers: one that hangs is killed at its deadline", "[variant
     CHECK(outcome.killed == 1);
 }
 
+TEST_CASE("variant workers: the cheap lane has a deadline of its own", "[variants]") {
+    auto with = options();
+    with.job_timeout = std::chrono::seconds(kSanitized ? 10 : 1);
+    with.cheap_job_timeout = std::chrono::milliseconds(200);
+    Ground ground(with);
+    std::optional<Error> cheap;
+    std::optional<Error> dear;
+    const auto both = [](Ground& on, std::optional<Error>& of_cheap,
+                         std::optional<Error>& of_dear) -> loop::Task<> {
+        const transform::Recipe webp = recipe(Format::webp, 32);
+        const auto first = co_await on.make(VariantLane::cheap, "TEST:doze", webp);
+        if (!first) of_cheap = first.error();
+        const auto second = co_await on.make(VariantLane::dear, "TEST:doze", webp);
+        if (!second) of_dear = second.error();
+        on.workers.stop(false);
+    };
+    ground.run(both(ground, cheap, dear));
+    REQUIRE(cheap);
+    REQUIRE(dear);
+    CHECK(cheap->text == "more than 200ms to make it");
+    CHECK(dear->text == (kSanitized ? "more than 10s to make it" : "more than 1s to make it"));
+
+    const conf::VariantSettings usual;
+    CHECK(usual.cheap_workers >= 2);  // so that one which hangs is not all of it
+    CHECK(2 * usual.cheap_job_timeout <= usual.job_timeout);
+}
+
+TEST_CASE("variant workers: memory that an encoder lacks is a limit, and no fault of the source",
+          "[variants]") {
+    if (kSanitized) return;  // whose shadow memory has no limit
+    auto with = options();
+    with.memory_bytes = 64 * kMiB;
+    Ground ground(with);
+    std::optional<Error> error;
+    const auto body = [](Ground& on, std::optional<Error>& why) -> loop::Task<> {
+        transform::Recipe avif = recipe(Format::avif);
+        avif.effort = 0;
+        const std::string source = Picture(3000, 2500, {40, 80, 120}).saved(".png");
+        const auto made = co_await on.make(VariantLane::dear, source, avif);
+        if (!made) why = made.error();
+        on.workers.stop(false);
+    };
+    ground.run(body(ground, error));
+    REQUIRE(error);
+    INFO(error->text);
+    CHECK(error->kind == ErrorKind::too_large);
+}
+
 TEST_CASE("variant workers: one that eats memory comes to its limit", "[variants]") {
     if (kSanitized) return;  // whose shadow memory has no limit
     auto with = options();

@@ -1,5 +1,7 @@
 #include "transform/recipe.h"
 
+#include "transform/dear.h"
+
 #include <string>
 #include <vector>
 
@@ -111,4 +113,68 @@ TEST_CASE("recipe: what the settings say of quality and limits is in it", "[tran
     CHECK(jpeg.background == std::array<std::uint8_t, 3>{10, 128, 255});
     CHECK(jpeg.sharpen == 30);
     CHECK(jpeg.limits.pixels == 1234);
+}
+
+namespace {
+
+// "small.gif": what may be made at once in place of this variant.
+Extensions quick_ones(const Settings& settings, const VariantName& wanted,
+                      std::string_view extension, bool may_move = false) {
+    Extensions names;
+    for (const StandIn& each : stand_ins_of(settings, wanted, extension, may_move)) {
+        if (each.is_quick) names.push_back(each.name.size + "." + each.name.extension);
+    }
+    return names;
+}
+
+}  // namespace
+
+TEST_CASE("recipe: what is quick stands in for what is dear", "[transform][recipe]") {
+    const Settings settings;
+    CHECK(quick_ones(settings, {"small", "avif"}, "jpg") == Extensions{"small.webp", "small.jpg"});
+    CHECK(quick_ones(settings, {"small", "webp"}, "jpg").empty());
+    // A still one for what moves.
+    CHECK(quick_ones(settings, {"small", "webp"}, "gif") == Extensions{"small.gif"});
+    CHECK(quick_ones(settings, {"small", "avif"}, "gif") == Extensions{"small.gif"});
+    CHECK(quick_ones(settings, {"small", "gif"}, "gif").empty());
+    // Of an original that is slow to decode nothing is quick.
+    CHECK(quick_ones(settings, {"small", "avif"}, "avif").empty());
+}
+
+TEST_CASE("recipe: a WebP is an animation where its beginning says so", "[transform][recipe]") {
+    Settings settings;
+    settings.profiles = {VariantProfile{}};
+    settings.profiles[0].name = "small";
+    settings.profiles[0].formats = {"webp", "jpeg"};
+    CHECK(quick_ones(settings, {"small", "webp"}, "webp").empty());
+    CHECK(quick_ones(settings, {"small", "webp"}, "webp", true) == Extensions{"small.jpg"});
+
+    std::string beginning("RIFF\0\0\0\0WEBPVP8X\x0A\0\0\0\x02\0\0\0", 24);
+    CHECK(may_be_animation(beginning));
+    beginning[20] = '\x10';  // alpha
+    CHECK_FALSE(may_be_animation(beginning));
+    CHECK(may_be_animation(std::string_view("GIF89a")));
+}
+
+TEST_CASE("recipe: the full size of a large original is dear", "[transform][recipe]") {
+    constexpr std::uint64_t kLarge = (8ULL << 20) + 1;
+    const std::string_view jpeg("\xFF\xD8\xFF\xE0", 4);
+    Recipe recipe;
+    CHECK(is_dear(jpeg, kLarge, recipe));
+    CHECK_FALSE(is_dear(jpeg, kLarge - 1, recipe));
+    recipe.width = 4096;
+    CHECK_FALSE(is_dear(jpeg, kLarge, recipe));
+    recipe.height = 4097;
+    CHECK(is_dear(jpeg, kLarge, recipe));
+}
+
+TEST_CASE("recipe: names tell what is likely dear", "[transform][recipe]") {
+    for (const Format format : {Format::avif, Format::jxl})
+        CHECK(is_likely_dear(format, ""));
+    for (const Format format : {Format::webp, Format::jpeg, Format::png, Format::gif}) {
+        CHECK_FALSE(is_likely_dear(format, ""));
+        CHECK_FALSE(is_likely_dear(format, "jpg"));
+        CHECK(is_likely_dear(format, "avif"));
+        CHECK(is_likely_dear(format, "gif") == keeps_frames(format));
+    }
 }

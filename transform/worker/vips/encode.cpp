@@ -25,6 +25,7 @@ int longest_side_of(Format format) {
         case Format::avif:
             return 16'384;  // libheif's own limit
         case Format::jpeg:
+            return 65'500;  // libjpeg's
         case Format::gif:
             return 65'535;
         case Format::png:

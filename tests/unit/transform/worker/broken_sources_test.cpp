@@ -141,6 +141,9 @@ TEST_CASE("broken sources: a side that the format cannot have is too large",
     CHECK(kind_of(source, recipe(Format::webp)) == ErrorKind::too_large);
     CHECK(make(source, recipe(Format::jpeg)));
     CHECK(make(source, recipe(Format::webp, 500)));
+    const std::string longer = Picture(65'501, 1, kGrey).saved(".png");
+    CHECK(kind_of(longer, recipe(Format::jpeg)) == ErrorKind::too_large);
+    CHECK(make(longer, recipe(Format::png)));
 }
 
 TEST_CASE("broken sources: which are dear is told by the beginning", "[transform][gallery]") {
@@ -152,15 +155,15 @@ TEST_CASE("broken sources: which are dear is told by the beginning", "[transform
     const std::string animated = column.saved(".webp");
     const std::string jpeg = column.saved(".jpg");
     const Recipe webp = recipe(Format::webp);
-    CHECK_FALSE(is_dear(jpeg, webp));
-    CHECK_FALSE(is_dear(still, webp));
-    CHECK(is_dear(animated, webp));
-    CHECK(is_dear(gif, webp));
-    CHECK_FALSE(is_dear(gif, recipe(Format::jpeg)));
-    CHECK(is_dear(jpeg, recipe(Format::avif)));
-    CHECK(is_dear(jpeg, recipe(Format::jxl)));
-    CHECK_FALSE(is_dear("", webp));
-    CHECK_FALSE(is_dear("RIFF", webp));
+    CHECK_FALSE(is_dear(jpeg, 100, webp));
+    CHECK_FALSE(is_dear(still, 100, webp));
+    CHECK(is_dear(animated, 100, webp));
+    CHECK(is_dear(gif, 100, webp));
+    CHECK_FALSE(is_dear(gif, 100, recipe(Format::jpeg)));
+    CHECK(is_dear(jpeg, 100, recipe(Format::avif)));
+    CHECK(is_dear(jpeg, 100, recipe(Format::jxl)));
+    CHECK_FALSE(is_dear("", 100, webp));
+    CHECK_FALSE(is_dear("RIFF", 100, webp));
 }
 
 TEST_CASE("broken sources: a JPEG of endless scans is given up", "[transform][gallery]") {
