@@ -76,7 +76,7 @@ struct PlaceBench {
         std::vector<ObjectRecord> known = rows;
         for (ObjectRecord& row : known)
             row.modified_s = value_of(pool(0).driver->head(kOriginal)).modified_s;
-        return take(clean_after_failed_move(
+        return take(clean_after_move(
             {.image = parse_uuid(kUuid), .key = {}, .to = pools[1].id}, known, 1));
     }
 
