@@ -337,27 +337,6 @@ TEST_CASE("variant workers: the cheap lane has a deadline of its own", "[variant
     CHECK(2 * usual.cheap_job_timeout <= usual.job_timeout);
 }
 
-TEST_CASE("variant workers: memory that an encoder lacks is a limit, and no fault of the source",
-          "[variants]") {
-    if (kSanitized) return;  // whose shadow memory has no limit
-    auto with = options();
-    with.memory_bytes = 64 * kMiB;
-    Ground ground(with);
-    std::optional<Error> error;
-    const auto body = [](Ground& on, std::optional<Error>& why) -> loop::Task<> {
-        transform::Recipe avif = recipe(Format::avif);
-        avif.effort = 0;
-        const std::string source = Picture(3000, 2500, {40, 80, 120}).saved(".png");
-        const auto made = co_await on.make(VariantLane::dear, source, avif);
-        if (!made) why = made.error();
-        on.workers.stop(false);
-    };
-    ground.run(body(ground, error));
-    REQUIRE(error);
-    INFO(error->text);
-    CHECK(error->kind == ErrorKind::too_large);
-}
-
 TEST_CASE("variant workers: one that eats memory comes to its limit", "[variants]") {
     if (kSanitized) return;  // whose shadow memory has no limit
     auto with = options();
