@@ -366,7 +366,7 @@ _DEFAULTS = {
     "admin": {"listen": ["127.0.0.1:0"]},
     "cache": {"freshness": "200ms"},
     # Which spares each server its worker processes; of the cheap ones one is enough, and can be held up.
-    "variants": {"on_demand": False, "cheap_workers": 1},
+    "variants": {"on_demand": False, "cheap_workers": 1, "dear_workers": 1},
 }
 
 

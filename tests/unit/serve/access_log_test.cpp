@@ -229,7 +229,7 @@ TEST_CASE("access log: what was said before a reopening stands in the old file",
 
 TEST_CASE("access log: a path that cannot be opened is an error", "[serve][log]") {
     const test::Folder folder;
-    const auto log = AccessLog::open(settings(folder.path("nowhere/log")), 1, "X");
+    const auto log = AccessLog::open(settings(folder.path("nowhere/at/all/log")), 1, "X");
     REQUIRE_FALSE(log);
     CHECK_THAT(log.error().text, Catch::Contains("access_log.path"));
 }
