@@ -76,8 +76,8 @@ struct PlaceBench {
         std::vector<ObjectRecord> known = rows;
         for (ObjectRecord& row : known)
             row.modified_s = value_of(pool(0).driver->head(kOriginal)).modified_s;
-        return take(clean_after_move(
-            {.image = parse_uuid(kUuid), .key = {}, .to = pools[1].id}, known, 1));
+        return take(
+            clean_after_move({.image = parse_uuid(kUuid), .key = {}, .to = pools[1].id}, known, 1));
     }
 
     test::Folder folder;
