@@ -214,8 +214,8 @@ class Catalog {
     // What this owner had may be taken at once, or, where it was lost before, after a growing
     // while; gives how many jobs that are.
     virtual Result<std::size_t> drop_leases(std::string_view owner, std::int64_t now_s) = 0;
-    // No job that is queued or runs is due later than this any more; gives how many were. Cheap
-    // however many jobs there are.
+    // No job that is queued or runs is due later than this any more, nor held for longer that was
+    // stopped; gives how many were. Cheap however many jobs there are.
     virtual Result<std::size_t> bring_jobs_forward(std::int64_t latest_s) = 0;
     // The following say false where the job is no longer `owner`'s: stop working on it. All but the
     // first let go of it, whatever became of it. With a move that fails for good the job is queued

@@ -65,6 +65,10 @@ constexpr const char* kDropLeases =
     "WHERE state = 1 AND lease_owner = ?1 AND lease_owner <> ''";
 constexpr const char* kAnyLater =
     "SELECT 1 FROM jobs WHERE " OPEN " AND lane = ?1 AND priority = ?2 AND next_run_s > ?3 LIMIT 1";
+// Of what was stopped while somebody was at it, who may be gone.
+#define HELD_LATER "lease_owner <> '' AND state IN (4, 5) AND lease_until_s > ?1"
+constexpr const char* kAnyHeldLater = "SELECT 1 FROM jobs WHERE " HELD_LATER " LIMIT 1";
+constexpr const char* kHoldForLess = "UPDATE jobs SET lease_until_s = ?1 WHERE " HELD_LATER;
 constexpr const char* kBringForward =
     "UPDATE jobs SET next_run_s = ?3, lease_until_s = min(lease_until_s, ?3) WHERE " OPEN
     " AND lane = ?1 AND priority = ?2 AND next_run_s > ?3";
@@ -386,7 +390,16 @@ Result<std::size_t> SqliteCatalog::bring_jobs_forward(std::int64_t latest_s) {
         if (!changed) return changed;
         count += *changed;
     }
-    return count;
+    const auto is_held = read([&](sqlite::Connection& db) {
+        Query query(db, kAnyHeldLater, latest_s);
+        return query.next();
+    });
+    if (!is_held) return std::unexpected(is_held.error());
+    if (!*is_held) return count;
+    const auto changed =
+        write([&](Writing& writing) { return run(writing.db, kHoldForLess, latest_s); });
+    if (!changed) return changed;
+    return count + *changed;
 }
 
 bool SqliteCatalog::finish_one(Writing& writing, JobId job, std::string_view owner,

@@ -474,15 +474,20 @@ Result<bool> SqliteCatalog::remove_object(std::string_view key, PoolId pool) {
         if (!row || row->pool != pool) return false;
         clean_copies_of(writing, *row, std::time(nullptr));
         run(writing.db, kRemove, key);
-        if (row->image && run(writing.db, kRemoveImage, *row->image, key) > 0) {
+        // That of an image which is being deleted stays until all is done, as who takes that up
+        // again finds it by this.
+        const bool is_being_deleted = has_deletion(writing.db, row->image);
+        const bool has_gone = is_being_deleted ? row->role == Role::original
+                              : row->image     ? run(writing.db, kRemoveImage, *row->image, key) > 0
+                                               : false;
+        if (has_gone) {
             disown(writing, *row->image);
             run(writing.db, kForgetViews, *row->image);
         }
         writing.account(*row, -1);
         writing.note_change();
         // Of an image that was deleted its deletion has told.
-        if (!has_deletion(writing.db, row->image))
-            outdate_content(writing, *row, std::time(nullptr));
+        if (!is_being_deleted) outdate_content(writing, *row, std::time(nullptr));
         return true;
     });
 }

@@ -86,7 +86,8 @@ class ImageJobs {
         }
         const auto variants = variants_prefix(image.original);
         for (const auto& [id, name] : pools_) {
-            if (is_open(clean_key(id, uuid))) return true;
+            const std::string clean = clean_key(id, uuid);
+            if (is_open(clean) || is_any_open(clean + ' ')) return true;  // see NewJob::is_apart
             if (is_open(fmt::format("reconcile {} {}", name, image.original))) return true;
             if (variants && is_any_open(fmt::format("reconcile {} {}", name, *variants)))
                 return true;

@@ -190,7 +190,18 @@ Result<bool> ImageRemover::end_clean(const JobRecord& job, PoolId pool_id) {
     if (job.state == JobRecord::State::cancelled) return true;
     const auto pool = drivers_.find(pool_id);
     if (!pool) return std::unexpected(pool.error());
-    for (const std::string& copy : PayloadReader(job.payload).texts("keys")) {
+    const auto cleaning = cleaning_of(job);
+    if (!cleaning) return std::unexpected(cleaning.error());
+    std::vector<std::string> copies;
+    for (const Leftover& each : cleaning->leftovers)
+        copies.push_back(each.key);
+    if (cleaning->is_whole && cleaning->from.image) {
+        const auto rows = catalog_.objects_of(*cleaning->from.image);
+        if (!rows) return std::unexpected(rows.error());
+        for (const ObjectRecord& row : *rows)
+            copies.push_back(row.key);
+    }
+    for (const std::string& copy : copies) {
         const auto row = catalog_.find(copy);
         if (!row) return std::unexpected(row.error());
         if (*row && (*row)->pool == pool_id) continue;  // removed with its row

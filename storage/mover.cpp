@@ -278,7 +278,7 @@ Result<JobEnd> Mover::move_rows(JobRun& run, const MoveTarget& target, const Dri
         // Not end_of_failure: what is there is no copy of ours, to be cleaned up. A store that does
         // not answer is met again by who copies, if it is needed, and asked again by who cleans up.
         if (!apart && apart.error().kind == ErrorKind::misconfigured)
-            return JobEnd::failed(about(target, std::move(apart.error())));
+            return JobEnd::refused(about(target, std::move(apart.error())));
     }
     auto room = reserve(to, bytes);
     if (!room) return std::unexpected(room.error());

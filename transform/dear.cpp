@@ -48,7 +48,8 @@ bool is_dear(std::span<const char> beginning, std::uint64_t source_bytes, const 
 
 bool is_likely_dear(Format wanted, std::string_view original_extension) {
     const auto original = format_of_extension(original_extension);
-    return is_slow_to_encode(wanted) || original == Format::avif ||
+    const bool is_heif = original_extension == "heic" || original_extension == "heif";
+    return is_slow_to_encode(wanted) || original == Format::avif || is_heif ||
            (keeps_frames(wanted) && original == Format::gif);
 }
 

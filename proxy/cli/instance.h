@@ -123,8 +123,8 @@ class Instance {
         variants_;  // null: none is made. Its home is the first loop
     std::unique_ptr<serve::VariantJobs> variant_jobs_;  // null: there is no catalog
     std::unique_ptr<storage::DriverSet> drivers_;       // the same
-    std::unique_ptr<serve::JobWork> jobs_;              // the same, or jobs.threads = 0
-    std::unique_ptr<upload::Processing> processing_;  // null: no variants are made, or no jobs done
+    std::unique_ptr<serve::JobWork> jobs_;              // the same
+    std::unique_ptr<upload::Processing> processing_;  // null: no variants are made, or the same
     std::unique_ptr<upload::UploadApi> uploads_;      // null: there is no catalog
     std::unique_ptr<serve::TierWork> tiering_;        // null: there is no catalog
     std::unique_ptr<api::AdminHandler> admin_handler_;

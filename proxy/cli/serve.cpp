@@ -12,10 +12,13 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <condition_variable>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
+#include <mutex>
 #include <optional>
+#include <stop_token>
 #include <thread>
 
 #include <malloc.h>
@@ -38,6 +41,8 @@ using Clock = std::chrono::steady_clock;
 constexpr std::chrono::seconds kAbortTime{2};
 // After the last request: how long the access log may take to write what it holds.
 constexpr std::chrono::seconds kLogTime{2};
+// For threads to end that do no request's work any more.
+constexpr std::chrono::seconds kThreadTime{5};
 
 unsigned usable_cores() {
     cpu_set_t cores;
@@ -53,6 +58,28 @@ void limit_heaps() {
     if (std::getenv("MALLOC_ARENA_MAX") != nullptr) return;  // the operator's word
     mallopt(M_ARENA_MAX, kHeapsPerCore * static_cast<int>(usable_cores()));
 }
+
+[[noreturn]] void end_at_once() {
+    conf::log_error("ending with work that does not end, likely a disk that hangs");
+    std::_Exit(1);
+}
+
+// Ends the process where that is still there at this time: a thread that waits for a disk which
+// says nothing is joined by nobody.
+class EndWatch {
+  public:
+    explicit EndWatch(Clock::time_point at)
+        : thread_([this, at](const std::stop_token& stop) {
+              std::unique_lock lock(mutex_);
+              ended_.wait_until(lock, stop, at, [] { return false; });
+              if (!stop.stop_requested()) end_at_once();
+          }) {}
+
+  private:
+    std::mutex mutex_;
+    std::condition_variable_any ended_;
+    std::jthread thread_;  // last: it is told to end, and waited for
+};
 
 class Supervisor {
   public:
@@ -204,15 +231,18 @@ int Supervisor::run() {
         if (successor_ && watched[2].revents != 0) finish_takeover();
         if ((watched[1].revents & POLLIN) != 0) break;
         if (deadline_ && Clock::now() >= *deadline_ && past_deadline()) {
-            conf::log_error("ending with work that does not end, likely a disk that hangs");
-            std::_Exit(1);
+            end_at_once();
         }
     }
     if (!instance_->finish_log(kLogTime)) {
         conf::log_error("ending without the rest of the access log, its disk or reader hangs");
         std::_Exit(1);
     }
-    instance_.reset();
+    {
+        const EndWatch watch(
+            std::max(deadline_.value_or(Clock::time_point()), Clock::now() + kThreadTime));
+        instance_.reset();
+    }
     conf::log_info("ended pid={}", getpid());
     return 0;
 }

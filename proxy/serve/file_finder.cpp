@@ -117,9 +117,9 @@ FileFinder::FileFinder(const conf::Settings& settings, std::shared_ptr<const Ser
     : stores_(stores),
       key_prefix_(settings.server.url_prefix.substr(1)),
       workers_(settings.workers),
+      digests_(settings.cache.digests),
       sites_(std::make_shared<const Sites>()),
       cache_(settings.cache),
-      digests_(settings.cache.digests),
       patience_ms_(static_cast<std::uint64_t>(settings.cache.freshness.count())),
       rules_(std::move(rules)) {}
 
@@ -643,9 +643,12 @@ loop::Task<Result<FileFinder::Content>> FileFinder::load(loop::Loop& loop, Site&
         if (seen && seen->file->identity() == identity && seen->file->unchanged())
             co_return std::move(*seen);
 
-        auto content = co_await loop::offload_within(
-            loop, site.workers, loop::Lane::bulk,
-            [this, file = std::move(*file)]() mutable { return read_content(std::move(file)); });
+        const bool to_memory = cache_.holds_in_memory(identity.size);
+        auto content =
+            co_await loop::offload_within(loop, site.workers, loop::Lane::bulk,
+                                          [this, file = std::move(*file), to_memory]() mutable {
+                                              return read_content(std::move(file), to_memory);
+                                          });
         if (content && content->settled) co_return std::move(*content);
         if (!content && content.error().kind != ErrorKind::busy)
             co_return std::unexpected(std::move(content.error()));
@@ -656,15 +659,15 @@ loop::Task<Result<FileFinder::Content>> FileFinder::load(loop::Loop& loop, Site&
     }
 }
 
-// On a worker.
-Result<FileFinder::Content> FileFinder::read_content(
-    std::shared_ptr<const storage::OpenFile> file) {
+// On a worker, perhaps with nobody left who waits for it: touches nothing but digests_.
+Result<FileFinder::Content> FileFinder::read_content(std::shared_ptr<const storage::OpenFile> file,
+                                                     bool to_memory) {
     const storage::FileIdentity& identity = file->identity();
     const auto writers = file->writers();
     if (writers == storage::OpenFile::Writers::some)
         return fail(ErrorKind::busy, "open for writing");
     Content content{.file = file};
-    if (auto read = read_whole(*file, cache_.holds_in_memory(identity.size), content); !read)
+    if (auto read = read_whole(*file, to_memory, content); !read)
         return std::unexpected(std::move(read.error()));
     if (!file->unchanged()) return fail(ErrorKind::busy, "changed while it was read");
     content.settled =

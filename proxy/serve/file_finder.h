@@ -176,7 +176,7 @@ class FileFinder {
                                                 std::shared_ptr<RemotePool> pool);
     loop::Task<Result<Content>> load(loop::Loop& loop, Site& site, const std::string& key,
                                      const CachedFile* known);
-    Result<Content> read_content(std::shared_ptr<const storage::OpenFile> file);
+    Result<Content> read_content(std::shared_ptr<const storage::OpenFile> file, bool to_memory);
     Found describe_content(Site& site, const std::string& key, Content content,
                            const std::optional<storage::ObjectRecord>& row,
                            const CatalogWord& word);
@@ -186,11 +186,13 @@ class FileFinder {
     std::string key_prefix_;
     conf::WorkerSettings workers_;
     mutable std::mutex sites_mutex_;
-    std::vector<std::unique_ptr<PoolDisk>> disks_;
+    // What a call may still touch that nobody waits for any more, before the disks, which end with
+    // the last of those.
+    Digests digests_;
     std::vector<std::unique_ptr<Site>> all_sites_;
+    std::vector<std::unique_ptr<PoolDisk>> disks_;
     std::shared_ptr<const Sites> sites_;
     FileCache cache_;
-    Digests digests_;
     std::uint64_t patience_ms_;  // with a file that is being written
     std::atomic<std::uint64_t> refused_types_ = 0;
     std::atomic<std::uint64_t> mismatched_names_ = 0;

@@ -103,9 +103,11 @@ loop::Task<Result<void>> VariantStore::require_room(const conf::PoolSettings& po
 
 loop::Task<Result<void>> VariantStore::put_local(const Home& home, const StorableVariant& variant) {
     FileFinder::Site& site = *home.site;
-    const auto info = co_await loop::offload(
-        loop_, site.workers, loop::Lane::bulk, [&]() -> Result<storage::ObjectInfo> {
-            storage::LocalDriver driver(site.settings, key_prefix_);
+    const auto info = co_await loop::offload_within(
+        loop_, site.workers, loop::Lane::bulk,
+        [&site, variant, home_key = home.original,
+         prefix = key_prefix_]() -> Result<storage::ObjectInfo> {
+            storage::LocalDriver driver(site.settings, prefix);
             storage::FileSource source(variant.file);
             storage::PutOptions options;
             options.size = variant.file->identity().size;
@@ -113,7 +115,7 @@ loop::Task<Result<void>> VariantStore::put_local(const Home& home, const Storabl
             auto put = driver.put(variant.key, source, options);
             if (!put) return put;
             // Who removed the original meanwhile has looked for variants before this one was there.
-            const auto original = site.pool.open(home.original);
+            const auto original = site.pool.open(home_key);
             if (original || original.error().kind != ErrorKind::not_found) return put;
             if (auto removed = driver.remove(variant.key); !removed)
                 return std::unexpected(std::move(removed.error()));

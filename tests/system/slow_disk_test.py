@@ -131,8 +131,8 @@ class HangingDisk(tidepool.OwnServerCase):
         dead = {"name": "dead", "base_path": self.dead.path, "priority": 1}
         if delay:
             dead["debug_disk_delay"] = delay
-        server = tidepool.Server({"cache": {"freshness": freshness}, "catalog": {"url": f"sqlite:{folder}/catalog.db"},
-                                  "workers": {"wait_timeout": wait}},
+        server = tidepool.Server({"server": {"drain_idle": "0s", "drain_timeout": "1s"}, "cache": {"freshness": freshness},
+                                  "catalog": {"url": f"sqlite:{folder}/catalog.db"}, "workers": {"wait_timeout": wait}},
                                  folder=folder, pools=[dead, {"name": "near", "base_path": self.near.path, "priority": 2}])
         self.addCleanup(server.kill)
         return server
@@ -173,6 +173,9 @@ class HangingDisk(tidepool.OwnServerCase):
         with server.connect() as wire:
             for number in range(200):  # a second each would take more than the patience of this test
                 self.assertEqual(wire.get(f"/uploads/absent-{number}.jpg").status, 503)
+        server.signal(signal.SIGTERM)
+        self.assertEqual(server.exit_of(server.pid), 1)
+        self.assertIn("likely a disk that hangs", server.log()[-1])
 
     def test_what_is_in_memory_is_served_while_its_disk_says_nothing(self):
         folder = pathlib.Path(tempfile.mkdtemp(prefix="tidepool-test-"))

@@ -383,6 +383,12 @@ CATALOG_TEST("catalog: a job that was put off by a clock that was ahead comes so
     REQUIRE(take_one(*catalog, "clean", "gone", 80'000, 30));
     CHECK(value_of(catalog->bring_jobs_forward(600)) == 2);
     CHECK(value_of(catalog->bring_jobs_forward(600)) == 0);
+    // Whoever was at one that was stopped since may be gone.
+    const JobId held = value_of(catalog->queue_job({.type = "scan", .payload = "4"}, 0));
+    REQUIRE(take_one(*catalog, "scan", "gone", 80'000, 30));
+    CHECK(value_of(catalog->set_job_state(held, State::cancelled, 0)));
+    CHECK(value_of(catalog->bring_jobs_forward(600)) == 1);
+    CHECK_FALSE(value_of(catalog->find_job(held))->is_held(600));
     CHECK(value_of(catalog->find_job(ahead))->next_run_s == 600);
     CHECK(value_of(catalog->find_job(other))->next_run_s == 500);
     CHECK_FALSE(take_one(*catalog, "clean", "me", 599, 30));

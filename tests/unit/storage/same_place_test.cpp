@@ -104,6 +104,7 @@ TEST_CASE("same place: a move sees that its target is its source", "[storage][mo
         CHECK_THAT(end.error->text, Catch::Contains("one place under two names"));
         CHECK(bench.has(0));
         CHECK(value_of(bench.catalog->find(kOriginal))->pool == bench.pools[0].id);
+        CHECK(value_of(end_job(*bench.catalog, run.job(), end)));
         CHECK(value_of(bench.catalog->list_jobs({.type = "clean"}, 10)).empty());
     }
 }

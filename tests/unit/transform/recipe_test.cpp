@@ -175,6 +175,7 @@ TEST_CASE("recipe: names tell what is likely dear", "[transform][recipe]") {
         CHECK_FALSE(is_likely_dear(format, ""));
         CHECK_FALSE(is_likely_dear(format, "jpg"));
         CHECK(is_likely_dear(format, "avif"));
+        CHECK(is_likely_dear(format, "heic"));
         CHECK(is_likely_dear(format, "gif") == keeps_frames(format));
     }
 }
