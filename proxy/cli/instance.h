@@ -124,9 +124,9 @@ class Instance {
     std::unique_ptr<serve::VariantJobs> variant_jobs_;  // null: there is no catalog
     std::unique_ptr<storage::DriverSet> drivers_;       // the same
     std::unique_ptr<serve::JobWork> jobs_;              // the same
-    std::unique_ptr<upload::Processing> processing_;  // null: no variants are made, or the same
-    std::unique_ptr<upload::UploadApi> uploads_;      // null: there is no catalog
-    std::unique_ptr<serve::TierWork> tiering_;        // null: there is no catalog
+    std::unique_ptr<upload::Processing> processing_;    // null: no variants are made, or the same
+    std::unique_ptr<upload::UploadApi> uploads_;        // null: there is no catalog
+    std::unique_ptr<serve::TierWork> tiering_;          // null: there is no catalog
     std::unique_ptr<api::AdminHandler> admin_handler_;
     std::unique_ptr<http::Server> admin_;  // on the first loop
     std::atomic<unsigned> running_ = 0;
