@@ -131,7 +131,8 @@ bool BodySource::take(std::span<char> into) {
 }
 
 UnreadChunk BodySource::chunk(std::uint64_t wanted) const {
-    return {file_, readers_, file_offset_, std::min(unread_, std::max(wanted, kLeastChunkBytes))};
+    return {file_, readers_, file_offset_, std::min(unread_, std::max(wanted, kLeastChunkBytes)),
+            part_ == nullptr};
 }
 
 void BodySource::chunk_read(std::vector<char> bytes) {

@@ -230,7 +230,7 @@ ResponseWriter::Step ResponseWriter::push_stretch(
     std::uint64_t bytes, loop::WorkerPool* readers, std::uint64_t now_ms) {
     if (tls_ != nullptr) bytes = std::min(bytes, kSealBytes);
     if (!file->in_memory(file_offset, bytes, now_ms)) {
-        unread_ = {file, readers, file_offset, std::min(bytes, kReadBytes)};
+        unread_ = {file, readers, file_offset, std::min(bytes, kReadBytes), file_ == nullptr};
         return Step::unread;
     }
     if (tls_ != nullptr) return seal_file(*file, file_offset, bytes);

@@ -18,13 +18,15 @@ struct UnreadChunk {
     loop::WorkerPool* readers = nullptr;  // outlives whoever asks
     std::uint64_t offset = 0;
     std::uint64_t bytes = 0;
+    bool is_growing = false;  // we are still writing it ourselves
 
     // Blocks. ErrorKind::busy where the file is no longer the one that was opened: a program that
     // rewrites it in place must not make us end a mixture of two versions as if it were whole.
     Result<std::vector<char>> read() const {
         std::vector<char> text(bytes);
         if (auto got = file->read(offset, text); !got) return std::unexpected(got.error());
-        if (!file->unchanged()) return fail(ErrorKind::busy, "changed while it was read");
+        if (!is_growing && !file->unchanged())
+            return fail(ErrorKind::busy, "changed while it was read");
         return text;
     }
 };
