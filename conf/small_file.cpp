@@ -108,6 +108,11 @@ Result<void> may_write(const std::string& path) {
     return fail_errno(errno, "make " + path + " in " + folder.string());
 }
 
+void make_last_folder(const std::string& path) {
+    const std::string folder = path.substr(0, path.rfind('/') + 1);
+    if (!folder.empty()) mkdir(folder.c_str(), 0750);
+}
+
 Result<void> replace_small_file(const std::string& path, std::string_view content) {
     if (path.find('\0') != path.npos) return fail(ErrorKind::invalid, "a path has no NUL");
     struct stat status{};

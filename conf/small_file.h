@@ -17,6 +17,10 @@ Result<std::string> read_small_file(const std::string& path, std::size_t max_byt
 // way to it. Makes and changes nothing.
 Result<void> may_write(const std::string& path);
 
+// Makes the folder that the file is to be in, for us and our group, where that alone is missing.
+// What is wrong says who opens the file then.
+void make_last_folder(const std::string& path);
+
 // Gives a file this content in one step: whoever reads it, also after a crash, finds the old one or
 // the new one, whole. Follows a link to the file that it names, keeps the rights of one that is
 // there (else 0644), and needs to write into its folder. Durable once it returns; where it fails,

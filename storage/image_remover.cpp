@@ -192,26 +192,19 @@ Result<bool> ImageRemover::end_clean(const JobRecord& job, PoolId pool_id) {
     if (!pool) return std::unexpected(pool.error());
     const auto cleaning = cleaning_of(job);
     if (!cleaning) return std::unexpected(cleaning.error());
-    std::vector<std::string> copies;
-    for (const Leftover& each : cleaning->leftovers)
-        copies.push_back(each.key);
-    if (cleaning->is_whole && cleaning->from.image) {
-        const auto rows = catalog_.objects_of(*cleaning->from.image);
-        if (!rows) return std::unexpected(rows.error());
-        for (const ObjectRecord& row : *rows)
-            copies.push_back(row.key);
-    }
-    for (const std::string& copy : copies) {
-        const auto row = catalog_.find(copy);
+    const auto leftovers = leftovers_of(catalog_, *cleaning);
+    if (!leftovers) return std::unexpected(leftovers.error());
+    for (const Leftover& copy : *leftovers) {
+        const auto row = catalog_.find(copy.key);
         if (!row) return std::unexpected(row.error());
         if (*row && (*row)->pool == pool_id) continue;  // removed with its row
-        if (auto removed = pool->limited->remove(copy); !removed)
+        if (auto removed = pool->limited->remove(copy.key); !removed)
             return std::unexpected(std::move(removed.error()));
     }
     return catalog_.set_job_state(job.id, JobRecord::State::cancelled, now_s);
 }
 
-// The original last: with its row goes that of the image, by which the others are found.
+// The original last, as the others are found by it.
 Result<void> ImageRemover::remove_rows(JobRun& run, const std::vector<ObjectRecord>& rows) {
     std::vector<std::string> keys;
     for (const ObjectRecord& row : rows | std::views::reverse) {

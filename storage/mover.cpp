@@ -213,6 +213,18 @@ Result<std::vector<ObjectRecord>> rows_of(Catalog& catalog, const MoveTarget& ta
     return rows;
 }
 
+Result<std::vector<Leftover>> leftovers_of(Catalog& catalog, const Cleaning& cleaning) {
+    std::vector<Leftover> leftovers = cleaning.leftovers;
+    if (!cleaning.is_whole) return leftovers;
+    const auto rows = rows_of(catalog, cleaning.from);
+    if (!rows) return std::unexpected(rows.error());
+    for (const ObjectRecord& row : *rows) {
+        if (std::ranges::find(leftovers, row.key, &Leftover::key) == leftovers.end())
+            leftovers.push_back({row.key, stamp_of(row.size, row.modified_s)});
+    }
+    return leftovers;
+}
+
 Result<std::vector<ObjectInfo>> list_variants(Driver& driver, const std::string& original) {
     std::vector<ObjectInfo> variants;
     const auto prefix = variants_prefix(original);
@@ -509,16 +521,9 @@ Result<bool> Mover::is_clean_put_off(const JobRecord& job, Cleaning& cleaning) {
                 others.insert(each.key);
         }
     }
-    if (cleaning.is_whole) {
-        const auto rows = rows_of(catalog_, cleaning.from);
-        if (!rows) return std::unexpected(rows.error());
-        for (const ObjectRecord& row : *rows) {
-            const bool is_known = std::ranges::find(cleaning.leftovers, row.key, &Leftover::key) !=
-                                  cleaning.leftovers.end();
-            if (!is_known)
-                cleaning.leftovers.push_back({row.key, stamp_of(row.size, row.modified_s)});
-        }
-    }
+    auto leftovers = leftovers_of(catalog_, cleaning);
+    if (!leftovers) return std::unexpected(std::move(leftovers.error()));
+    cleaning.leftovers = std::move(*leftovers);
     std::erase_if(cleaning.leftovers,
                   [&](const Leftover& each) { return others.contains(each.key); });
     return false;

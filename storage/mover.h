@@ -21,6 +21,9 @@ namespace tidepool::storage {
 // The rows of what is to be moved, wherever they are; none where the catalog knows nothing of it.
 Result<std::vector<ObjectRecord>> rows_of(Catalog& catalog, const MoveTarget& target);
 
+// What such a clean is to remove: with all that the image has by now, where it is about the whole.
+Result<std::vector<Leftover>> leftovers_of(Catalog& catalog, const Cleaning& cleaning);
+
 // What the pool has of this original's variants, whether or not anybody knows of it: all names that
 // can belong to the image, as profiles come and go, and other programs write there too.
 Result<std::vector<ObjectInfo>> list_variants(Driver& driver, const std::string& original);

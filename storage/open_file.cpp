@@ -1,5 +1,6 @@
 #include "storage/open_file.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <thread>
@@ -83,6 +84,12 @@ Result<void> OpenFile::read(std::uint64_t offset, std::span<char> into) const {
         into = into.subspan(static_cast<std::size_t>(got));
     }
     return {};
+}
+
+Result<std::string> OpenFile::beginning(std::size_t most) const {
+    std::string bytes(std::min<std::uint64_t>(most, identity_.size), '\0');
+    if (auto done = read(0, bytes); !done) return std::unexpected(std::move(done.error()));
+    return bytes;
 }
 
 bool OpenFile::in_memory(std::uint64_t offset, std::uint64_t length, std::uint64_t now_ms) const {

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 
 struct stat;
 
@@ -53,6 +54,9 @@ class OpenFile {
     // Blocks. Reads exactly `into.size()` bytes; a file that ends earlier is ErrorKind::busy:
     // somebody cut it.
     Result<void> read(std::uint64_t offset, std::span<char> into) const;
+
+    // Blocks. Its first bytes, at most so many.
+    Result<std::string> beginning(std::size_t most) const;
 
     // Never blocks. True where this part was in the page cache just now, or the whole file was less
     // than a second ago, so that sending it will not wait for a disk. False also where the kernel

@@ -1,12 +1,13 @@
 #include "storage/sqlite.h"
 
+#include "conf/small_file.h"
+
 #include <cerrno>
 #include <cstring>
 #include <utility>
 
 #include <fcntl.h>
 #include <sqlite3.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 namespace tidepool::storage::sqlite {
@@ -62,8 +63,7 @@ std::string explain(int code) {
 // keys and encrypted secrets. The journal gets the same rights.
 // The last folder on the way is made too, so that a state folder need only be named.
 void make_private(const std::string& path) {
-    const std::string folder = path.substr(0, path.rfind('/') + 1);
-    if (!folder.empty()) ::mkdir(folder.c_str(), 0750);  // the open below says what is wrong
+    conf::make_last_folder(path);
     // Never one that is there: closing any descriptor of a file drops the locks that this process's
     // other connections hold on it (fcntl(2)).
     const int fd = ::open(path.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0640);

@@ -3,7 +3,6 @@
 #include "proxy/loop/short_turns.h"
 
 #include <algorithm>
-#include <chrono>
 #include <utility>
 
 #include <pthread.h>
@@ -14,9 +13,8 @@ namespace {
 
 thread_local bool is_worker = false;
 
-std::uint64_t steady_ms() {
-    return static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch() /
-                                      std::chrono::milliseconds(1));
+std::uint64_t now_ms() {
+    return Loop::clock_ns() / 1'000'000;
 }
 
 }  // namespace
@@ -61,11 +59,11 @@ bool WorkerPool::submit(Lane lane, std::move_only_function<void()> work) {
 
 unsigned WorkerPool::count_overdue(std::size_t from) const {
     if (patience_ms_ == 0) return 0;
-    const std::uint64_t now_ms = steady_ms();
+    const std::uint64_t now = now_ms();
     unsigned count = 0;
     for (std::size_t number = from; number < begun_ms_.size(); ++number) {
         const std::uint64_t begun_ms = begun_ms_[number].load(std::memory_order_relaxed);
-        if (begun_ms != 0 && now_ms > begun_ms + patience_ms_) ++count;
+        if (begun_ms != 0 && now > begun_ms + patience_ms_) ++count;
     }
     return count;
 }
@@ -113,7 +111,7 @@ void WorkerPool::work_loop(std::size_t number) {
             work = std::move(queue->front());
             queue->pop_front();
         }
-        begun_ms_[number].store(steady_ms(), std::memory_order_relaxed);
+        begun_ms_[number].store(now_ms(), std::memory_order_relaxed);
         work();
         work = nullptr;  // what it owned may be waited for, too
         begun_ms_[number].store(0, std::memory_order_relaxed);

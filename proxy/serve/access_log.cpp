@@ -1,6 +1,7 @@
 #include "proxy/serve/access_log.h"
 
 #include "conf/log.h"
+#include "conf/small_file.h"
 #include "proxy/serve/edge.h"
 
 #include <algorithm>
@@ -25,8 +26,7 @@ constexpr std::size_t kMaxText = 1024;
 Result<int> open_log(const std::string& path) {
     // Closed on exec like any other, so that successors do not collect one each.
     if (path == "-") return fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-    // The last folder is made too, as the catalog's is; the open says what is wrong.
-    mkdir(path.substr(0, path.rfind('/')).c_str(), 0750);
+    conf::make_last_folder(path);
     // O_NONBLOCK: a pipe that nobody reads is an error, not a wait. Writing to one may wait.
     const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0640);
     if (fd < 0) return fail_errno(errno, "access_log.path " + path);

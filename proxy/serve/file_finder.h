@@ -101,12 +101,8 @@ class FileFinder {
     // Where a local pool is, and who makes its blocking calls.
     struct Site {
         Site(const conf::PoolSettings& its_settings, PoolDisk& its_disk)
-            : settings(its_settings),
-              disk(its_disk),
-              pool(its_disk.pool()),
-              workers(disk.workers()) {}
+            : settings(its_settings), pool(its_disk.pool()), workers(its_disk.workers()) {}
         const conf::PoolSettings settings;
-        PoolDisk& disk;
         const storage::LocalPool& pool;
         loop::WorkerPool& workers;
     };

@@ -80,13 +80,12 @@ loop::Task<> Inspector::lead(Inspector& self, Request& request) {
 
 loop::Task<Result<VariantLane>> Inspector::lane_of(const Request& request) {
     if (request.depth == transform::InspectDepth::structure) co_return VariantLane::cheap;
-    std::string beginning(static_cast<std::size_t>(std::min<std::uint64_t>(
-                              transform::kSniffBytes, request.file->identity().size)),
-                          '\0');
-    const auto read = co_await loop::offload(home_, readers_, loop::Lane::bulk,
-                                             [&] { return request.file->read(0, beginning); });
-    if (!read) co_return std::unexpected(read.error());
-    co_return transform::is_dear(beginning, request.depth) ? VariantLane::dear : VariantLane::cheap;
+    const auto beginning = co_await loop::offload(home_, readers_, loop::Lane::bulk, [&] {
+        return request.file->beginning(transform::kSniffBytes);
+    });
+    if (!beginning) co_return std::unexpected(beginning.error());
+    co_return transform::is_dear(*beginning, request.depth) ? VariantLane::dear
+                                                            : VariantLane::cheap;
 }
 
 loop::Task<Result<transform::Inspection>> Inspector::look(const Request& request) {

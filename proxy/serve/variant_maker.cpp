@@ -557,14 +557,7 @@ loop::Task<VariantMaker::Outcome> VariantMaker::store(const Piece& piece, MadeVa
 }
 
 loop::Task<Result<std::string>> VariantMaker::beginning_of(const Original& original) {
-    const auto read = [file = original.file]() -> Result<std::string> {
-        std::string beginning(static_cast<std::size_t>(std::min<std::uint64_t>(
-                                  transform::kSniffBytes, file->identity().size)),
-                              '\0');
-        if (auto done = file->read(0, beginning); !done)
-            return std::unexpected(std::move(done.error()));
-        return beginning;
-    };
+    const auto read = [file = original.file] { return file->beginning(transform::kSniffBytes); };
     if (original.readers == nullptr) co_return read();
     co_return co_await loop::offload_within(home_, *original.readers, loop::Lane::bulk, read);
 }
