@@ -2,6 +2,7 @@
 
 #include "conf/day_window.h"
 #include "conf/log.h"
+#include "conf/random_name.h"
 #include "storage/job_owner.h"
 #include "storage/mover.h"
 
@@ -31,6 +32,15 @@ constexpr std::uint64_t kLeastJudged = 10;
 // A sweep that is later than that is one of a clock that was ahead.
 constexpr std::int64_t kClockSlackS = 60;
 constexpr std::size_t kMostListedImages = 10'000'000;
+
+// What the names of the batches of that second begin with.
+std::string batch_time(std::int64_t now_s) {
+    const std::time_t time = now_s;
+    std::tm utc{};
+    gmtime_r(&time, &utc);
+    return fmt::format("{}{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", kTierBatch, utc.tm_year + 1900,
+                       utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec);
+}
 
 class Planning {
   public:
@@ -177,9 +187,9 @@ class Planning {
     bool is_judged(const std::string& batch, std::uint64_t ended) {
         auto& judged = result_.judged;
         if (!judged.empty() && judged.back() == batch) return true;
-        if (batch > tier_batch(now_s_ + kClockSlackS)) return false;
+        if (batch > batch_time(now_s_ + kClockSlackS)) return false;
         const bool is_usual =
-            judged.size() < kJudgedBatches && batch >= tier_batch(now_s_ - conf::kDayS);
+            judged.size() < kJudgedBatches && batch >= batch_time(now_s_ - conf::kDayS);
         if (!is_usual && ended >= kLeastJudged) return false;
         judged.push_back(batch);
         return true;
@@ -402,7 +412,7 @@ Result<std::uint64_t> pause_batches(Catalog& catalog, const std::vector<std::str
 }
 
 Result<void> queue_plan(Catalog& catalog, const TierPlan& plan, Sweep& sweep, std::int64_t now_s) {
-    sweep.batch = tier_batch(now_s);
+    sweep.batch = fmt::format("{} {}", batch_time(now_s), conf::random_name());
     std::vector<NewJob> jobs;
     const auto flush = [&]() -> Result<void> {
         const auto ids = catalog.queue_jobs(jobs, now_s);
@@ -421,14 +431,6 @@ Result<void> queue_plan(Catalog& catalog, const TierPlan& plan, Sweep& sweep, st
 }
 
 }  // namespace
-
-std::string tier_batch(std::int64_t now_s) {
-    const std::time_t time = now_s;
-    std::tm utc{};
-    gmtime_r(&time, &utc);
-    return fmt::format("{}{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", kTierBatch, utc.tm_year + 1900,
-                       utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec);
-}
 
 Result<SweepPlan> plan_sweep(const TierContext& context, std::int64_t now_s) {
     return Planning(context, now_s).make();

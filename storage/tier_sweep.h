@@ -18,10 +18,9 @@ namespace tidepool::storage {
 
 // What operators ask for (100) goes before.
 inline constexpr int kTierPriority = 200;
-// What the names of all sweeps' batches begin with: "tier 2026-02-25T13:05:00Z", so that their
-// order is that of their times.
+// What the names of all sweeps' batches begin with: "tier 2026-02-25T13:05:00Z 5f0c...", so that
+// their order is that of their times, and two of one second are two.
 inline constexpr const char* kTierBatch = "tier ";
-std::string tier_batch(std::int64_t now_s);
 
 // Both block on the catalog, which reads every image of the hot and warm pools, and on the disks
 // that images may go to.

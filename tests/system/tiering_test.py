@@ -170,12 +170,12 @@ class Demotion(TieringCase):
         # None is idle.
         self.start({"demote_if_no_views_days": 50, "max_candidates_per_sweep": 1}, hot={"max_size": "100kB"})
         for left in (3, 2, 1):
-            self.assertRegex(self.tool("tier", "run"), "[1-9] done, 0 failed")  # those of one second are counted together
+            self.assertIn("1 done, 0 failed", self.tool("tier", "run"))
             self.assertEqual(sum(self.pool_of(original(number)) == "hot" for number in range(1, 11)), 6 + left)
             plan = self.plan()
             self.assertEqual((plan["emptying"], set(self.moves(plan).values())), (["hot"], {"watermark"}), left)
             self.assertIn("pool hot is being emptied to its low watermark", self.tool("tier", "plan"))
-        self.assertRegex(self.tool("tier", "run"), "[1-9] done, 0 failed")
+        self.assertIn("1 done, 0 failed", self.tool("tier", "run"))
         self.assertEqual((self.plan()["moves"], self.plan()["emptying"]), ([], []))
         self.assertIn("nothing is to be moved", self.tool("tier", "run"))
 
