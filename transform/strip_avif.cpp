@@ -8,6 +8,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <string>
+#include <vector>
 
 namespace tidepool::transform {
 
@@ -343,27 +345,70 @@ constexpr std::string_view kEmptyExif =
     "\0\0"
     "\0\0\0\0"sv;
 
+// A stretch of the file, some of which is overwritten.
+class Stretch {
+  public:
+    Stretch(std::string_view bytes, std::uint64_t begin)
+        : bytes_(bytes), begin_(begin), end_(begin + bytes.size()) {}
+
+    void erase(std::uint64_t begin, std::uint64_t end) {
+        for (std::uint64_t at = std::max(begin, begin_); at < std::min(end, end_); ++at)
+            bytes_[at - begin_] = '\0';
+    }
+    void write(std::uint64_t begin, std::string_view by) {
+        for (std::uint64_t at = std::max(begin, begin_); at < std::min(begin + by.size(), end_);
+             ++at)
+            bytes_[at - begin_] = by[at - begin];
+    }
+    std::string_view bytes() const { return bytes_; }
+
+  private:
+    std::string bytes_;
+    const std::uint64_t begin_;
+    const std::uint64_t end_;
+};
+
+// Calls back for those of `sorted`, that are `length` long at most, which may reach into the
+// stretch of the file from `begin` to `end`.
+template <class OnPlace>
+void each_near(const std::vector<std::uint64_t>& sorted, std::size_t length, std::uint64_t begin,
+               std::uint64_t end, OnPlace on_place) {
+    auto next = std::ranges::lower_bound(sorted, begin - std::min<std::uint64_t>(begin, length));
+    for (; next != sorted.end() && *next < end; ++next)
+        on_place(*next);
+}
+
 }  // namespace
 
-std::string_view strip_avif(std::string_view file, std::vector<char>& out) {
+std::string_view strip_avif(std::string_view file, StrippedOutput& out) {
+    constexpr std::size_t kStretch = 64 << 10;
     AvifSearch search(file);
     const std::string_view wrong = search.run();
     if (!wrong.empty()) return wrong;
-    out.assign(search.image().begin(), search.image().end());
-    std::uint64_t done = 0;  // ranges may overlap, and each byte is written once
+    std::vector<Range> erased;  // without overlaps
+    std::vector<std::uint64_t> exifs;
     for (const Range& range : search.ranges()) {
         if (range.kind == Range::Kind::kept) continue;
-        for (std::uint64_t at = std::max(done, range.begin); at < range.end; ++at)
-            out[at] = '\0';
-        done = std::max(done, range.end);
+        if (range.kind == Range::Kind::exif && range.end - range.begin >= kEmptyExif.size())
+            exifs.push_back(range.begin);
+        const std::uint64_t begin = std::max(range.begin, erased.empty() ? 0 : erased.back().end);
+        if (begin < range.end) erased.push_back({begin, range.end, range.kind});
     }
-    for (const Range& range : search.ranges()) {
-        if (range.kind != Range::Kind::exif || range.end - range.begin < kEmptyExif.size())
-            continue;
-        std::ranges::copy(kEmptyExif, out.begin() + static_cast<std::ptrdiff_t>(range.begin));
+    std::vector<std::uint64_t> names = search.freed_names();
+    std::ranges::sort(names);
+    auto next = erased.begin();
+    for (std::uint64_t begin = 0; begin < search.image().size(); begin += kStretch) {
+        Stretch stretch(search.image().substr(begin, kStretch), begin);
+        const std::uint64_t end = begin + stretch.bytes().size();
+        while (next != erased.end() && next->end <= begin)
+            ++next;
+        for (auto range = next; range != erased.end() && range->begin < end; ++range)
+            stretch.erase(range->begin, range->end);
+        each_near(exifs, kEmptyExif.size(), begin, end,
+                  [&](std::uint64_t at) { stretch.write(at, kEmptyExif); });
+        each_near(names, 4, begin, end, [&](std::uint64_t at) { stretch.write(at, "free"sv); });
+        out.append(stretch.bytes());
     }
-    for (const std::uint64_t at : search.freed_names())
-        std::ranges::copy("free"sv, out.begin() + static_cast<std::ptrdiff_t>(at));
     return "";
 }
 

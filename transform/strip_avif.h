@@ -2,13 +2,14 @@
 // offsets lead to. Pure.
 #pragma once
 
+#include "transform/stripped_output.h"
+
 #include <string_view>
-#include <vector>
 
 namespace tidepool::transform {
 
 // Writes to `out` the file with its metadata overwritten where it is, so that no offset changes,
 // and without what follows its last box. Returns what is wrong, fit for the client, or "".
-std::string_view strip_avif(std::string_view file, std::vector<char>& out);
+std::string_view strip_avif(std::string_view file, StrippedOutput& out);
 
 }  // namespace tidepool::transform

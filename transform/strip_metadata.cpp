@@ -3,12 +3,14 @@
 #include "transform/image_walk.h"
 #include "transform/octets.h"
 #include "transform/strip_avif.h"
+#include "transform/stripped_output.h"
 
 #include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -18,17 +20,6 @@ namespace {
 
 using namespace std::string_literals;
 using namespace std::string_view_literals;
-
-using Stripped = std::vector<char>;
-
-void append_to(Stripped& out, std::string_view bytes) {
-    out.insert(out.end(), bytes.begin(), bytes.end());
-}
-
-void append_big(Stripped& out, std::uint64_t value, int count) {
-    while (count-- > 0)
-        out.push_back(static_cast<char>(value >> (8 * count) & 0xFF));
-}
 
 // Exif that says nothing but an orientation: one directory of one entry (TIFF 6.0, section 2; Exif
 // 2.32, 4.6.2), whose value is at kMinimalExifOrientation.
@@ -100,14 +91,13 @@ bool is_kept_in_jpeg(const ImagePart& part) {
     return !is_application && marker != 0xFE;  // COM
 }
 
-void append_jpeg_segment(Stripped& out, std::uint8_t marker, std::string_view content) {
-    out.push_back('\xFF');
-    out.push_back(static_cast<char>(marker));
-    append_big(out, content.size() + 2, 2);
-    append_to(out, content);
+void append_jpeg_segment(StrippedOutput& out, std::uint8_t marker, std::string_view content) {
+    out.append_big(0xFF00U | marker, 2);
+    out.append_big(content.size() + 2, 2);
+    out.append(content);
 }
 
-std::string_view strip_jpeg(std::string_view file, Stripped& out) {
+std::string_view strip_jpeg(std::string_view file, StrippedOutput& out) {
     constexpr std::size_t kJfifHead = 14;  // two bytes of which are the thumbnail's size
     ExifKeeper keeper;
     return walk_jpeg(file, [&](const ImagePart& part) {
@@ -121,7 +111,7 @@ std::string_view strip_jpeg(std::string_view file, Stripped& out) {
             const std::string kept = keeper.replacement(exif);
             if (!kept.empty()) append_jpeg_segment(out, 0xE1, "Exif\0\0"s + kept);
         } else if (is_kept_in_jpeg(part)) {
-            append_to(out, part.bytes);
+            out.append(part.bytes);
         }
     });
 }
@@ -129,17 +119,17 @@ std::string_view strip_jpeg(std::string_view file, Stripped& out) {
 // Texts, a time, and signatures, which name the signer and are void once anything is taken out.
 constexpr std::array kPersonalPngChunks{"tEXt"sv, "zTXt"sv, "iTXt"sv, "tIME"sv, "dSIG"sv, "caBX"sv};
 
-std::string_view strip_png(std::string_view file, Stripped& out) {
+std::string_view strip_png(std::string_view file, StrippedOutput& out) {
     ExifKeeper keeper;
     return walk_png(file, [&](const ImagePart& part) {
         if (part.name == "eXIf") {
             const std::string kept = keeper.replacement(part.content);
             if (kept.empty()) return;
-            append_big(out, kept.size(), 4);
-            append_to(out, "eXIf" + kept);
-            append_big(out, png_checksum("eXIf" + kept), 4);
+            out.append_big(kept.size(), 4);
+            out.append("eXIf" + kept);
+            out.append_big(png_checksum("eXIf" + kept), 4);
         } else if (std::ranges::find(kPersonalPngChunks, part.name) == kPersonalPngChunks.end()) {
-            append_to(out, part.bytes);
+            out.append(part.bytes);
         }
     });
 }
@@ -166,9 +156,9 @@ bool is_kept_in_gif(const ImagePart& part) {
     }
 }
 
-std::string_view strip_gif(std::string_view file, Stripped& out) {
+std::string_view strip_gif(std::string_view file, StrippedOutput& out) {
     return walk_gif(file, [&](const ImagePart& part) {
-        if (is_kept_in_gif(part)) append_to(out, part.bytes);
+        if (is_kept_in_gif(part)) out.append(part.bytes);
     });
 }
 
@@ -178,50 +168,66 @@ constexpr std::array kWebpChunks{"RIFF"sv, "VP8X"sv, "VP8 "sv, "VP8L"sv,
 constexpr unsigned kWebpExifFlag = 0x08;
 constexpr unsigned kWebpXmpFlag = 0x04;
 
-std::string_view strip_webp(std::string_view file, Stripped& out) {
-    constexpr std::size_t kChunkHead = 8;
-    ExifKeeper keeper;
-    std::size_t flags_at = 0;  // in `out`; 0 = there are none
-    unsigned flags = 0;
+// What a WebP's head says of what follows.
+struct WebpHead {
+    std::uint64_t bytes = 0;  // of the whole file
     bool has_exif = false;
+};
+
+// Has the head say that, and puts into it what it should have said.
+std::string_view write_webp(std::string_view file, WebpHead& head, StrippedOutput& out) {
+    constexpr std::size_t kChunkHead = 8;
+    const WebpHead said = head;
+    ExifKeeper keeper;
+    bool has_flags = false;
+    unsigned flags = 0;
+    head.has_exif = false;
     const std::string_view wrong = walk_webp(file, [&](const ImagePart& part) {
-        if (part.name == "VP8X" && flags_at == 0 && !part.content.empty()) {
-            flags_at = out.size() + kChunkHead;
+        if (part.name == "RIFF") {
+            out.append("RIFF");
+            out.append_little(said.bytes - 8, 4);
+            out.append("WEBP");
+        } else if (part.name == "VP8X" && !has_flags && !part.content.empty()) {
+            has_flags = true;
             flags = octet_at(part.content, 0);
-        }
-        if (part.name == "EXIF") {
+            out.append(part.bytes.substr(0, kChunkHead));
+            const unsigned others = flags & ~(kWebpExifFlag | kWebpXmpFlag);
+            out.append_big(said.has_exif ? others | kWebpExifFlag : others, 1);
+            out.append(part.bytes.substr(kChunkHead + 1));
+        } else if (part.name == "EXIF") {
             // Without the flag readers take no notice of it. Some files have the prefix of JPEG.
             if ((flags & kWebpExifFlag) == 0) return;
             const bool has_prefix = part.content.starts_with("Exif\0\0"sv);
             const std::string kept = keeper.replacement(part.content.substr(has_prefix ? 6 : 0));
             if (kept.empty()) return;
-            has_exif = true;
-            append_to(out, "EXIF");
-            for (std::size_t i = 0; i < 4; ++i)
-                out.push_back(static_cast<char>(kept.size() >> (8 * i) & 0xFF));
-            append_to(out, kept);
+            head.has_exif = true;
+            out.append("EXIF");
+            out.append_little(kept.size(), 4);
+            out.append(kept);
         } else if (std::ranges::find(kWebpChunks, part.name) != kWebpChunks.end()) {
-            append_to(out, part.bytes);
+            out.append(part.bytes);
         }
     });
-    if (!wrong.empty()) return wrong;
-    if (flags_at != 0) {
-        flags &= ~(kWebpExifFlag | kWebpXmpFlag);
-        out[flags_at] = static_cast<char>(has_exif ? flags | kWebpExifFlag : flags);
-    }
-    for (std::size_t i = 0; i < 4; ++i)
-        out[4 + i] = static_cast<char>((out.size() - 8) >> (8 * i) & 0xFF);
-    return "";
+    head.bytes = out.size();
+    return wrong;
+}
+
+std::string_view strip_webp(std::string_view file, StrippedOutput& out) {
+    WebpHead head;
+    StrippedOutput nowhere([](std::string_view) {});
+    const std::string_view wrong = write_webp(file, head, nowhere);
+    return wrong.empty() ? write_webp(file, head, out) : wrong;
 }
 
 // There is no place for metadata in it; a profile that some have stands behind the pixels.
-std::string_view strip_bmp(std::string_view file, Stripped& out) {
-    return walk_bmp(file, [&](const ImagePart& part) { append_to(out, part.bytes); });
+std::string_view strip_bmp(std::string_view file, StrippedOutput& out) {
+    return walk_bmp(file, [&](const ImagePart& part) { out.append(part.bytes); });
 }
 
 struct Stripper {
     std::string_view type;
-    std::string_view (*strip)(std::string_view file, Stripped& out);
+    // What is wrong, or "".
+    std::string_view (*strip)(std::string_view file, StrippedOutput& out);
 };
 constexpr std::array kStrippers{
     Stripper{"image/jpeg", strip_jpeg}, Stripper{"image/png", strip_png},
@@ -230,17 +236,29 @@ constexpr std::array kStrippers{
 
 }  // namespace
 
-Result<std::optional<std::vector<char>>> without_personal_metadata(std::span<const char> bytes,
-                                                                   std::string_view type) {
+Result<bool> has_personal_metadata(std::span<const char> bytes, std::string_view type) {
     const auto stripper = std::ranges::find(kStrippers, type, &Stripper::type);
     if (stripper == kStrippers.end())
         return fail(ErrorKind::invalid, fmt::format("{} is no type of an image", type));
-    std::vector<char> out;
-    out.reserve(bytes.size());
-    const std::string_view wrong = stripper->strip({bytes.data(), bytes.size()}, out);
+    const std::string_view file(bytes.data(), bytes.size());
+    std::size_t same = 0;  // of the file, from its beginning
+    bool is_same = true;
+    StrippedOutput out([&](std::string_view part) {
+        is_same = is_same && file.substr(same, part.size()) == part;
+        same += part.size();
+    });
+    const std::string_view wrong = stripper->strip(file, out);
     if (!wrong.empty()) return fail(ErrorKind::corrupt, std::string(wrong));
-    if (std::ranges::equal(out, bytes)) return std::nullopt;
-    return out;
+    out.flush();
+    return !is_same || same != file.size();
+}
+
+void strip_personal_metadata(std::span<const char> bytes, std::string_view type,
+                             StrippedOutput::Sink sink) {
+    const auto stripper = std::ranges::find(kStrippers, type, &Stripper::type);
+    StrippedOutput out(std::move(sink));
+    stripper->strip({bytes.data(), bytes.size()}, out);
+    out.flush();
 }
 
 }  // namespace tidepool::transform

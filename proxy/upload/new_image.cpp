@@ -8,14 +8,16 @@
 #include "proxy/upload/processing.h"
 #include "proxy/upload/stored_content.h"
 #include "proxy/upload/upload_answers.h"
+#include "storage/abandoned_uploads.h"
 #include "storage/mover.h"
 #include "transform/content_type.h"
+#include "transform/strip_metadata.h"
 
 #include <algorithm>
 #include <cerrno>
 #include <ctime>
+#include <string_view>
 #include <utility>
-#include <vector>
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
@@ -26,9 +28,6 @@ namespace {
 
 using api::api_error;
 using api::ApiAnswer;
-
-// After which a store has ended, or given up, what it was asked for.
-constexpr std::int64_t kLateAnswerS = 120;
 
 // RFC 9562, 5.4.
 storage::Uuid new_uuid() {
@@ -105,6 +104,10 @@ Result<Problem> NewImage::reserve(storage::UploadRecord upload, const storage::P
 Result<void> NewImage::write(std::span<const char> bytes) {
     Intake::stand_back();
     hash_.update(bytes);
+    return append(bytes);
+}
+
+Result<void> NewImage::append(std::span<const char> bytes) {
     if (const int failed = conf::write_all(file_->fd(), bytes); failed != 0) {
         auto error = fail_errno(failed, "write the upload");
         if (failed == ENOSPC || failed == EDQUOT) error.error().kind = ErrorKind::capped;
@@ -244,17 +247,24 @@ Result<ApiAnswer> NewImage::store() {
 // In the place of the file another one without what tells of its owner; gives its digest, or
 // nothing where there is nothing of that kind in it.
 Result<std::optional<conf::Sha256Digest>> NewImage::strip() {
-    const auto stripped = without_metadata(file_->fd(), size_, offer_.accepted->type);
-    if (!stripped) return std::unexpected(stripped.error());
-    if (!*stripped) return std::nullopt;
+    const MappedFile sent(file_->fd(), size_);
+    if (!sent) return fail_errno(errno, "map the upload");
+    const std::string_view type = offer_.accepted->type;
+    const auto has_some = transform::has_personal_metadata(sent.bytes(), type);
+    if (!has_some) return std::unexpected(has_some.error());
+    if (!*has_some) return std::nullopt;
     auto file = intake_.spool().stage(driver_, key_);
     if (!file) return std::unexpected(std::move(file.error()));
-    const std::vector<char>& content = **stripped;
-    if (const int failed = conf::write_all((*file)->fd(), content); failed != 0)
-        return fail_errno(failed, "write the upload");
     file_ = std::move(*file);
-    size_ = content.size();
-    return conf::sha256({content.data(), content.size()});
+    size_ = 0;
+    conf::Sha256 hash;
+    Result<void> written;
+    transform::strip_personal_metadata(sent.bytes(), type, [&](std::string_view part) {
+        hash.update(part);
+        if (written) written = append(part);
+    });
+    if (!written) return std::unexpected(std::move(written.error()));
+    return hash.finish();
 }
 
 // What a store has of it where it did not say so is somebody's to remove: a late put, too. Who
@@ -282,7 +292,7 @@ void NewImage::remove_kept() {
 void NewImage::abandon() {
     is_ended_ = true;
     const auto abandoned = intake_.means().catalog->abandon_upload(
-        reservation_->id, std::time(nullptr) + kLateAnswerS, offer_.session_until_s);
+        reservation_->id, std::time(nullptr) + storage::kLateAnswerS, offer_.session_until_s);
     // Then it is, too, once nobody renews it.
     if (!abandoned)
         conf::log_warn("upload not given up key={} reason=\"{}\"", key_, abandoned.error().text);

@@ -72,6 +72,7 @@ class NewImage {
 
   private:
     Result<Problem> reserve(storage::UploadRecord upload, const storage::PoolRoom& room);
+    Result<void> append(std::span<const char> bytes);
     loop::Task<Problem> inspect(std::shared_ptr<const storage::OpenFile> file);
     Result<api::ApiAnswer> store();
     Result<std::optional<conf::Sha256Digest>> strip();

@@ -1,9 +1,6 @@
 #include "proxy/upload/stored_content.h"
 
-#include "transform/strip_metadata.h"
-
 #include <cerrno>
-#include <span>
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -13,33 +10,16 @@
 
 namespace tidepool::upload {
 
-namespace {
+MappedFile::MappedFile(int fd, std::uint64_t size)
+    : data_(mmap(nullptr, static_cast<std::size_t>(size), PROT_READ, MAP_PRIVATE, fd, 0)),
+      size_(static_cast<std::size_t>(size)) {}
 
-// A file that nobody else can cut, as it has no name.
-class MappedFile {
-  public:
-    MappedFile(int fd, std::size_t size)
-        : data_(mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0)), size_(size) {}
-    ~MappedFile() {
-        if (*this) munmap(data_, size_);
-    }
-    MappedFile(const MappedFile&) = delete;
-    MappedFile& operator=(const MappedFile&) = delete;
-    explicit operator bool() const { return data_ != MAP_FAILED; }
-    std::span<const char> bytes() const { return {static_cast<const char*>(data_), size_}; }
+MappedFile::~MappedFile() {
+    if (*this) munmap(data_, size_);
+}
 
-  private:
-    void* data_;
-    std::size_t size_;
-};
-
-}  // namespace
-
-Result<std::optional<std::vector<char>>> without_metadata(int fd, std::uint64_t size,
-                                                          std::string_view type) {
-    const MappedFile file(fd, static_cast<std::size_t>(size));
-    if (!file) return fail_errno(errno, "map the upload");
-    return transform::without_personal_metadata(file.bytes(), type);
+MappedFile::operator bool() const {
+    return data_ != MAP_FAILED;
 }
 
 Result<std::shared_ptr<const storage::OpenFile>> read_only_file(int fd) {
