@@ -261,8 +261,8 @@ struct MoveSettings {
 
 // [delete]
 struct DeleteSettings {
-    bool backups = true;                // the copies in backup pools, too
-    Milliseconds remember{86'400'000};  // 410 for so long; then 404. 1m..3650d
+    bool backups = true;                   // the copies in backup pools, too
+    Milliseconds remember{7'776'000'000};  // 410 for so long; then 404. 1m..3650d
     bool operator==(const DeleteSettings&) const = default;
 };
 

@@ -24,10 +24,12 @@ Result<std::size_t> clean_abandoned_uploads(Catalog& catalog, DriverSet& drivers
     for (const UploadRecord& upload : *uploads) {
         if (!is_abandoned(upload, now_s)) continue;
         // From then on it cannot end well any more, so its bytes are nobody's.
-        const auto claimed = catalog.claim_abandoned(upload, now_s);
+        const auto pool = drivers.find(upload.pool);
+        const bool may_come_late = upload.expires_s > now_s && pool && pool->is_bucket();
+        const auto claimed =
+            catalog.claim_abandoned(upload, may_come_late ? now_s + kLateAnswerS : now_s);
         if (!claimed) return std::unexpected(claimed.error());
         if (!*claimed) continue;
-        const auto pool = drivers.find(upload.pool);
         const auto removed =
             pool ? pool->driver->remove(upload.key) : Result<void>(std::unexpected(pool.error()));
         if (!removed) {
@@ -35,6 +37,7 @@ Result<std::size_t> clean_abandoned_uploads(Catalog& catalog, DriverSet& drivers
                            removed.error().text);
             continue;
         }
+        if (may_come_late) continue;  // all of it may have been sent: looked for once more by then
         if (auto dropped = catalog.drop_upload(upload.id); !dropped)
             return std::unexpected(std::move(dropped.error()));
         ++cleaned;

@@ -303,7 +303,9 @@ struct ResumableUpload {
 // Uploads in pieces that have not become images.
 struct ResumableUse {
     std::uint64_t bytes = 0;  // that all of them may have in the spool, those that ran out, too
-    std::uint64_t open = 0;   // of one owner, that may go on
+    // Of one owner, of those that may go on.
+    std::uint64_t open = 0;
+    std::uint64_t owner_bytes = 0;
 };
 
 // What an owner may have. 0 and nothing: no limit.

@@ -229,6 +229,7 @@ void SqliteCatalog::write_together(std::span<Turn* const> turns) noexcept {
         turns, [](const Turn* turn) { return turn->durability == sqlite::Durability::on_return; });
     const std::lock_guard writer_lock(writer_mutex_);
     try {
+        if (must_last && is_journal_torn_) mend_journal();
         writer_->set_durability(must_last ? sqlite::Durability::on_return
                                           : sqlite::Durability::soon);
         sqlite::Transaction transaction(*writer_);
@@ -250,10 +251,27 @@ void SqliteCatalog::write_together(std::span<Turn* const> turns) noexcept {
         if (changes > 0) own_changes_ += changes;  // else the lock is not held
     } catch (const Failure& failure) {
         // Nothing of any of them is kept.
+        is_journal_torn_ = is_journal_torn_ || failure.error.kind == ErrorKind::io;
         for (Turn* const turn : turns) {
             if (!turn->failure) turn->failure = failure.error;
         }
     }
+}
+
+// Where the disk failed as the journal was to be synced, commits before that were not on it yet
+// (Durability::soon) may never be, as the kernel tells of a page that it could not write once and
+// then takes it for written; those that follow would be lost behind them. So all that it holds goes
+// into the file, and it begins anew.
+void SqliteCatalog::mend_journal() {
+    writer_->set_durability(sqlite::Durability::on_return);
+    if (writer_->number("PRAGMA wal_checkpoint(TRUNCATE)") != 0) {
+        throw Failure{Error{
+            ErrorKind::timed_out,
+            fmt::format("catalog {}: its disk failed, and the journal cannot begin anew while "
+                        "others read",
+                        path_)}};
+    }
+    is_journal_torn_ = false;
 }
 
 // Whether other processes are to notice. What it throws is the turn's failure.

@@ -277,6 +277,7 @@ class SqliteCatalog final : public Catalog {
     void take_turn(Turn& turn);
     void take_turns(std::unique_lock<std::mutex>& lock);
     void write_together(std::span<Turn* const> turns) noexcept;
+    void mend_journal();
     static bool write_one(Turn& turn, sqlite::Connection& writer);
     std::unique_ptr<sqlite::Connection> take_reader();
     void give_back(std::unique_ptr<sqlite::Connection> connection);
@@ -317,6 +318,7 @@ class SqliteCatalog final : public Catalog {
 
     std::mutex writer_mutex_;
     std::unique_ptr<sqlite::Connection> writer_;
+    bool is_journal_torn_ = false;  // the same mutex's
     Follow follow_;
     Outdate outdate_;
 

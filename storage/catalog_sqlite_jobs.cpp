@@ -231,6 +231,11 @@ std::vector<JobId> ids_of(sqlite::Connection& db, const JobFilter& filter, std::
     return ids;
 }
 
+// Of what is copied by a job that has begun is looked for when it is to go (JobRecord::begun).
+bool makes_copies(std::string_view lane) {
+    return lane.starts_with("move ") || lane.starts_with("backup ");
+}
+
 // Those of the lane that are due, by priority.
 std::vector<JobRecord> due_jobs(sqlite::Connection& db, const Catalog::LaneWant& want,
                                 std::int64_t now_s) {
@@ -302,7 +307,7 @@ Result<OpenJobs> SqliteCatalog::open_in(std::string_view lane) {
     });
 }
 
-// Not durable at once: what is forgotten of it with the power is only that somebody had begun.
+// Not durable at once where what is forgotten of it with the power is only that somebody had begun.
 Result<std::vector<JobRecord>> SqliteCatalog::take_jobs(std::span<const LaneWant> wants,
                                                         std::string_view owner, std::int64_t now_s,
                                                         std::int64_t lease_s) {
@@ -343,7 +348,9 @@ Result<std::vector<JobRecord>> SqliteCatalog::take_jobs(std::span<const LaneWant
         }
         return taken;
     };
-    return write(work, sqlite::Durability::soon);
+    const bool must_last =
+        std::ranges::any_of(wants, [](const LaneWant& want) { return makes_copies(want.lane); });
+    return write(work, must_last ? sqlite::Durability::on_return : sqlite::Durability::soon);
 }
 
 Result<std::vector<std::string>> SqliteCatalog::lease_owners() {

@@ -290,8 +290,12 @@ std::vector<ObjectRecord> rows_of(sqlite::Connection& db, const Uuid& image) {
     if (!found) return objects;
     if (auto row = find_row(db, found->original)) objects.push_back(std::move(*row));
     if (const auto prefix = variants_prefix(found->original)) {
-        std::ranges::move(list_rows(db, std::nullopt, *prefix, {}, kMaxPage),
-                          std::back_inserter(objects));
+        std::vector<ObjectRecord> page;
+        do {
+            page =
+                list_rows(db, std::nullopt, *prefix, page.empty() ? "" : page.back().key, kMaxPage);
+            objects.insert(objects.end(), page.begin(), page.end());
+        } while (page.size() == kMaxPage);
     }
     return objects;
 }

@@ -70,7 +70,8 @@ constexpr const char* kBeginTus =
 constexpr const char* kFindTus = "SELECT " TUS_COLUMNS " FROM tus WHERE id = ?1";
 constexpr const char* kTusUse =
     "SELECT (SELECT coalesce(sum(length), 0) FROM tus WHERE image IS NULL), "
-    "(SELECT count(*) FROM tus WHERE owner = ?1 AND image IS NULL AND expires_s > ?2)";
+    "count(*), coalesce(sum(length), 0) FROM tus WHERE owner = ?1 AND image IS NULL AND "
+    "expires_s > ?2";
 constexpr const char* kEndTus = "UPDATE tus SET image = ?2 WHERE id = ?1";
 constexpr const char* kDropTus = "DELETE FROM tus WHERE id = ?1 RETURNING upload";
 constexpr const char* kExpiredTus =
@@ -449,7 +450,8 @@ Result<ResumableUse> SqliteCatalog::resumable_use(std::string_view owner, std::i
         Query query(db, kTusUse, owner, now_s);
         query.next();
         return {.bytes = static_cast<std::uint64_t>(query.number(0)),
-                .open = static_cast<std::uint64_t>(query.number(1))};
+                .open = static_cast<std::uint64_t>(query.number(1)),
+                .owner_bytes = static_cast<std::uint64_t>(query.number(2))};
     });
 }
 

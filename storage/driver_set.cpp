@@ -102,9 +102,8 @@ DriverSet::Made DriverSet::make(const KnownPool& pool) {
 }
 
 Result<void> DriverSet::require_apart(const Pool& from, const Pool& to, std::string_view key) {
-    using Type = conf::PoolSettings::Type;
-    const bool is_bucket = from.known.settings.storage_type == Type::s3;
-    if (is_bucket != (to.known.settings.storage_type == Type::s3)) return {};
+    const bool is_bucket = from.is_bucket();
+    if (is_bucket != to.is_bucket()) return {};
     const std::pair<PoolId, PoolId> pair = std::minmax(from.known.id, to.known.id);
     // A folder's place may be mounted anew at any time, and to look there costs little.
     if (is_bucket) {

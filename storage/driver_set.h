@@ -42,6 +42,10 @@ class DriverSet {
         KnownPool known;
         std::shared_ptr<Driver> driver;          // for who waits for it
         std::shared_ptr<LimitedDriver> limited;  // for background work: paced, and soon to give up
+
+        bool is_bucket() const {
+            return known.settings.storage_type == conf::PoolSettings::Type::s3;
+        }
     };
     // Misconfigured where there is none of this id that can be used, with the name that it had.
     // Blocks on the catalog for a new one.

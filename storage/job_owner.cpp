@@ -3,7 +3,9 @@
 #include "conf/random_name.h"
 
 #include <array>
+#include <cerrno>
 #include <charconv>
+#include <csignal>
 #include <cstdint>
 #include <fstream>
 #include <optional>
@@ -71,7 +73,11 @@ bool has_ended(std::string_view owner) {
     std::uint64_t start = 0;
     if (std::from_chars(words[1].begin(), words[1].end(), pid).ec != std::errc()) return false;
     if (std::from_chars(words[2].begin(), words[2].end(), start).ec != std::errc()) return false;
-    return start_of(pid) != start;
+    const auto started = start_of(pid);
+    if (started) return *started != start;
+    // One that /proc does not show us, as it is somebody else's (hidepid, ProtectProc), lives: of
+    // another that has got its number in the meantime nothing tells it apart.
+    return kill(static_cast<pid_t>(pid), 0) != 0 && errno == ESRCH;
 }
 
 }  // namespace tidepool::storage

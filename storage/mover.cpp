@@ -26,10 +26,6 @@ constexpr std::int64_t kWaitForMoveS = 3;  // another one, so that they do not m
 constexpr std::int64_t kMostAtOnce = 5;
 constexpr std::int64_t kRestlessWaitS = 10;
 
-bool is_bucket(const DriverSet::Pool& pool) {
-    return pool.known.settings.storage_type == conf::PoolSettings::Type::s3;
-}
-
 Error about(const MoveTarget& target, Error error) {
     error.text = fmt::format("{}: {}", name_of(target), error.text);
     return error;
@@ -63,7 +59,7 @@ Result<std::optional<NewJob>> clean_mirror_job(Catalog& catalog, DriverSet& driv
         const auto pool = drivers.find(mirror);
         if (!pool) return std::unexpected(pool.error());
         std::string stamp;
-        if (!is_bucket(*pool)) {
+        if (!pool->is_bucket()) {
             const auto file = pool->driver->head(object.key);
             if (!file && file.error().kind != ErrorKind::not_found)
                 return std::unexpected(file.error());
@@ -243,7 +239,7 @@ Result<std::vector<ObjectInfo>> list_variants(Driver& driver, const std::string&
 Result<bool> Mover::adopt_variants(const ObjectRecord& original) {
     const auto pool = drivers_.find(original.pool);
     if (!pool) return std::unexpected(pool.error());
-    if (is_bucket(*pool)) return false;
+    if (pool->is_bucket()) return false;
     const auto files = list_variants(*pool->driver, original.key);
     if (!files) return std::unexpected(files.error());
     std::vector<ObjectRecord> found;
@@ -405,7 +401,7 @@ Result<ObjectRecord> Mover::copy(const ObjectRecord& row, const DriverSet::Pool&
     if (!from) return std::unexpected(from.error());
     stamp = stamp_of(row.size, row.modified_s);
     bool is_gone = false;
-    if (!is_bucket(*from)) {
+    if (!from->is_bucket()) {
         const auto source = from->driver->head(row.key);
         if (source) {
             stamp = stamp_of(source->size, source->modified_s);
@@ -551,7 +547,7 @@ Result<void> Mover::remove_leftover(const DriverSet::Pool& pool, const std::stri
     if (!row) return std::unexpected(row.error());
     if (*row && (*row)->pool == pool.known.id) return {};  // it has come back
     if (*row && drivers_.mirror_of((*row)->pool) == pool.known.id) return {};
-    if (!is_bucket(pool)) {
+    if (!pool.is_bucket()) {
         const auto info = pool.driver->head(key);
         const bool is_gone = !info && info.error().kind == ErrorKind::not_found;
         if (is_gone) return forget_copy(pool, key);

@@ -132,8 +132,12 @@ Result<std::uint64_t> ResumableSpool::durable_size(std::string_view id) {
         conf::Descriptor(::open(path_of(id).c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW)));
     if (!file) return piece_failed(errno, "open a resumable upload");
     const auto size = file.size();
-    // A process that was killed has left it to the kernel.
-    if (auto synced = file.sync(); !synced) return std::unexpected(std::move(synced.error()));
+    // A process that was killed has left it to the kernel. Where that could not write it, nobody
+    // can say how much of it is there, and the next one to ask would not be told that it failed.
+    if (auto synced = file.sync(); !synced) {
+        if (auto removed = remove(id); !removed) return std::unexpected(std::move(removed.error()));
+        return std::unexpected(std::move(synced.error()));
+    }
     return size;
 }
 

@@ -185,6 +185,7 @@ Result<ListPage> S3Driver::list(std::string_view prefix, const std::string& next
     if (!listing->is_truncated) return page;
     page.next = listing->objects.empty() ? kTokenMark + listing->next_token
                                          : kNameMark + listing->objects.back().name;
+    if (page.next == next) return failed(ErrorKind::io, prefix, "a listing does not go on");
     return page;
 }
 

@@ -91,6 +91,8 @@ class TusUploads::Request {
         if (auto problem = read_creation()) co_return std::move(*problem);
         const auto running = all_.intake_.begin();
         if (!running) co_return try_again("too many uploads run");
+        const auto owned = all_.intake_.begin_of(upload_.owner);
+        if (!owned) co_return too_many_of_owner();
         auto problem = co_await on_worker(&Request::begin);
         if (problem) co_return std::move(*problem);
         ApiAnswer answer{.status = 201, .body = {}, .fields = {}};
@@ -142,6 +144,8 @@ class TusUploads::Request {
         auto problem = co_await on_worker(&Request::hold);
         if (problem) co_return std::move(*problem);
         if (upload_.image) co_return co_await repeat(*offset);
+        const auto owned = all_.intake_.begin_of(upload_.owner);
+        if (!owned) co_return too_many_of_owner();
         if (*offset != size_) co_return wrong_offset();
         problem = co_await on_worker(&Request::look_for_room);
         if (problem) co_return std::move(*problem);
@@ -368,7 +372,11 @@ class TusUploads::Request {
     }
 
     Result<Problem> keep() {
-        if (auto synced = file_.sync(); !synced) return std::unexpected(std::move(synced.error()));
+        if (auto synced = file_.sync(); !synced) {
+            // The kernel says so once, and takes what it could not write for written then.
+            if (!file_.cut(size_)) remove_bytes();
+            return std::unexpected(std::move(synced.error()));
+        }
         const auto size = file_.size();
         if (!size) return std::unexpected(size.error());
         size_ = *size;

@@ -15,29 +15,30 @@ using test::value_of;
 
 namespace {
 
-// An upload to "hot" that has put its bytes there.
+// An upload that has put its bytes into a pool.
 struct Upload : test::MoveBench {
-    explicit Upload(const std::string& process) {
+    explicit Upload(const std::string& process, const std::string& pool = "hot") : pool_(pool) {
         UploadRecord wanted{.owner = "7", .bytes = 7, .expires_s = now_s + 600};
         wanted.image = parse_uuid(kUuid);
         wanted.key = kOriginal;
         wanted.process = process;
-        const PoolRoom room{.pool = ids["hot"]};
+        const PoolRoom room{.pool = ids[pool]};
         reserved = value_of(catalog->reserve_upload(wanted, {&room, 1}, {}, now_s));
-        store("hot").place(kOriginal, "content", now_s);
+        arrive();
     }
 
+    void arrive() { store(pool_).place(kOriginal, "content", now_s); }
     std::size_t clean(std::int64_t at_s) {
         return value_of(clean_abandoned_uploads(*catalog, drivers, at_s));
     }
-    bool is_there() { return store("hot").content(kOriginal).has_value(); }
+    bool is_there() { return store(pool_).content(kOriginal).has_value(); }
     bool is_open() { return value_of(catalog->is_being_uploaded(*parse_uuid(kUuid))); }
     Result<StoredUpload> finish() {
-        ObjectRecord original = object_record(kOriginal, ids["hot"]);
+        ObjectRecord original = object_record(kOriginal, ids[pool_]);
         original.size = 7;
         original.sha256 = conf::sha256("content");
         const ImageRecord image{.uuid = *parse_uuid(kUuid),
-                                .pool = ids["hot"],
+                                .pool = ids[pool_],
                                 .original = kOriginal,
                                 .uploaded_s = now_s,
                                 .moved_s = now_s,
@@ -47,6 +48,9 @@ struct Upload : test::MoveBench {
     }
 
     Reservation reserved;
+
+  private:
+    const std::string pool_;
 };
 
 }  // namespace
@@ -102,6 +106,30 @@ TEST_CASE("abandoned uploads: given up ones wait for a late answer", "[abandoned
     CHECK(upload.clean(upload.now_s + 119) == 0);
     CHECK(upload.clean(upload.now_s + 120) == 1);
     CHECK_FALSE(upload.is_there());
+}
+
+TEST_CASE("abandoned uploads: what a bucket stores once its sender has died is removed",
+          "[abandoned_uploads]") {
+    const std::string dead = [] {
+        std::string owner = new_job_owner();
+        owner.insert(owner.rfind(' '), "1");  // it began at another time
+        return owner;
+    }();
+    REQUIRE(has_ended(dead));
+    Upload file(dead);
+    CHECK(file.clean(file.now_s) == 1);
+    CHECK_FALSE(file.is_there());
+
+    Upload upload(dead, "cold");
+    CHECK(upload.clean(upload.now_s) == 0);
+    CHECK_FALSE(upload.is_there());
+    CHECK(upload.finish().error().kind == ErrorKind::conflict);
+    upload.arrive();
+    CHECK(upload.clean(upload.now_s + kLateAnswerS - 1) == 0);
+    CHECK(upload.is_there());
+    CHECK(upload.clean(upload.now_s + kLateAnswerS) == 1);
+    CHECK_FALSE(upload.is_there());
+    CHECK(value_of(upload.catalog->open_uploads()).empty());
 }
 
 TEST_CASE("abandoned uploads: a pool that does not answer is asked again", "[abandoned_uploads]") {

@@ -444,6 +444,11 @@ CATALOG_TEST("catalog: an image has its original and all its variants, and no ne
         keys_of(value_of(catalog->objects_of(*parse_uuid(kUuid)))) ==
         std::vector{kOriginal, variant(".webp"), variant("_medium.avif"), variant("_small.webp")});
     CHECK(value_of(catalog->objects_of(Uuid{})).empty());
+    std::vector<ObjectRecord> many;  // more than a page of a listing
+    for (int number = 0; number < 20'001; ++number)
+        many.push_back(make_object(variant(fmt::format("_{}.webp", number)), hot));
+    value_of(catalog->adopt(many));
+    CHECK(value_of(catalog->objects_of(*parse_uuid(kUuid))).size() == 4 + many.size());
     ImageRecord image = *value_of(catalog->find_image(*parse_uuid(kUuid)));
     CHECK(image.original == kOriginal);
     CHECK(image.state == ImageRecord::State::complete);

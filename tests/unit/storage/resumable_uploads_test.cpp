@@ -1,6 +1,7 @@
 #include "storage/resumable_uploads.h"
 
 #include "tests/support/catalog_backends.h"
+#include "tests/support/failing_sync.h"
 #include "tests/support/folder.h"
 
 #include <array>
@@ -237,4 +238,20 @@ CATALOG_TEST("resumable uploads: bytes that nobody knows of are cleaned after a 
     CHECK(value_of(clean_stray_resumables(*catalog, spool, kNow)) == 2);
     CHECK(std::filesystem::exists(folder.path("spool/tus/" + id_of(1))));
     CHECK(std::filesystem::exists(folder.path("spool/tus/another")));
+}
+
+TEST_CASE("resumable uploads: what may not have reached the disk is not told", "[uploads]") {
+    const test::Folder folder;
+    ResumableSpool spool(folder.path("spool"));
+    value_of(spool.create(id_of(1)));
+    {
+        ResumableFile file = value_of(spool.open(id_of(1)));
+        value_of(file.append(std::string_view("written")));
+    }
+    {
+        const test::FailingSync disk(1);
+        CHECK(spool.durable_size(id_of(1)).error().kind == ErrorKind::io);
+    }
+    // The next time its disk would say that all is well.
+    CHECK(spool.durable_size(id_of(1)).error().kind == ErrorKind::not_found);
 }
