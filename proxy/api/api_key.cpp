@@ -115,9 +115,12 @@ Result<std::optional<std::uint64_t>> quota_of(storage::Catalog& catalog, std::st
                                               std::int64_t now_s) {
     const auto keys = all_keys(catalog, std::string(owner));
     if (!keys) return std::unexpected(keys.error());
+    // Where none of them is good any more, a token may be left of the time when one was.
+    const bool has_good = std::ranges::any_of(
+        *keys, [&](const storage::KeyRecord& key) { return is_good(key, now_s); });
     std::optional<std::uint64_t> most;
     for (const storage::KeyRecord& key : *keys) {
-        if (!is_good(key, now_s)) continue;
+        if (has_good && !is_good(key, now_s)) continue;
         const auto quota = read_limits(key.limits).quota_bytes;
         if (!quota) return std::nullopt;
         most = std::max(most.value_or(0), *quota);

@@ -411,6 +411,7 @@ class Connection::IncomingBody final : public BodyStream {
         if (outcome == BodyReader::Outcome::malformed) return std::unexpected(Refusal::bad_chunk);
         buffer.consume(bytes - reader_->left_over());
         if (outcome == BodyReader::Outcome::complete) has_ended_ = true;
+        in_window_ += content_.size();
         // The last chunk may bring content: the end is said with the next call.
         if (has_ended_ && !content_.empty()) reader_.reset();
         return std::string_view(content_);
@@ -443,7 +444,7 @@ class Connection::IncomingBody final : public BodyStream {
                                                     : Refusal::bad_content_length;
             }
             const std::size_t came = connection_.buffer_.view().size() - before;
-            in_window_ += came;
+            if (!connection_.head_.chunked) in_window_ += came;
             if (came > 0) co_return std::nullopt;
         }
     }
@@ -461,7 +462,7 @@ class Connection::IncomingBody final : public BodyStream {
     std::optional<BodyReader> reader_;
     std::string content_;
     std::size_t given_ = 0;
-    std::uint64_t in_window_ = 0;  // bytes
+    std::uint64_t in_window_ = 0;  // bytes of content: chunks can be long that have little of it
     std::uint64_t waited_ms_ = 0;  // in the window
     bool has_begun_ = false;
     bool has_ended_ = false;

@@ -1,6 +1,7 @@
 #include "proxy/upload/image_queries.h"
 
 #include "proxy/api/api_key.h"
+#include "proxy/serve/private_access.h"
 #include "proxy/upload/image_resource.h"
 #include "proxy/upload/processing.h"
 #include "storage/image_key.h"
@@ -8,6 +9,7 @@
 #include <algorithm>
 #include <ctime>
 #include <optional>
+#include <vector>
 
 namespace tidepool::upload {
 
@@ -22,15 +24,29 @@ ApiAnswer absent_image() {
     return api_error(404, "not_found", "there is no such image");
 }
 
-// One that the key's owner may see: its own, and those whose owner nobody knows, which are public.
+// Whether its bytes are for those alone who have a signed URL.
+Result<bool> is_private(const UploadMeans& means, const storage::ImageRecord& image) {
+    if (serve::PrivateRules(means.settings.private_images).covers(image.original)) return true;
+    const auto location = means.catalog->locate(image.original);
+    if (!location) return std::unexpected(location.error());
+    const std::vector<storage::KnownPool> pools = means.drivers->pools();
+    const auto home = std::ranges::find(pools, image.pool, &storage::KnownPool::id);
+    return location->is_private || (home != pools.end() && home->settings.is_private());
+}
+
+// One that the key's owner may see: its own, and those whose owner nobody knows, if they are
+// public.
 Result<std::optional<storage::ImageRecord>> find_visible(const UploadMeans& means,
                                                          const storage::KeyRecord& key,
                                                          const storage::Uuid& uuid) {
     auto image = means.catalog->find_image(uuid);
     if (!image || !*image) return image;
-    const bool is_visible = (*image)->state != State::deleting &&
-                            ((*image)->owner.empty() || (*image)->owner == key.owner);
-    if (!is_visible) return std::nullopt;
+    if ((*image)->state == State::deleting) return std::nullopt;
+    if ((*image)->owner == key.owner) return image;
+    if (!(*image)->owner.empty()) return std::nullopt;
+    const auto hidden = is_private(means, **image);
+    if (!hidden) return std::unexpected(hidden.error());
+    if (*hidden) return std::nullopt;
     return image;
 }
 

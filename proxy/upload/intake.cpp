@@ -1,5 +1,6 @@
 #include "proxy/upload/intake.h"
 
+#include "conf/cidr.h"
 #include "conf/log.h"
 #include "storage/job_owner.h"
 #include "storage/mover.h"
@@ -17,7 +18,7 @@ namespace {
 
 // Enough for several uploads to wait for the disk at once, which then writes them together.
 constexpr unsigned kWriters = 16;
-// This part of upload.parallel is not for the uploads of one pool alone.
+// This part of upload.parallel is not for the uploads of one pool, or of one owner, alone.
 constexpr std::size_t kKeptForOthers = 4;
 // As of the processes that make variants.
 constexpr int kWriterNice = 10;
@@ -64,10 +65,20 @@ std::optional<Intake::Running> Intake::begin_in(const storage::KnownPool& pool) 
     return running;
 }
 
-std::expected<TokenlessPlaces::Place, TokenlessPlaces::Full> Intake::begin_tokenless(
+std::optional<SharedPlaces::Place> Intake::begin_of(std::string_view owner) {
+    const std::size_t all = means_.settings.upload.parallel;
+    auto place = owners_.take(owner, all, all - all / kKeptForOthers);
+    if (!place) return std::nullopt;
+    return std::move(*place);
+}
+
+std::expected<SharedPlaces::Place, SharedPlaces::Full> Intake::begin_tokenless(
     std::string_view client) {
     const conf::UploadSettings& upload = means_.settings.upload;
-    return tokenless_.take(client, upload.parallel_tokenless, upload.tokenless_per_address);
+    const bool is_limited =
+        upload.tokenless_per_address != 0 && conf::IpAddress::parse(client).has_value();
+    return tokenless_.take(conf::client_network(client), upload.parallel_tokenless,
+                           is_limited ? upload.tokenless_per_address : upload.parallel_tokenless);
 }
 
 Intake::Held::Held(Intake& intake, storage::UploadId id) : intake_(intake), id_(id) {

@@ -5,8 +5,8 @@
 #include "proxy/api/upload_counters.h"
 #include "proxy/loop/worker_pool.h"
 #include "proxy/upload/pool_writers.h"
+#include "proxy/upload/shared_places.h"
 #include "proxy/upload/spool_room.h"
-#include "proxy/upload/tokenless_places.h"
 #include "proxy/upload/upload_means.h"
 #include "storage/spool.h"
 
@@ -47,9 +47,11 @@ class Intake {
     // The same of a pool: nothing where its uploads have so many of the places that few would be
     // left for those of the other pools, if it did not answer any more.
     std::optional<Running> begin_in(const storage::KnownPool& pool);
-    // Of those of which nobody knows yet whose they are, as settings.upload limits them.
-    std::expected<TokenlessPlaces::Place, TokenlessPlaces::Full> begin_tokenless(
-        std::string_view client);
+    // The same of an owner, who could else hold all places by sending slowly.
+    std::optional<SharedPlaces::Place> begin_of(std::string_view owner);
+    // Of those of which nobody knows yet whose they are, as settings.upload limits them. Of what
+    // has no address, as behind a unix socket, there may be many.
+    std::expected<SharedPlaces::Place, SharedPlaces::Full> begin_tokenless(std::string_view client);
 
     // The reservation of an upload that runs, until this goes: it is renewed meanwhile.
     class Held {
@@ -94,7 +96,8 @@ class Intake {
     storage::Spool spool_;
     SpoolRoom spool_room_;
     api::UploadCounters counters_;
-    TokenlessPlaces tokenless_;
+    SharedPlaces owners_;
+    SharedPlaces tokenless_;
     const std::string process_;
     std::mutex held_mutex_;
     std::vector<storage::UploadId> held_;

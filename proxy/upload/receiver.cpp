@@ -135,8 +135,7 @@ class Receiver::Upload {
     // Where the pool is a bucket the file stands in the spool until that has it.
     Result<Problem> open_image() {
         const auto pool = receiver_.intake_.means().drivers->find(token_->pool);
-        const bool is_bucket =
-            pool && pool->known.settings.storage_type == conf::PoolSettings::Type::s3;
+        const bool is_bucket = pool && pool->is_bucket();
         if (is_bucket) {
             if (auto problem = hold_spool(); !problem || *problem) return problem;
         }
@@ -154,17 +153,24 @@ class Receiver::Upload {
         auto running = intake.begin();
         if (!running) return try_again("too many uploads run");
         running_.emplace(std::move(*running));
-        if (token_) return std::nullopt;
+        if (token_) return take_place_of_owner();
         auto tokenless = intake.begin_tokenless(client_);
         if (tokenless) {
             tokenless_.emplace(std::move(*tokenless));
             return std::nullopt;
         }
-        if (tokenless.error() == TokenlessPlaces::Full::of_all)
+        if (tokenless.error() == SharedPlaces::Full::of_all)
             return try_again("too many uploads run whose token has not come yet");
         return api_error(429, "too_many_requests",
                          "too many uploads from this address whose token has not come yet",
                          "Retry-After: 2\r\n");
+    }
+
+    Problem take_place_of_owner() {
+        auto owned = receiver_.intake_.begin_of(token_->user);
+        if (!owned) return too_many_of_owner();
+        owned_.emplace(std::move(*owned));
+        return std::nullopt;
     }
 
     loop::Task<Problem> begin_image() {
@@ -189,6 +195,7 @@ class Receiver::Upload {
     loop::Task<Problem> begin_waiting_image() {
         if (!token_) co_return token_wanted();
         if (auto problem = refuse_owner()) co_return problem;
+        if (auto problem = take_place_of_owner()) co_return problem;
         if (auto problem = co_await begin_image()) co_return problem;
         tokenless_.reset();
         std::uint64_t done = 0;
@@ -280,7 +287,8 @@ class Receiver::Upload {
     std::uint64_t longest_ = std::numeric_limits<std::uint64_t>::max();  // that the file can be
     std::uint64_t most_bytes_ = 0;                                       // that it may have
     std::optional<Intake::Running> running_;
-    std::optional<TokenlessPlaces::Place> tokenless_;
+    std::optional<SharedPlaces::Place> owned_;
+    std::optional<SharedPlaces::Place> tokenless_;
     std::optional<SpoolRoom::Held> spooled_;
     conf::Descriptor waiting_;  // a file whose token has not come yet
     std::optional<NewImage> image_;

@@ -1,14 +1,20 @@
 #include "proxy/upload/spool_room.h"
 
+#include <algorithm>
 #include <ctime>
 
 namespace tidepool::upload {
 
 namespace {
 
+// This part of the spool is not for the uploads in pieces of one owner alone.
+constexpr std::uint64_t kSpoolForOthers = 4;
+
 struct SpoolSum {
     std::uint64_t bytes = 0;
-    std::uint64_t of_owner = 0;  // how many uploads in pieces
+    // Of the owner's uploads in pieces.
+    std::uint64_t of_owner = 0;
+    std::uint64_t owner_bytes = 0;
 };
 
 }  // namespace
@@ -40,7 +46,9 @@ Result<SpoolRoom::Kept> SpoolRoom::keep(storage::Catalog& catalog, Claim claim) 
         at = claims_.insert(claims_.end(), std::move(claim));
         for (const Claim& each : claims_) {
             held.bytes += each.bytes;
-            if (!owner.empty() && each.owner == owner) ++held.of_owner;
+            if (owner.empty() || each.owner != owner) continue;
+            ++held.of_owner;
+            held.owner_bytes += each.bytes;
         }
     }
     Held made(*this, at);
@@ -48,6 +56,11 @@ Result<SpoolRoom::Kept> SpoolRoom::keep(storage::Catalog& catalog, Claim claim) 
     if (!known) return std::unexpected(known.error());
     const bool is_limited = !owner.empty() && settings_.resumable_per_owner > 0;
     if (is_limited && known->open + held.of_owner > settings_.resumable_per_owner)
+        return Kept(std::unexpect, Full::of_owner);
+    const std::uint64_t most_of_owner =
+        std::max(settings_.spool_size_bytes - settings_.spool_size_bytes / kSpoolForOthers,
+                 settings_.max_size_bytes);
+    if (!owner.empty() && known->owner_bytes + held.owner_bytes > most_of_owner)
         return Kept(std::unexpect, Full::of_owner);
     if (known->bytes + held.bytes > settings_.spool_size_bytes)
         return Kept(std::unexpect, Full::of_all);

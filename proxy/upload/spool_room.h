@@ -49,8 +49,9 @@ class SpoolRoom {
         Claims::iterator claim_;
     };
     enum class Full : std::uint8_t {
-        of_all,    // upload.spool_size or upload.spool_min_free: it passes
-        of_owner,  // upload.resumable_per_owner
+        of_all,  // upload.spool_size or upload.spool_min_free: it passes
+        // upload.resumable_per_owner, or three quarters of upload.spool_size
+        of_owner,
     };
     using Kept = std::expected<Held, Full>;
 

@@ -37,6 +37,11 @@ ApiAnswer try_again(std::string_view why) {
     return api_error(503, "service_unavailable", why, "Retry-After: 2\r\n");
 }
 
+ApiAnswer too_many_of_owner() {
+    return api_error(429, "too_many_requests", "too many uploads of this owner run",
+                     "Retry-After: 2\r\n");
+}
+
 ApiAnswer spool_full(SpoolRoom::Full why) {
     if (why == SpoolRoom::Full::of_owner) {
         return api_error(429, "too_many_requests",

@@ -18,6 +18,7 @@ api::ApiAnswer unsupported_name();
 api::ApiAnswer too_large(std::uint64_t most_bytes);
 api::ApiAnswer quota_exceeded(std::uint64_t bytes_left, std::uint64_t bytes_wanted);
 api::ApiAnswer try_again(std::string_view why);
+api::ApiAnswer too_many_of_owner();
 // Of what the spool has no room for.
 api::ApiAnswer spool_full(SpoolRoom::Full why);
 // Of a body that broke off.

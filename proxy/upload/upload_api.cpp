@@ -34,7 +34,7 @@ constexpr std::array<std::string_view, 2> kUploads{"/api/v1/upload", "/api/inter
 // What pages of other sites must be allowed to read of answers.
 constexpr std::string_view kExposedFields = "Allow, Retry-After";
 
-constexpr std::uint64_t kMostSessionBytes = 64ULL * 1024;
+constexpr std::uint64_t kMostSessionBytes = 8ULL * 1024;
 // Whoever asks from more places than these may ask once more from the first of them.
 constexpr std::size_t kMostLimitedKeys = 100'000;
 

@@ -277,6 +277,22 @@ class Images(uploads.UploadCase):
             self.assert_error(self.api("GET", path, self.mine), 404, "not_found")
 
 
+class HiddenImages(uploads.UploadCase):
+    def test_what_only_a_signature_opens_is_its_owners(self):
+        folder = self.trees["uploads"].path / "original/2026/02"
+        uuids = {day: f"0b1f6c2e-9a7d-4c55-8a3e-0000000000{day}" for day in ("25", "26")}
+        for day, uuid in uuids.items():
+            (folder / day).mkdir(parents=True)
+            (folder / day / f"{uuid}.png").write_bytes(picture("png", 70, 70))
+        self.start(scanned=True, extra=ONE_PROFILE,
+                   config={"private": {"prefixes": ["uploads/original/2026/02/25/"],
+                                       "signing_key": "env:TIDEPOOL_TEST_UPLOAD_SECRET"}})
+        key = self.key()
+        for path in ("", "/status"):
+            self.assertEqual(self.api("GET", f"{IMAGES}/{uuids['26']}{path}", key).status, 200)
+            self.assert_error(self.api("GET", f"{IMAGES}/{uuids['25']}{path}", key), 404, "not_found")
+
+
 class BaseUrls(uploads.UploadCase):
     def urls_below(self, base, pools=None, **upload):
         self.start(upload, pools=pools, extra=ONE_PROFILE)

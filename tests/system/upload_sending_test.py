@@ -467,6 +467,13 @@ class Limits(uploads.UploadCase):
         pieces = iter(range(len(body)))
         self.assert_cut(wire, lambda: wire.send(body[(at := next(pieces)):at + 1]))
 
+    def test_one_whose_chunks_are_long_and_hold_nothing_is_cut(self):
+        self.slow()
+        body = uploads.form(uploads.file(pictures.noise(300, 300), "a.png"))
+        wire = self.wire()
+        wire.send(self.head_of(self.token(MIB)) + b"%x\r\n" % 400 + body[:400] + b"\r\n1;x=")
+        self.assert_cut(wire, lambda: wire.send(b"y" * 50_000))
+
     def test_an_upload_that_stops_is_cut(self):
         self.slow()
         wire, _ = self.half_sent(pictures.noise(100, 100))

@@ -331,6 +331,23 @@ class Tokens(uploads.UploadCase):
         self.assertIs(self.accepted(wire.answer())["duplicate"], True)
         self.accepted(self.late(stamped(self.content, "2"), uploads.sign(self.payload())))
 
+    def test_one_owner_does_not_take_all_places(self):
+        self.begin(upload={"parallel": 4})
+        body = uploads.form(uploads.file(self.content, "a.png"))
+        half = len(body) // 2
+        wires = [self.wire() for _ in range(3)]
+        for wire in wires:
+            wire.send(self.head_of(uploads.sign(self.payload()), len(body)) + body[:half])
+        tidepool.eventually(lambda: self.server.metrics().sum("tidepool_uploads_running") == 3, "they have their places")
+        for refused in (self.upload(self.content, "a.png", uploads.sign(self.payload())),
+                        self.late(self.content, uploads.sign(self.payload()))):
+            self.assert_error(refused, 429, "too_many_requests")
+            self.assertEqual(refused["retry-after"], "2")
+        self.accepted(self.upload(self.content, "a.png", owner=OTHER_OWNER))
+        wires[0].send(body[half:])
+        self.accepted(wires[0].answer())
+        self.assertIs(self.accepted(self.upload(self.content, "a.png", uploads.sign(self.payload())))["duplicate"], True)
+
     def test_and_of_one_address_only_some_of_these(self):
         self.begin(upload={"tokenless_per_address": 1}, config={"edge": {"trusted_ranges": ["127.0.0.1"]}})
         body = uploads.form(uploads.file(self.content, "a.png"), uploads.field("token", uploads.sign(self.payload())))
@@ -465,6 +482,17 @@ class Tokens(uploads.UploadCase):
         token = self.session(len(first), key)["token"]
         self.accepted(self.upload(first, token=token))
         self.assert_error(self.upload(second, token=token), 413, "quota_exceeded")
+
+    def test_a_token_obeys_the_quota_of_a_key_that_was_revoked(self):
+        self.start(extra=ONE_PROFILE)
+        first, second = (stamped(picture("jpg"), text) for text in (b"one", b"two"))
+        key = self.json("key", "add", "--owner", OWNER, "--quota", f"{len(first) * 3 // 2}B")
+        token = self.session(len(first), key["key"])["token"]
+        self.tool("key", "revoke", key["id"])
+        self.accepted(self.upload(first, token=token))
+        self.assert_error(self.upload(second, token=token), 413, "quota_exceeded")
+        # Whom the app knows and who never had a key has no quota here.
+        self.accepted(self.upload(second, owner=OTHER_OWNER))
 
     def test_a_second_try_is_what_the_session_said(self):
         self.start(extra=ONE_PROFILE)

@@ -105,6 +105,20 @@ TEST_CASE("spool room: an owner has only so many uploads in pieces", "[upload]")
     CHECK_FALSE(world.pieces("7", 1));
 }
 
+TEST_CASE("spool room: an owner's uploads in pieces leave some of it", "[upload]") {
+    SpoolWorld world;
+    world.settings.max_size_bytes = 100;
+    world.begun("7", 700, std::time(nullptr) + 1000);
+    CHECK_FALSE(world.pieces("7", 50));
+    CHECK(world.pieces("7", 1) == Full::of_owner);
+    CHECK_FALSE(world.pieces("8", 250));
+    CHECK(world.pieces("8", 1) == Full::of_all);
+    world.held.clear();
+    // A file of the largest size is never too much.
+    world.settings.max_size_bytes = 1000;
+    CHECK_FALSE(world.pieces("7", 300));
+}
+
 TEST_CASE("spool room: its disk keeps some free", "[upload]") {
     SpoolWorld world;
     CHECK(value_of(world.room.has_free(1)));
