@@ -217,9 +217,9 @@ Result<ApiAnswer> NewImage::store() {
                                      .moved_s = now_s,
                                      .metadata = text_of(facts_),
                                      .owner = offer_.owner};
-    const auto finished =
-        catalog.finish_upload(reservation_->id, image, original, sent,
-                              has_work ? process_job(key_, uuid_) : storage::NewJob{});
+    const auto finished = catalog.finish_upload(
+        reservation_->id, image, original, sent,
+        has_work ? process_job(key_, uuid_, offer_.owner) : storage::NewJob{});
     if (!finished) {
         // Where the catalog cannot say whether it wrote the rows, that shows once it is cleaned: if
         // it did there is nothing to clean.

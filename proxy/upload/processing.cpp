@@ -72,11 +72,13 @@ std::string process_key(const storage::Uuid& image) {
     return fmt::format("{} {}", kProcessType, storage::to_text(image));
 }
 
-storage::NewJob process_job(const std::string& original, const storage::Uuid& image) {
+storage::NewJob process_job(const std::string& original, const storage::Uuid& image,
+                            std::string_view owner) {
     return {.type = std::string(kProcessType),
             .payload = storage::PayloadWriter().add("original", original).text(),
             .dedup_key = process_key(image),
-            .priority = kProcessPriority};
+            .priority = kProcessPriority,
+            .lane = fmt::format("{} owner:{}", kProcessType, owner)};
 }
 
 // What came of the variants, and of a look at the pixels.

@@ -29,7 +29,9 @@ bool has_variants_at_upload(const conf::Settings& settings, std::string_view ori
 // By which the job of an image is known while it is open.
 std::string process_key(const storage::Uuid& image);
 inline constexpr std::string_view kProcessType = "process";
-storage::NewJob process_job(const std::string& original, const storage::Uuid& image);
+// In a lane of its owner's, so that many images of one do not hold up those of others.
+storage::NewJob process_job(const std::string& original, const storage::Uuid& image,
+                            std::string_view owner);
 
 // Does them. Any thread but a loop's.
 class Processing {
