@@ -47,6 +47,10 @@ std::string set_aside_name(std::string_view key, const ObjectInfo& info) {
     return fmt::format("{}-{}/{}", info.modified_s, info.size, key);
 }
 
+Result<void> Driver::settle(std::string_view) {
+    return {};
+}
+
 Result<VersionPage> Driver::list_versions(std::string_view, const std::string&) {
     return VersionPage{};
 }

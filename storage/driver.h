@@ -147,6 +147,12 @@ class Driver {
     // The same of several keys, without those that are absent.
     virtual Result<std::vector<ObjectInfo>> heads(std::span<const std::string> keys);
 
+    // Sees to it that the object that is there now is durable, as one is that put() has stored:
+    // what another program wrote, or an attempt that did not come to its end, may be on no disk
+    // yet. To be asked before such a copy is taken for good (invariant 1). Nothing to do where a
+    // store has only what it has acknowledged.
+    virtual Result<void> settle(std::string_view key);
+
     // Removes it for good, with every version and marker that the store keeps; what is not there is
     // removed already.
     virtual Result<void> remove(std::string_view key) = 0;
