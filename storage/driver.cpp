@@ -1,6 +1,7 @@
 #include "storage/driver.h"
 
 #include "conf/fault_point.h"
+#include "conf/log.h"
 #include "storage/pulled_get.h"
 #include "storage/streams.h"
 
@@ -32,6 +33,13 @@ Result<bool> exists(Driver& driver, std::string_view key) {
     if (found) return true;
     if (found.error().kind == ErrorKind::not_found) return false;
     return std::unexpected(found.error());
+}
+
+void remove_replaced(Driver& driver, const ObjectInfo& now) {
+    if (now.version_id.empty()) return;
+    if (const auto removed = driver.remove_older_versions(now.key, now.version_id); !removed)
+        conf::log_warn("a replaced version stays key={} reason=\"{}\"", now.key,
+                       removed.error().text);
 }
 
 Result<ObjectInfo> head_with_digest(Driver& driver, std::string_view key) {

@@ -199,6 +199,10 @@ class Driver {
 // True and false, or the error that kept it from being found out.
 Result<bool> exists(Driver& driver, std::string_view key);
 
+// Of a store that keeps versions: removes those that this one has replaced, which are hidden by it
+// and billed. What cannot be removed is logged and stays for reconcile to find.
+void remove_replaced(Driver& driver, const ObjectInfo& now);
+
 // As head(), with the SHA-256 of the content, which is read where the store does not say it.
 Result<ObjectInfo> head_with_digest(Driver& driver, std::string_view key);
 
