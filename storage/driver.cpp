@@ -1,6 +1,7 @@
 #include "storage/driver.h"
 
 #include "conf/fault_point.h"
+#include "conf/log.h"
 #include "storage/pulled_get.h"
 #include "storage/streams.h"
 
@@ -34,6 +35,13 @@ Result<bool> exists(Driver& driver, std::string_view key) {
     return std::unexpected(found.error());
 }
 
+void remove_replaced(Driver& driver, const ObjectInfo& now) {
+    if (now.version_id.empty()) return;
+    if (const auto removed = driver.remove_older_versions(now.key, now.version_id); !removed)
+        conf::log_warn("a replaced version stays key={} reason=\"{}\"", now.key,
+                       removed.error().text);
+}
+
 Result<ObjectInfo> head_with_digest(Driver& driver, std::string_view key) {
     auto info = driver.head(key);
     if (!info || info->sha256) return info;
@@ -45,6 +53,10 @@ Result<ObjectInfo> head_with_digest(Driver& driver, std::string_view key) {
 
 std::string set_aside_name(std::string_view key, const ObjectInfo& info) {
     return fmt::format("{}-{}/{}", info.modified_s, info.size, key);
+}
+
+Result<void> Driver::settle(std::string_view) {
+    return {};
 }
 
 Result<VersionPage> Driver::list_versions(std::string_view, const std::string&) {

@@ -147,6 +147,12 @@ class Driver {
     // The same of several keys, without those that are absent.
     virtual Result<std::vector<ObjectInfo>> heads(std::span<const std::string> keys);
 
+    // Sees to it that the object that is there now is durable, as one is that put() has stored:
+    // what another program wrote, or an attempt that did not come to its end, may be on no disk
+    // yet. To be asked before such a copy is taken for good (invariant 1). Nothing to do where a
+    // store has only what it has acknowledged.
+    virtual Result<void> settle(std::string_view key);
+
     // Removes it for good, with every version and marker that the store keeps; what is not there is
     // removed already.
     virtual Result<void> remove(std::string_view key) = 0;
@@ -192,6 +198,10 @@ class Driver {
 
 // True and false, or the error that kept it from being found out.
 Result<bool> exists(Driver& driver, std::string_view key);
+
+// Of a store that keeps versions: removes those that this one has replaced, which are hidden by it
+// and billed. What cannot be removed is logged and stays for reconcile to find.
+void remove_replaced(Driver& driver, const ObjectInfo& now);
 
 // As head(), with the SHA-256 of the content, which is read where the store does not say it.
 Result<ObjectInfo> head_with_digest(Driver& driver, std::string_view key);

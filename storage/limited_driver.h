@@ -55,6 +55,7 @@ class LimitedDriver final : public Driver {
     Result<ObjectInfo> get(std::string_view key, const GetRange& range, ByteSink& sink) override;
     std::unique_ptr<ByteSource> source(std::string_view key) override;
     Result<ObjectInfo> head(std::string_view key) override;
+    Result<void> settle(std::string_view key) override { return driver_->settle(key); }
     Result<void> remove(std::string_view key) override;
     Result<ListPage> list(std::string_view prefix, const std::string& next,
                           std::size_t limit) override;

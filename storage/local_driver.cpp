@@ -11,7 +11,10 @@
 #include <cerrno>
 #include <cstdint>
 #include <ctime>
+#include <mutex>
 #include <optional>
+#include <set>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -162,6 +165,47 @@ Result<void> write_all(int fd, std::span<const char> bytes) {
     return {};
 }
 
+// The folders of which this process has seen to it that they are still there after a crash, with
+// all that they are in: what is put into one of them needs no more than that one synced. Known by
+// what they are and not by their names, as another program may remove one and make it anew. All
+// drivers share them, as some live for one call. Any thread.
+class SettledFolders {
+  public:
+    static SettledFolders& of_process() {
+        static auto* const folders = new SettledFolders;  // for threads that outlive main()
+        return *folders;
+    }
+    bool has(int folder) {
+        const std::optional<Id> id = id_of(folder);
+        const std::lock_guard lock(mutex_);
+        return id && ids_.contains(*id);
+    }
+    void add(int folder) {
+        constexpr std::size_t kMost = 10'000;
+        const std::optional<Id> id = id_of(folder);
+        if (!id) return;
+        const std::lock_guard lock(mutex_);
+        if (ids_.size() >= kMost) ids_.clear();  // each costs some calls once more
+        ids_.insert(*id);
+    }
+
+  private:
+    // Device, inode, and when it was made, as numbers of inodes are used again; 0 where the file
+    // system does not say.
+    using Id = std::tuple<unsigned, unsigned, std::uint64_t, std::int64_t, unsigned>;
+    static std::optional<Id> id_of(int folder) {
+        struct statx status{};
+        const int flags = AT_EMPTY_PATH | AT_STATX_DONT_SYNC;
+        if (statx(folder, "", flags, STATX_INO | STATX_BTIME, &status) != 0) return std::nullopt;
+        const bool has_time = (status.stx_mask & STATX_BTIME) != 0;
+        return Id{status.stx_dev_major, status.stx_dev_minor, status.stx_ino,
+                  has_time ? status.stx_btime.tv_sec : 0, has_time ? status.stx_btime.tv_nsec : 0};
+    }
+
+    std::mutex mutex_;
+    std::set<Id> ids_;
+};
+
 // Copies the source and hashes on the way. A source longer than `size` is found out before the
 // disk is full of it.
 // Writes what it takes to a file, and hashes it.
@@ -282,6 +326,10 @@ Result<void> LocalDriver::require_servable(std::string_view key) const {
     return {};
 }
 
+// Where something is to be put (`make`), all folders on the way there are durable on return. That
+// there is one already says nothing: somebody else may have just made it, or an attempt that failed
+// or was killed before it was synced. So all of them are synced when this process first puts
+// something into a folder, and whenever it makes one; a day's folder costs that once.
 Result<LocalDriver::Place> LocalDriver::place_of(std::string_view key, bool make) const {
     const auto relative = relative_of(key);
     if (!relative) return std::unexpected(relative.error());
@@ -294,6 +342,7 @@ Result<LocalDriver::Place> LocalDriver::place_of(std::string_view key, bool make
         auto made = make_folders(base->get(), folder);
         if (!made) return failed(made.error(), key);
         opened = std::move(*made);
+        SettledFolders::of_process().add(opened.get());
     }
     if (!opened) {
         // For a put a file in a folder's place is in the way, for others it is an absence.
@@ -301,6 +350,11 @@ Result<LocalDriver::Place> LocalDriver::place_of(std::string_view key, bool make
         return failed(
             open_failed(errno, fmt::format("pool {}: open folder of {}", pool(), key)).error(),
             key);
+    }
+    if (make && !SettledFolders::of_process().has(opened.get())) {
+        if (auto synced = sync_folders_of(base->get(), folder); !synced)
+            return failed(synced.error(), key);
+        SettledFolders::of_process().add(opened.get());
     }
     return Place{std::move(opened), relative->substr(slash + 1)};  // npos + 1 is 0
 }
@@ -311,19 +365,33 @@ Result<conf::Descriptor> LocalDriver::make_folders(int base, const std::string& 
     while (at && start < folder.size()) {
         const std::size_t end = std::min(folder.find('/', start), folder.size());
         const std::string name = folder.substr(start, end - start);
-        if (mkdirat(at.get(), name.c_str(), kFolderMode) == 0) {
-            // Before anything inside it is said to be durable, it has to be so itself.
-            if (fsync(at.get()) != 0) break;
-        } else if (errno != EEXIST) {
-            break;
-        }
+        if (mkdirat(at.get(), name.c_str(), kFolderMode) != 0 && errno != EEXIST) break;
         conf::Descriptor next = open_beneath(at.get(), name, O_RDONLY | O_DIRECTORY);
         if (!next) break;
         at = std::move(next);
         start = end + 1;
     }
-    if (at && start >= folder.size()) return at;
-    return std::unexpected(error_of(errno, fmt::format("pool {}: make folder {}", pool(), folder)));
+    if (!at || start < folder.size()) {
+        return std::unexpected(
+            error_of(errno, fmt::format("pool {}: make folder {}", pool(), folder)));
+    }
+    // Before anything inside is said to be durable, they have to be so themselves.
+    if (auto synced = sync_folders_of(base, folder); !synced)
+        return std::unexpected(std::move(synced.error()));
+    return at;
+}
+
+// Syncs the folder that this file or folder is in, and all that one is in.
+Result<void> LocalDriver::sync_folders_of(int base, const std::string& relative) const {
+    for (std::size_t slash = 0; slash != relative.npos; slash = relative.find('/', slash + 1)) {
+        const std::string folder = slash == 0 ? "." : relative.substr(0, slash);
+        const conf::Descriptor opened = open_beneath(base, folder, O_RDONLY | O_DIRECTORY);
+        if (!opened || fsync(opened.get()) != 0) {
+            return std::unexpected(
+                error_of(errno, fmt::format("pool {}: sync folder {}", pool(), folder)));
+        }
+    }
+    return {};
 }
 
 ObjectInfo LocalDriver::info_of(std::string_view key, const struct stat& status) const {
@@ -547,6 +615,19 @@ Result<std::vector<ObjectInfo>> LocalDriver::heads(std::span<const std::string> 
         found.push_back(std::move(*info));
     }
     return found;
+}
+
+Result<void> LocalDriver::settle(std::string_view key) {
+    const auto relative = relative_of(key);
+    if (!relative) return std::unexpected(relative.error());
+    const auto file = files_.open(key);
+    if (!file) return failed(file.error(), key);
+    if (fsync((*file)->fd()) != 0) return failed(errno, "sync", key);
+    const auto base = files_.open_base();
+    if (!base) return failed(base.error(), key);
+    if (auto synced = sync_folders_of(base->get(), *relative); !synced)
+        return failed(synced.error(), key);
+    return {};
 }
 
 Result<void> LocalDriver::remove(std::string_view key) {

@@ -39,6 +39,8 @@ class LocalDriver final : public Driver {
     Result<ObjectInfo> head(std::string_view key) override;
     // Keys of one folder behind each other are looked for in it at once.
     Result<std::vector<ObjectInfo>> heads(std::span<const std::string> keys) override;
+    // Syncs the file, its folder, and every folder above that one up to the base path.
+    Result<void> settle(std::string_view key) override;
     // Folders that become empty stay: removing them would race with those who write into them.
     Result<void> remove(std::string_view key) override;
     // Costs a reading of each folder on the way to the page, so folders of a million files are
@@ -74,6 +76,7 @@ class LocalDriver final : public Driver {
     Result<void> require_servable(std::string_view key) const;
     Result<Place> place_of(std::string_view key, bool make_folders) const;
     Result<conf::Descriptor> make_folders(int base, const std::string& folder) const;
+    Result<void> sync_folders_of(int base, const std::string& relative) const;
     Result<std::optional<ObjectInfo>> write_beside(std::string_view key, const PutOptions& options,
                                                    const FillFile& fill) const;
     ObjectInfo info_of(std::string_view key, const struct stat& status) const;

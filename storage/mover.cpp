@@ -455,8 +455,8 @@ Result<ObjectRecord> Mover::copy(const ObjectRecord& row, const DriverSet::Pool&
     return moved;
 }
 
-// A copy that is certainly that of this row; nothing where there is none, or none that can be told.
-// Whether there is anything is said apart.
+// A copy that is certainly that of this row, and durable; nothing where there is none, or none that
+// can be told. Whether there is anything is said apart.
 Result<std::optional<ObjectInfo>> Mover::find_copy(const ObjectRecord& row, Driver& to,
                                                    bool& has_some) {
     auto info = to.head(row.key);
@@ -471,6 +471,9 @@ Result<std::optional<ObjectInfo>> Mover::find_copy(const ObjectRecord& row, Driv
         info->sha256 = sink.finish();
     }
     if (info->sha256 != row.sha256) return std::optional<ObjectInfo>();
+    // Who brought it here may have failed, or been killed, before it was.
+    if (auto settled = to.settle(row.key); !settled)
+        return std::unexpected(std::move(settled.error()));
     return std::optional(std::move(*info));
 }
 

@@ -1,5 +1,4 @@
 // tidepool put: a file into a pool.
-#include "conf/log.h"
 #include "proxy/cli/command.h"
 #include "proxy/cli/file_transfer.h"
 #include "proxy/cli/output.h"
@@ -57,16 +56,26 @@ Result<void> check_home(Workspace& workspace, const KnownPool& pool,
                             row->key, workspace.pool_name(row->pool)));
 }
 
-// A store that keeps versions has hidden it, and bills it. Reconcile finds what stays.
-void remove_replaced(storage::Driver& driver, const storage::ObjectInfo& now) {
-    if (now.version_id.empty()) return;
-    if (const auto removed = driver.remove_older_versions(now.key, now.version_id); !removed)
-        conf::log_warn("a replaced version stays key={} reason=\"{}\"", now.key,
-                       removed.error().text);
+// What becomes of stored bytes whose row could not be written. Where that was refused, as of an
+// image that was deleted, they go unless there is a row: nobody is let write one until the deletion
+// is forgotten, long after. After any other failure there may be one, ours or that of somebody who
+// stored the same and was told that it is done, and they stay.
+std::string fate_of_unnoted(Workspace& workspace, const KnownPool& pool, const std::string& key,
+                            ErrorKind why) {
+    if (why == ErrorKind::conflict) {
+        const auto row = workspace.catalog().find(key);
+        if (row && (!*row || (*row)->pool != pool.id)) {
+            const auto removed = workspace.driver(pool).remove(key);
+            if (removed) return {};
+            return fmt::format("; and the stored object could not be removed: {}",
+                               removed.error().text);
+        }
+    }
+    return fmt::format("; the new content is in pool {} and `tidepool scan {}` will find it",
+                       pool.settings.name, pool.settings.name);
 }
 
-// Stores the bytes durably, then the row (invariant 1). Where the row cannot be written, the bytes
-// go again, unless they replaced others: those are gone, and a scan finds the new ones.
+// Stores the bytes durably, then the row (invariant 1).
 Result<ObjectRecord> store(Workspace& workspace, const KnownPool& pool, const std::string& key,
                            FileSource& source) {
     const auto known = workspace.catalog().find(key);
@@ -94,18 +103,11 @@ Result<ObjectRecord> store(Workspace& workspace, const KnownPool& pool, const st
         storage::object_record(key, pool.id, *info, options.content_type, now_s());
     const auto put = workspace.catalog().put_object(object);
     if (put) {
-        if (*known) remove_replaced(driver, *info);
+        if (*known) storage::remove_replaced(driver, *info);
         return object;
     }
-    std::string text = put.error().text;
-    if (*known) {
-        text += fmt::format("; the new content is in pool {} and `tidepool scan {}` will find it",
-                            pool.settings.name, pool.settings.name);
-    } else if (const auto removed = driver.remove(key); !removed) {
-        text +=
-            fmt::format("; and the stored object could not be removed: {}", removed.error().text);
-    }
-    return fail(put.error().kind, std::move(text));
+    const Error& error = put.error();
+    return fail(error.kind, error.text + fate_of_unnoted(workspace, pool, key, error.kind));
 }
 
 int put(const PutArguments& arguments) {

@@ -91,6 +91,18 @@ Intake::Held::~Held() {
     std::erase(intake_.held_, id_);
 }
 
+Intake::KeyHold::~KeyHold() {
+    if (intake_ == nullptr) return;
+    const std::lock_guard lock(intake_->held_mutex_);
+    intake_->held_keys_.erase(key_);
+}
+
+std::optional<Intake::KeyHold> Intake::hold_key(const std::string& key) {
+    const std::lock_guard lock(held_mutex_);
+    if (!held_keys_.insert(key).second) return std::nullopt;
+    return std::optional<KeyHold>(std::in_place, *this, key);
+}
+
 void Intake::renew() {
     std::vector<storage::UploadId> held;
     {

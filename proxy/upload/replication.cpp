@@ -6,6 +6,7 @@
 #include "proxy/upload/bearer.h"
 #include "proxy/upload/form_stream.h"
 #include "storage/key.h"
+#include "storage/move_jobs.h"
 #include "storage/mover.h"
 #include "transform/content_type.h"
 
@@ -133,9 +134,15 @@ Result<bool> has_room_for(Intake& intake, const Replica& replica,
 // Why the pool is not where this file belongs, as the catalog says by now.
 std::optional<ApiAnswer> misplaced(const storage::Location& place, storage::PoolId pool) {
     if (place.is_deleted) return api_error(409, "conflict", "the image of this file was deleted");
-    if (!place.row || place.row->pool == pool) return std::nullopt;
-    return api_error(409, "conflict",
-                     "the catalog says that this file lives in another pool: move it");
+    if (place.row && place.row->pool != pool) {
+        return api_error(409, "conflict",
+                         "the catalog says that this file lives in another pool: move it");
+    }
+    if (place.home && *place.home != pool) {
+        return api_error(409, "conflict",
+                         "the catalog says that the image of this file lives in another pool");
+    }
+    return std::nullopt;
 }
 
 // Blocks, on a worker. Nothing: it is open.
@@ -170,8 +177,9 @@ Result<std::optional<ApiAnswer>> open_replica(Intake& intake, Replica& replica) 
 }
 
 // Whether the pool has this very content under this name, so that who sent it may delete his own
-// (invariant 1): the row says so, which is written once the bytes are durable, and the bytes that
-// are there now. What has no such row may be another program's, which nobody has synced.
+// (invariant 1): the row says so, and the bytes that are there now, once they are settled. The row
+// alone does not say that they are durable: it may be that of a file which was found there, another
+// program's or an attempt's that failed before it was synced.
 Result<bool> is_there_already(const Replica& replica,
                               const std::optional<storage::ObjectRecord>& row,
                               const conf::Sha256Digest& sha256) {
@@ -180,7 +188,28 @@ Result<bool> is_there_already(const Replica& replica,
     const auto there = storage::head_with_digest(*replica.pool.driver, replica.key);
     if (!there && there.error().kind == ErrorKind::not_found) return false;
     if (!there) return std::unexpected(there.error());
-    return there->size == replica.received && there->sha256 == sha256;
+    if (there->size != replica.received || there->sha256 != sha256) return false;
+    if (auto settled = replica.pool.driver->settle(replica.key); !settled) {
+        if (settled.error().kind == ErrorKind::not_found) return false;
+        return std::unexpected(std::move(settled.error()));
+    }
+    return true;
+}
+
+// What was stored was refused its row. It goes as what a move leaves behind does: not while a move
+// to here may count on it, nor where there is a row by then, or something else. After that look and
+// before the removal nobody gets a row for it either: he is refused as this was, until a move
+// brings the image here, which waits for the clean, or the image's deletion is forgotten, long
+// after.
+void clean_refused(const UploadMeans& means, const storage::ObjectRecord& stored) {
+    const storage::NewJob job = storage::clean_job(
+        {.from = {.image = stored.image, .key = stored.key, .to = stored.pool},
+         .leftovers = {{stored.key, storage::stamp_of(stored.size, stored.modified_s)}}},
+        std::time(nullptr));
+    const auto queued = means.catalog->queue_job(job, std::time(nullptr));
+    if (queued && means.queued) means.queued();
+    if (!queued)
+        conf::log_warn("replica not removed key={} reason=\"{}\"", stored.key, queued.error().text);
 }
 
 Result<ApiAnswer> end_replica(Intake& intake, Replica& replica) {
@@ -196,6 +225,14 @@ Result<ApiAnswer> end_replica(Intake& intake, Replica& replica) {
     const conf::Sha256Digest sha256 = replica.hash.finish();
     if (replica.sha256 && *replica.sha256 != sha256)
         return api_error(422, "checksum_mismatch", "the file has another SHA-256");
+    // Of two that bring the same file, as who tries again while the first try still runs, neither
+    // may take for its own what the other one stores, or remove what the other's row is about to
+    // name.
+    const auto hold = intake.hold_key(replica.key);
+    if (!hold) {
+        return api_error(503, "service_unavailable", "the same file is just being stored",
+                         "Retry-After: 5\r\n");
+    }
     const auto place = means.catalog->locate(replica.key);
     if (!place) return std::unexpected(place.error());
     if (auto problem = misplaced(*place, replica.pool.known.id)) return std::move(*problem);
@@ -210,8 +247,8 @@ Result<ApiAnswer> end_replica(Intake& intake, Replica& replica) {
     if (!fits) return std::unexpected(fits.error());
     if (!*fits) return no_room_for_replica();
     storage::Driver& driver = *replica.pool.driver;
-    const auto was_there = storage::exists(driver, replica.key);
-    if (!was_there) return std::unexpected(was_there.error());
+    const auto replaces = place->row ? true : storage::exists(driver, replica.key);
+    if (!replaces) return std::unexpected(replaces.error());
     storage::PutOptions options{.size = replica.received, .sha256 = sha256};
     options.content_type = transform::content_type_of(replica.beginning);
     options.cache_control = means.cache_control(replica.key, options.content_type);
@@ -222,13 +259,12 @@ Result<ApiAnswer> end_replica(Intake& intake, Replica& replica) {
     stored.sha256 = sha256;
     const auto noted = means.catalog->put_in_place(stored);
     if (!noted) {
-        if (!*was_there) {
-            if (auto removed = driver.remove(replica.key); !removed)
-                conf::log_warn("replica not removed key={} reason=\"{}\"", replica.key,
-                               removed.error().text);
-        }
+        // After any other failure the row may be there all the same, so the bytes stay. Without one
+        // they are replaced by the next try, or found by reconcile.
+        if (noted.error().kind == ErrorKind::conflict) clean_refused(means, stored);
         return std::unexpected(noted.error());
     }
+    if (*replaces) storage::remove_replaced(driver, *info);
     if (means.changed) means.changed({replica.key});
     return ApiAnswer{.status = 200, .body = R"({"status":"ok"})", .fields = {}};
 }

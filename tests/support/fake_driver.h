@@ -45,7 +45,7 @@ class TextSink : public storage::ByteSink {
 // Keeps no versions. Safe from any thread.
 class FakeDriver : public storage::Driver {
   public:
-    enum class Call : std::uint8_t { put, get, head, remove, list, space, check };
+    enum class Call : std::uint8_t { put, get, head, settle, remove, list, space, check };
     // What each call asks first, with the key it is about (the prefix for `list`): an error is its
     // result, and nothing is done. For a put that is stored although it failed, see lose_answers.
     using Fault = std::function<std::optional<Error>(Call, std::string_view key)>;
@@ -120,6 +120,11 @@ class FakeDriver : public storage::Driver {
         const auto found = objects_.find(key);
         if (found == objects_.end()) return wrong(ErrorKind::not_found, "absent", key);
         return info_of(*found);
+    }
+
+    Result<void> settle(std::string_view key) override {
+        if (auto error = fault(Call::settle, key)) return std::unexpected(*error);
+        return {};
     }
 
     Result<void> remove(std::string_view key) override {

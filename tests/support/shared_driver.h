@@ -19,6 +19,7 @@ class SharedDriver final : public storage::Driver {
         return driver_.get(key, range, sink);
     }
     Result<storage::ObjectInfo> head(std::string_view key) override { return driver_.head(key); }
+    Result<void> settle(std::string_view key) override { return driver_.settle(key); }
     Result<void> remove(std::string_view key) override { return driver_.remove(key); }
     Result<storage::ListPage> list(std::string_view prefix, const std::string& next,
                                    std::size_t limit) override {

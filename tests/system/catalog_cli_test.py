@@ -1,5 +1,6 @@
 """The commands on catalog and pools: scan, ls, stat, put, get, rm, stats."""
 
+import contextlib
 import hashlib
 import json
 import pathlib
@@ -7,6 +8,7 @@ import os
 import pty
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -202,6 +204,21 @@ class Objects(CommandCase):
         self.assertIn("regular", self.bad(1, "put", str(self.folder), ORIGINAL, "--pool", "hot"))
         self.assertEqual(self.json("ls"), [])
         self.assertEqual([path for path in self.hot.path.rglob("*") if path.is_file()], [])
+
+    def test_a_put_without_a_row_stays_unless_that_was_refused(self):
+        """Invariant 1: after other failures the row may be there, or be somebody else's who stored the same."""
+        content = tidepool.make_image(seed=1)
+        path = self.hot.path / ORIGINAL.removeprefix("uploads/")
+        self.json("ls")
+        for statement, stays in (("SELECT a_function_that_there_is_not()", True), ("SELECT RAISE(ABORT, 'told to')", False)):
+            with contextlib.closing(sqlite3.connect(self.folder / "state" / "catalog.db", isolation_level=None)) as catalog:
+                catalog.execute(f"CREATE TRIGGER refused BEFORE INSERT ON objects BEGIN {statement}; END")
+                error = self.bad(1, "put", self.file(content), ORIGINAL, "--pool", "hot")
+                catalog.execute("DROP TRIGGER refused")
+            self.assertEqual(path.exists(), stays, error)
+            self.assertEqual("tidepool scan hot" in error, stays, error)
+        self.json("put", self.file(content), ORIGINAL, "--pool", "hot")
+        self.assertEqual(path.read_bytes(), content)
 
     def test_wrong_usage_is_told_with_the_nearest_name(self):
         file = self.file(b"x")

@@ -11,6 +11,7 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 import cold  # noqa: E402
+import failing_sync  # noqa: E402
 import image_host  # noqa: E402
 import tidepool  # noqa: E402
 
@@ -334,6 +335,25 @@ class Trouble(image_host.ImageHostCase):
         self.assert_at("hot", image)
         self.tool("jobs", "retry", "--state", "failed")
         self.wait_for_jobs()
+        self.assert_at("warm", image)
+
+    def test_a_copy_that_was_not_synced_is_no_proof(self):
+        """Invariant 1: an attempt that failed has left it, and the next one finds it."""
+        sync = failing_sync.FailingSync(self.folder)
+        self.environment.update(sync.environment)
+        image = self.new_image()
+        self.start({"jobs": {"threads": 0}, "move": {"grace": "0s"}})
+        self.tool("mv", image.uuid, "--to", "warm", "--detach")
+        for what in (f"/warm/original/{image_host.DAY}", "/warm/original", f"/warm/original/{image_host.DAY}"):
+            with self.subTest(what=what), sync.of(what):
+                self.tool("jobs", "run")
+                [job] = self.json("jobs", "list", "--type", "move")
+                self.assertEqual((job["state"], job["error_class"]), ("queued", "io"), job)
+                self.assertEqual({key: self.stored("hot").get(key) for key in image.keys}, image.contents)
+            self.tool("jobs", "pause", job["id"])
+            self.tool("jobs", "resume", job["id"])
+        self.assertIn(image.original, self.stored("warm"))
+        self.tool("jobs", "run")
         self.assert_at("warm", image)
 
     def disk(self, size, *options):

@@ -4,6 +4,7 @@ import pathlib
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+import failing_sync  # noqa: E402
 import pictures  # noqa: E402
 import tidepool  # noqa: E402
 import uploads  # noqa: E402
@@ -12,8 +13,11 @@ from uploads import (  # noqa: E402
     IMAGES, INTERNAL_UPLOAD, NO_UUID, ONE_PROFILE, OTHER_OWNER, OWNER, PING, PROFILE, REPLICATE, SECRET, SESSIONS,
     UPLOAD)
 
+import contextlib  # noqa: E402
 import re  # noqa: E402
 import shutil  # noqa: E402
+import sqlite3  # noqa: E402
+import threading  # noqa: E402
 
 MIB = 1024 * 1024
 
@@ -537,6 +541,103 @@ class Replicas(uploads.UploadCase):
         self.assert_error(self.replicate(stored_path=path), 507, "insufficient_storage")
         self.assertEqual(self.stored("hot"), {f"uploads/{self.PATH}": other})
         self.assert_balanced()
+
+    def catalog(self):
+        catalog = sqlite3.connect(f"{self.folder}/catalog.db", isolation_level=None, timeout=tidepool.PATIENCE_S)
+        return contextlib.closing(catalog)
+
+    def refuse_rows(self, statement):
+        """Whoever writes a row gets what this statement has the catalog say; None: nobody does any more."""
+        with self.catalog() as catalog:
+            catalog.execute("DROP TRIGGER IF EXISTS refused")
+            if statement:
+                catalog.execute(f"CREATE TRIGGER refused BEFORE INSERT ON objects BEGIN {statement}; END")
+
+    def test_what_may_have_a_row_stays(self):
+        """Invariant 1: after a failure that says nothing of the row somebody else may have been told that it is there."""
+        self.begin()
+        self.refuse_rows("SELECT a_function_that_there_is_not()")
+        self.assert_error(self.replicate_as_the_app(), 503, "service_unavailable")
+        self.assertEqual(self.stored("hot"), {f"uploads/{self.PATH}": self.content})
+        self.refuse_rows(None)
+        self.assert_stored(self.replicate_as_the_app())
+        self.assert_balanced()
+
+    def test_what_is_refused_a_row_does_not_stay(self):
+        self.begin()
+        self.refuse_rows("SELECT RAISE(ABORT, 'told to')")
+        path = self.trees["uploads"].path / self.PATH
+        for is_there in (False, True):
+            with self.subTest(is_there=is_there):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                if is_there:
+                    path.write_bytes(b"another program's")
+                self.assert_error(self.replicate_as_the_app(), 409, "conflict")
+                self.assert_nothing_left()
+
+    def test_a_variant_of_an_image_that_lives_elsewhere_takes_nothing_of_its_place(self):
+        self.begin([*self.pools(), {"name": "warm", "storage_tier": "warm", "base_path": self.trees["warm"].path}])
+        self.trees["warm"].put(self.PATH, self.content)
+        self.tool("scan", "--hash")
+        variant = f"variants/2026/02/25/{NO_UUID}_small.webp"
+        self.trees["uploads"].put(variant, b"another program's")
+        content = tidepool.make_image("image/webp", 3_000)
+        self.assert_error(self.replicate(content, stored_path=variant), 409, "conflict")
+        self.assertEqual(self.stored("hot"), {f"uploads/{variant}": b"another program's"})
+
+    def test_who_tries_again_meanwhile_keeps_what_he_was_told_is_stored(self):
+        """Invariant 1: the first try fails after the second one has stored the same."""
+        self.begin()
+        answers = []
+        first, second = (threading.Thread(target=lambda: answers.append(self.replicate_as_the_app())) for _ in range(2))
+        with self.catalog() as catalog:
+            catalog.execute("BEGIN IMMEDIATE")  # until the first has given up
+            first.start()
+            tidepool.eventually(lambda: self.stored("hot"), "the first has stored it")
+            second.start()
+            tidepool.eventually(lambda: 503 in [answer.status for answer in answers], "one has given up")
+            first.join()
+            catalog.execute("ROLLBACK")
+        second.join()
+        if 200 not in [answer.status for answer in answers]:
+            self.assert_stored(self.replicate_as_the_app())
+        self.assertEqual(self.stored("hot"), {f"uploads/{self.PATH}": self.content}, answers)
+        self.assertEqual([row["sha256"] for row in self.json("ls", "--limit", "0")], [uploads.sha256(self.content)])
+
+    def begin_with_failing_sync(self):
+        sync = failing_sync.FailingSync(self.folder)
+        self.environment.update(sync.environment)
+        self.begin()
+        return sync
+
+    def assert_not_yet(self):
+        self.assert_come_later(self.replicate_as_the_app(), 503, "service_unavailable")
+
+    def test_what_cannot_be_synced_is_not_there_already(self):
+        """Invariant 1: what another program wrote has a row as soon as it is found, and is on no disk for that."""
+        sync = self.begin_with_failing_sync()
+        path = self.trees["uploads"].path / self.PATH
+        path.parent.mkdir(parents=True)
+        path.write_bytes(self.content)
+        self.tool("scan", "--hash")
+        self.assertEqual([row["sha256"] for row in self.json("ls", "--limit", "0")], [uploads.sha256(self.content)])
+        for what in (path, *list(path.parents)[:5]):
+            with self.subTest(what=what), sync.of(what):
+                self.assert_not_yet()
+        self.assert_skipped(self.replicate_as_the_app())
+
+    def test_a_folder_that_was_made_in_vain_is_not_taken_for_a_durable_one(self):
+        """Invariant 1: the first try makes it, fails to sync what it is in, and the next one finds it there."""
+        sync = self.begin_with_failing_sync()
+        for what in reversed(list((self.trees["uploads"].path / self.PATH).parents)[:5]):
+            with self.subTest(what=what), sync.of(what):
+                self.assert_not_yet()
+                self.assert_not_yet()
+        self.assert_stored(self.replicate_as_the_app())
+        # From now on that folder alone is synced.
+        with sync.of("/original/2026"):
+            path = self.PATH.replace(NO_UUID[:8], "1f8fad5b")
+            self.assert_stored(self.replicate(stored_path=path), path)
 
     def test_a_pool_whose_disk_is_gone(self):
         self.begin()

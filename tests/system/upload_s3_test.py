@@ -228,10 +228,12 @@ class OnB2(Semantics, LoneBucketCase):
         for content, reason in ((self.content, None), (self.content, "exists"), (other, None), (other, "exists")):
             self.assertEqual(replicate(content), reason)
             self.assertEqual(self.stored("cold"), {f"uploads/{path}": content})
+            self.assertEqual(self.versions(), [f"uploads/{path}"], "what was replaced would be billed")
         # What is gone there without our knowing is put again.
         self.b2.delete(cold.BUCKET, f"uploads/{path}")
         self.assertEqual(replicate(other), None)
         self.assertEqual(self.stored("cold"), {f"uploads/{path}": other})
+        self.assert_clean(f"uploads/{path}")
         self.assert_balanced()
 
     def test_a_cap_on_what_is_stored(self):

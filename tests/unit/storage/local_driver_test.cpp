@@ -244,6 +244,16 @@ TEST_CASE("local driver: a sink that fails is the result", "[storage][driver]") 
     CHECK(got.error().kind == ErrorKind::overloaded);
 }
 
+TEST_CASE("local driver: what is there can be settled", "[storage][driver]") {
+    World world;
+    REQUIRE(world.put("uploads/2026/02/25/a.jpg", "a picture"));
+    world.folder.write("pool/b.jpg", "of another program");
+    CHECK(world.driver.settle("uploads/2026/02/25/a.jpg"));
+    CHECK(world.driver.settle("uploads/b.jpg"));
+    for (const std::string key : {"uploads/2026/02/25/absent.jpg", "uploads/absent/a.jpg"})
+        CHECK(world.driver.settle(key).error().kind == ErrorKind::not_found);
+}
+
 TEST_CASE("local driver: removing twice is as good as once", "[storage][driver]") {
     World world;
     REQUIRE(world.put("uploads/x/a", "1"));

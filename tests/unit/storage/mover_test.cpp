@@ -143,6 +143,26 @@ TEST_CASE("mover: a put whose answer is lost is found", "[storage][mover]") {
     CHECK(bench.in("cold", kOriginal));
 }
 
+// Invariant 1.
+TEST_CASE("mover: a copy that is found is settled before it is trusted", "[storage][mover]") {
+    Bench bench;
+    bench.place(kOriginal, "original");
+    bench.store("cold").lose_answers(1);
+    JobRun run = bench.begin("cold");
+    CHECK(kind_of(bench.move(run)) == "timed_out");
+    bench.fail(run, true);
+    bench.store("cold").set_fault([](FakeDriver::Call call, std::string_view) {
+        if (call != FakeDriver::Call::settle) return std::optional<Error>();
+        return std::optional<Error>({ErrorKind::io, "it cannot be synced"});
+    });
+    JobRun again = bench.take("move");
+    CHECK(kind_of(bench.move(again)) == "io");
+    CHECK(bench.in("hot", kOriginal));
+    bench.store("cold").set_fault({});
+    CHECK(kind_of(bench.move(again)) == "done");
+    CHECK(bench.in("cold", kOriginal));
+}
+
 TEST_CASE("mover: a missing source ends well with a good copy, and changes nothing without",
           "[storage][mover]") {
     Bench bench;
