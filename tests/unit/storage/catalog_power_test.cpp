@@ -1,6 +1,6 @@
 // What a catalog has on its disk when a call returns, and what becomes of it where that fails.
 #include "tests/support/catalog_backends.h"
-#include "tests/support/failing_sync.h"
+#include "tests/unit/failing_datasync.h"
 
 #include <cstdint>
 #include <filesystem>
@@ -12,7 +12,7 @@
 
 using namespace tidepool;
 using namespace tidepool::storage;
-using test::FailingSync;
+using test::FailingDatasync;
 using test::make_object;
 using test::make_pool;
 using test::value_of;
@@ -34,7 +34,7 @@ TEST_CASE("catalog: who may copy has durably begun", "[storage][catalog][jobs]")
         value_of(catalog->queue_job({.type = type, .payload = {}, .lane = lane}, 0));
     }
     const auto syncs_of = [&](const std::string& lane, std::size_t jobs) {
-        const FailingSync disk;
+        const FailingDatasync disk;
         CHECK(take(*catalog, lane).size() == jobs);
         return disk.calls();
     };
@@ -61,13 +61,13 @@ TEST_CASE("catalog: after its disk failed nothing counts behind what that may ha
     const std::uintmax_t before = std::filesystem::file_size(journal);
     REQUIRE(before > 200'000);
     {
-        const FailingSync disk(1);
+        const FailingDatasync disk(1);
         const auto refused = catalog->put_object(object(2000));
         REQUIRE_FALSE(refused);
         CHECK(refused.error().kind == ErrorKind::io);
     }
     {
-        const FailingSync disk(1);  // as it cannot be mended either
+        const FailingDatasync disk(1);  // as it cannot be mended either
         const auto refused = catalog->put_object(object(2000));
         REQUIRE_FALSE(refused);
         CHECK(refused.error().kind == ErrorKind::io);

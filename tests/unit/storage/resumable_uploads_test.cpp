@@ -1,8 +1,8 @@
 #include "storage/resumable_uploads.h"
 
 #include "tests/support/catalog_backends.h"
-#include "tests/support/failing_sync.h"
 #include "tests/support/folder.h"
+#include "tests/unit/failing_datasync.h"
 
 #include <array>
 #include <filesystem>
@@ -249,7 +249,7 @@ TEST_CASE("resumable uploads: what may not have reached the disk is not told", "
         value_of(file.append(std::string_view("written")));
     }
     {
-        const test::FailingSync disk(1);
+        const test::FailingDatasync disk(1);
         CHECK(spool.durable_size(id_of(1)).error().kind == ErrorKind::io);
     }
     // The next time its disk would say that all is well.

@@ -4,13 +4,13 @@
 
 namespace tidepool::test {
 
-class FailingSync {
+class FailingDatasync {
   public:
     // So many calls of fdatasync from now on fail with EIO.
-    explicit FailingSync(int failures = 0);
-    ~FailingSync();
-    FailingSync(const FailingSync&) = delete;
-    FailingSync& operator=(const FailingSync&) = delete;
+    explicit FailingDatasync(int failures = 0);
+    ~FailingDatasync();
+    FailingDatasync(const FailingDatasync&) = delete;
+    FailingDatasync& operator=(const FailingDatasync&) = delete;
     // Of all so far, the failed ones too.
     int calls() const;
 };

@@ -1,4 +1,4 @@
-#include "tests/support/failing_sync.h"
+#include "tests/unit/failing_datasync.h"
 
 #include <cerrno>
 
@@ -24,16 +24,16 @@ extern "C" int fdatasync(int fd) {
 
 namespace tidepool::test {
 
-FailingSync::FailingSync(int failures) {
+FailingDatasync::FailingDatasync(int failures) {
     failures_left = failures;
     calls_seen = 0;
 }
 
-FailingSync::~FailingSync() {
+FailingDatasync::~FailingDatasync() {
     failures_left = 0;
 }
 
-int FailingSync::calls() const {
+int FailingDatasync::calls() const {
     return calls_seen;
 }
 
