@@ -480,6 +480,8 @@ struct PoolSettings {
     Tier storage_tier = Tier::hot;
     std::string base_path;  // local, nfs: absolute; the folder that used to be mounted under
                             // url_prefix
+    std::string marker;     // local, nfs: name of a file directly below it that is there only while
+                            // the right disk is mounted; "" = none
     std::uint64_t max_size_bytes = 0;  // "max_size": of all objects; 0 = no limit. 0..1EiB
     int priority = 100;                // lower is asked first within a tier. 0..1000000
     bool is_active = true;

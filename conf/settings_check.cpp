@@ -109,6 +109,10 @@ void find_missing_in_s3(const PoolSettings& pool, std::size_t index, Findings& f
                             "a pool of type s3 has no folder: remove base_path, or write "
                             "storage_type = \"local\""});
     }
+    if (!pool.marker.empty()) {
+        findings.push_back({{pool_key(index, "marker"), pool_key(index, "storage_type")},
+                            "a pool of type s3 has no disk to be mounted: remove marker"});
+    }
 }
 
 void find_missing_in_local(const PoolSettings& pool, std::size_t index, Findings& findings) {

@@ -352,6 +352,7 @@ Fields<PoolSettings> pool_fields() {
         field("storage_type", &S::storage_type, Choice{{"local", "nfs", "s3"}}),
         field("storage_tier", &S::storage_tier, Choice{{"hot", "warm", "cold", "archive"}}),
         field("base_path", &S::base_path, Text{wrong_in_base_path}),
+        field("marker", &S::marker, Text{wrong_in_marker}),
         field("max_size", &S::max_size_bytes, Size{0, kMostPoolBytes}),
         field("priority", &S::priority, Count{0, 1'000'000}),
         field("is_active", &S::is_active, Flag{}),

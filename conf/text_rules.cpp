@@ -15,6 +15,7 @@ namespace {
 
 constexpr std::size_t kPoolNameBytes = 63;
 constexpr std::size_t kProfileNameBytes = 32;
+constexpr std::size_t kFileNameBytes = 255;
 // What a URL path may hold without being read as something else, or decoded, on its way to us.
 constexpr std::array<std::string_view, 6> kNotInPrefix{"..", "//", "/./", "%", "?", "#"};
 // Headers that no secret may be put into: the edge lets nobody set them (contracts: cloudflare.md
@@ -206,6 +207,14 @@ std::string wrong_in_cdn_cache_control(std::string_view text) {
 
 std::string wrong_in_base_path(std::string_view text) {
     return text.empty() ? "" : wrong_in_folder(text);
+}
+
+std::string wrong_in_marker(std::string_view text) {
+    if (has_control_character(text)) return quote(text) + " holds a control character";
+    const bool is_name = text != "." && text != ".." && text.find('/') == text.npos;
+    if (is_name && text.size() <= kFileNameBytes) return {};
+    return "expected the name of a file directly below base_path, such as \".mounted\", not " +
+           quote(text);
 }
 
 std::string wrong_in_url(std::string_view text) {

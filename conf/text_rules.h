@@ -32,6 +32,7 @@ std::string wrong_in_cache_tag_prefix(std::string_view text);   // "" or "tp-"
 std::string wrong_in_cache_control(std::string_view text);      // directives
 std::string wrong_in_cdn_cache_control(std::string_view text);  // "" or directives
 std::string wrong_in_base_path(std::string_view text);          // "" or a folder
+std::string wrong_in_marker(std::string_view text);             // "" or a file's name, ".mounted"
 std::string wrong_in_base_url(std::string_view text);           // "" or "https://host"
 std::string wrong_in_url(std::string_view text);                // "" or "https://host/path"
 std::string wrong_in_view_url(std::string_view text);           // "" or "https://host/i/{uuid}"

@@ -315,7 +315,8 @@ Result<void> LocalDriver::require_servable(std::string_view key) const {
     if (!relative) return std::unexpected(relative.error());
     for (std::size_t start = 0; start <= relative->size();) {
         const std::size_t end = std::min(relative->find('/', start), relative->size());
-        if (!is_servable(std::string_view(*relative).substr(start, end - start))) {
+        const auto name = std::string_view(*relative).substr(start, end - start);
+        if (!is_servable(name) || files_.is_marker(key)) {
             return failed(
                 {ErrorKind::invalid,
                  fmt::format("pool {}: put {}: such a name is never served", pool(), key)},
@@ -333,6 +334,10 @@ Result<void> LocalDriver::require_servable(std::string_view key) const {
 Result<LocalDriver::Place> LocalDriver::place_of(std::string_view key, bool make) const {
     const auto relative = relative_of(key);
     if (!relative) return std::unexpected(relative.error());
+    if (files_.is_marker(key)) {
+        return failed({ErrorKind::not_found, fmt::format("pool {}: {} is its marker", pool(), key)},
+                      key);
+    }
     const auto base = files_.open_base();
     if (!base) return failed(base.error(), key);
     const std::size_t slash = relative->rfind('/');
@@ -588,6 +593,7 @@ Result<std::vector<ObjectInfo>> LocalDriver::heads(std::span<const std::string> 
     std::optional<std::string_view> folder;
     std::optional<Place> place;  // none: there is no such folder
     for (const std::string& key : keys) {
+        if (files_.is_marker(key)) continue;
         const std::string_view above = std::string_view(key).substr(0, key.rfind('/') + 1);
         if (folder != above) {
             auto opened = place_of(key, false);
@@ -666,6 +672,8 @@ Result<ListPage> LocalDriver::list(std::string_view prefix, const std::string& n
     if (!base) return failed(base.error(), prefix);
     bool has_more = false;
     const auto visit = [&](int folder, const std::string& path, const std::string& name) {
+        const std::string key = before + path;
+        if (files_.is_marker(key)) return true;
         if (page.objects.size() == limit) {
             has_more = true;
             return false;
@@ -673,7 +681,7 @@ Result<ListPage> LocalDriver::list(std::string_view prefix, const std::string& n
         struct stat status{};
         const bool is_there = fstatat(folder, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 &&
                               S_ISREG(status.st_mode);
-        if (is_there) page.objects.push_back(info_of(before + path, status));
+        if (is_there) page.objects.push_back(info_of(key, status));
         return true;
     };
     if (auto walked = walk_files(base->get(), range, is_servable, visit); !walked) {
@@ -715,9 +723,10 @@ Result<std::optional<ObjectInfo>> LocalDriver::copy_within_store(Driver& from, s
 
 Result<Space> LocalDriver::space() {
     files_.delay();
+    const auto base = files_.open_base();
+    if (!base) return failed(base.error(), "");
     struct statvfs status{};
-    if (statvfs(files_.base_path().c_str(), &status) != 0)
-        return failed(errno, "space of", files_.base_path());
+    if (fstatvfs(base->get(), &status) != 0) return failed(errno, "space of", files_.base_path());
     return Space{.free_bytes = static_cast<std::uint64_t>(status.f_bavail) * status.f_frsize,
                  .total_bytes = static_cast<std::uint64_t>(status.f_blocks) * status.f_frsize};
 }

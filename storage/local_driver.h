@@ -17,7 +17,8 @@ struct stat;
 namespace tidepool::storage {
 
 // Writes beside and renames, so that a reader sees the old file or the new one, whole. Every open
-// is beneath the base path. Any thread.
+// is beneath the base path. Where the pool's marker is not there, every call fails with
+// ErrorKind::io, but a read of a file that is. Any thread.
 class LocalDriver final : public Driver {
   public:
     // `key_prefix` is what keys have in front of their place below the base path ("uploads/").

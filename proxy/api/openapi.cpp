@@ -992,6 +992,10 @@ constexpr std::string_view kOpenApi = R"json({
      "storage_type": {"$ref": "#/components/schemas/PoolType"},
      "storage_tier": {"$ref": "#/components/schemas/PoolTier"},
      "base_path": {"type": "string"},
+     "marker": {
+      "type": "string",
+      "description": "a file below base_path that is there only while its disk is mounted; \"\" = none"
+     },
      "max_size": {"type": "string", "description": "a size like \"5GiB\"; \"0B\" = no limit"},
      "priority": {"type": "integer"},
      "is_active": {"type": "boolean"},
@@ -1053,6 +1057,7 @@ constexpr std::string_view kOpenApi = R"json({
      "storage_type",
      "storage_tier",
      "base_path",
+     "marker",
      "max_size",
      "priority",
      "is_active",
@@ -1083,6 +1088,10 @@ constexpr std::string_view kOpenApi = R"json({
      "storage_type": {"$ref": "#/components/schemas/PoolType"},
      "storage_tier": {"$ref": "#/components/schemas/PoolTier"},
      "base_path": {"type": "string"},
+     "marker": {
+      "type": "string",
+      "description": "a file below base_path that is there only while its disk is mounted; \"\" = none"
+     },
      "max_size": {"type": "string", "description": "a size like \"5GiB\"; \"0B\" = no limit"},
      "priority": {"type": "integer"},
      "is_active": {"type": "boolean"},

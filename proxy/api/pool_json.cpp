@@ -64,6 +64,7 @@ Json pool_json(const PoolSettings& pool) {
         {"storage_type", name_of(pool.storage_type)},
         {"storage_tier", name_of(pool.storage_tier)},
         {"base_path", pool.base_path},
+        {"marker", pool.marker},
         {"max_size", conf::format_size(pool.max_size_bytes)},
         {"priority", pool.priority},
         {"is_active", pool.is_active},

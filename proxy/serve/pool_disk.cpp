@@ -6,14 +6,15 @@ namespace tidepool::serve {
 
 PoolDisk::PoolDisk(const conf::PoolSettings& settings, const std::string& key_prefix,
                    const conf::WorkerSettings& threads)
-    : debug_delay_(settings.debug_disk_delay),
+    : marker_(settings.marker),
+      debug_delay_(settings.debug_disk_delay),
       pool_(settings, key_prefix, this),
       workers_(settings.name, threads.threads_per_pool, threads.queue,
                static_cast<std::uint64_t>(threads.wait_timeout.count())) {}
 
 bool PoolDisk::is_of(const conf::PoolSettings& settings) const {
     return settings.name == pool_.name() && settings.base_path == pool_.base_path() &&
-           settings.debug_disk_delay == debug_delay_;
+           settings.marker == marker_ && settings.debug_disk_delay == debug_delay_;
 }
 
 void PoolDisk::close_file(conf::Descriptor file) {

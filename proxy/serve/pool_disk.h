@@ -18,7 +18,7 @@ class PoolDisk final : private storage::FileCloser {
     PoolDisk(const conf::PoolSettings& settings, const std::string& key_prefix,
              const conf::WorkerSettings& threads);
 
-    // Whether a pool with these settings is this one, whatever else they say.
+    // Whether a pool with these settings is this one, whatever they say that is not of its disk.
     bool is_of(const conf::PoolSettings& settings) const;
     // Its files are closed by the workers, as a loop may not wait for that.
     const storage::LocalPool& pool() const { return pool_; }
@@ -28,6 +28,7 @@ class PoolDisk final : private storage::FileCloser {
     void close_file(conf::Descriptor file) override;
     void close_files();
 
+    const std::string marker_;
     const conf::Milliseconds debug_delay_;
     storage::LocalPool pool_;
     std::mutex mutex_;

@@ -217,6 +217,17 @@ class Life(PoolsCase):
         self.assertEqual(server.get("/uploads/b.jpg").body, tidepool.make_image("image/jpeg", 900, "hot"))
         self.assertEqual(server.admin_get("/readyz").status, 200)
 
+    def test_the_marker_of_a_folder_is_looked_for_from_then_on(self):
+        server = self.serve_api()
+        second = tidepool.Tree(server.folder / "second")
+        self.call(server, "POST", PATH, {"name": "second", "base_path": str(second.path)})
+        self.assertEqual(server.get("/uploads/b.jpg").status, 404)
+        status, pool, _ = self.call(server, "PATCH", PATH + "/second", {"marker": ".mounted"})
+        self.assertEqual((status, pool["marker"]), (200, ".mounted"))
+        self.assertEqual(server.get("/uploads/b.jpg").status, 503)
+        (second.path / ".mounted").touch()
+        self.assertEqual(server.get("/uploads/b.jpg").status, 404)
+
     def test_answers_go_on_while_their_pool_goes(self):
         server = self.serve_api()
         second = tidepool.Tree(server.folder / "second")
@@ -357,7 +368,8 @@ class Wrong(PoolsCase):
         self.assertEqual([pool["name"] for pool in self.call(server, "GET")[1]["pools"]], ["hot"])
         local = {"name": "b", "base_path": str(server.folder / "b")}
         for changes, field in (({"is_backup_target": True}, "is_backup_target"), ({"bucket": "abc"}, "bucket"),
-                               ({"base_path": str(server.tree.path / "in")}, "base_path"), ({"base_path": "x"}, "base_path")):
+                               ({"base_path": str(server.tree.path / "in")}, "base_path"), ({"base_path": "x"}, "base_path"),
+                               ({"marker": "a/b"}, "marker")):
             with self.subTest(changes=changes):
                 self.assertIn(field, self.refused_fields(server, "POST", PATH, {**local, **changes}))
 

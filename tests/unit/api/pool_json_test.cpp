@@ -20,6 +20,7 @@ PoolSettings full_bucket() {
     pool.name = "cold";
     pool.storage_type = PoolSettings::Type::s3;
     pool.storage_tier = PoolSettings::Tier::archive;
+    pool.marker = ".mounted";
     pool.max_size_bytes = 5'000'000'000'001;
     pool.priority = 500;
     pool.is_active = false;

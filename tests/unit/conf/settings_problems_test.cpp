@@ -246,6 +246,17 @@ TEST_CASE("settings: a pool's values are checked and its number counts from 1",
              "t.toml:3:13: pool[1].base_path: \"/a/../b\" holds \"..\": write where that leads"},
             {"[[pool]]\nname = \"a\"\nbase_path = \"/a\\u0000b\"",
              "t.toml:3:13: pool[1].base_path: \"/a\\x00b\" holds a control character"},
+            {"[[pool]]\nname = \"a\"\nbase_path = \"/a\"\nmarker = \"b/.mounted\"",
+             "t.toml:4:10: pool[1].marker: expected the name of a file directly below base_path, "
+             "such as \".mounted\", not \"b/.mounted\""},
+            {"[[pool]]\nname = \"a\"\nbase_path = \"/a\"\nmarker = \".\"",
+             "t.toml:4:10: pool[1].marker: expected the name of a file directly below base_path, "
+             "such as \".mounted\", not \".\""},
+            {"[[pool]]\nname = \"a\"\nbase_path = \"/a\"\nmarker = \"..\"",
+             "t.toml:4:10: pool[1].marker: expected the name of a file directly below base_path, "
+             "such as \".mounted\", not \"..\""},
+            {"[[pool]]\nname = \"a\"\nbase_path = \"/a\"\nmarker = \"a\\u0000b\"",
+             "t.toml:4:10: pool[1].marker: \"a\\x00b\" holds a control character"},
             {"[[pool]]\nname = \"a\"\nbase_path = \"/a\"\npriority = -1",
              "t.toml:4:12: pool[1].priority: expected a whole number from 0 to 1000000, not -1"},
             {"[[pool]]\nname = \"a\"\nbase_path = \"/a\"\nstorage_type = \"S3\"",

@@ -86,6 +86,7 @@ name = "nfs-1"
 storage_type = "nfs"
 storage_tier = "archive"
 base_path = "/mnt/nfs"
+marker = ".mounted"
 priority = 0
 is_active = true
 debug_disk_delay = "50ms"
@@ -120,6 +121,7 @@ debug_disk_delay = "50ms"
     pool.storage_type = PoolSettings::Type::nfs;
     pool.storage_tier = PoolSettings::Tier::archive;
     pool.base_path = "/mnt/nfs";
+    pool.marker = ".mounted";
     pool.priority = 0;
     pool.debug_disk_delay = 50ms;
     CHECK(settings.pools[0] == pool);

@@ -113,6 +113,7 @@ TEST_CASE("settings of s3: each wrong value is one problem that says what to do"
         {"endpoint_url", "", "is missing"},
         {"access_key_id", "", "is missing"},
         {"base_path", "'/srv/uploads'", "a pool of type s3 has no folder"},
+        {"marker", "'.mounted'", "a pool of type s3 has no disk to be mounted: remove marker"},
         {"origin", "'friendly'", "fetched from download_url"},
         {"download_authorization", "true", "write origin = \"friendly\""},
         {"download_authorization", "'yes'", "expected true or false"},

@@ -72,4 +72,7 @@ TEST_CASE("pool disk: it stays the same while only other things of its pool chan
     other = settings;
     other.name = "warm";
     CHECK_FALSE(disk.is_of(other));
+    other = settings;
+    other.marker = ".mounted";
+    CHECK_FALSE(disk.is_of(other));
 }

@@ -307,6 +307,98 @@ TEST_CASE("local driver: a base path that is gone is no empty pool", "[storage][
     CHECK_FALSE(gone.space());
 }
 
+TEST_CASE("local driver: without its marker a pool is not there, and nothing is written",
+          "[storage][driver]") {
+    World world;
+    REQUIRE(world.put("uploads/x/a", "content"));
+    const auto info = world.driver.head("uploads/x/a");
+    conf::PoolSettings settings = at(world.folder.path("pool"));
+    settings.marker = ".mounted";
+    LocalDriver driver(settings, "uploads/");
+    // Of that disk; it comes while another folder is in its place.
+    world.folder.write("pool/.mounted", "");
+    auto staged = driver.stage("uploads/x/staged");
+    REQUIRE(staged);
+    world.folder.rename("pool", "away");
+    world.folder.make("pool");
+
+    const auto is_away = [&](const auto& result) {
+        if (result || result.error().kind != ErrorKind::io || !result.error().store) return false;
+        return result.error().text ==
+               "pool hot: " + settings.base_path +
+                   " has no file .mounted (pool.marker): is its disk mounted?";
+    };
+    const PutOptions options{.size = 7};
+    MemorySource source("content");
+    MemorySink sink(100);
+    std::string bytes(10, ' ');
+    const std::vector<std::string> keys{"uploads/x/a"};
+    for (const bool has_folder : {false, true}) {
+        CHECK(is_away(driver.put("uploads/x/b", source, options)));
+        CHECK(is_away(driver.put_pushed("uploads/b", [](ByteSink&) -> Result<void> { return {}; },
+                                        {.size = 0})));
+        CHECK(is_away(driver.stage("uploads/x/c")));
+        CHECK(is_away(driver.copy_within_store(driver, "uploads/x/a", "uploads/d", options)));
+        CHECK(is_away(driver.get("uploads/x/a", {}, sink)));
+        CHECK(is_away(driver.source("uploads/x/a")->read(bytes)));
+        CHECK(is_away(driver.head("uploads/x/a")));
+        CHECK(is_away(driver.heads(keys)));
+        CHECK(is_away(driver.remove("uploads/x/a")));
+        CHECK(is_away(driver.set_aside("uploads/x/a", *info, "quarantine/")));
+        CHECK(is_away(driver.list("", "", 10)));
+        CHECK(is_away(driver.space()));
+        CHECK(is_away(driver.check(false)));
+        CHECK(is_away(driver.check(true)));
+        CHECK(is_away(driver.sweep_strays(std::time(nullptr), false)));
+        if (!has_folder) CHECK(world.names_in("pool").empty());
+        world.folder.make("pool/x");
+    }
+    CHECK(world.names_in("pool") == std::vector<std::string>{"x"});
+    CHECK(world.names_in("pool/x").empty());
+    // What is there is not removed from, or copied to, a wrong disk either.
+    world.folder.write("pool/x/a", "content");
+    CHECK(is_away(driver.remove("uploads/x/a")));
+    CHECK(is_away(driver.copy_within_store(driver, "uploads/x/a", "uploads/d", options)));
+    CHECK(world.folder.read("pool/x/a") == "content");
+    CHECK(driver.head("uploads/x/a"));
+
+    REQUIRE((*staged)->keep({}));
+    CHECK(world.names_in("away/x").size() == 2);
+    world.folder.rename("pool", "wrong");
+    world.folder.rename("away", "pool");
+    CHECK(driver.head("uploads/x/staged"));
+    CHECK(driver.list("", "", 10)->objects.size() == 2);
+    CHECK(driver.space());
+    CHECK(driver.check(true));
+    REQUIRE(driver.remove("uploads/x/a"));
+    CHECK(driver.head("uploads/x/a").error().kind == ErrorKind::not_found);
+    CHECK(driver.heads(keys)->empty());
+}
+
+TEST_CASE("local driver: its marker is left alone, and is no object", "[storage][driver]") {
+    World world;
+    conf::PoolSettings settings = at(world.folder.path("pool"));
+    settings.marker = "b.jpg";
+    LocalDriver driver(settings, "uploads/");
+    world.folder.write("pool/b.jpg", "marker");
+    for (const char* key : {"uploads/a.jpg", "uploads/c.jpg", "uploads/x/b.jpg"})
+        REQUIRE(world.put(key, "content"));
+    const auto page = driver.list("", "", 2);
+    REQUIRE(page);
+    REQUIRE(page->objects.size() == 2);
+    CHECK(page->objects[1].key == "uploads/c.jpg");
+    CHECK(driver.list("", page->next, 2)->objects.size() == 1);
+    const std::vector<std::string> keys{"uploads/b.jpg", "uploads/a.jpg", "uploads/x/b.jpg"};
+    CHECK(driver.heads(keys)->size() == 2);
+    CHECK(driver.head("uploads/b.jpg").error().kind == ErrorKind::not_found);
+    MemorySource source("content");
+    CHECK(driver.put("uploads/b.jpg", source, {.size = 7}).error().kind == ErrorKind::invalid);
+    CHECK(driver.stage("uploads/b.jpg").error().kind == ErrorKind::invalid);
+    CHECK(driver.remove("uploads/b.jpg"));
+    CHECK(driver.set_aside("uploads/b.jpg", {.key = "uploads/b.jpg", .size = 6}, "quarantine/"));
+    CHECK(world.folder.read("pool/b.jpg") == "marker");
+}
+
 TEST_CASE("local driver: only our own old temporaries are swept", "[storage][driver]") {
     World world;
     const std::string ours = ".tidepool-0123456789abcdef.tmp";

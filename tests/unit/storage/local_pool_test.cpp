@@ -151,6 +151,54 @@ TEST_CASE("local pool: a base path that is gone is the disk's fault, not an abse
     CHECK(world.pool.check());
 }
 
+TEST_CASE("local pool: without its marker what is not found is the disk's fault",
+          "[storage][pool]") {
+    World world;
+    conf::PoolSettings settings = at(world.folder.path("pool"));
+    settings.marker = ".mounted";
+    const LocalPool pool(settings, "uploads/");
+    const std::string base = world.folder.path("pool");
+    const auto error_of = [&](const std::string& key) {
+        const auto opened = pool.open(key);
+        INFO(key);
+        REQUIRE_FALSE(opened);
+        return opened.error();
+    };
+    world.folder.make("pool/folder");
+    world.folder.link("pool/link.jpg", "a.jpg");
+    for (const char* key :
+         {"uploads/b.jpg", "uploads/x/a.jpg", "uploads/folder", "uploads/link.jpg"}) {
+        const Error error = error_of(key);
+        CHECK(error.kind == ErrorKind::io);
+        CHECK(error.text ==
+              "pool hot: " + base + " has no file .mounted (pool.marker): is its disk mounted?");
+    }
+    CHECK(pool.check().error().kind == ErrorKind::io);
+    CHECK(pool.open_base().error().kind == ErrorKind::io);
+    CHECK(content_of(**pool.open("uploads/a.jpg")) == "a picture");
+
+    world.folder.make("pool/.mounted");  // no file
+    CHECK(error_of("uploads/b.jpg").kind == ErrorKind::io);
+    world.folder.rename("pool/.mounted", "elsewhere");
+    world.folder.write("pool/.mounted", "");
+    CHECK(error_of("uploads/b.jpg").kind == ErrorKind::not_found);
+    CHECK(error_of("uploads/folder").kind == ErrorKind::not_found);
+    CHECK(error_of("uploads/link.jpg").kind == ErrorKind::denied);
+    CHECK(pool.check());
+    CHECK(pool.open_base());
+}
+
+TEST_CASE("local pool: its marker is no object", "[storage][pool]") {
+    World world;
+    conf::PoolSettings settings = at(world.folder.path("pool"));
+    settings.marker = "a.jpg";
+    const LocalPool pool(settings, "uploads/");
+    world.folder.make("pool/x");
+    world.folder.write("pool/x/a.jpg", "another");
+    CHECK(pool.open("uploads/a.jpg").error().kind == ErrorKind::not_found);
+    CHECK(content_of(**pool.open("uploads/x/a.jpg")) == "another");
+}
+
 TEST_CASE("local pool: a base path that is swapped is followed at once", "[storage][pool]") {
     World world;
     world.folder.make("next");
