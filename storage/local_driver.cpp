@@ -31,8 +31,11 @@ namespace tidepool::storage {
 namespace {
 
 constexpr std::size_t kBufferBytes = 256ULL * 1024;
+// What a signed URL alone opens is not for every user of this machine.
 constexpr mode_t kFileMode = 0644;
+constexpr mode_t kPrivateFileMode = 0640;
 constexpr mode_t kFolderMode = 0755;
+constexpr mode_t kPrivateFolderMode = 0750;
 constexpr int kMostNames = 1000;
 
 // Our temporary names: hidden, and with an ending that is_temporary_name() knows, so that neither
@@ -99,11 +102,13 @@ bool rename_to_new(int from, const std::string& name, int to, const std::string&
 // else, as on NFS, one with a temporary name, which a crash leaves behind.
 class NewFile {
   public:
-    explicit NewFile(int folder)
-        : folder_(folder), file_(open_beneath(folder, ".", O_RDWR | O_TMPFILE, kFileMode)) {
+    NewFile(int folder, mode_t mode)
+        : folder_(folder),
+          mode_(mode),
+          file_(open_beneath(folder, ".", O_RDWR | O_TMPFILE, mode_)) {
         if (file_ || errno == ENOSPC || errno == EDQUOT || errno == EMFILE) return;
         std::string name = new_temporary_name();
-        file_ = open_beneath(folder, name, O_RDWR | O_CREAT | O_EXCL, kFileMode);
+        file_ = open_beneath(folder, name, O_RDWR | O_CREAT | O_EXCL, mode_);
         if (file_) name_ = std::move(name);
     }
     ~NewFile() {
@@ -119,7 +124,7 @@ class NewFile {
 
     // Whatever the umask is. To be called before it gets its name, so that this never stands for
     // less than all of it.
-    bool sync() const { return fchmod(fd(), kFileMode) == 0 && fsync(fd()) == 0; }
+    bool sync() const { return fchmod(fd(), mode_) == 0 && fsync(fd()) == 0; }
 
     // A name that nothing has; else errno is EEXIST.
     bool take(const std::string& name) {
@@ -155,6 +160,7 @@ class NewFile {
     }
 
     int folder_;
+    mode_t mode_;
     conf::Descriptor file_;
     std::string name_;  // a temporary one
 };
@@ -284,7 +290,9 @@ struct LocalDriver::Place {
 };
 
 LocalDriver::LocalDriver(const conf::PoolSettings& settings, std::string key_prefix)
-    : files_(settings, std::move(key_prefix)) {}
+    : files_(settings, std::move(key_prefix)),
+      file_mode_(settings.is_private() ? kPrivateFileMode : kFileMode),
+      folder_mode_(settings.is_private() ? kPrivateFolderMode : kFolderMode) {}
 
 std::unexpected<Error> LocalDriver::failed(Error error, std::string_view key) const {
     StoreDetail detail;
@@ -370,7 +378,7 @@ Result<conf::Descriptor> LocalDriver::make_folders(int base, const std::string& 
     while (at && start < folder.size()) {
         const std::size_t end = std::min(folder.find('/', start), folder.size());
         const std::string name = folder.substr(start, end - start);
-        if (mkdirat(at.get(), name.c_str(), kFolderMode) != 0 && errno != EEXIST) break;
+        if (mkdirat(at.get(), name.c_str(), folder_mode_) != 0 && errno != EEXIST) break;
         conf::Descriptor next = open_beneath(at.get(), name, O_RDONLY | O_DIRECTORY);
         if (!next) break;
         at = std::move(next);
@@ -411,7 +419,7 @@ Result<std::optional<ObjectInfo>> LocalDriver::write_beside(std::string_view key
     if (auto good = require_servable(key); !good) return std::unexpected(good.error());
     const auto place = place_of(key, true);
     if (!place) return std::unexpected(place.error());
-    NewFile file(place->folder.get());
+    NewFile file(place->folder.get(), file_mode_);
     if (!file) return failed(errno, "create a file for", key);
     const auto sha256 = fill(file.fd());
     if (!sha256) {
@@ -463,7 +471,10 @@ Result<std::optional<ObjectInfo>> LocalDriver::put_pushed(std::string_view key, 
 class LocalDriver::Staged final : public StagedFile {
   public:
     Staged(LocalDriver& driver, std::string_view key, Place place)
-        : driver_(driver), key_(key), place_(std::move(place)), file_(place_.folder.get()) {}
+        : driver_(driver),
+          key_(key),
+          place_(std::move(place)),
+          file_(place_.folder.get(), driver.file_mode_) {}
 
     explicit operator bool() const { return static_cast<bool>(file_); }
     int fd() const override { return file_.fd(); }
@@ -741,7 +752,7 @@ Result<std::vector<std::string>> LocalDriver::check(bool for_writing) {
     const conf::Descriptor base(
         ::open(files_.base_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!base) return failed(errno, "open", files_.base_path());
-    NewFile probe(base.get());
+    NewFile probe(base.get(), file_mode_);
     if (!probe) return failed(errno, "create a file in", files_.base_path());
     if (auto written = write_all(probe.fd(), std::string_view("probe")); !written)
         return failed(written.error(), "");

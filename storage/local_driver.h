@@ -12,6 +12,8 @@
 #include <string>
 #include <string_view>
 
+#include <sys/types.h>
+
 struct stat;
 
 namespace tidepool::storage {
@@ -87,6 +89,8 @@ class LocalDriver final : public Driver {
                                   std::string_view key) const;
 
     LocalPool files_;
+    const mode_t file_mode_;  // of what is made, whatever the umask is
+    const mode_t folder_mode_;
 };
 
 }  // namespace tidepool::storage

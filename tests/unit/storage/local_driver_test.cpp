@@ -98,6 +98,29 @@ TEST_CASE("local driver: what is put is there, whole and readable by others", "[
     CHECK(world.driver.head("uploads/2026/02/25/a.jpg")->size == 9);
 }
 
+TEST_CASE("local driver: what a signature alone opens is not for every user", "[storage][driver]") {
+    test::Folder folder;
+    folder.make("pool");
+    conf::PoolSettings settings = at(folder.path("pool"));
+    settings.visibility = conf::PoolSettings::Visibility::signed_only;
+    LocalDriver driver(settings, "uploads/");
+    const mode_t before = umask(0);
+    MemorySource source("a picture");
+    REQUIRE(driver.put("uploads/2026/a.jpg", source, {.size = 9}));
+    auto staged = driver.stage("uploads/2026/b.jpg");
+    umask(before);
+    REQUIRE(staged);
+    REQUIRE((*staged)->keep({.size = 0}));
+    const auto mode_of = [&](const char* name) {
+        struct stat status{};
+        REQUIRE(stat(folder.path(name).c_str(), &status) == 0);
+        return status.st_mode & 07777;
+    };
+    CHECK(mode_of("pool/2026/a.jpg") == 0640);
+    CHECK(mode_of("pool/2026/b.jpg") == 0640);
+    CHECK(mode_of("pool/2026") == 0750);
+}
+
 TEST_CASE("local driver: replacing leaves old readers their version", "[storage][driver]") {
     World world;
     REQUIRE(world.put("uploads/a", "old"));
