@@ -14,6 +14,10 @@ namespace {
 // lane for as long.
 constexpr std::uint64_t kLargeSource = 8ULL << 20;
 constexpr std::uint32_t kLargeSide = 4096;
+// Bytes alone say little: a picture of one colour has a hundred megapixels in a few hundred KiB.
+constexpr std::uint64_t kLargePixels = 24'000'000;
+// So many take a second and more to decode, however small the variant. More than a telephone has.
+constexpr std::uint64_t kHugePixels = 52'000'000;
 
 bool is_slow_to_encode(Format format) {
     return format == Format::avif || format == Format::jxl;
@@ -35,15 +39,19 @@ bool moves(std::string_view type, std::span<const char> beginning) {
 
 }  // namespace
 
-bool is_large(std::uint64_t source_bytes, const Recipe& recipe) {
+bool is_large(std::uint64_t bytes, std::uint64_t pixels, const Recipe& recipe) {
+    if (pixels > kHugePixels) return true;
     const std::uint32_t longest = std::max(recipe.width, recipe.height);
-    return source_bytes > kLargeSource && (longest == 0 || longest > kLargeSide);
+    const bool is_large_source = bytes > kLargeSource || pixels > kLargePixels;
+    return is_large_source && (longest == 0 || longest > kLargeSide);
 }
 
-bool is_dear(std::span<const char> beginning, std::uint64_t source_bytes, const Recipe& recipe) {
-    if (is_slow_to_encode(recipe.format) || is_large(source_bytes, recipe)) return true;
-    const std::string_view type = content_type_of(beginning);
-    return is_slow_to_decode(type) || (keeps_frames(recipe.format) && moves(type, beginning));
+bool is_dear(const SourceHead& source, const Recipe& recipe) {
+    if (is_slow_to_encode(recipe.format) || is_large(source.bytes, source.pixels, recipe))
+        return true;
+    const std::string_view type = content_type_of(source.beginning);
+    return is_slow_to_decode(type) ||
+           (keeps_frames(recipe.format) && moves(type, source.beginning));
 }
 
 bool is_likely_dear(Format wanted, std::string_view original_extension) {
@@ -57,10 +65,10 @@ bool may_be_animation(std::span<const char> beginning) {
     return moves(content_type_of(beginning), beginning);
 }
 
-bool is_dear(std::span<const char> beginning, InspectDepth depth) {
+bool is_dear(const SourceHead& source, InspectDepth depth) {
     if (depth == InspectDepth::structure) return false;
-    const std::string_view type = content_type_of(beginning);
-    return is_slow_to_decode(type) || moves(type, beginning);
+    const std::string_view type = content_type_of(source.beginning);
+    return source.pixels > kHugePixels || is_slow_to_decode(type) || moves(type, source.beginning);
 }
 
 }  // namespace tidepool::transform

@@ -326,6 +326,12 @@ loop::Task<Result<std::string>> Fetch::read() {
     co_return std::exchange(body_, {});
 }
 
+std::uint64_t Fetch::unread_bytes() const {
+    std::uint64_t unread = stream_ && !ended_ ? stream_->unread_bytes() : 0;
+    if (framing_ == AnswerHead::Framing::length) unread = std::min(unread, left_);
+    return body_.size() + unread;
+}
+
 // Takes what there is into body_, at most about a piece.
 Step Fetch::take_body() {
     if (framing_ == AnswerHead::Framing::length) return take_length();

@@ -56,6 +56,9 @@ class Fetch {
     // end, once all that came was given.
     loop::Task<Result<std::string>> read();
 
+    // What has come of the body beside what read() gave, which is lost with this.
+    std::uint64_t unread_bytes() const;
+
   private:
     // Waits for tell().
     struct News {

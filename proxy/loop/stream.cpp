@@ -13,6 +13,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 namespace tidepool::loop {
@@ -182,6 +183,12 @@ Step Stream::read(std::span<char> room, std::size_t& got) {
     socket_.not_readable();
     waits_to_write_ = false;
     return Step::must_wait;
+}
+
+std::size_t Stream::unread_bytes() const {
+    int count = 0;
+    return ioctl(socket_.fd(), FIONREAD, &count) == 0 && count > 0 ? static_cast<std::size_t>(count)
+                                                                   : 0;
 }
 
 Step Stream::write(std::string_view bytes, std::size_t& sent) {

@@ -89,6 +89,9 @@ class Stream {
     // a request is written, after all of the last one's answer was read.
     bool is_quiet();
 
+    // What has come and was not read, as far as it is in the kernel.
+    std::size_t unread_bytes() const;
+
     // As those of Socket.
     void set_deadline(std::uint64_t at_ms) { socket_.set_deadline(at_ms); }
     void close_waits() { socket_.close_waits(); }

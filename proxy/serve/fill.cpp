@@ -30,6 +30,9 @@ constexpr std::uint64_t kUnshelvedBytes = 128ULL * 1024;
 // Smaller ones are put together, so that what a piece costs beside its bytes stays little.
 constexpr std::size_t kSmallPiece = 16UL * 1024;
 
+// What is fetched to its end for the shelf although nobody waits for it, beside what is half done.
+constexpr std::uint64_t kLittleBytes = 1024ULL * 1024;
+
 // For a bucket that needs none.
 const storage::DownloadGrant kNoGrant;
 
@@ -179,6 +182,8 @@ loop::Task<Fill::Failure> Fill::attempt() {
     fetch_ = &fetch;
     Failure failure = co_await exchange(fetch);
     fetch_ = nullptr;
+    // What of an answer that is given up has come is paid for as well.
+    if (failure && failure->error.kind == ErrorKind::closed) count_bytes(fetch.unread_bytes());
     if (failure && grant_) {
         *failure = pool.authorization->judge(grant_, std::move(*failure));
         refused_grant_ = failure->next == NextTry::new_token ? grant_ : nullptr;
@@ -293,8 +298,7 @@ loop::Task<Fill::Failure> Fill::read_body(http::Fetch& fetch) {
         auto bytes = co_await fetch.read();
         if (!bytes) co_return broken(bytes.error(), true);
         if (bytes->empty()) break;
-        object_->pool->bytes.fetch_add(bytes->size(), std::memory_order_relaxed);
-        object_->pool->gate.add_egress(call().pool, bytes->size(), means_.loop.wall_s());
+        count_bytes(bytes->size());
         if (received_ + bytes->size() > stretch_.length)
             co_return corrupt(fmt::format("more than {} bytes came", stretch_.length));
         co_await keep(std::move(*bytes));
@@ -303,6 +307,11 @@ loop::Task<Fill::Failure> Fill::read_body(http::Fetch& fetch) {
     if (received_ < stretch_.length)
         co_return storage::failure_of(call(), TransportFault::cut, "the body ended early");
     co_return judge_end();
+}
+
+void Fill::count_bytes(std::uint64_t bytes) {
+    object_->pool->bytes.fetch_add(bytes, std::memory_order_relaxed);
+    object_->pool->gate.add_egress(call().pool, bytes, means_.loop.wall_s());
 }
 
 // Everything is here: is it what it should be?
@@ -560,8 +569,13 @@ bool Fill::is_spooling() {
 // the fill's loop.
 bool Fill::is_given_up() {
     const std::lock_guard lock(mutex_);
-    if (readers_.empty() && !spooling_) given_up_ = true;
+    if (readers_.empty() && !(spooling_ && is_nearly_done())) given_up_ = true;
     return given_up_;
+}
+
+bool Fill::is_nearly_done() const {
+    const std::uint64_t missing = stretch_.length - received_;
+    return missing <= kLittleBytes || missing < received_;
 }
 
 bool Fill::has_published() {

@@ -53,7 +53,9 @@ struct RunningDigests {
 };
 
 // Where the bytes are kept depends on the shelf. With it they go into a file as they come, which
-// the answers read; the fetch does not wait for slow readers, and goes on when all have left.
+// the answers read; the fetch does not wait for slow readers. When all have left it goes on where
+// most has come or little is missing, so that a visitor's impatience is no loss; else it is given
+// up, as each byte is paid for, and who asks and leaves would have others pay for all of it.
 // Without, or where the disk is full, they stay in memory until the readers have them: at most
 // origin.buffer, then the origin is made to wait for the slowest reader; but where another reader
 // has used up what there is, the slowest is left behind, to fetch the rest on its own. What nobody
@@ -130,6 +132,7 @@ class Fill : public std::enable_shared_from_this<Fill> {
     loop::Task<Failure> exchange(http::Fetch& fetch);
     loop::Task<Failure> read_refusal(http::Fetch& fetch, const http::AnswerHead& head);
     loop::Task<Failure> read_body(http::Fetch& fetch);
+    void count_bytes(std::uint64_t bytes);
     Failure judge_head(const http::AnswerHead& head);
     Failure judge_version(const http::AnswerHead& head);
     Failure judge_end();
@@ -156,6 +159,7 @@ class Fill : public std::enable_shared_from_this<Fill> {
     bool is_spooling();
     void end_waits();
     bool is_given_up();
+    bool is_nearly_done() const;
     bool has_published();
     std::uint64_t buffer_bytes() const;
 

@@ -44,7 +44,7 @@ FillReader::~FillReader() {
         const std::lock_guard lock(fill_->mutex_);
         std::erase(fill_->readers_, this);
         room = std::exchange(fill_->room_waiter_, nullptr);
-        was_last = fill_->readers_.empty() && !fill_->spooling_ && !fill_->ended_already_;
+        was_last = fill_->readers_.empty() && !fill_->ended_already_;
     }
     if (room) fill_->means_.loop.post(room);
     if (!was_last) return;

@@ -379,6 +379,8 @@ FileHandler::Choice FileHandler::choose(const http::RequestHead& head,
     http::RangeChoice choice = http::choose_ranges(head.single(http::Known::range),
                                                    file.identity.size, rules_.range_limit);
     if (choice.kind == http::RangeChoice::Kind::unsatisfiable) return {416, {}};
+    const bool is_remote = file.held == CachedFile::Held::remote;
+    if (is_remote && origin_.are_scattered(choice.ranges, file.identity.size)) return {416, {}};
     if (choice.kind == http::RangeChoice::Kind::partial) return {206, std::move(choice.ranges)};
     return {200, {}};
 }

@@ -1,6 +1,6 @@
 #include "proxy/serve/inspector.h"
 
-#include "transform/content_type.h"
+#include "proxy/serve/variant_source.h"
 #include "transform/dear.h"
 
 #include <algorithm>
@@ -80,12 +80,10 @@ loop::Task<> Inspector::lead(Inspector& self, Request& request) {
 
 loop::Task<Result<VariantLane>> Inspector::lane_of(const Request& request) {
     if (request.depth == transform::InspectDepth::structure) co_return VariantLane::cheap;
-    const auto beginning = co_await loop::offload(home_, readers_, loop::Lane::bulk, [&] {
-        return request.file->beginning(transform::kSniffBytes);
-    });
-    if (!beginning) co_return std::unexpected(beginning.error());
-    co_return transform::is_dear(*beginning, request.depth) ? VariantLane::dear
-                                                            : VariantLane::cheap;
+    const auto head = co_await loop::offload(home_, readers_, loop::Lane::bulk,
+                                             [&] { return read_head(*request.file); });
+    if (!head) co_return std::unexpected(head.error());
+    co_return transform::is_dear(*head, request.depth) ? VariantLane::dear : VariantLane::cheap;
 }
 
 loop::Task<Result<transform::Inspection>> Inspector::look(const Request& request) {

@@ -10,6 +10,10 @@ namespace tidepool::serve {
 
 namespace {
 
+// Fetches of an answer beyond those of what is asked for. A reader of an archive or a document asks
+// for two or three stretches; each may lie across the border of two slices.
+constexpr std::uint64_t kMostFetchesBeside = 4;
+
 storage::ShelfName shelf_name(const RemoteObject& object, Stretch stretch,
                               std::optional<std::uint64_t> slice) {
     return {object.pool->settings.name, object.key, object.version(), slice, stretch.length};
@@ -156,6 +160,23 @@ loop::Task<Result<std::shared_ptr<http::Incoming>>> Origin::open(
     std::optional<Error> error = co_await reader->advance(stretch.offset);
     if (error) co_return std::unexpected(std::move(*error));
     co_return std::shared_ptr<http::Incoming>(std::move(reader));
+}
+
+bool Origin::are_scattered(std::span<const http::ByteRange> ranges, std::uint64_t size) const {
+    if (ranges.size() < 2 || (shelf_ != nullptr && size <= slice_bytes_)) return false;
+    std::vector<http::ByteRange> in_order(ranges.begin(), ranges.end());
+    std::ranges::sort(in_order, {}, &http::ByteRange::first);
+    std::uint64_t asked = 0;
+    std::uint64_t slices = 0;
+    std::uint64_t next = 0;  // that is not counted
+    for (const http::ByteRange& range : in_order) {
+        asked += range.length;
+        const std::uint64_t first = std::max(range.first / slice_bytes_, next);
+        next = std::max((range.end() - 1) / slice_bytes_ + 1, next);
+        slices += next - std::min(first, next);
+    }
+    const std::uint64_t fetches = shelf_ != nullptr ? slices : ranges.size();
+    return fetches > asked / slice_bytes_ + kMostFetchesBeside;
 }
 
 bool Origin::is_shelved(const RemoteObject& object, Stretch stretch,

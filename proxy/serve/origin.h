@@ -3,6 +3,7 @@
 
 #include "conf/settings.h"
 #include "proxy/http/fetch.h"
+#include "proxy/http/range.h"
 #include "proxy/http/response.h"
 #include "proxy/loop/loop.h"
 #include "proxy/loop/task.h"
@@ -17,6 +18,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <unordered_map>
 
@@ -52,6 +54,11 @@ class Origin {
     loop::Task<Result<std::shared_ptr<http::Incoming>>> open(
         Place place, std::shared_ptr<const RemoteObject> object, Stretch stretch,
         std::string cdn_loop);
+
+    // True of several ranges of an object of this size for which much more would be fetched than is
+    // asked for: so many small ones that lie apart, of which each costs a slice, and a call. Nobody
+    // but who wants that asks so (RFC 9110, 14.2).
+    bool are_scattered(std::span<const http::ByteRange> ranges, std::uint64_t size) const;
 
     // Ends all that is being fetched, failed. Any thread; their loops must still run.
     void give_up_all();

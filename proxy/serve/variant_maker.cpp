@@ -3,7 +3,6 @@
 #include "conf/log.h"
 #include "proxy/serve/memory_file.h"
 #include "proxy/serve/variant_jobs.h"
-#include "transform/content_type.h"
 #include "transform/dear.h"
 
 #include <algorithm>
@@ -61,7 +60,7 @@ VariantLane first_lane_of(std::string_view key) {
 // As far as it can be said before its bytes are at hand.
 VariantLane likely_lane_of(const transform::Recipe& recipe, const Original& original) {
     return lane_of(transform::is_likely_dear(recipe.format, extension_of(original.home.original)) ||
-                   transform::is_large(original.bytes(), recipe));
+                   transform::is_large(original.bytes(), 0, recipe));
 }
 
 Error lane_is_full(VariantLane lane) {
@@ -265,10 +264,9 @@ loop::Task<Result<transform::Inspection>> VariantMaker::inspect_original(std::st
         transform::is_likely_dear(transform::Format::webp, extension_of(original->home.original)));
     if (auto brought = co_await source_.bring(*original, likely); !brought)
         co_return std::unexpected(std::move(brought.error()));
-    const auto beginning = co_await beginning_of(*original);
-    if (!beginning) co_return std::unexpected(beginning.error());
-    const VariantLane lane =
-        lane_of(transform::is_dear(*beginning, transform::InspectDepth::pixels));
+    const auto head = co_await head_of(*original);
+    if (!head) co_return std::unexpected(head.error());
+    const VariantLane lane = lane_of(transform::is_dear(*head, transform::InspectDepth::pixels));
     if (lane != likely) {
         if (auto brought = co_await source_.bring_anew(*original, lane); !brought)
             co_return std::unexpected(std::move(brought.error()));
@@ -417,25 +415,25 @@ loop::Task<> VariantMaker::land_claimed(std::string key, std::shared_ptr<Flight>
     land(key, *flight, std::move(outcome));
 }
 
-// Brings the original, and gives its beginning, which says for certain in which lane it is made.
-loop::Task<Result<std::string>> VariantMaker::bring(Piece& piece, Original& original,
-                                                    VariantLane& lane) {
+// Brings the original, and gives its head, which says for certain in which lane it is made.
+loop::Task<Result<transform::SourceHead>> VariantMaker::bring(Piece& piece, Original& original,
+                                                              VariantLane& lane) {
     const VariantLane likely = likely_lane_of(piece.order.recipe, original);
     if (auto brought = co_await source_.bring(original, likely); !brought)
         co_return std::unexpected(not_of_the_image(std::move(brought.error())));
-    auto beginning = co_await beginning_of(original);
-    if (!beginning) co_return beginning;
+    auto head = co_await head_of(original);
+    if (!head) co_return head;
     {
         const std::lock_guard lock(piece.flight->mutex);
-        piece.flight->may_move = transform::may_be_animation(*beginning);
+        piece.flight->may_move = transform::may_be_animation(head->beginning);
     }
-    lane = lane_of(transform::is_dear(*beginning, original.bytes(), piece.order.recipe));
-    if (lane == likely) co_return beginning;
+    lane = lane_of(transform::is_dear(*head, piece.order.recipe));
+    if (lane == likely) co_return head;
     if (auto changed = change_lane(*piece.flight, lane); !changed)
         co_return std::unexpected(std::move(changed.error()));
     if (auto brought = co_await source_.bring_anew(original, lane); !brought)
         co_return std::unexpected(not_of_the_image(std::move(brought.error())));
-    co_return beginning;
+    co_return head;
 }
 
 // Has the variant made, with others of the image where they are to be made together. An error:
@@ -447,11 +445,11 @@ loop::Task<std::optional<Error>> VariantMaker::make_pieces(Piece& first, Origina
             co_return std::move(room.error());
     }
     VariantLane lane{};
-    const auto beginning = co_await bring(first, original, lane);
-    if (!beginning) co_return beginning.error();
+    const auto head = co_await bring(first, original, lane);
+    if (!head) co_return head.error();
     std::vector<Piece> pieces;
     pieces.push_back(std::move(first));
-    co_await add_others(*beginning, original.bytes(), lane, pieces);
+    co_await add_others(*head, lane, pieces);
     std::vector<transform::Recipe> recipes;
     for (const Piece& piece : pieces)
         recipes.push_back(piece.order.recipe);
@@ -468,8 +466,8 @@ loop::Task<std::optional<Error>> VariantMaker::make_pieces(Piece& first, Origina
 
 // The image's other variants that its profiles want to be made with any of them, from the same
 // decoding: of the same lane, where nobody waits in that, and where no pool has them.
-loop::Task<> VariantMaker::add_others(std::string_view beginning, std::uint64_t source_bytes,
-                                      VariantLane lane, std::vector<Piece>& pieces) {
+loop::Task<> VariantMaker::add_others(const transform::SourceHead& source, VariantLane lane,
+                                      std::vector<Piece>& pieces) {
     const bool is_upload = pieces.front().flight->others == Others::at_upload;
     if (!is_upload && workers_.counters(lane).waiting.load() > 0) co_return;
     const std::string asked = pieces.front().key;
@@ -485,7 +483,7 @@ loop::Task<> VariantMaker::add_others(std::string_view beginning, std::uint64_t 
         const bool is_wanted = settings_.profiles[*order->profile].together ||
                                (is_upload && std::ranges::find(at_upload, name) != at_upload.end());
         if (!is_wanted) continue;
-        if (lane_of(transform::is_dear(beginning, source_bytes, order->recipe)) != lane) continue;
+        if (lane_of(transform::is_dear(source, order->recipe)) != lane) continue;
         const auto is_there = co_await is_stored(key);
         if (!is_there || *is_there) continue;
         auto flight = std::make_shared<Flight>();
@@ -556,8 +554,8 @@ loop::Task<VariantMaker::Outcome> VariantMaker::store(const Piece& piece, MadeVa
     co_return Outcome{std::nullopt, file, format, stored.error()};
 }
 
-loop::Task<Result<std::string>> VariantMaker::beginning_of(const Original& original) {
-    const auto read = [file = original.file] { return file->beginning(transform::kSniffBytes); };
+loop::Task<Result<transform::SourceHead>> VariantMaker::head_of(const Original& original) {
+    const auto read = [file = original.file] { return read_head(*file); };
     if (original.readers == nullptr) co_return read();
     co_return co_await loop::offload_within(home_, *original.readers, loop::Lane::bulk, read);
 }

@@ -15,6 +15,7 @@
 #include "proxy/serve/variant_workers.h"
 #include "storage/image_key.h"
 #include "storage/open_file.h"
+#include "transform/dear.h"
 #include "transform/format.h"
 #include "transform/inspection.h"
 #include "transform/recipe.h"
@@ -165,13 +166,14 @@ class VariantMaker {
     static loop::Task<> fly(VariantMaker& self, std::string key, std::shared_ptr<Flight> flight);
     loop::Task<std::optional<Outcome>> wait_for_claim(const std::string& key);
     loop::Task<Result<bool>> is_stored(const std::string& key);
-    loop::Task<Result<std::string>> bring(Piece& piece, Original& original, VariantLane& lane);
+    loop::Task<Result<transform::SourceHead>> bring(Piece& piece, Original& original,
+                                                    VariantLane& lane);
     loop::Task<std::optional<Error>> make_pieces(Piece& first, Original original);
-    loop::Task<> add_others(std::string_view beginning, std::uint64_t source_bytes,
-                            VariantLane lane, std::vector<Piece>& pieces);
+    loop::Task<> add_others(const transform::SourceHead& source, VariantLane lane,
+                            std::vector<Piece>& pieces);
     static loop::Task<> finish(VariantMaker& self, Piece piece, Result<MadeVariant> made);
     loop::Task<Outcome> store(const Piece& piece, MadeVariant made);
-    loop::Task<Result<std::string>> beginning_of(const Original& original);
+    loop::Task<Result<transform::SourceHead>> head_of(const Original& original);
 
     loop::Loop& home_;
     FileFinder& finder_;

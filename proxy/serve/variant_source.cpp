@@ -1,6 +1,8 @@
 #include "proxy/serve/variant_source.h"
 
 #include "proxy/serve/memory_file.h"
+#include "transform/content_type.h"
+#include "transform/pixel_count.h"
 
 #include <algorithm>
 #include <ctime>
@@ -23,6 +25,23 @@ constexpr std::uint64_t kChunkBytes = 256 * 1024;
 bool Original::may_be_on_its_way() const {
     if (home.site == nullptr) return false;  // a bucket has an object only once it is whole
     return !file->unchanged() || file->identity().modified_s() + kSettleS > std::time(nullptr);
+}
+
+Result<transform::SourceHead> read_head(const storage::OpenFile& file) {
+    auto beginning = file.beginning(transform::kSniffBytes);
+    if (!beginning) return std::unexpected(std::move(beginning.error()));
+    const std::uint64_t bytes = file.identity().size;
+    Result<void> read;
+    const auto part = [&](std::uint64_t offset, std::size_t count) {
+        std::string text(static_cast<std::size_t>(
+                             std::min<std::uint64_t>(count, bytes - std::min(offset, bytes))),
+                         '\0');
+        if (read) read = file.read(offset, text);
+        return read ? text : std::string();
+    };
+    const std::uint64_t pixels = transform::pixel_count_of(*beginning, part);
+    if (!read) return std::unexpected(std::move(read.error()));
+    return transform::SourceHead{std::move(*beginning), bytes, pixels};
 }
 
 // Asks the catalog first, as FileFinder does: what a disk has beside a row that names a bucket is

@@ -10,6 +10,7 @@
 #include "proxy/serve/remote_pool.h"
 #include "proxy/serve/variant_workers.h"
 #include "storage/open_file.h"
+#include "transform/dear.h"
 
 #include <cstdint>
 #include <memory>
@@ -44,6 +45,9 @@ struct Original {
     // True where it is new enough for somebody to be writing it still.
     bool may_be_on_its_way() const;
 };
+
+// Blocks. What is known of an original without decoding it.
+Result<transform::SourceHead> read_head(const storage::OpenFile& file);
 
 // Everything on the loop of `place`, whose thread it belongs to.
 class VariantSource {

@@ -25,6 +25,8 @@ constexpr conf::Milliseconds kEndTime{2'000};
 // Between tries where workers cannot be started.
 constexpr std::uint64_t kFirstPauseMs = 200;
 constexpr std::uint64_t kLongestPauseMs = 30'000;
+// How long a look at a structure waits for one of the lane's workers, most of whose jobs take less.
+constexpr std::uint64_t kLookPatienceMs = 250;
 
 Error error_of(const transform::Answer& answer) {
     // A worker that was taken over can put any number there.
@@ -67,6 +69,9 @@ struct VariantWorkers::Job {
     std::coroutine_handle<> waiter = nullptr;
 
     std::size_t answers() const { return look != nullptr ? 1 : recipes.size(); }
+    bool goes_first() const {
+        return look != nullptr && look->depth == transform::InspectDepth::structure;
+    }
     bool is_done() const { return answered == answers(); }
 };
 
@@ -90,23 +95,25 @@ struct VariantWorkers::Lane {
     VariantLane name;
     std::size_t queue_limit;
     std::vector<std::unique_ptr<Slot>> slots;
-    std::deque<Job*> waiting;
+    std::deque<Job*> first;                    // that wait: the looks at structures,
+    std::deque<Job*> waiting;                  // and all else
     std::deque<std::coroutine_handle<>> idle;  // slots that wait for a job
+    Slot spare;                                // for looks at structures alone
+    bool has_spare = false;                    // run_spare() runs
     VariantCounters counters;
+
+    bool has_waiting() const { return !first.empty() || !waiting.empty(); }
+    void count_waiting() { counters.waiting = first.size() + waiting.size(); }
 };
 
 // Gives a slot the next job, or null where it must look again.
 class VariantWorkers::NextJob {
   public:
     NextJob(VariantWorkers& workers, Lane& lane) : workers_(workers), lane_(lane) {}
-    bool await_ready() const noexcept { return !lane_.waiting.empty() || workers_.stopping_; }
+    bool await_ready() const noexcept { return lane_.has_waiting() || workers_.stopping_; }
     void await_suspend(std::coroutine_handle<> slot) { lane_.idle.push_back(slot); }
     Job* await_resume() {
-        if (lane_.waiting.empty() || workers_.stopping_) return nullptr;
-        Job* const job = lane_.waiting.front();
-        lane_.waiting.pop_front();
-        lane_.counters.waiting = lane_.waiting.size();
-        return job;
+        return lane_.has_waiting() && !workers_.stopping_ ? &next_of(lane_) : nullptr;
     }
 
   private:
@@ -143,7 +150,7 @@ VariantWorkers::Options VariantWorkers::options_of(const conf::VariantSettings& 
 VariantWorkers::VariantWorkers(loop::Loop& home, const Options& options)
     : home_(home),
       options_(options),
-      starters_("w:variants", 2, options.lanes[0].workers + options.lanes[1].workers + 1) {
+      starters_("w:variants", 2, options.lanes[0].workers + options.lanes[1].workers + 2) {
     for (const VariantLane name : {VariantLane::cheap, VariantLane::dear}) {
         const LaneLimits& limits = options_.lanes[static_cast<std::size_t>(name)];
         auto lane = std::make_unique<Lane>(name, limits.queue);
@@ -171,13 +178,16 @@ void VariantWorkers::stop(bool at_once) {
             home_.post(lane->idle.front());
             lane->idle.pop_front();
         }
-        for (const auto& slot : lane->slots) {
-            if (slot->pause != nullptr)
-                home_.post([&slot = *slot] {
+        const auto stop_slot = [this](Slot& slot) {
+            if (slot.pause != nullptr)
+                home_.post([&slot] {
                     if (slot.pause != nullptr) slot.pause->cut();
                 });
-            if (aborting_ && slot->worker) slot->worker->socket.close_waits();
-        }
+            if (aborting_ && slot.worker) slot.worker->socket.close_waits();
+        };
+        for (const auto& slot : lane->slots)
+            stop_slot(*slot);
+        stop_slot(lane->spare);
     }
 }
 
@@ -244,10 +254,24 @@ loop::Task<> VariantWorkers::have_done(VariantLane name, Job& job) {
                                                            lane.queue_limit, name_of(name))});
     }
     if (job.is_done()) co_return;
-    lane.waiting.push_back(&job);
-    lane.counters.waiting = lane.waiting.size();
-    take_job(lane);
+    wait_in_line(lane, job);
     co_await JobDone(job);
+}
+
+void VariantWorkers::wait_in_line(Lane& lane, Job& job) {
+    (job.goes_first() ? lane.first : lane.waiting).push_back(&job);
+    lane.count_waiting();
+    if (job.goes_first() && lane.idle.empty()) call_spare(lane);
+    take_job(lane);
+}
+
+// Takes the job whose turn it is out of those that wait, of which there must be one.
+VariantWorkers::Job& VariantWorkers::next_of(Lane& lane) {
+    auto& line = lane.first.empty() ? lane.waiting : lane.first;
+    Job& job = *line.front();
+    line.pop_front();
+    lane.count_waiting();
+    return job;
 }
 
 std::size_t VariantWorkers::waiting_variants(const Lane& lane) {
@@ -276,12 +300,8 @@ void VariantWorkers::fail_rest(Job& job, const Error& error) {
 }
 
 void VariantWorkers::fail_waiting(Lane& lane, const Error& error) {
-    while (!lane.waiting.empty()) {
-        Job& job = *lane.waiting.front();
-        lane.waiting.pop_front();
-        lane.counters.waiting = lane.waiting.size();
-        fail_rest(job, error);
-    }
+    while (lane.has_waiting())
+        fail_rest(next_of(lane), error);
 }
 
 const VariantCounters& VariantWorkers::counters(VariantLane lane) const {
@@ -290,9 +310,11 @@ const VariantCounters& VariantWorkers::counters(VariantLane lane) const {
 
 std::vector<int> VariantWorkers::process_ids(VariantLane lane) const {
     std::vector<int> ids;
-    for (const auto& slot : lanes_[static_cast<std::size_t>(lane)]->slots) {
+    const Lane& of = *lanes_[static_cast<std::size_t>(lane)];
+    for (const auto& slot : of.slots) {
         if (slot->worker) ids.push_back(slot->worker->pid);
     }
+    if (of.spare.worker) ids.push_back(of.spare.worker->pid);
     return ids;
 }
 
@@ -300,41 +322,95 @@ loop::Task<> VariantWorkers::run_slot(VariantWorkers& self, Lane& lane, Slot& sl
     std::uint64_t pause_ms = kFirstPauseMs;
     while (!self.stopping_) {
         if (!slot.worker) {
-            const bool started = co_await self.start_worker(lane, slot);
+            const auto started = co_await self.start_worker(lane, slot);
             if (!started && !self.stopping_) {
-                loop::Loop::Delay pause(self.home_, pause_ms);
-                slot.pause = &pause;
-                co_await pause;
-                slot.pause = nullptr;
+                // They would wait for nothing.
+                self.fail_waiting(lane, started.error());
+                co_await self.pause(slot, pause_ms);
                 pause_ms = std::min(2 * pause_ms, kLongestPauseMs);
             }
             if (!started) continue;
             pause_ms = kFirstPauseMs;
         }
         Job* const job = co_await NextJob(self, lane);
-        if (job == nullptr) continue;
-        const auto sent = self.send_job(lane, *slot.worker, *job);
-        if (!sent) {
-            const auto end = co_await self.end_worker(slot, kEndTime);
-            conf::log_warn("variant worker ended without a job lane={} end=\"{}\"",
-                           name_of(lane.name), end.text);
-            lane.counters.crashed.add();
-            self.give_back(lane, *job, sent.error());
-            continue;
-        }
-        ++lane.counters.running;
-        co_await self.do_job(lane, slot, *job);
-        --lane.counters.running;
-        co_await self.replace_when_due(lane, slot);
+        if (job != nullptr) co_await self.give_job(lane, slot, *job);
     }
-    if (slot.worker) {
-        const auto end = co_await self.end_worker(slot);
-        conf::log_debug("variant worker ended lane={} end=\"{}\"", name_of(lane.name), end.text);
+    co_await self.end_idle_worker(lane, slot);
+}
+
+// Where a look has to wait.
+void VariantWorkers::call_spare(Lane& lane) {
+    if (!lane.has_spare) {
+        lane.has_spare = true;
+        home_.tasks().spawn(run_spare(*this, lane));
+    } else if (lane.spare.worker && lane.spare.pause != nullptr) {
+        home_.post([&slot = lane.spare] {
+            if (slot.worker && slot.pause != nullptr) slot.pause->cut();
+        });
     }
 }
 
-// Where none can be started, those who wait are told: they would wait for nothing.
-loop::Task<bool> VariantWorkers::start_worker(Lane& lane, Slot& slot) {
+// Ends where no look has waited for a while; the next one that has to wait calls it again.
+loop::Task<> VariantWorkers::run_spare(VariantWorkers& self, Lane& lane) {
+    Slot& slot = lane.spare;
+    std::uint64_t patience_ms = kLookPatienceMs;
+    co_await self.pause(slot, patience_ms);
+    while (!self.stopping_) {
+        if (lane.first.empty() && slot.worker) {
+            co_await self.pause(slot, static_cast<std::uint64_t>(self.options_.spare_kept.count()));
+        }
+        if (lane.first.empty()) {
+            co_await self.end_idle_worker(lane, slot);
+            if (lane.first.empty()) break;
+        }
+        if (!slot.worker) {
+            const bool all_are_busy = lane.counters.running >= lane.slots.size();
+            if (all_are_busy && co_await self.start_worker(lane, slot)) {
+                patience_ms = kLookPatienceMs;
+            } else {
+                co_await self.pause(slot, patience_ms);
+                if (all_are_busy) patience_ms = std::min(2 * patience_ms, kLongestPauseMs);
+                continue;
+            }
+        }
+        if (!lane.first.empty() && !self.stopping_)
+            co_await self.give_job(lane, slot, next_of(lane));
+    }
+    co_await self.end_idle_worker(lane, slot);
+    lane.has_spare = false;
+}
+
+loop::Task<> VariantWorkers::pause(Slot& slot, std::uint64_t wait_ms) {
+    loop::Loop::Delay delay(home_, wait_ms);
+    slot.pause = &delay;
+    co_await delay;
+    slot.pause = nullptr;
+}
+
+// Has the slot's worker do it, and replaces that where it is time.
+loop::Task<> VariantWorkers::give_job(Lane& lane, Slot& slot, Job& job) {
+    const auto sent = send_job(lane, *slot.worker, job);
+    if (!sent) {
+        const auto end = co_await end_worker(slot, kEndTime);
+        conf::log_warn("variant worker ended without a job lane={} end=\"{}\"", name_of(lane.name),
+                       end.text);
+        lane.counters.crashed.add();
+        give_back(lane, job, sent.error());
+        co_return;
+    }
+    ++lane.counters.running;
+    co_await do_job(lane, slot, job);
+    --lane.counters.running;
+    co_await replace_when_due(lane, slot);
+}
+
+loop::Task<> VariantWorkers::end_idle_worker(Lane& lane, Slot& slot) {
+    if (!slot.worker) co_return;
+    const auto end = co_await end_worker(slot);
+    conf::log_debug("variant worker ended lane={} end=\"{}\"", name_of(lane.name), end.text);
+}
+
+loop::Task<Result<void>> VariantWorkers::start_worker(Lane& lane, Slot& slot) {
     const transform::WorkerLimits limits{options_.memory_bytes, options_.file_bytes, options_.nice};
     auto started = co_await loop::offload(home_, starters_, loop::Lane::quick,
                                           [&limits] { return transform::start_worker(limits); });
@@ -352,14 +428,12 @@ loop::Task<bool> VariantWorkers::start_worker(Lane& lane, Slot& slot) {
         lane.counters.started.add();
         conf::log_debug("variant worker started lane={} pid={}", name_of(lane.name),
                         slot.worker->pid);
-        co_return true;
+    } else if (!stopping_) {
+        lane.counters.start_failures.add();
+        conf::log_error("variant worker not started lane={} reason=\"{}\"", name_of(lane.name),
+                        ready.error().text);
     }
-    if (stopping_) co_return false;
-    lane.counters.start_failures.add();
-    conf::log_error("variant worker not started lane={} reason=\"{}\"", name_of(lane.name),
-                    ready.error().text);
-    fail_waiting(lane, ready.error());
-    co_return false;
+    co_return ready;
 }
 
 // For its first answer.
@@ -459,8 +533,8 @@ Result<void> VariantWorkers::send_job(const Lane& lane, Worker& worker, Job& job
 void VariantWorkers::give_back(Lane& lane, Job& job, const Error& error) {
     if (std::exchange(job.was_returned, true)) return fail_rest(job, {ErrorKind::io, error.text});
     if (stopping_) return fail_rest(job, {ErrorKind::closed, "the server is stopping"});
-    lane.waiting.push_front(&job);
-    lane.counters.waiting = lane.waiting.size();
+    (job.goes_first() ? lane.first : lane.waiting).push_front(&job);
+    lane.count_waiting();
 }
 
 // The next answer to the job that was sent. Whatever is wrong with the worker ends it.

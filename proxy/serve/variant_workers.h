@@ -4,6 +4,10 @@
 // Each lane has a number of slots, each a coroutine that has a process, takes the next job of the
 // lane's queue, sends it over and waits for the answer. A process that crashed, was killed, has
 // grown or has done its number of jobs is replaced by its slot, which costs no other job anything.
+//
+// An upload waits for the look at its structure, which takes milliseconds. So these go before all
+// that waits, and where those at work are long about it the cheap lane has one more process, for
+// nothing else, as long as it is needed: no picture holds up the uploads of others.
 #pragma once
 
 #include "conf/descriptor.h"
@@ -102,6 +106,8 @@ class VariantWorkers {
         std::uint64_t growth_bytes = 0;
         unsigned jobs = 1;
         int nice = 0;
+        // How long the one more process is kept for the next look that has to wait.
+        conf::Milliseconds spare_kept{60'000};
     };
     static Options options_of(const conf::VariantSettings& settings);
 
@@ -146,10 +152,10 @@ class VariantWorkers {
                           std::function<void(std::size_t index, Result<MadeVariant>)> done);
 
     // What the first `source_bytes` of this descriptor are, which must stay open. In the same queue
-    // but never refused for its length, so the caller sees to it that there are not too many; and
-    // as make() is not cancelled. Errors are those of transform::inspect, with a crash as `corrupt`
-    // and what takes too long as `too_large`; `busy` where the source is shorter; and the others of
-    // make().
+    // (a look at the structure before all others, and that in the cheap lane) but never refused for
+    // its length, so the caller sees to it that there are not too many; and as make() is not
+    // cancelled. Errors are those of transform::inspect, with a crash as `corrupt` and what takes
+    // too long as `too_large`; `busy` where the source is shorter; and the others of make().
     loop::Task<Result<transform::Inspection>> inspect(VariantLane name, int source_fd,
                                                       std::uint64_t source_bytes,
                                                       transform::Limits limits,
@@ -172,7 +178,12 @@ class VariantWorkers {
 
     loop::Task<> have_done(VariantLane name, Job& job);
     static loop::Task<> run_slot(VariantWorkers& self, Lane& lane, Slot& slot);
-    loop::Task<bool> start_worker(Lane& lane, Slot& slot);
+    static loop::Task<> run_spare(VariantWorkers& self, Lane& lane);
+    void call_spare(Lane& lane);
+    loop::Task<> pause(Slot& slot, std::uint64_t wait_ms);
+    loop::Task<> end_idle_worker(Lane& lane, Slot& slot);
+    loop::Task<> give_job(Lane& lane, Slot& slot, Job& job);
+    loop::Task<Result<void>> start_worker(Lane& lane, Slot& slot);
     loop::Task<Result<void>> wait_until_ready(Worker& worker);
     conf::Milliseconds timeout_of(const Lane& lane) const;
     Result<void> send_job(const Lane& lane, Worker& worker, Job& job);
@@ -182,6 +193,8 @@ class VariantWorkers {
     loop::Task<> replace_when_due(Lane& lane, Slot& slot);
     loop::Task<Error> why_ended(Lane& lane, Slot& slot, std::optional<Error> received);
     loop::Task<transform::WorkerEnd> end_worker(Slot& slot, conf::Milliseconds patience = {});
+    void wait_in_line(Lane& lane, Job& job);
+    static Job& next_of(Lane& lane);
     static std::size_t waiting_variants(const Lane& lane);
     void take_job(Lane& lane);
     void answer(Job& job, Result<Given> result);

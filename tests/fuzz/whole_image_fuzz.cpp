@@ -1,6 +1,9 @@
 // Whatever a file is, looking at its structure ends, and reads nothing beyond it; what is whole
-// stays so where something is appended, and is of no other type.
+// stays so where something is appended, and is of no other type. So does counting its pixels, which
+// depend on nothing that is appended.
 #include "tests/fuzz/check.h"
+#include "transform/content_type.h"
+#include "transform/pixel_count.h"
 #include "transform/whole_image.h"
 
 #include <algorithm>
@@ -46,6 +49,15 @@ bool is_page(std::string_view file) {
     return false;
 }
 
+std::uint64_t pixel_count_of(std::string_view file) {
+    unsigned reads = 0;
+    const std::string beginning(file.substr(0, transform::kSniffBytes));
+    return transform::pixel_count_of(beginning, [&](std::uint64_t offset, std::size_t count) {
+        check(++reads < 1000);
+        return std::string(file.substr(std::min<std::uint64_t>(offset, file.size()), count));
+    });
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -61,6 +73,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
     check(types <= 1);
     check(!transform::check_whole(file, "image/svg+xml"));
+
+    const std::uint64_t pixels = pixel_count_of(file);
+    if (pixels != 0) check(pixel_count_of(std::string(file) + "appended") == pixels);
 
     const std::vector<char> bytes(file.begin(), file.end());
     const auto other = transform::other_format_within(bytes);

@@ -39,6 +39,26 @@ def png_claiming(width, height):
     return head[:8] + claim + head[_PNG_HEAD_END:]
 
 
+def png_flat(width, height):
+    """A picture of one colour, of a thousandth of its pixels' bytes."""
+    packer = zlib.compressobj(9)
+    rows = b"".join(packer.compress(b"\0" + bytes(width)) for _ in range(height)) + packer.flush()
+    head = png(1, 1)[:8] + png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
+    return head + png_chunk(b"IDAT", rows) + png_chunk(b"IEND", b"")
+
+
+def jpeg_of_scans(side, scans):
+    """A grey square, progressive, in so many scans; those have no pixels, which decoders take for zeros."""
+    def segment(marker, content):
+        return bytes((0xFF, marker)) + struct.pack(">H", len(content) + 2) + content
+
+    one_code = b"\1" + bytes(15)
+    first = (segment(0xDB, b"\0" + b"\1" * 64) + segment(0xC2, struct.pack(">BHHB", 8, side, side, 1) + b"\1\x11\0")
+             + segment(0xC4, b"\0" + one_code + b"\0") + segment(0xC4, b"\x10" + one_code + b"\xE0")
+             + segment(0xDA, b"\1\1\0\0\0\0"))
+    return b"\xFF\xD8" + first + segment(0xDA, b"\1\1\0\1\x3F\x10") * (scans - 1) + b"\xFF\xD9"
+
+
 def noise(width, height, seed=0):
     """A picture that does not compress: three bytes a pixel, and other ones for each seed."""
     pixels = hashlib.shake_128(repr(("noise", seed)).encode()).digest(width * height * 3)

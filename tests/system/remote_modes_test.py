@@ -7,6 +7,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 import cold  # noqa: E402
 import tidepool  # noqa: E402
 
+MIB = 1024 * 1024
 UUID = "0b1f6c2e-9a7d-4c55-8a3e-1234567890ab"
 PRIVATE_FIELDS = ("Cookie: session=secret", "Authorization: Bearer secret", "CF-Connecting-IP: 192.0.2.1",
                   "CF-Ray: 0123", "X-Forwarded-For: 192.0.2.1", "X-Forwarded-Proto: https", "Referer: https://a.example")
@@ -48,6 +49,28 @@ class Modes(cold.ColdCase):
                 self.assertEqual(server.get(f"/uploads/{name}", 'If-Match: "x"').status, 412)
                 self.assertEqual(server.get(f"/uploads/{name}", "Range: bytes=9000000-").status, 416)
             self.assertEqual(self.b2.requests, [])
+
+    def test_ranges_that_would_cost_much_more_than_they_ask_for_are_refused(self):
+        size = 12 * MIB
+        content = self.put("big.png", size, "image/png")
+        far_apart = "Range: bytes=" + ",".join(f"{number * MIB + 5}-{number * MIB + 5}" for number in range(12))
+        for has_shelf in (True, False):
+            server = self.serve_cold({} if has_shelf else {"shelf": {"path": ""}})
+            refused = server.get("/uploads/big.png", far_apart)
+            self.assertEqual((refused.status, refused["content-range"], refused["cache-control"]),
+                             (416, f"bytes */{size}", "no-store"))
+            self.assertEqual(self.fetches(), [])
+            several = server.get("/uploads/big.png", "Range: bytes=0-9,500-509,5242880-5242889,5300000-5300009")
+            self.assertEqual(several.status, 206)
+            for first in (0, 500, 5_242_880, 5_300_000):
+                self.assertIn(content[first:first + 10], several.body)
+            large = server.get("/uploads/big.png", f"Range: bytes=0-{5 * MIB - 1},{6 * MIB}-{11 * MIB - 1}")
+            self.assertEqual(large.status, 206)
+            self.assertEqual(len(self.fetches()), 11 if has_shelf else 6)
+        # What is on the disk costs nobody anything.
+        server = self.serve_cold()
+        self.assert_served(server, "big.png")
+        self.assertEqual(server.get("/uploads/big.png", far_apart).status, 206)
 
     def test_nothing_of_the_origin_s_head_passes(self):
         for _, server in self.servers():

@@ -114,14 +114,48 @@ class GoodOrigin(Stampede):
         self.assert_all_served(answers)
         self.assertEqual(len(self.fetches()), 1)
 
-    def test_when_all_leave_the_shelf_still_gets_it(self):
-        self.begin()
+    def leave_after(self, received, size=8 * SIZE):
+        """All clients leave when they have so much; the fetch is slow enough to be seen."""
+        self.begin(size)
+        self.proxy.throttle(down=4 * SIZE)
         with cold.Crowd(self.server, [cold.Client("/uploads/a.jpg", self.content) for _ in range(20)]) as crowd:
-            crowd.run(until=lambda client: not client.left_to_send)
-            self.b2.wait_requests(1, operation="GetObject")
+            crowd.run(until=lambda client: client.received >= received)
+
+    def egress(self):
+        return self.server.metrics().sum("tidepool_origin_bytes_total")
+
+    def test_when_all_leave_late_the_shelf_still_gets_it(self):
+        self.leave_after(5 * SIZE)
         tidepool.eventually(lambda: self.shelf_files(self.server), "it is on the shelf")
         self.assert_served(self.server, "a.jpg")
         self.assertEqual(len(self.fetches()), 1)
+        self.assertEqual(self.egress(), len(self.content))
+
+    def test_when_all_leave_early_the_fetch_ends(self):
+        self.leave_after(SIZE // 4)
+        tidepool.eventually(lambda: not list((self.server.folder / "shelf" / "partial").iterdir()), "no part is left")
+        self.assertEqual(self.shelf_files(self.server), [])
+        self.assertLess(self.egress(), len(self.content) // 2)
+        self.proxy.heal()
+        # Who comes then has all of it.
+        self.assert_served(self.server, "a.jpg")
+        self.assertEqual(len(self.fetches()), 2)
+        self.assert_well_afterwards()
+
+    def test_who_comes_while_a_fetch_is_given_up_gets_all(self):
+        self.begin(8 * SIZE)
+        self.proxy.throttle(down=4 * SIZE)
+        for _ in range(5):
+            with cold.Crowd(self.server, [cold.Client("/uploads/a.jpg", self.content) for _ in range(4)]) as crowd:
+                crowd.run(until=lambda client: client.received > 0)
+                for client in crowd.clients:
+                    client.leave()
+                late = [cold.Client("/uploads/a.jpg", self.content) for _ in range(2)]
+                with cold.Crowd(self.server, late) as others:
+                    others.run(until=lambda client: client.received > 0)
+        self.proxy.heal()
+        self.assert_all_served(self.rush(20))
+        self.assert_well_afterwards()
 
 
 class BadOrigin(Stampede):

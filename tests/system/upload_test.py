@@ -779,5 +779,52 @@ class Duplicates(uploads.UploadCase):
         self.assertEqual((again["image_uuid"], again["duplicate"]), (first["image_uuid"], True))
 
 
+class OthersPictures(uploads.UploadCase):
+    """Pictures that take long to decode: their owner waits for the variants, and nobody for an upload."""
+
+    def begin(self, formats='["webp", "original"]'):
+        self.environment["TIDEPOOL_TEST_DECODER"] = "1"
+        profile = f'[[profile]]\nname = "small"\nwidth = 50\nformats = {formats}\nat_upload = {formats}\n\n'
+        # No deadline of a worker ends anything while the test runs.
+        self.start(extra=profile, config={"variants": {"on_demand": True, "cheap_workers": 2, "dear_workers": 1,
+                                                       "cheap_job_timeout": "1h", "job_timeout": "1h"}})
+
+    def metric(self, name, **labels):
+        return self.server.metrics().sum(f"tidepool_variants_{name}", **labels)
+
+    def test_decoders_that_hang_hold_up_no_upload(self):
+        self.begin()
+        for seed in range(2):
+            # Its second variant never comes; a look at its structure finds nothing odd.
+            self.accepted(self.upload(png(90, 60, seed) + b"TEST:1:doze", "a.png"))
+        tidepool.eventually(lambda: self.metric("running", lane="cheap") == 2, "both workers hang")
+        self.accepted(self.upload(png(70, 50), "a.png", owner=OTHER_OWNER))
+        for answer in uploads.at_once(8, lambda seed: self.upload(png(70, 50, seed), "a.png", owner=10 + seed)):
+            self.accepted(answer)
+        self.assertEqual(self.metric("running", lane="cheap"), 2)
+        self.assertGreaterEqual(self.metric("waiting", lane="cheap"), 1)
+        self.server.signal(tidepool.signal.SIGTERM)
+        self.server.wait_log(r"draining")
+        self.server.signal(tidepool.signal.SIGTERM)  # nobody waits for what hangs
+
+    def test_a_flood_of_scans_is_not_decoded(self):
+        self.begin()
+        key = self.key()
+        stored = self.accepted(self.upload(pictures.jpeg_of_scans(10_000, 100), "a.jpg"))
+        path = f"{IMAGES}/{stored['image_uuid']}/status"
+        tidepool.eventually(lambda: self.api("GET", path, key).json["failed"], "it is given up")
+        self.assertGreater(self.metric("failed_total", reason="undecodable"), 0)
+
+    def test_a_small_file_of_many_pixels_is_for_the_dear_workers(self):
+        self.begin('["webp"]')
+        key = self.key()
+        content = pictures.png_flat(7_300, 7_300)
+        self.assertLess(len(content), 100_000)
+        self.wait_processed(self.accepted(self.upload(content, "a.png"))["image_uuid"], key)
+        self.assertEqual([self.metric("made_total", lane=lane) for lane in ("cheap", "dear")], [0, 1])
+        self.wait_processed(self.accepted(self.upload(png(70, 50), "a.png"))["image_uuid"], key)
+        self.assertEqual([self.metric("made_total", lane=lane) for lane in ("cheap", "dear")], [1, 1])
+
+
 if __name__ == "__main__":
     tidepool.main()

@@ -241,7 +241,7 @@ class WhatGoesWrong(VariantsCase):
         self.assert_next_is_made()
 
     def test_one_that_hangs_holds_up_no_other_cheap_one(self):
-        """Nor the look at an upload, as there are two workers by default."""
+        """As there are two workers by default."""
         self.start(HOOKS, cheap_workers=2, cheap_job_timeout="20s" if tidepool.SANITIZED else "2s", job_timeout="1h")
         with self.server.connect() as wire:
             wire.send(tidepool.request(self.original(b"TEST:hang") + "_small.webp"))

@@ -335,6 +335,29 @@ TEST_CASE("fetch: a slow reader makes the origin wait, which is no stall", "[htt
     CHECK((got == body));
 }
 
+TEST_CASE("fetch: what has come and is not read is known", "[http][fetch]") {
+    constexpr std::size_t kSaid = 100'000;  // less than the kernel holds
+    const std::string head = "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n";
+    StubOrigin origin([&](const Request&, Line& line) {
+        line.say(head + std::string(kSaid, 'x'));
+        line.hang();
+    });
+    Ground ground;
+    const auto ask = [&]() -> Task<> {
+        Fetch fetch(ground.fetcher, {.url = origin.url()}, 20'000);
+        CHECK(fetch.unread_bytes() == 0);
+        CHECK(co_await fetch.head());
+        while (fetch.unread_bytes() < kSaid)
+            co_await ground.loop.delay(1);
+        CHECK(fetch.unread_bytes() == kSaid);
+        const auto bytes = co_await fetch.read();
+        REQUIRE(bytes);
+        CHECK(bytes->size() < kSaid);
+        CHECK(fetch.unread_bytes() == kSaid - bytes->size());
+    };
+    ground.run(ask());
+}
+
 TEST_CASE("fetch: a buffer smaller than any piece", "[http][fetch]") {
     const std::string body = test::pattern(1'000'000);
     for (const bool chunked : {false, true}) {

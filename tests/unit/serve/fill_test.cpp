@@ -162,6 +162,9 @@ class Ground {
         return pool_->gate.budget.use(first.loop.wall_s())
             .used[static_cast<int>(storage::CallClass::b)];
     }
+    std::uint64_t egress_used() {
+        return pool_->gate.budget.use(first.loop.wall_s()).used[storage::kEgressItem];
+    }
 
     // Until all tasks of both loops have ended.
     void run() {
@@ -764,6 +767,112 @@ TEST_CASE("fill: with a shelf it goes on when all readers have left", "[serve][f
     std::string bytes(kLarge, '\0');
     REQUIRE((*found)->read(0, bytes));
     CHECK((bytes == stored.body));
+}
+
+// Says so much of the object, and the rest once it is told to.
+class Halting {
+  public:
+    Halting(const Stored& stored, std::size_t first) : stored_(stored), first_(first) {}
+    StubOrigin::Script script() {
+        return [this](const Request& request, Line& line) {
+            line.say(stored_.head(request));
+            const std::string_view bytes = stored_.bytes(request);
+            line.say(bytes.substr(0, first_));
+            goes_on_.wait(false);
+            line.say(bytes.substr(first_));
+        };
+    }
+    void go_on() {
+        goes_on_ = true;
+        goes_on_.notify_all();
+    }
+
+  private:
+    const Stored& stored_;
+    const std::size_t first_;
+    std::atomic<bool> goes_on_ = false;
+};
+
+TEST_CASE("fill: what all readers have left goes on where most has come or little is missing",
+          "[serve][fill]") {
+    constexpr std::size_t kMiB = 1024UL * 1024;
+    struct Case {
+        std::size_t size;
+        std::size_t came;
+        bool goes_on;
+    };
+    for (const Case& each : {Case{kHuge, kBuffer + 1, false}, Case{kHuge, kHuge / 2, false},
+                             Case{kHuge, kHuge / 2 + 1, true}, Case{2 * kMiB, kMiB - 1, false},
+                             Case{2 * kMiB, kMiB, true}, Case{kMiB, 1, true}}) {
+        CAPTURE(each.size, each.came);
+        const Stored stored{test::pattern(each.size)};
+        Halting halting(stored, each.came);
+        Ground ground(stored, halting.script(), true);
+        const auto fill = ground.make_fill();
+        Got next;
+        const auto leave = [&](std::shared_ptr<FillReader> reader) -> Task<> {
+            // The last byte of what has come is shown only where more is behind it.
+            co_await until(ground.first.loop, [&] { return ground.pool().bytes == each.came; });
+            co_await until(ground.first.loop,
+                           [&] { return reader->look(each.came - 1).bytes > 0; });
+            reader.reset();
+            for (int turn = 0; turn < 3; ++turn)
+                co_await ground.first.loop.yield();
+            CHECK((fill->join(ground.first.loop, 0) != nullptr) == each.goes_on);
+            if (!each.goes_on) {
+                co_await until(ground.first.loop, [&] { return !ground.ends.empty(); });
+                const auto usage = ground.shelf->usage();
+                CHECK(usage.entries == 0);
+                CHECK(usage.bytes == 0);
+            }
+            halting.go_on();
+        };
+        ground.first.loop.tasks().spawn(leave(fill->join(ground.first.loop, 0)));
+        fill->launch();
+        ground.run();
+        CHECK(ground.origin.request_count() == 1);
+        CHECK(ground.pool().failures == 0);
+        REQUIRE(ground.ends.size() == 1);
+        CHECK(ground.pool().bytes == (each.goes_on ? each.size : each.came));
+        CHECK(ground.egress_used() == ground.pool().bytes);
+        if (!each.goes_on) {
+            REQUIRE(ground.ends[0].error);
+            CHECK(ground.ends[0].error->kind == ErrorKind::closed);
+            check_whole(ground.fetch(), stored);  // who comes later gets all of it
+        }
+        const storage::ShelfName name("cold", "a.jpg", ground.object->version(), std::nullopt,
+                                      each.size);
+        CHECK(ground.shelf->find(name));
+    }
+}
+
+TEST_CASE("fill: what has come of one that is given up is paid for, read or not", "[serve][fill]") {
+    constexpr std::size_t kSaid = 120'000;  // less than the kernel holds
+    const Stored stored{test::pattern(kHuge)};
+    Ground ground(
+        stored,
+        [&stored](const Request& request, Line& line) {
+            line.say(stored.head(request) + std::string(stored.bytes(request).substr(0, kSaid)));
+            line.hang();
+        },
+        true);
+    ground.settings.buffer_bytes = 16'384;
+    const auto fill = ground.make_fill();
+    const auto leave = [&](std::shared_ptr<FillReader> reader) -> Task<> {
+        const auto error = co_await reader->wait(0);
+        CHECK_FALSE(error);
+        // Its loop does nothing else meanwhile.
+        while (ground.origin.bytes_said() <= kSaid)
+            std::this_thread::yield();
+        reader.reset();
+    };
+    ground.first.loop.tasks().spawn(leave(fill->join(ground.first.loop, 0)));
+    fill->launch();
+    ground.run();
+    REQUIRE(ground.ends.size() == 1);
+    CHECK(ground.ends[0].error);
+    CHECK(ground.egress_used() == kSaid);
+    CHECK(ground.pool().bytes == kSaid);
 }
 
 // ---- origins that break

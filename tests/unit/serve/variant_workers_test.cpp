@@ -892,3 +892,75 @@ TEST_CASE("variant workers: inspections stand in the queue of variants, and take
     CHECK(good.cheap().formats[static_cast<std::size_t>(Format::webp)].made.value() == 1);
     CHECK(good.cheap().started.value() == 1);
 }
+
+TEST_CASE("variant workers: no picture holds up the look at a structure", "[variants][inspect]") {
+    auto with = options();
+    with.spare_kept = std::chrono::milliseconds(100);
+    Ground ground(with);
+    const auto make = [](Ground& on, std::string bytes) -> loop::Task<> {
+        const auto made = co_await on.make(std::move(bytes));
+        CHECK_FALSE(made);
+        if (!made) CHECK(made.error().kind == ErrorKind::closed);
+    };
+    const auto body = [&make](Ground& on) -> loop::Task<> {
+        on.loop.tasks().spawn(make(on, "TEST:doze"));
+        while (on.cheap().running == 0)
+            co_await on.loop.delay(1);
+        on.loop.tasks().spawn(make(on, image()));
+        co_await on.loop.delay(1);
+        // What the other process does is a look at a structure and nothing else; it goes when there
+        // is none, and comes again.
+        for (int i = 0; i < 2; ++i) {
+            for (int look = 0; look < 3; ++look)
+                CHECK(co_await on.inspect(image(), InspectDepth::structure));
+            CHECK(on.cheap().running == 1);
+            CHECK(on.cheap().waiting == 1);
+            CHECK(on.workers.process_ids(VariantLane::cheap).size() == 2);
+            while (on.workers.process_ids(VariantLane::cheap).size() == 2)
+                co_await on.loop.delay(5);
+        }
+        on.workers.stop(true);
+    };
+    ground.run(body(ground));
+    CHECK(ground.cheap().inspections.done.value() == 6);
+    CHECK(ground.cheap().started.value() == 3);
+    CHECK(ground.cheap().crashed.value() == 0);
+}
+
+TEST_CASE("variant workers: looks at structures go before all that waits, by the same processes",
+          "[variants][inspect]") {
+    auto with = options();
+    with.cheap_job_timeout = std::chrono::milliseconds(200);
+    Ground ground(with);
+    std::vector<std::string> order;
+    const auto look = [](Ground& on, InspectDepth depth, std::string name,
+                         std::vector<std::string>& to) -> loop::Task<> {
+        CHECK(co_await on.inspect(image(), depth));
+        to.push_back(std::move(name));
+    };
+    const auto make = [](Ground& on, std::string name,
+                         std::vector<std::string>& to) -> loop::Task<> {
+        CHECK(co_await on.make(image()));
+        to.push_back(std::move(name));
+        on.workers.stop(false);
+    };
+    const auto body = [&](Ground& on, std::vector<std::string>& to) -> loop::Task<> {
+        const auto wait = [&on]() -> loop::Task<> {
+            while (on.cheap().running == 0)
+                co_await on.loop.yield();
+        };
+        const auto doze = [](Ground& at) -> loop::Task<> {
+            CHECK_FALSE(co_await at.make("TEST:doze"));
+        };
+        on.loop.tasks().spawn(doze(on));
+        co_await wait();
+        on.loop.tasks().spawn(look(on, InspectDepth::pixels, "pixels", to));
+        on.loop.tasks().spawn(make(on, "variant", to));
+        on.loop.tasks().spawn(look(on, InspectDepth::structure, "first", to));
+        on.loop.tasks().spawn(look(on, InspectDepth::structure, "second", to));
+    };
+    ground.run(body(ground, order));
+    CHECK(order == std::vector<std::string>{"first", "second", "pixels", "variant"});
+    // One was killed, and none is started for looks while the next one is on its way.
+    CHECK(ground.cheap().started.value() == 2);
+}

@@ -158,14 +158,33 @@ TEST_CASE("recipe: a WebP is an animation where its beginning says so", "[transf
 
 TEST_CASE("recipe: the full size of a large original is dear", "[transform][recipe]") {
     constexpr std::uint64_t kLarge = (8ULL << 20) + 1;
-    const std::string_view jpeg("\xFF\xD8\xFF\xE0", 4);
+    constexpr std::uint64_t kManyPixels = 24'000'001;
+    const std::string jpeg("\xFF\xD8\xFF\xE0", 4);
+    for (const SourceHead& large :
+         {SourceHead{jpeg, kLarge, 1}, SourceHead{jpeg, 1, kManyPixels}}) {
+        Recipe recipe;
+        CHECK(is_dear(large, recipe));
+        recipe.width = 4096;
+        CHECK_FALSE(is_dear(large, recipe));
+        recipe.height = 4097;
+        CHECK(is_dear(large, recipe));
+        CHECK_FALSE(is_dear(large, InspectDepth::pixels));
+    }
+    CHECK_FALSE(is_dear(SourceHead{jpeg, kLarge - 1, kManyPixels - 1}, Recipe()));
+}
+
+TEST_CASE("recipe: of a huge original everything is dear but its structure",
+          "[transform][recipe]") {
+    constexpr std::uint64_t kHuge = 52'000'001;
     Recipe recipe;
-    CHECK(is_dear(jpeg, kLarge, recipe));
-    CHECK_FALSE(is_dear(jpeg, kLarge - 1, recipe));
-    recipe.width = 4096;
-    CHECK_FALSE(is_dear(jpeg, kLarge, recipe));
-    recipe.height = 4097;
-    CHECK(is_dear(jpeg, kLarge, recipe));
+    recipe.width = 100;
+    SourceHead source{std::string("\x89PNG\r\n\x1A\n"), 1000, kHuge};
+    CHECK(is_dear(source, recipe));
+    CHECK(is_dear(source, InspectDepth::pixels));
+    CHECK_FALSE(is_dear(source, InspectDepth::structure));
+    source.pixels = kHuge - 1;
+    CHECK_FALSE(is_dear(source, recipe));
+    CHECK_FALSE(is_dear(source, InspectDepth::pixels));
 }
 
 TEST_CASE("recipe: names tell what is likely dear", "[transform][recipe]") {

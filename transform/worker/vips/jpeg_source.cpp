@@ -1,5 +1,7 @@
 #include "transform/worker/vips/jpeg_source.h"
 
+#include "transform/image_walk.h"
+
 #include <algorithm>
 #include <csetjmp>
 #include <cstddef>
@@ -8,6 +10,7 @@
 #include <memory>
 #include <string>
 
+#include <fmt/format.h>
 #include <jpeglib.h>
 // After jpeglib.h, which it needs.
 #include <jerror.h>
@@ -16,8 +19,11 @@ namespace tidepool::transform {
 
 namespace {
 
-// A progressive picture has ten scans or so; each costs a pass over all of it.
+// A progressive picture has ten scans or so; libjpeg's own scripts have up to 18 (CMYK). A pass
+// over a hundred megapixels takes a third of a second.
+constexpr int kFewestScans = 18;
 constexpr int kMostScans = 100;
+constexpr std::uint64_t kMostScannedPixels = 400'000'000;
 constexpr int kStrip = 16;  // rows that are decoded at a time
 
 // A libjpeg decoder. Its errors leave it by a jump over libjpeg's own frames, none of which holds
@@ -49,6 +55,7 @@ class Decoder {
         progress_.progress_monitor = &Decoder::count_scans;
         jpeg_.progress = &progress_;
         jpeg_read_header(&jpeg_, TRUE);
+        most_scans_ = most_jpeg_scans(std::uint64_t{jpeg_.image_width} * jpeg_.image_height);
         jpeg_.scale_num = 1;
         jpeg_.scale_denom = static_cast<unsigned>(shrink);
         jpeg_start_decompress(&jpeg_);
@@ -89,9 +96,10 @@ class Decoder {
         jpeg->src->bytes_in_buffer -= skipped;
         if (count > most) at_end(jpeg);
     }
+    // Of a file in which check_jpeg_scans does not see them all, as its structure is broken.
     static void count_scans(j_common_ptr jpeg) {
         if (jpeg->is_decompressor != FALSE &&
-            reinterpret_cast<j_decompress_ptr>(jpeg)->input_scan_number > kMostScans)
+            reinterpret_cast<j_decompress_ptr>(jpeg)->input_scan_number > of(jpeg).most_scans_)
             ERREXIT(jpeg, JERR_BAD_PROGRESSION);
     }
 
@@ -102,6 +110,7 @@ class Decoder {
     std::jmp_buf on_error_{};
     char text_[JMSG_LENGTH_MAX]{};
     bool has_failed_ = false;
+    int most_scans_ = kFewestScans;
 };
 
 int generate(VipsRegion* out, void*, void* data, void*, gboolean*) {
@@ -133,6 +142,24 @@ bool is_plain_jpeg(const Image& head) {
     return vips_image_get_format(head.get()) == VIPS_FORMAT_UCHAR &&
            ((bands == 3 && space == VIPS_INTERPRETATION_sRGB) ||
             (bands == 1 && space == VIPS_INTERPRETATION_B_W));
+}
+
+int most_jpeg_scans(std::uint64_t pixels) {
+    const std::uint64_t most = kMostScannedPixels / std::max<std::uint64_t>(pixels, 1);
+    return std::clamp(static_cast<int>(std::min<std::uint64_t>(most, kMostScans)), kFewestScans,
+                      kMostScans);
+}
+
+Result<void> check_jpeg_scans(const Image& head, std::span<const char> bytes) {
+    const int most = most_jpeg_scans(static_cast<std::uint64_t>(head.width()) *
+                                     static_cast<std::uint64_t>(head.height()));
+    int scans = 0;
+    walk_jpeg({bytes.data(), bytes.size()},
+              [&scans](const ImagePart& part) { scans += part.name == "\xDA" ? 1 : 0; });
+    if (scans <= most) return {};
+    return fail(ErrorKind::corrupt,
+                fmt::format("decode: jpeg: {} scans, and at most {} are decoded of {} x {} pixels",
+                            scans, most, head.width(), head.height()));
 }
 
 Result<Image> open_jpeg(const Image& head, std::span<const char> bytes, int shrink) {

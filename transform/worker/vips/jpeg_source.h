@@ -4,12 +4,20 @@
 #include "conf/error.h"
 #include "transform/worker/vips/image.h"
 
+#include <cstdint>
 #include <span>
 
 namespace tidepool::transform {
 
 // Whether open_jpeg can decode what libvips says this of: grey and RGB; CMYK is left to libvips.
 bool is_plain_jpeg(const Image& head);
+
+// Scans that a JPEG of so many pixels may have. Each costs a pass over all of it, and a few bytes
+// of the file where it changes nothing.
+int most_jpeg_scans(std::uint64_t pixels);
+
+// Fails where there are more, which is `corrupt`, before anything is decoded. Of every JPEG.
+Result<void> check_jpeg_scans(const Image& head, std::span<const char> bytes);
 
 // Opens the pixels, 1, 2, 4 or 8 times smaller, to be read once from top to bottom, with the fields
 // that `head` has. libvips' own way gives libjpeg 4 KiB at a time, with which it often has to read

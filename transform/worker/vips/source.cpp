@@ -157,8 +157,12 @@ LoadPlan plan_load(const Source& source, bool animated, double shrink) {
 
 Result<Image> open_source(const Source& source, const LoadPlan& plan) {
     if (source.type == kBitmap) return open_bitmap(source.bytes);
-    if (source.type == "image/jpeg" && is_plain_jpeg(source.head))
-        return open_jpeg(source.head, source.bytes, plan.jpeg_shrink);
+    if (source.type == "image/jpeg") {
+        if (auto within = check_jpeg_scans(source.head, source.bytes); !within)
+            return std::unexpected(std::move(within.error()));
+        if (is_plain_jpeg(source.head))
+            return open_jpeg(source.head, source.bytes, plan.jpeg_shrink);
+    }
     auto image = load(*loader_of(source.type), source.bytes, plan);
     if (image && (source.type == "image/avif" || source.type == "image/heic"))
         image = with_own_profile(std::move(*image), source.bytes);

@@ -1,7 +1,10 @@
 // Originals that are broken, lie, or are made to take all memory: each is a clean error.
 #include "tests/unit/transform/gallery.h"
 #include "transform/dear.h"
+#include "transform/worker/inspect.h"
+#include "transform/worker/vips/jpeg_source.h"
 
+#include <cstdint>
 #include <string>
 #include <utility>
 
@@ -155,15 +158,15 @@ TEST_CASE("broken sources: which are dear is told by the beginning", "[transform
     const std::string animated = column.saved(".webp");
     const std::string jpeg = column.saved(".jpg");
     const Recipe webp = recipe(Format::webp);
-    CHECK_FALSE(is_dear(jpeg, 100, webp));
-    CHECK_FALSE(is_dear(still, 100, webp));
-    CHECK(is_dear(animated, 100, webp));
-    CHECK(is_dear(gif, 100, webp));
-    CHECK_FALSE(is_dear(gif, 100, recipe(Format::jpeg)));
-    CHECK(is_dear(jpeg, 100, recipe(Format::avif)));
-    CHECK(is_dear(jpeg, 100, recipe(Format::jxl)));
-    CHECK_FALSE(is_dear("", 100, webp));
-    CHECK_FALSE(is_dear("RIFF", 100, webp));
+    CHECK_FALSE(is_dear(SourceHead{jpeg, 100, 1}, webp));
+    CHECK_FALSE(is_dear(SourceHead{still, 100, 1}, webp));
+    CHECK(is_dear(SourceHead{animated, 100, 1}, webp));
+    CHECK(is_dear(SourceHead{gif, 100, 1}, webp));
+    CHECK_FALSE(is_dear(SourceHead{gif, 100, 1}, recipe(Format::jpeg)));
+    CHECK(is_dear(SourceHead{jpeg, 100, 1}, recipe(Format::avif)));
+    CHECK(is_dear(SourceHead{jpeg, 100, 1}, recipe(Format::jxl)));
+    CHECK_FALSE(is_dear(SourceHead{"", 100, 1}, webp));
+    CHECK_FALSE(is_dear(SourceHead{"RIFF", 100, 1}, webp));
 }
 
 TEST_CASE("broken sources: a JPEG of endless scans is given up", "[transform][gallery]") {
@@ -178,4 +181,71 @@ TEST_CASE("broken sources: a JPEG of endless scans is given up", "[transform][ga
         flood += last;
     flood += whole.substr(whole.size() - 2);
     CHECK(kind_of(flood, recipe(Format::webp, 32)) == ErrorKind::corrupt);
+}
+
+TEST_CASE("broken sources: the larger a JPEG the fewer scans it may have", "[transform]") {
+    CHECK(most_jpeg_scans(0) == 100);
+    CHECK(most_jpeg_scans(4'000'000) == 100);
+    CHECK(most_jpeg_scans(4'040'405) == 98);
+    CHECK(most_jpeg_scans(12'000'000) == 33);
+    CHECK(most_jpeg_scans(22'000'000) == 18);
+    CHECK(most_jpeg_scans(100'000'000) == 18);
+    CHECK(most_jpeg_scans(UINT64_MAX) == 18);
+}
+
+namespace {
+
+std::string jpeg_segment(char marker, const std::string& content) {
+    std::string head{'\xFF', marker, 0, 0};
+    put_u16(head, 2, static_cast<unsigned>(content.size() + 2));
+    return head + content;
+}
+
+// A square, progressive, of one brightness: scans without pixels, which a decoder takes for zeros.
+std::string jpeg_of_scans(unsigned side, int scans, int colours) {
+    using namespace std::string_literals;
+    std::string size(4, '\0');
+    put_u16(size, 0, side);
+    put_u16(size, 2, side);
+    const std::string one_code = "\1"s + std::string(15, '\0');
+    const char count = static_cast<char>(colours);
+    std::string frame = "\x08" + size + count;
+    std::string first(1, count);
+    for (char colour = 1; colour <= count; ++colour) {
+        frame += colour + "\x11\0"s;
+        first += colour + "\0"s;
+    }
+    std::string file =
+        "\xFF\xD8" + jpeg_segment('\xDB', "\0"s + std::string(64, '\1')) +
+        jpeg_segment('\xC2', frame) + jpeg_segment('\xC4', "\0"s + one_code + "\0"s) +
+        jpeg_segment('\xC4', "\x10"s + one_code + "\xE0") + jpeg_segment('\xDA', first + "\0\0\0"s);
+    for (int i = 1; i < scans; ++i)
+        file += jpeg_segment('\xDA', "\1\1\0\1\x3F\x10"s);
+    return file + "\xFF\xD9";
+}
+
+}  // namespace
+
+TEST_CASE("broken sources: a large JPEG of many scans is refused before it is decoded",
+          "[transform]") {
+    constexpr unsigned kSide = 3464;  // 12 megapixels, which may have 33
+    const Recipe webp = recipe(Format::webp, 32);
+    CHECK(make(jpeg_of_scans(kSide, 33, 1), webp));
+    CHECK(inspect(jpeg_of_scans(kSide, 33, 1), limits_of({}), InspectDepth::pixels));
+    for (const int colours : {1, 4}) {
+        CAPTURE(colours);
+        const std::string bomb = jpeg_of_scans(kSide, 34, colours);
+        CHECK(bomb.size() < 1000);
+        const auto made = make(bomb, webp);
+        REQUIRE_FALSE(made);
+        CHECK(made.error().kind == ErrorKind::corrupt);
+        CHECK_THAT(made.error().text, Catch::Contains("34 scans"));
+        CHECK_FALSE(inspect(bomb, limits_of({}), InspectDepth::pixels));
+    }
+    // One whose structure hides them is given up while it is decoded.
+    std::string hidden = jpeg_of_scans(kSide, 34, 1);
+    hidden.insert(hidden.find("\xFF\xDA"), std::string("\xFF\xE3\0\0", 4));
+    CHECK(kind_of(hidden, webp) == ErrorKind::corrupt);
+    // A small one may have many.
+    CHECK(make(jpeg_of_scans(800, 90, 1), webp));
 }

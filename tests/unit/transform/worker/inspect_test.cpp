@@ -373,10 +373,11 @@ TEST_CASE("inspect: which are dear is told by the beginning", "[inspect]") {
     const std::string avif = with_corners(60, 40).saved(".avif[effort=0]");
     for (const std::string& source :
          {column_of(2).saved(".webp"), column_of(2).saved(".gif"), avif}) {
-        CHECK(is_dear(source, InspectDepth::pixels));
-        CHECK_FALSE(is_dear(source, InspectDepth::structure));
+        CHECK(is_dear(SourceHead{source, 100, 1}, InspectDepth::pixels));
+        CHECK_FALSE(is_dear(SourceHead{source, 100, 1}, InspectDepth::structure));
     }
-    CHECK_FALSE(is_dear(still, InspectDepth::pixels));
-    CHECK_FALSE(is_dear(with_corners(60, 40).saved(".jpg"), InspectDepth::pixels));
-    CHECK_FALSE(is_dear("", InspectDepth::pixels));
+    CHECK_FALSE(is_dear(SourceHead{still, 100, 1}, InspectDepth::pixels));
+    const std::string jpeg = with_corners(60, 40).saved(".jpg");
+    CHECK_FALSE(is_dear(SourceHead{jpeg, 100, 1}, InspectDepth::pixels));
+    CHECK_FALSE(is_dear(SourceHead{}, InspectDepth::pixels));
 }
