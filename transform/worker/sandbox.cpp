@@ -128,8 +128,9 @@ int add_rules(scmp_filter_ctx filter) {
     // that there is none, glibc uses clone.
     failed |= allow_where(filter, SCMP_SYS(clone), 0, CLONE_THREAD, CLONE_THREAD);
     failed |= seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
-    // fstat of a descriptor, as glibc makes it. The path stands in memory where no filter sees it, so
-    // whoever takes a worker over can learn that a file is there, and its size, but nothing of it.
+    // fstat of a descriptor, as glibc makes it. The path stands in memory where no filter sees it,
+    // so whoever takes a worker over can learn that a file is there, and its size, but nothing of
+    // it.
     failed |= allow_where(filter, SCMP_SYS(newfstatat), 3, AT_EMPTY_PATH);
     failed |= allow_where(filter, SCMP_SYS(fcntl), 1, F_ADD_SEALS);
     failed |= allow_where(filter, SCMP_SYS(prctl), 0, PR_SET_NAME);
