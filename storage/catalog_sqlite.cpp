@@ -1,6 +1,7 @@
 // Connections, transactions and accounts; the tables' own calls are in catalog_sqlite_*.cpp.
 #include "storage/catalog_sqlite.h"
 
+#include "conf/log.h"
 #include "conf/small_file.h"
 #include "storage/catalog_schema.h"
 #include "storage/driver.h"
@@ -34,6 +35,7 @@ constexpr const char* kRecount =
 constexpr std::string_view kUrlScheme = "sqlite:";
 // Writers that are committed at once. Each of the others waits for all of their work.
 constexpr std::size_t kMostTogether = 64;
+constexpr int kJournalPages = 1000;  // beyond which it is written back; SQLite's own default
 
 std::vector<Account> read_accounts(sqlite::Connection& db, const char* sql) {
     std::vector<Account> accounts;
@@ -255,6 +257,19 @@ void SqliteCatalog::write_together(std::span<Turn* const> turns) noexcept {
         for (Turn* const turn : turns) {
             if (!turn->failure) turn->failure = failure.error;
         }
+        return;
+    }
+    write_back();
+}
+
+// What was committed stands, whatever becomes of this.
+void SqliteCatalog::write_back() noexcept {
+    if (writer_->journal_pages() < kJournalPages) return;
+    try {
+        writer_->write_back();
+    } catch (const Failure& failure) {
+        is_journal_torn_ = is_journal_torn_ || failure.error.kind == ErrorKind::io;
+        conf::log_warn("catalog not written back reason=\"{}\"", failure.error.text);
     }
 }
 

@@ -277,6 +277,7 @@ class SqliteCatalog final : public Catalog {
     void take_turn(Turn& turn);
     void take_turns(std::unique_lock<std::mutex>& lock);
     void write_together(std::span<Turn* const> turns) noexcept;
+    void write_back() noexcept;
     void mend_journal();
     static bool write_one(Turn& turn, sqlite::Connection& writer);
     std::unique_ptr<sqlite::Connection> take_reader();

@@ -47,7 +47,7 @@ constexpr const char* kAbandon =
     "SELECT pool, owner, 0, NULL, '', ?2, image, key, '' FROM uploads "
     "WHERE id = ?1 AND process <> ''";
 constexpr const char* kClaimAbandoned =
-    "UPDATE uploads SET process = '', expires_s = ?3 WHERE id = ?1 AND process = ?2 AND "
+    "UPDATE uploads SET process = '', bytes = 0, expires_s = ?3 WHERE id = ?1 AND process = ?2 AND "
     "expires_s = ?4 AND image IS NOT NULL";
 constexpr const char* kIsOpenUpload =
     "SELECT 1 FROM uploads WHERE id = ?1 AND image = ?2 AND process <> ''";

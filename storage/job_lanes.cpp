@@ -6,6 +6,10 @@
 
 namespace tidepool::storage {
 
+std::string_view type_of_lane(std::string_view lane) {
+    return lane.substr(0, lane.find(' '));
+}
+
 std::vector<PoolId> pools_of_lane(std::string_view lane) {
     std::vector<PoolId> pools;
     const std::size_t blank = lane.find(' ');

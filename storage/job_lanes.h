@@ -11,6 +11,9 @@
 
 namespace tidepool::storage {
 
+// The kind of jobs that are in it: "move" of "move 3>7", "purge" of "purge".
+std::string_view type_of_lane(std::string_view lane);
+
 // The pools that a lane's jobs work on: "move 3>7" on two, "clean 3" on one, "purge" on none that
 // its name says.
 std::vector<PoolId> pools_of_lane(std::string_view lane);

@@ -1,6 +1,7 @@
 #include "storage/job_runner.h"
 
 #include "conf/log.h"
+#include "storage/job_lanes.h"
 #include "storage/job_owner.h"
 #include "storage/job_policy.h"
 #include "storage/purge_job.h"
@@ -38,8 +39,22 @@ std::optional<JobEnd> came_of(const JobEnd& end, const Result<bool>& done) {
     return end.then(done ? Result<void>() : std::unexpected(done.error()));
 }
 
-std::string_view type_of(std::string_view lane) {
-    return lane.substr(0, lane.find(' '));
+// Of many lanes of one kind, as there is one for each owner of uploads, some have their turn: all
+// together would leave little to the others, as each has its share. `lanes` are in order.
+std::vector<std::string> some_of_each_kind(const std::vector<std::string>& lanes,
+                                           std::size_t turn) {
+    constexpr std::size_t kMost = 8;
+    std::vector<std::string> some;
+    for (std::size_t begin = 0; begin < lanes.size();) {
+        std::size_t end = begin;
+        while (end < lanes.size() && type_of_lane(lanes[end]) == type_of_lane(lanes[begin]))
+            ++end;
+        const std::size_t count = end - begin;
+        for (std::size_t i = 0; i < std::min(count, kMost); ++i)
+            some.push_back(lanes[begin + (turn + i) % count]);
+        begin = end;
+    }
+    return some;
 }
 
 }  // namespace
@@ -235,7 +250,7 @@ void JobRunner::adapt(Clock::time_point now) {
 }
 
 bool JobRunner::handles(std::string_view lane) const {
-    return handlers_.contains(type_of(lane));
+    return handlers_.contains(type_of_lane(lane));
 }
 
 std::size_t JobRunner::room_of(const std::string& lane, const Running& held) const {
@@ -268,6 +283,7 @@ std::vector<Catalog::LaneWant> JobRunner::wants(const std::vector<OpenLane>& lan
         if (lane.next_run_s > now_s || !handles(lane.lane)) continue;
         if (due.empty() || due.back() != lane.lane) due.push_back(lane.lane);
     }
+    due = some_of_each_kind(due, turn_);
     std::vector<Catalog::LaneWant> result;
     const std::lock_guard lock(mutex_);
     auto [held, held_in_all] = held_by_lane();
@@ -411,7 +427,7 @@ void JobRunner::work() {
 
 JobEnd JobRunner::run_one(JobRun& run) {
     if (!run.goes_on()) return JobEnd::put_off(0);  // waited for too long, or is to end
-    return handlers_.find(type_of(run.job().lane))->second(run);
+    return handlers_.find(type_of_lane(run.job().lane))->second(run);
 }
 
 void JobRunner::end(const JobRun& run, const JobEnd& end) {

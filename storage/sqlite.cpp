@@ -103,6 +103,11 @@ Connection::Connection(std::string path, const OpenOptions& options) : path_(std
         execute("PRAGMA foreign_keys = ON");
         if (options.writable) {
             begin_journal(options.busy_wait_ms);
+            const auto note_pages = [](void* self, sqlite3*, const char*, int pages) {
+                static_cast<Connection*>(self)->journal_pages_ = pages;
+                return SQLITE_OK;
+            };
+            sqlite3_wal_hook(handle_, note_pages, this);
             set_durability(Durability::on_return);
             execute("PRAGMA journal_size_limit = " + std::to_string(options.wal_limit_bytes));
         } else {
@@ -165,6 +170,12 @@ std::size_t Connection::changes() const {
 
 std::int64_t Connection::last_id() const {
     return sqlite3_last_insert_rowid(handle_);
+}
+
+void Connection::write_back() {
+    const int code =
+        sqlite3_wal_checkpoint_v2(handle_, nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
+    if (code != SQLITE_OK && (code & 0xFF) != SQLITE_BUSY) fail(code);
 }
 
 void Connection::roll_back() noexcept {

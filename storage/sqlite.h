@@ -59,6 +59,12 @@ class Connection {
     std::int64_t last_id() const;
     // Ends a transaction that is open, if one is, without what it changed.
     void roll_back() noexcept;
+    // How many pages the journal of a writable connection had after its last commit. Nobody writes
+    // them into the file but write_back() and the end of the last connection.
+    int journal_pages() const { return journal_pages_; }
+    // Writes into the file what no reader needs in the journal any more. SQLite would do so after a
+    // commit by itself, and tell nobody where the disk fails.
+    void write_back();
     // False, too, where SQLite has ended one itself because of an error, as for a full disk.
     bool is_in_transaction() const;
 
@@ -76,6 +82,7 @@ class Connection {
     std::string path_;
     sqlite3* handle_ = nullptr;
     Durability durability_ = Durability::soon;
+    int journal_pages_ = 0;
     std::unordered_map<const char*, sqlite3_stmt*> statements_;
 };
 

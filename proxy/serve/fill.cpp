@@ -569,7 +569,8 @@ bool Fill::is_spooling() {
 // the fill's loop.
 bool Fill::is_given_up() {
     const std::lock_guard lock(mutex_);
-    if (readers_.empty() && !(spooling_ && is_nearly_done())) given_up_ = true;
+    const bool goes_on = spooling_ && (slice_ || is_nearly_done());
+    if (readers_.empty() && !goes_on) given_up_ = true;
     return given_up_;
 }
 

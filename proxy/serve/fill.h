@@ -54,12 +54,13 @@ struct RunningDigests {
 
 // Where the bytes are kept depends on the shelf. With it they go into a file as they come, which
 // the answers read; the fetch does not wait for slow readers. When all have left it goes on where
-// most has come or little is missing, so that a visitor's impatience is no loss; else it is given
-// up, as each byte is paid for, and who asks and leaves would have others pay for all of it.
-// Without, or where the disk is full, they stay in memory until the readers have them: at most
-// origin.buffer, then the origin is made to wait for the slowest reader; but where another reader
-// has used up what there is, the slowest is left behind, to fetch the rest on its own. What nobody
-// waits for any more, and is not for the shelf, is given up.
+// it is of a slice, or most has come or little is missing, so that neither a small range nor a
+// visitor's impatience is a loss; else it is given up, as each byte is paid for, and who asks and
+// leaves would have others pay for all of it. Without, or where the disk is full, they stay in
+// memory until the readers have them: at most origin.buffer, then the origin is made to wait for
+// the slowest reader; but where another reader has used up what there is, the slowest is left
+// behind, to fetch the rest on its own. What nobody waits for any more, and is not for the shelf,
+// is given up.
 //
 // No reader gets the last bytes before they are known to be the last and, of a whole object, the
 // content has the digest that the catalog says (invariant 3). An object that fits origin.buffer is

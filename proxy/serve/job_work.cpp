@@ -90,6 +90,13 @@ storage::ReconcileOptions reconcile_options(const conf::Settings& settings,
     return options;
 }
 
+// A lane's own, or that of all lanes of its kind which have none.
+using Limits = std::map<std::string, std::size_t>;
+Limits::const_iterator limit_of(const Limits& most, const std::string& lane) {
+    const auto own = most.find(lane);
+    return own != most.end() ? own : most.find(std::string(storage::type_of_lane(lane)));
+}
+
 storage::JobRunner::Options runner_options(const conf::Settings& settings,
                                            storage::DriverSet& drivers,
                                            const std::map<std::string, std::size_t>& most) {
@@ -101,12 +108,12 @@ storage::JobRunner::Options runner_options(const conf::Settings& settings,
         2 * conf::kDayS + seconds(std::max(settings.move.grace, settings.reconcile.grace));
     options.room = [&drivers, &most](const std::string& lane,
                                      const storage::JobRunner::Running& running) {
-        if (const auto limit = most.find(lane); limit != most.end()) {
-            const auto at_work = running.find(lane);
-            const std::size_t count = at_work == running.end() ? 0 : at_work->second;
-            return limit->second - std::min(limit->second, count);
-        }
-        return storage::room_in_lane(drivers, lane, running);
+        const auto limit = limit_of(most, lane);
+        if (limit == most.end()) return storage::room_in_lane(drivers, lane, running);
+        std::size_t count = 0;
+        for (const auto& [other, at_work] : running)
+            count += limit_of(most, other) == limit ? at_work : 0;
+        return limit->second - std::min(limit->second, count);
     };
     return options;
 }

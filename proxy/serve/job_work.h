@@ -59,7 +59,8 @@ class JobWork {
 
   private:
     storage::DriverSet& drivers_;
-    std::map<std::string, std::size_t> most_;  // by lane, of those that handle() added
+    std::map<std::string, std::size_t>
+        most_;  // by lane or kind of lanes, of those that handle() added
     storage::Mover mover_;
     storage::ImageRemover remover_;
     storage::Backups backups_;

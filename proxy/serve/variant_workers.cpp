@@ -367,7 +367,7 @@ loop::Task<> VariantWorkers::run_spare(VariantWorkers& self, Lane& lane) {
             const bool all_are_busy = lane.counters.running >= lane.slots.size();
             if (all_are_busy && co_await self.start_worker(lane, slot)) {
                 patience_ms = kLookPatienceMs;
-            } else {
+            } else if (!self.stopping_) {
                 co_await self.pause(slot, patience_ms);
                 if (all_are_busy) patience_ms = std::min(2 * patience_ms, kLongestPauseMs);
                 continue;
@@ -535,6 +535,7 @@ void VariantWorkers::give_back(Lane& lane, Job& job, const Error& error) {
     if (stopping_) return fail_rest(job, {ErrorKind::closed, "the server is stopping"});
     (job.goes_first() ? lane.first : lane.waiting).push_front(&job);
     lane.count_waiting();
+    take_job(lane);  // the spare may have had it, while others have become idle
 }
 
 // The next answer to the job that was sent. Whatever is wrong with the worker ends it.

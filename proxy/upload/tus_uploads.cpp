@@ -143,9 +143,9 @@ class TusUploads::Request {
         if (!running) co_return try_again("too many uploads run");
         auto problem = co_await on_worker(&Request::hold);
         if (problem) co_return std::move(*problem);
-        if (upload_.image) co_return co_await repeat(*offset);
         const auto owned = all_.intake_.begin_of(upload_.owner);
         if (!owned) co_return too_many_of_owner();
+        if (upload_.image) co_return co_await repeat(*offset);
         if (*offset != size_) co_return wrong_offset();
         problem = co_await on_worker(&Request::look_for_room);
         if (problem) co_return std::move(*problem);

@@ -79,3 +79,27 @@ TEST_CASE("catalog: after its disk failed nothing counts behind what that may ha
     value_of(catalog->put_object(object(2002)));
     CHECK(std::filesystem::file_size(journal) > mended);  // it goes on
 }
+
+TEST_CASE("catalog: nor where its disk fails as the journal is written back",
+          "[storage][catalog]") {
+    const test::SqliteBackend backend;
+    const auto catalog = backend.open();
+    const PoolId pool = make_pool(*catalog, "hot");
+    const std::string journal = backend.path() + "-wal";
+    int number = 0;
+    int calls = 0;
+    while (calls == 0 && number < 100'000) {  // until there is that much in it
+        std::vector<ObjectRecord> seen;
+        for (int i = 0; i < 2000; ++i, ++number)
+            seen.push_back(make_object(fmt::format("uploads/a/{:032x}", number * 7919), pool));
+        const FailingDatasync disk(1);
+        value_of(catalog->adopt(seen));  // not durable at once, so it stands whatever becomes of it
+        calls = disk.calls();
+    }
+    REQUIRE(calls == 1);
+    const std::uintmax_t before = std::filesystem::file_size(journal);
+    REQUIRE(before > 4'000'000);
+    value_of(catalog->put_object(make_object("uploads/b", pool)));
+    CHECK(std::filesystem::file_size(journal) < before / 2);
+    CHECK(value_of(catalog->accounts()).size() == 1);
+}

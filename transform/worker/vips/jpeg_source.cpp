@@ -55,7 +55,6 @@ class Decoder {
         progress_.progress_monitor = &Decoder::count_scans;
         jpeg_.progress = &progress_;
         jpeg_read_header(&jpeg_, TRUE);
-        most_scans_ = most_jpeg_scans(std::uint64_t{jpeg_.image_width} * jpeg_.image_height);
         jpeg_.scale_num = 1;
         jpeg_.scale_denom = static_cast<unsigned>(shrink);
         jpeg_start_decompress(&jpeg_);
@@ -96,11 +95,13 @@ class Decoder {
         jpeg->src->bytes_in_buffer -= skipped;
         if (count > most) at_end(jpeg);
     }
-    // Of a file in which check_jpeg_scans does not see them all, as its structure is broken.
-    static void count_scans(j_common_ptr jpeg) {
-        if (jpeg->is_decompressor != FALSE &&
-            reinterpret_cast<j_decompress_ptr>(jpeg)->input_scan_number > of(jpeg).most_scans_)
-            ERREXIT(jpeg, JERR_BAD_PROGRESSION);
+    // Of a file in which check_jpeg_scans does not see them all, as its structure is broken. Called
+    // by libvips' threads, so it reads nothing of this object, which another one made.
+    static void count_scans(j_common_ptr any) {
+        if (any->is_decompressor == FALSE) return;
+        const auto* const jpeg = reinterpret_cast<j_decompress_ptr>(any);
+        const std::uint64_t pixels = std::uint64_t{jpeg->image_width} * jpeg->image_height;
+        if (jpeg->input_scan_number > most_jpeg_scans(pixels)) ERREXIT(any, JERR_BAD_PROGRESSION);
     }
 
     jpeg_decompress_struct jpeg_{};
@@ -110,7 +111,6 @@ class Decoder {
     std::jmp_buf on_error_{};
     char text_[JMSG_LENGTH_MAX]{};
     bool has_failed_ = false;
-    int most_scans_ = kFewestScans;
 };
 
 int generate(VipsRegion* out, void*, void* data, void*, gboolean*) {
