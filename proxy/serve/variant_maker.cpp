@@ -386,19 +386,20 @@ loop::Task<> VariantMaker::fly(VariantMaker& self, std::string key,
 // Nothing: it is ours to make. Else what another process made of it, or why it cannot be said.
 loop::Task<std::optional<VariantMaker::Outcome>> VariantMaker::wait_for_claim(
     const std::string& key) {
-    if (finder_.stores().catalog() == nullptr) co_return std::nullopt;
+    const bool has_claims = finder_.stores().catalog() != nullptr;
     std::uint64_t pause_ms = kFirstLookMs;
-    while (!co_await claims_.take(key)) {
+    while (has_claims && !co_await claims_.take(key)) {
         if (stopping_.load(std::memory_order_relaxed))
             co_return Outcome{Error{ErrorKind::closed, "the server ends"}, nullptr, {}, {}};
         co_await home_.delay(pause_ms);
         pause_ms = std::min(pause_ms * 2, kMostLookMs);
         if ((co_await is_stored(key)).value_or(false)) co_return Outcome{};
     }
-    // Whoever had it before us may have been done since our request looked.
+    // Whoever had it before us may have been done since our request looked, another flight of this
+    // process, too.
     auto stored = co_await is_stored(key);
     if (stored && !*stored) co_return std::nullopt;
-    co_await claims_.let_go(key);
+    if (has_claims) co_await claims_.let_go(key);
     if (stored) co_return Outcome{};
     co_return Outcome{std::move(stored.error()), nullptr, {}, {}};
 }
