@@ -9,7 +9,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 import tidepool  # noqa: E402
 import uploads  # noqa: E402
 from pictures import picture  # noqa: E402
-from uploads import INTERNAL_UPLOAD, NODE  # noqa: E402
+from uploads import INTERNAL_UPLOAD, NODE, OTHER_OWNER, OWNER  # noqa: E402
 
 MANY = 40  # more than there are threads for uploads
 HANGS = "60s"  # longer than any client of a test waits
@@ -78,7 +78,9 @@ class HungPool(uploads.UploadCase):
     def test_the_uploads_of_one_pool_leave_places_for_others(self):
         self.begin(("first", "hot", {}), ("second", "hot", {}), upload={"parallel": 4})
         content = picture("png", 60, 60)
-        first, second = (self.token(len(content), pool=self.pool_id(name)) for name in ("first", "second"))
+        first, others_first, others_second = (
+            self.token(len(content), owner, self.pool_id(pool))
+            for owner, pool in ((OWNER, "first"), (OTHER_OWNER, "first"), (OTHER_OWNER, "second")))
         body = uploads.form(uploads.file(content, "a.png"))
         wires = [self.wire() for _ in range(3)]
         for wire in wires:
@@ -86,8 +88,8 @@ class HungPool(uploads.UploadCase):
         with contextlib.closing(sqlite3.connect(f"file:{self.folder}/catalog.db?mode=ro", uri=True)) as catalog:
             tidepool.eventually(lambda: catalog.execute("SELECT count(*) FROM uploads").fetchone() == (3,),
                                 "they have begun")
-        self.assert_come_later(self.upload(content, "a.png", first), 503, "service_unavailable")
-        self.accepted(self.upload(content, "a.png", second))
+        self.assert_come_later(self.upload(content, "a.png", others_first), 503, "service_unavailable")
+        self.accepted(self.upload(content, "a.png", others_second))
         for wire in wires:
             wire.send(body[-1:])
             self.accepted(wire.answer())
