@@ -23,9 +23,9 @@ Result<std::size_t> clean_abandoned_uploads(Catalog& catalog, DriverSet& drivers
     std::size_t cleaned = 0;
     for (const UploadRecord& upload : *uploads) {
         if (!is_abandoned(upload, now_s)) continue;
-        // From then on it cannot end well any more, so its bytes are nobody's.
         const auto pool = drivers.find(upload.pool);
         const bool may_come_late = upload.expires_s > now_s && pool && pool->is_bucket();
+        // From then on it cannot end well any more, so its bytes are nobody's.
         const auto claimed =
             catalog.claim_abandoned(upload, may_come_late ? now_s + kLateAnswerS : now_s);
         if (!claimed) return std::unexpected(claimed.error());

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <ctime>
+#include <limits>
 #include <utility>
 
 #include <sys/resource.h>
@@ -91,16 +92,10 @@ Intake::Held::~Held() {
     std::erase(intake_.held_, id_);
 }
 
-Intake::KeyHold::~KeyHold() {
-    if (intake_ == nullptr) return;
-    const std::lock_guard lock(intake_->held_mutex_);
-    intake_->held_keys_.erase(key_);
-}
-
-std::optional<Intake::KeyHold> Intake::hold_key(const std::string& key) {
-    const std::lock_guard lock(held_mutex_);
-    if (!held_keys_.insert(key).second) return std::nullopt;
-    return std::optional<KeyHold>(std::in_place, *this, key);
+std::optional<SharedPlaces::Place> Intake::hold_key(std::string_view key) {
+    auto place = keys_.take(key, std::numeric_limits<std::size_t>::max(), 1);
+    if (!place) return std::nullopt;
+    return std::move(*place);
 }
 
 void Intake::renew() {

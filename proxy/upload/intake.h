@@ -16,7 +16,6 @@
 #include <expected>
 #include <mutex>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -66,21 +65,8 @@ class Intake {
         Intake& intake_;
         const storage::UploadId id_;
     };
-    // The right to store what is at a key, until this goes. The intake outlives it.
-    class KeyHold {
-      public:
-        KeyHold(Intake& intake, std::string key) : intake_(&intake), key_(std::move(key)) {}
-        ~KeyHold();
-        KeyHold(KeyHold&& other) noexcept
-            : intake_(std::exchange(other.intake_, nullptr)), key_(std::move(other.key_)) {}
-        KeyHold& operator=(KeyHold&&) = delete;
-
-      private:
-        Intake* intake_;
-        std::string key_;
-    };
-    // Nothing while somebody else in this process has it.
-    std::optional<KeyHold> hold_key(const std::string& key);
+    // The right to store what is at a key: nothing while somebody else in this process has it.
+    std::optional<SharedPlaces::Place> hold_key(std::string_view key);
 
     // For how long a reservation is kept without being renewed.
     static constexpr std::int64_t kLeaseS = 600;
@@ -115,10 +101,10 @@ class Intake {
     api::UploadCounters counters_;
     SharedPlaces owners_;
     SharedPlaces tokenless_;
+    SharedPlaces keys_;
     const std::string process_;
     std::mutex held_mutex_;
     std::vector<storage::UploadId> held_;
-    std::set<std::string> held_keys_;
     // Last, so that they end first.
     AllPoolWriters writers_;
     loop::WorkerPool workers_;

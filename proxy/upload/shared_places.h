@@ -12,7 +12,8 @@
 
 namespace tidepool::upload {
 
-// So many places for all, of which each holder has some at most: an owner, or a client's address.
+// So many places for all, of which each holder has some at most: an owner, a client's address,
+// or who stores what is at a key.
 // Any thread.
 class SharedPlaces {
   public:
