@@ -177,6 +177,9 @@ def measure_rate(options, server, folder, content):
 
 
 def keep_uploading(port, content, ended, done):
+    # Clients elsewhere would take nothing of this machine's processors, so these take what is left, as the one who looks at
+    # latencies never waits for one. The rate of uploads says that enough is left.
+    os.setpriority(os.PRIO_PROCESS, 0, 19)
     number = 10_000_000
     while not ended.is_set():
         upload(port, content, range(number, number + 32), 16)
@@ -187,7 +190,7 @@ def keep_uploading(port, content, ended, done):
 def measure_latency(options, server, content, hot):
     port = server.port(False, False)
     probe(port, hot, 1)
-    idle, busy = [], []
+    idle, busy, rates = [], [], []
     for _ in range(options.rounds):
         idle.append(p99(probe(port, hot, options.seconds)))
         ended, done = multiprocessing.Event(), multiprocessing.Value("q", 0)
@@ -197,10 +200,12 @@ def measure_latency(options, server, content, hot):
             other.join(0.05)
         before = done.value
         busy.append(p99(probe(port, hot, options.seconds)))
-        if done.value == before:
+        rates.append((done.value - before) / options.seconds)
+        if rates[-1] == 0:
             fail("nothing was uploaded meanwhile")
         ended.set()
         other.join()
+    note(f"beside {statistics.median(rates):.0f} uploads a second")
     return statistics.median(idle), statistics.median(busy)
 
 

@@ -1,5 +1,6 @@
 // The main thread of a running server: signals, reload, handing over, draining.
 #include "conf/log.h"
+#include "conf/usable_cores.h"
 #include "proxy/api/settings_api.h"
 #include "proxy/cli/commands.h"
 #include "proxy/cli/descriptor_limit.h"
@@ -23,7 +24,6 @@
 
 #include <malloc.h>
 #include <poll.h>
-#include <sched.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
@@ -44,19 +44,13 @@ constexpr std::chrono::seconds kLogTime{2};
 // For threads to end that do no request's work any more.
 constexpr std::chrono::seconds kThreadTime{5};
 
-unsigned usable_cores() {
-    cpu_set_t cores;
-    if (sched_getaffinity(0, sizeof cores, &cores) != 0) return 1;
-    return static_cast<unsigned>(std::max(1, CPU_COUNT(&cores)));
-}
-
 // Threads that wait for disks and stores are many, and glibc would give each a heap of its own, up
 // to eight for each core, which keeps what was freed there. No more run at a time than there are
 // cores.
 constexpr int kHeapsPerCore = 2;
 void limit_heaps() {
     if (std::getenv("MALLOC_ARENA_MAX") != nullptr) return;  // the operator's word
-    mallopt(M_ARENA_MAX, kHeapsPerCore * static_cast<int>(usable_cores()));
+    mallopt(M_ARENA_MAX, kHeapsPerCore * static_cast<int>(conf::usable_cores()));
 }
 
 [[noreturn]] void end_at_once() {
@@ -131,7 +125,8 @@ bool Supervisor::start() {
 
     conf::set_log_level(settings_.log.level);
     raise_descriptor_limit();
-    const unsigned loops = settings_.server.threads > 0 ? settings_.server.threads : usable_cores();
+    const unsigned loops =
+        settings_.server.threads > 0 ? settings_.server.threads : conf::usable_cores();
     InheritedSockets inherited = inherited_sockets();
     if (const auto opened = open_listeners(loops, inherited); !opened) {
         conf::log_error("cannot listen: {}", opened.error().text);

@@ -36,24 +36,29 @@ WorkerPool::~WorkerPool() {
         const std::lock_guard lock(mutex_);
         ending_ = true;
     }
-    quick_ready_.notify_all();
-    any_ready_.notify_all();
+    for (std::size_t i = 0; i < threads_.size(); ++i) {
+        quick_ready_.post();
+        any_ready_.post();
+    }
     for (auto& thread : threads_)
         thread.join();
 }
 
 bool WorkerPool::submit(Lane lane, std::move_only_function<void()> work) {
-    {
-        const std::lock_guard lock(mutex_);
-        auto& queue = queues_[static_cast<std::size_t>(lane)];
-        if (queue.size() >= queue_limit_) {
-            rejected_.fetch_add(1, std::memory_order_relaxed);
-            return false;
-        }
-        queue.push_back(std::move(work));
+    auto& queued = queued_[static_cast<std::size_t>(lane)];
+    if (queued.fetch_add(1, std::memory_order_relaxed) >= queue_limit_) {
+        queued.fetch_sub(1, std::memory_order_relaxed);
+        rejected_.fetch_add(1, std::memory_order_relaxed);
+        return false;
     }
-    if (lane != Lane::bulk) quick_ready_.notify_one();
-    any_ready_.notify_one();
+    Work* const incoming = new Work{.call = std::move(work), .lane = lane};
+    incoming->next = incoming_.load(std::memory_order_relaxed);
+    while (!incoming_.compare_exchange_weak(incoming->next, incoming, std::memory_order_release,
+                                            std::memory_order_relaxed)) {
+    }
+    // One for each piece of work; whoever finds that another has taken it waits for the next.
+    if (lane != Lane::bulk) quick_ready_.post();
+    any_ready_.post();
     return true;
 }
 
@@ -78,14 +83,27 @@ bool WorkerPool::is_on_worker() {
 }
 
 std::size_t WorkerPool::queued() const {
-    const std::lock_guard lock(mutex_);
     std::size_t count = 0;
-    for (const auto& queue : queues_)
-        count += queue.size();
+    for (const auto& queued : queued_)
+        count += queued.load(std::memory_order_relaxed);
     return count;
 }
 
-std::deque<std::move_only_function<void()>>* WorkerPool::next_queue(bool takes_bulk) {
+void WorkerPool::take_incoming() {
+    Work* latest = incoming_.exchange(nullptr, std::memory_order_acquire);
+    Work* oldest = nullptr;
+    while (latest != nullptr) {
+        Work* const before = std::exchange(latest->next, oldest);
+        oldest = std::exchange(latest, before);
+    }
+    while (oldest != nullptr) {
+        std::unique_ptr<Work> work(oldest);
+        oldest = work->next;
+        queues_[static_cast<std::size_t>(work->lane)].push_back(std::move(work));
+    }
+}
+
+WorkerPool::Queue* WorkerPool::next_queue(bool takes_bulk) {
     const std::size_t taken = takes_bulk ? queues_.size() : static_cast<std::size_t>(Lane::bulk);
     const auto end = queues_.begin() + taken;
     const auto next =
@@ -100,20 +118,21 @@ void WorkerPool::work_loop(std::size_t number) {
     const bool is_for_all = takes_bulk(number);
     auto& ready = is_for_all ? any_ready_ : quick_ready_;
     while (true) {
-        std::move_only_function<void()> work;
+        ready.wait();
+        std::unique_ptr<Work> work;
         {
-            std::unique_lock lock(mutex_);
-            auto* queue = next_queue(is_for_all);
-            for (; queue == nullptr; queue = next_queue(is_for_all)) {
-                if (ending_) return;
-                ready.wait(lock);
-            }
+            const std::lock_guard lock(mutex_);
+            take_incoming();
+            auto* const queue = next_queue(is_for_all);
+            if (queue == nullptr && ending_) return;
+            if (queue == nullptr) continue;
             work = std::move(queue->front());
             queue->pop_front();
         }
+        queued_[static_cast<std::size_t>(work->lane)].fetch_sub(1, std::memory_order_relaxed);
         begun_ms_[number].store(now_ms(), std::memory_order_relaxed);
-        work();
-        work = nullptr;  // what it owned may be waited for, too
+        work->call();
+        work.reset();  // what it owned may be waited for, too
         begun_ms_[number].store(0, std::memory_order_relaxed);
     }
 }

@@ -3,10 +3,10 @@
 
 #include "conf/error.h"
 #include "proxy/loop/loop.h"
+#include "proxy/loop/semaphore.h"
 
 #include <array>
 #include <atomic>
-#include <condition_variable>
 #include <coroutine>
 #include <cstddef>
 #include <cstdint>
@@ -26,8 +26,9 @@ namespace tidepool::loop {
 // known to be there goes before both: anybody may ask for names that nobody has. In their order.
 enum class Lane : std::uint8_t { known, quick, bulk };
 
-// A fixed number of threads with a bounded queue. Any thread may submit. The pool outlives all that
-// is submitted: destroying it runs what is queued and joins.
+// A fixed number of threads with a bounded queue. Any thread may submit, and never waits for that:
+// a loop would wait for a thread of the pool that stands back and was put off with a lock. The pool
+// outlives all that is submitted: destroying it runs what is queued and joins.
 class WorkerPool {
   public:
     // `threads` >= 1; with one thread all lanes share it. Each lane has a queue of `queue_limit`,
@@ -55,20 +56,31 @@ class WorkerPool {
     std::uint64_t rejected() const { return rejected_.load(std::memory_order_relaxed); }
 
   private:
+    struct Work {
+        std::move_only_function<void()> call;
+        Lane lane;
+        Work* next = nullptr;  // that came before it, as long as it is incoming
+    };
+    using Queue = std::deque<std::unique_ptr<Work>>;
+
     void work_loop(std::size_t number);
     bool takes_bulk(std::size_t number) const { return number > 0 || begun_ms_.size() == 1; }
     unsigned count_overdue(std::size_t from) const;
-    // The queue whose turn it is; none where those that are taken from are empty. Under the mutex.
-    std::deque<std::move_only_function<void()>>* next_queue(bool takes_bulk);
+    // These two under the mutex. The second: the queue whose turn it is; none where those that are
+    // taken from are empty.
+    void take_incoming();
+    Queue* next_queue(bool takes_bulk);
 
     std::string name_;
     std::size_t queue_limit_;
     std::uint64_t patience_ms_;
     std::atomic<std::uint64_t> rejected_ = 0;
-    mutable std::mutex mutex_;
-    std::condition_variable quick_ready_;  // the thread without bulk waits here
-    std::condition_variable any_ready_;
-    std::array<std::deque<std::move_only_function<void()>>, 3> queues_;  // by lane
+    std::atomic<Work*> incoming_ = nullptr;             // owned; the latest first
+    std::array<std::atomic<std::size_t>, 3> queued_{};  // by lane, incoming or in its queue
+    std::mutex mutex_;       // of the threads of the pool, which nobody else waits for
+    Semaphore quick_ready_;  // the thread without bulk waits here
+    Semaphore any_ready_;
+    std::array<Queue, 3> queues_;  // by lane
     bool ending_ = false;
     std::vector<std::atomic<std::uint64_t>> begun_ms_;  // by thread, its call; 0: it has none
     std::vector<std::thread> threads_;

@@ -108,12 +108,13 @@ void Intake::renew() {
     if (!renewed) conf::log_warn("uploads not renewed reason=\"{}\"", renewed.error().text);
 }
 
-void Intake::stand_back() {
+WritingTurns::Turn Intake::stand_back() {
     thread_local bool stands_back = false;
-    if (std::exchange(stands_back, true)) return;
     // Of this thread alone (setpriority(2), Bugs). Where it is not allowed all are equal.
-    if (setpriority(PRIO_PROCESS, 0, std::max(kWriterNice, getpriority(PRIO_PROCESS, 0))) != 0)
+    if (!std::exchange(stands_back, true) &&
+        setpriority(PRIO_PROCESS, 0, std::max(kWriterNice, getpriority(PRIO_PROCESS, 0))) != 0)
         conf::log_warn("a thread does not stand back errno={}", errno);
+    return turns_.take();
 }
 
 void Intake::count_end(int status) {

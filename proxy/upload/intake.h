@@ -2,12 +2,14 @@
 // meanwhile, how many there may be at once, and what became of them.
 #pragma once
 
+#include "conf/usable_cores.h"
 #include "proxy/api/upload_counters.h"
 #include "proxy/loop/worker_pool.h"
 #include "proxy/upload/pool_writers.h"
 #include "proxy/upload/shared_places.h"
 #include "proxy/upload/spool_room.h"
 #include "proxy/upload/upload_means.h"
+#include "proxy/upload/writing_turns.h"
 #include "storage/spool.h"
 
 #include <atomic>
@@ -88,9 +90,9 @@ class Intake {
     loop::WorkerPool& workers_of(storage::PoolId pool);
     // What a pool can take, see PoolWriters::room. Blocks, but not on the pool's disk.
     Result<storage::PoolRoom> room_of(const storage::DriverSet::Pool& pool);
-    // Has the calling thread, one of those, come after the loops: hashing many uploads must not
-    // hold up who only looks at images.
-    static void stand_back();
+    // Has the calling thread, one of those, come after the loops, and after the others of its kind
+    // until this goes: hashing many uploads must not hold up who only looks at images.
+    WritingTurns::Turn stand_back();
     // See storage/job_owner.h.
     const std::string& process() const { return process_; }
 
@@ -102,6 +104,7 @@ class Intake {
     SharedPlaces owners_;
     SharedPlaces tokenless_;
     SharedPlaces keys_;
+    WritingTurns turns_{conf::usable_cores()};
     const std::string process_;
     std::mutex held_mutex_;
     std::vector<storage::UploadId> held_;

@@ -102,7 +102,7 @@ Result<Problem> NewImage::reserve(storage::UploadRecord upload, const storage::P
 }
 
 Result<void> NewImage::write(std::span<const char> bytes) {
-    Intake::stand_back();
+    const auto turn = intake_.stand_back();
     hash_.update(bytes);
     return append(bytes);
 }

@@ -278,8 +278,8 @@ ApiAnswer replica_failed(const Error& error, std::string_view key) {
                      "Retry-After: 5\r\n");
 }
 
-Result<void> write_replica(Replica& replica) {
-    Intake::stand_back();
+Result<void> write_replica(Intake& intake, Replica& replica) {
+    const auto turn = intake.stand_back();
     replica.hash.update(replica.chunk);
     const int failed = conf::write_all(replica.file->fd(), replica.chunk);
     replica.chunk.clear();
@@ -323,7 +323,7 @@ loop::Task<ApiAnswer> receive_replica(Intake& intake, loop::Loop& loop, FormStre
                 if (replica.chunk.size() < kReplicaChunkBytes) break;
                 const auto written =
                     co_await loop::offload(loop, *replica.writers, loop::Lane::bulk,
-                                           [&] { return write_replica(replica); });
+                                           [&] { return write_replica(intake, replica); });
                 if (!written) co_return replica_failed(written.error(), replica.key);
                 break;
             }
@@ -331,7 +331,7 @@ loop::Task<ApiAnswer> receive_replica(Intake& intake, loop::Loop& loop, FormStre
                 if (!replica.file) co_return api_error(400, "bad_request", "the form has no file");
                 auto ended = co_await loop::offload(
                     loop, *replica.writers, loop::Lane::bulk, [&]() -> Result<ApiAnswer> {
-                        if (auto written = write_replica(replica); !written)
+                        if (auto written = write_replica(intake, replica); !written)
                             return std::unexpected(written.error());
                         return end_replica(intake, replica);
                     });
