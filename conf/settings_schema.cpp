@@ -132,6 +132,7 @@ Fields<ServerSettings> server_fields() {
         field("backlog", &S::backlog, Count{1, 65'535}),
         field("defer_accept", &S::defer_accept, Flag{}),
         field("loop_lead", &S::loop_lead, Count{0, 20}),
+        field("realtime", &S::realtime, Flag{}),
         field("url_prefix", &S::url_prefix, Text{wrong_in_url_prefix}),
         field("drain_timeout", &S::drain_timeout, Duration{0s, 10min}),
         field("drain_idle", &S::drain_idle, Duration{0s, 10min}),

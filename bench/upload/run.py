@@ -216,6 +216,7 @@ def main():
     parser.add_argument("--clients", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=10, help="of each look at latencies")
+    parser.add_argument("--realtime", action="store_true", help="server.realtime, which is off by default")
     parser.add_argument("--folder", type=pathlib.Path, help="where the pool and the bare loop write (a temporary one)")
     options = parser.parse_args()
     two_cores("and what they do is measured on both")
@@ -228,7 +229,8 @@ def main():
         (folder / "pool").mkdir()
         config = ('[upload]\ntoken_secret = "env:BENCH_UPLOAD_SECRET"\n' + NO_VARIANTS
                   + pool("uploads", folder / "pool") + pool("hot", folder / "hot/uploads"))
-        server = start_tidepool(stack, "0,1", options.binary, config, state=folder / "state")
+        server = start_tidepool(stack, "0,1", options.binary, config, state=folder / "state",
+                                realtime=options.realtime)
         ours, theirs, before, after = measure_rate(options, server, folder, content)
         idle, busy = measure_latency(options, server, content, paths["hot"])
     rows = [("rate, uploads a second", f"{options.uploads / ours:.0f}", f"bare {options.uploads / theirs:.0f}", theirs / ours,

@@ -52,4 +52,14 @@ void ask_for_short_turns(unsigned lead) {
         conf::log_debug("no short turns reason=\"{}\"", std::strerror(errno));
 }
 
+bool ask_for_realtime() {
+    const sched_param least{.sched_priority = sched_get_priority_min(SCHED_RR)};
+    if (sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &least) == 0) return true;
+    conf::log_warn(
+        "a loop is not real-time, as server.realtime wants it; give CAP_SYS_NICE or "
+        "RLIMIT_RTPRIO reason=\"{}\"",
+        std::strerror(errno));
+    return false;
+}
+
 }  // namespace tidepool::loop

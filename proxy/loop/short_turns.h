@@ -13,4 +13,8 @@ namespace tidepool::loop {
 // process may do that (root, CAP_SYS_NICE, or RLIMIT_NICE); else it stays with them.
 void ask_for_short_turns(unsigned lead = 0);
 
+// Asks the kernel to let the calling thread go before all that is not real-time; its processes and
+// threads do not. False with a warning where it may not.
+bool ask_for_realtime();
+
 }  // namespace tidepool::loop
