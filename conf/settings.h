@@ -24,8 +24,7 @@ struct ServerSettings {
     unsigned backlog = 4096;      // connections the kernel queues per socket. 1..65535
     bool defer_accept = true;     // TCP: connections are taken once they have sent something, or
                                   // after a second
-    unsigned loop_lead = 10;  // nice levels that loops go before all else, where they may. 0..20
-    bool realtime = false;    // loops go before all that is not real-time on this machine
+    bool realtime = false;        // loops go before all that is not real-time on this machine
     std::string url_prefix =
         "/uploads/";  // the URL path under which images are served; starts and ends with "/"
     Milliseconds drain_timeout{30'000};  // on SIGTERM: longest time for what runs. 0..10min

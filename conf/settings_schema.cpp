@@ -131,7 +131,6 @@ Fields<ServerSettings> server_fields() {
         field("socket_mode", &S::socket_mode, FileMode{}),
         field("backlog", &S::backlog, Count{1, 65'535}),
         field("defer_accept", &S::defer_accept, Flag{}),
-        field("loop_lead", &S::loop_lead, Count{0, 20}),
         field("realtime", &S::realtime, Flag{}),
         field("url_prefix", &S::url_prefix, Text{wrong_in_url_prefix}),
         field("drain_timeout", &S::drain_timeout, Duration{0s, 10min}),

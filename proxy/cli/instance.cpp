@@ -346,11 +346,10 @@ void Instance::start(const std::vector<ListenSocket>& open, const std::vector<Li
             if (variant_jobs_) variant_jobs_->start();
         });
     }
-    const conf::ServerSettings server = settings_in_force().settings.server;
+    const bool realtime = settings_in_force().settings.server.realtime;
     for (std::size_t i = 0; i < loops_.size(); ++i) {
-        loops_[i]->thread = std::thread([this, &loop = loops_[i]->loop, server] {
-            if (!server.realtime || !loop::ask_for_realtime())
-                loop::ask_for_short_turns(server.loop_lead);
+        loops_[i]->thread = std::thread([this, &loop = loops_[i]->loop, realtime] {
+            if (!realtime || !loop::ask_for_realtime()) loop::ask_for_short_turns();
             loop.run();
             if (running_.fetch_sub(1) > 1) return;
             const std::uint64_t one = 1;

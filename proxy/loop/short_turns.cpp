@@ -2,7 +2,6 @@
 
 #include "conf/log.h"
 
-#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
@@ -19,7 +18,6 @@ namespace {
 constexpr std::uint64_t kTurnNs = 100'000;
 // SCHED_FLAG_RESET_ON_FORK: not for the processes that the thread starts.
 constexpr std::uint64_t kNotForChildren = 1;
-constexpr std::int32_t kFirstNice = -20;
 
 // As the kernel has it; the C library of Debian 12 does not.
 struct Attributes {
@@ -35,19 +33,14 @@ struct Attributes {
 
 }  // namespace
 
-void ask_for_short_turns(unsigned lead) {
+void ask_for_short_turns() {
     Attributes attributes;
+    // The nice value stays as whoever started us wanted it.
     if (syscall(SYS_sched_getattr, 0, &attributes, sizeof attributes, 0) != 0) return;
     if (attributes.policy != SCHED_OTHER) return;
     attributes.size = sizeof attributes;
     attributes.flags |= kNotForChildren;
     attributes.runtime_ns = kTurnNs;
-    const std::int32_t usual = attributes.nice;  // as whoever started us wanted it
-    attributes.nice = std::max(usual - static_cast<std::int32_t>(lead), kFirstNice);
-    if (syscall(SYS_sched_setattr, 0, &attributes, 0) == 0) return;
-    conf::log_debug("no short turns nice={} reason=\"{}\"", attributes.nice, std::strerror(errno));
-    if (attributes.nice == usual) return;
-    attributes.nice = usual;  // that needs no right
     if (syscall(SYS_sched_setattr, 0, &attributes, 0) != 0)
         conf::log_debug("no short turns reason=\"{}\"", std::strerror(errno));
 }

@@ -1,4 +1,4 @@
-"""Who goes before whom on a full processor: server.loop_lead and server.realtime, where the process may."""
+"""Who goes before whom on a full processor: server.realtime, where the process may."""
 
 import os
 import pathlib
@@ -23,26 +23,14 @@ def policy(thread):
     return os.sched_getscheduler(thread) & ~os.SCHED_RESET_ON_FORK
 
 
-def nice(thread):
-    return os.getpriority(os.PRIO_PROCESS, thread)
-
-
 class Priority(tidepool.OwnServerCase):
-    def test_loops_go_before_the_others(self):
-        usual = nice(0)
-        for lead in (0, 10, 20):
-            with self.subTest(lead=lead):
-                server = self.serve({"server": {"threads": 2, "loop_lead": lead}})
-                expected = max(-20, usual - lead) if MAY_GO_BEFORE else usual
-
-                def settled():
-                    loops, _ = threads(server)
-                    return len(loops) == 2 and all(nice(loop) == expected for loop in loops)
-                tidepool.eventually(settled, f"both loops have nice {expected}")
-                _, others = threads(server)
-                for thread in others:
-                    self.assertGreaterEqual(nice(thread), usual)
-                    self.assertEqual(policy(thread), os.SCHED_OTHER)
+    def test_all_are_equal_by_default(self):
+        usual = os.getpriority(os.PRIO_PROCESS, 0)
+        server = self.serve({"server": {"threads": 2}})
+        loops, others = threads(server)
+        self.assertEqual(len(loops), 2)
+        for thread in loops + others:
+            self.assertEqual((policy(thread), os.getpriority(os.PRIO_PROCESS, thread)), (os.SCHED_OTHER, usual))
 
     def test_loops_are_realtime_where_that_is_wanted(self):
         server = self.serve({"server": {"threads": 1, "realtime": True}})
