@@ -171,14 +171,13 @@ def pool(name, path, **settings):
     return f'[[pool]]\nname = "{name}"\nbase_path = "{path}"\n{more}'
 
 
-def start_tidepool(stack, core, binary, config, access_log=False, state=None, realtime=False):
+def start_tidepool(stack, core, binary, config, access_log=False, state=None, server=""):
     """A tidepool with this text after the settings above; its access log, where wanted, goes to a temporary file, and
-    its catalog and shelf below the folder `state`, else a temporary one. `realtime`: server.realtime."""
+    its catalog and shelf below the folder `state`, else a temporary one. `server`: more lines of that section."""
     folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-tidepool-")))
     log = f'[access_log]\npath = "{folder}/access.log"\n' if access_log else ""
     file = folder / "tidepool.toml"
-    server = "[server]\nrealtime = true\n" if realtime else "[server]\n"
-    file.write_text(TIDEPOOL_CONFIG.replace("[server]\n", server) + log + config)
+    file.write_text(TIDEPOOL_CONFIG.replace("[server]\n", "[server]\n" + server) + log + config)
     command = [binary, "serve", "-c", file, "--state-dir", state or folder / "state"]
     process = start(stack, core, command, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 15

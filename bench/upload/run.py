@@ -230,7 +230,7 @@ def main():
         config = ('[upload]\ntoken_secret = "env:BENCH_UPLOAD_SECRET"\n' + NO_VARIANTS
                   + pool("uploads", folder / "pool") + pool("hot", folder / "hot/uploads"))
         server = start_tidepool(stack, "0,1", options.binary, config, state=folder / "state",
-                                realtime=options.realtime)
+                                server="realtime = true\n" if options.realtime else "")
         ours, theirs, before, after = measure_rate(options, server, folder, content)
         idle, busy = measure_latency(options, server, content, paths["hot"])
     rows = [("rate, uploads a second", f"{options.uploads / ours:.0f}", f"bare {options.uploads / theirs:.0f}", theirs / ours,

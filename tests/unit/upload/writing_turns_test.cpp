@@ -1,7 +1,6 @@
 #include "proxy/upload/writing_turns.h"
 
 #include <atomic>
-#include <optional>
 #include <thread>
 #include <vector>
 
