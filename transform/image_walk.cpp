@@ -196,7 +196,7 @@ std::string_view walk_webp(std::string_view file, const OnImagePart& on_part) {
     if (length > file.size() - 8) return "the WebP is cut off";
     const std::string_view chunks = file.substr(0, 8 + length);
     bool has_picture = false;
-    on_part({"RIFF", file.substr(0, kFileHeadBytes), {}});
+    on_part({"RIFF head", file.substr(0, kFileHeadBytes), {}});
     // The last chunk's padding is missing from some files.
     for (std::size_t at = kFileHeadBytes; at < chunks.size();) {
         constexpr std::string_view kBeyond = "the WebP has a chunk that does not end in it";

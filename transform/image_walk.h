@@ -11,7 +11,8 @@ namespace tidepool::transform {
 // A piece of a file as its format divides it; borrows from the file.
 struct ImagePart {
     // JPEG: the marker's code. GIF: the introducer, and an extension's label. PNG, WebP, AVIF: the
-    // four letters. What a file of these begins with: "\xD8", "GIF", "PNG", "RIFF".
+    // four letters. What a file of these begins with, by names that no part of theirs can have:
+    // "\xD8", "GIF", "PNG", "RIFF head".
     std::string_view name;
     // All of it: fill bytes before it, head, padding, checksum; of a JPEG's scan its pixels too.
     std::string_view bytes;

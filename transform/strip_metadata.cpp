@@ -163,8 +163,8 @@ std::string_view strip_gif(std::string_view file, StrippedOutput& out) {
 }
 
 // RFC 9649, 2.7. Other chunks are for readers to skip.
-constexpr std::array kWebpChunks{"RIFF"sv, "VP8X"sv, "VP8 "sv, "VP8L"sv,
-                                 "ALPH"sv, "ANIM"sv, "ANMF"sv, "ICCP"sv};
+constexpr std::array kWebpChunks{"VP8X"sv, "VP8 "sv, "VP8L"sv, "ALPH"sv,
+                                 "ANIM"sv, "ANMF"sv, "ICCP"sv};
 constexpr unsigned kWebpExifFlag = 0x08;
 constexpr unsigned kWebpXmpFlag = 0x04;
 
@@ -183,7 +183,7 @@ std::string_view write_webp(std::string_view file, WebpHead& head, StrippedOutpu
     unsigned flags = 0;
     head.has_exif = false;
     const std::string_view wrong = walk_webp(file, [&](const ImagePart& part) {
-        if (part.name == "RIFF") {
+        if (part.name == "RIFF head") {
             out.append("RIFF");
             out.append_little(said.bytes - 8, 4);
             out.append("WEBP");

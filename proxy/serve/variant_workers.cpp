@@ -104,6 +104,11 @@ struct VariantWorkers::Lane {
 
     bool has_waiting() const { return !first.empty() || !waiting.empty(); }
     void count_waiting() { counters.waiting = first.size() + waiting.size(); }
+    // Who has just ended a worker of his gets the next one, and takes what waits then.
+    bool all_are_busy() const {
+        return counters.running >= slots.size() &&
+               std::ranges::all_of(slots, [](const auto& slot) { return slot->worker != nullptr; });
+    }
 };
 
 // Gives a slot the next job, or null where it must look again.
@@ -364,7 +369,7 @@ loop::Task<> VariantWorkers::run_spare(VariantWorkers& self, Lane& lane) {
             if (lane.first.empty()) break;
         }
         if (!slot.worker) {
-            const bool all_are_busy = lane.counters.running >= lane.slots.size();
+            const bool all_are_busy = lane.all_are_busy();
             if (all_are_busy && co_await self.start_worker(lane, slot)) {
                 patience_ms = kLookPatienceMs;
             } else if (!self.stopping_) {

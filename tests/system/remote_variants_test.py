@@ -390,8 +390,15 @@ class SeveralProcesses(RemoteCase):
 
 class StandIn(RemoteCase):
     def test_another_variant_is_shown_until_it_is_ready(self):
+        hanging = self.original(b"TEST:doze")
         image = self.original(png(900, 600))
-        self.start({"first_hit_wait": "0ms"})
+        # Until the lane's only worker is ended, the AVIF is not made, however quick that would be.
+        self.start({"first_hit_wait": "0ms", "dear_workers": 1, "job_timeout": "10s"},
+                   environment={"TIDEPOOL_TEST_DECODER": "1"})
+        wire = self.server.connect()
+        self.addCleanup(wire.close)
+        wire.send(tidepool.request(hanging + "_medium.avif"))
+        tidepool.eventually(lambda: self.metric("running", lane="dear") == 1, "it hangs")
         path = image + "_medium.avif"
 
         def stands_in():

@@ -482,6 +482,7 @@ TEST_CASE("strip metadata: WebP chunks", "[transform][strip]") {
     CHECK(stripped_webp(webp(head('\x04') + pixels + turned)) == webp(head('\0') + pixels));
     CHECK(stripped_webp(webp(turned + head('\x08') + pixels)) == webp(head('\0') + pixels));
     CHECK(stripped_webp(webp(pixels + webp_chunk("C2PA", "SECRET"))) == webp(pixels));
+    CHECK(stripped_webp(webp(pixels + webp_chunk("RIFF", "x"))) == webp(pixels));
     CHECK(stripped_webp(webp(webp_chunk("VP8X", "") + pixels + turned)) ==
           webp(webp_chunk("VP8X", "") + pixels));
     // Without the padding at the end.
