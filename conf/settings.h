@@ -24,6 +24,7 @@ struct ServerSettings {
     unsigned backlog = 4096;      // connections the kernel queues per socket. 1..65535
     bool defer_accept = true;     // TCP: connections are taken once they have sent something, or
                                   // after a second
+    bool io_uring = true;         // one system call hands over the socket calls of many connections
     bool realtime = false;        // loops go before all that is not real-time on this machine
     std::string url_prefix =
         "/uploads/";  // the URL path under which images are served; starts and ends with "/"

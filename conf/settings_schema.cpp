@@ -131,6 +131,7 @@ Fields<ServerSettings> server_fields() {
         field("socket_mode", &S::socket_mode, FileMode{}),
         field("backlog", &S::backlog, Count{1, 65'535}),
         field("defer_accept", &S::defer_accept, Flag{}),
+        field("io_uring", &S::io_uring, Flag{}),
         field("realtime", &S::realtime, Flag{}),
         field("url_prefix", &S::url_prefix, Text{wrong_in_url_prefix}),
         field("drain_timeout", &S::drain_timeout, Duration{0s, 10min}),

@@ -60,7 +60,7 @@ loop::Task<> Connection::run() {
         Input input = begin_request();
         while (input == Input::incomplete) {
             buffer_.release_if_empty();
-            input = take_input(co_await socket_.readable());
+            input = take_input(co_await more_input());
         }
         if (input == Input::ended) break;
         if (!let_in(input)) co_return;
@@ -68,7 +68,11 @@ loop::Task<> Connection::run() {
         std::optional<Response> response = answer_now(input);
         if (!response) response = co_await answer();
         begin_sending(*response);
-        const ResponseWriter::Step step = writer_.push(server_.loop_.now_ms());
+        ResponseWriter::Step step = writer_.push(server_.loop_.now_ms());
+        if (step == ResponseWriter::Step::call) {
+            co_await server_.loop_.make(writer_.call());
+            step = writer_.called(server_.loop_.now_ms());
+        }
         if (step != ResponseWriter::Step::done) co_await finish_sending(step);
         report(*response);
         buffer_.consume(request_bytes_);
@@ -195,25 +199,39 @@ Connection::Input Connection::scan() {
     return Input::incomplete;
 }
 
+// Until something of a request can be read.
+loop::Socket::Wait Connection::more_input() {
+    return tls_ ? socket_.readable() : socket_.receivable(*this);
+}
+
+std::span<char> Connection::room() {
+    const ReadBuffer::Room room = buffer_.room();
+    return {room.data, room.bytes};
+}
+
 // Adds what has come to the buffer. `ready`: there may be more, now or later.
 loop::Wake Connection::read_more() {
     return tls_ ? read_sealed() : read_plain();
 }
 
 loop::Wake Connection::read_plain() {
-    const ReadBuffer::Room room = buffer_.room();
-    // Not recv(3): see send_message().
-    const ssize_t got =
-        syscall(SYS_recvfrom, socket_.fd(), room.data, room.bytes, 0, nullptr, nullptr);
-    if (got > 0) {
-        const auto bytes = static_cast<std::size_t>(got);
+    const std::span<char> into = room();
+    std::optional<std::int64_t> got = socket_.take_received();
+    if (!got) {
+        iovec piece{into.data(), into.size()};
+        loop::SocketCall call{.fd = socket_.fd(), .pieces = {&piece, 1}};
+        loop::make_call(call);
+        got = call.result;
+    }
+    if (*got > 0) {
+        const auto bytes = static_cast<std::size_t>(*got);
         buffer_.wrote(bytes);
-        if (bytes < room.bytes) socket_.drained();
+        if (bytes < into.size()) socket_.drained();
         if (std::exchange(idle_, false)) limit_head_time();
         return loop::Wake::ready;
     }
-    if (got < 0 && errno == EINTR) return loop::Wake::ready;
-    if (got < 0 && errno == EAGAIN) {
+    if (*got == -EINTR) return loop::Wake::ready;
+    if (*got == -EAGAIN) {
         socket_.not_readable();
         return loop::Wake::ready;
     }
@@ -543,8 +561,10 @@ void Connection::begin_sending(const Response& response) {
     } else if (head_.minor_version == 0) {
         kind = HeadTail::Kind::keep_alive_1_0;
     }
+    // Behind it others are answered in the same iteration, or so is the next request.
+    const bool gathers = !tls_ && buffer_.view().size() == request_bytes_;
     writer_.begin(response, server_.tail_.text(kind, server_.loop_.wall_s()), with_body,
-                  !keep_alive_);
+                  !keep_alive_, gathers);
 }
 
 // Goes on from where the writer could not without waiting.
@@ -575,6 +595,7 @@ loop::Task<> Connection::finish_sending(ResponseWriter::Step step) {
             case ResponseWriter::Step::spoilt:
                 go_on = false;
                 break;
+            case ResponseWriter::Step::call:  // a first push's alone
             case ResponseWriter::Step::done:
                 break;
         }

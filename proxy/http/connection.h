@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -21,7 +22,7 @@ class Http2Connection;
 
 // Belongs to one Server and its loop. run() is the whole life; the object goes when it has
 // returned.
-class Connection {
+class Connection final : private loop::Receiver {
   public:
     // `refusal`: the one answer this connection will get. `tls`: over `fd`, or null.
     Connection(Server& server, int fd, const Peer& peer, std::optional<Refusal> refusal,
@@ -54,6 +55,8 @@ class Connection {
     Input begin_request();
     Input take_input(loop::Wake wake);
     Input scan();
+    loop::Socket::Wait more_input();
+    std::span<char> room() override;
     loop::Wake read_more();
     loop::Wake read_plain();
     loop::Wake read_sealed();

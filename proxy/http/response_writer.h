@@ -3,6 +3,7 @@
 
 #include "proxy/http/response.h"
 #include "proxy/http/unread_chunk.h"
+#include "proxy/loop/call_batch.h"
 #include "proxy/tls/session.h"
 
 #include <array>
@@ -27,8 +28,9 @@ class ResponseWriter {
 
     // `response` must live until the last push(), and its files have just been seen to be
     // unchanged. `tail` ends the head and is copied. `is_last`: nothing will follow this answer.
+    // `gathers`: the first push() may end with Step::call.
     void begin(const Response& response, std::string_view tail, bool with_body,
-               bool is_last = false);
+               bool is_last = false, bool gathers = false);
 
     enum class Step : std::uint8_t {
         done,
@@ -38,9 +40,15 @@ class ResponseWriter {
         pause,    // there is more to do, after others had their turn
         failed,   // the peer is gone
         spoilt,   // the file is no longer the one whose sending was begun
+        call,     // call() is to be made, then called() instead of push()
     };
     // `now_ms` is the loop's clock.
     Step push(std::uint64_t now_ms);
+
+    // After Step::call: for whoever makes calls of many at once. It stays where it is.
+    loop::SocketCall& call() { return call_; }
+    // Goes on behind it.
+    Step called(std::uint64_t now_ms);
 
     // After Step::unread: what to read, and by whom.
     const UnreadChunk& chunk() const { return unread_; }
@@ -59,6 +67,7 @@ class ResponseWriter {
     void join_incoming();
     void add_piece(std::string_view text);
     Step push_pieces();
+    Step pieces_went(std::int64_t result);
     Step push_file(std::uint64_t now_ms);
     Step push_incoming(std::uint64_t now_ms);
     Step push_stretch(const std::shared_ptr<const storage::OpenFile>& file,
@@ -85,6 +94,8 @@ class ResponseWriter {
     std::size_t first_piece_ = 0;
     std::size_t pieces_end_ = 0;
     bool more_follows_ = false;
+    bool gathers_ = false;
+    loop::SocketCall call_;
     std::array<char, 1024> text_;  // the tail, and where there is room the head before it
 
     // The file, or what arrives, that is being sent; null: neither.

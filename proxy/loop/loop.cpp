@@ -21,6 +21,8 @@ void require(int uv_result) {
 
 // Events taken from the kernel at once.
 constexpr int kEventBatch = 256;
+// Those that are told before what came of them is sent: some hundred microseconds of small answers.
+constexpr std::size_t kTellAtOnce = CallBatch::kMost;
 // In the place of descriptors, which have watchers.
 constexpr int kOfLibuv = -1;
 constexpr int kOfPost = -2;
@@ -82,26 +84,69 @@ void Loop::read_clocks() {
 
 void Loop::iterate() {
     std::array<epoll_event, kEventBatch> events;  // NOLINT(*-member-init): the kernel fills it
-    const bool has_more = !posted_here_.empty() || !behind_.empty();
+    const bool has_more = !posted_here_.empty() || !behind_.empty() || !calls_.empty();
     const int patience_ms = has_more ? 0 : uv_backend_timeout(&loop_);
     const int count = epoll_wait(epoll_, events.data(), kEventBatch, patience_ms);
     read_clocks();
-    bool uv_ready = uv_backend_timeout(&loop_) == 0;  // a timer is due
-    bool is_posted = false;
-    for (int i = 0; i < count; ++i) {
-        const epoll_event& event = events[static_cast<std::size_t>(i)];
+    uv_ready_ = uv_backend_timeout(&loop_) == 0;  // a timer is due
+    is_posted_ = false;
+    std::span<const epoll_event> untold(events.data(),
+                                        static_cast<std::size_t>(std::max(count, 0)));
+    while (!untold.empty()) {
+        const std::size_t now = std::min(untold.size(), kTellAtOnce);
+        tell(untold.first(now));
+        make_receives();
+        make_calls();
+        untold = untold.subspan(now);
+    }
+    if (uv_ready_) uv_run(&loop_, UV_RUN_NOWAIT);
+    if (is_posted_) run_posted();
+    run_posted_here();
+    run_behind();
+    make_calls();
+}
+
+void Loop::tell(std::span<const epoll_event> events) {
+    for (const epoll_event& event : events) {
         if (event.data.fd == kOfLibuv) {
-            uv_ready = true;
+            uv_ready_ = true;
         } else if (event.data.fd == kOfPost) {
-            is_posted = true;
+            is_posted_ = true;
         } else if (Watcher* watcher = watchers_[static_cast<std::size_t>(event.data.fd)]) {
             watcher->on_events(event.events);
         }
     }
-    if (uv_ready) uv_run(&loop_, UV_RUN_NOWAIT);
-    if (is_posted) run_posted();
-    run_posted_here();
-    run_behind();
+}
+
+void Loop::make_receives() {
+    if (receivers_.empty()) return;
+    // Who has gone since, or wants something else by now, is not asked; so a descriptor's number
+    // that another one has by now does no harm.
+    receives_.resize(receivers_.size());
+    handed_over_.clear();
+    for (const int fd : receivers_) {
+        Watcher* const watcher = watchers_[static_cast<std::size_t>(fd)];
+        SocketCall& call = receives_[handed_over_.size()];
+        if (watcher != nullptr && watcher->wants_to_receive(call)) handed_over_.push_back(&call);
+    }
+    receivers_.clear();
+    batch_.make(handed_over_);
+    for (const SocketCall& call : std::span(receives_).first(handed_over_.size())) {
+        if (Watcher* const watcher = watchers_[static_cast<std::size_t>(call.fd)])
+            watcher->received(call.result);
+    }
+}
+
+void Loop::make_calls() {
+    if (calls_.empty()) return;
+    being_made_.swap(calls_);
+    handed_over_.clear();
+    for (const Waiting& waiting : being_made_)
+        handed_over_.push_back(waiting.call);
+    batch_.make(handed_over_);
+    for (const Waiting& waiting : being_made_)
+        waiting.waiter.resume();
+    being_made_.clear();
 }
 
 void Loop::watch(int fd, std::uint32_t events, Watcher& watcher) {
@@ -126,13 +171,7 @@ void Loop::post(std::move_only_function<void()> work) {
         posted_here_.push_back(std::move(work));
         return;
     }
-    bool first = false;
-    {
-        const std::lock_guard lock(posted_mutex_);
-        first = posted_.empty();
-        posted_.push_back(std::move(work));
-    }
-    if (!first) return;
+    if (!posted_.add(std::make_unique<Posted>(std::move(work)))) return;
     // Not uv_async_send: libuv's loop spins until that has returned, and so waited for threads that
     // stand back and had just been put off the processor by the loop that they woke.
     const std::uint64_t one = 1;
@@ -142,13 +181,7 @@ void Loop::post(std::move_only_function<void()> work) {
 void Loop::run_posted() {
     std::uint64_t times = 0;
     [[maybe_unused]] const ssize_t read_times = read(wake_, &times, sizeof times);
-    std::vector<std::move_only_function<void()>> batch;
-    {
-        const std::lock_guard lock(posted_mutex_);
-        batch.swap(posted_);
-    }
-    for (auto& work : batch)
-        work();
+    posted_.take([](std::unique_ptr<Posted> posted) { posted->work(); });
 }
 
 // One batch: what it posts in turn waits until sockets had theirs.

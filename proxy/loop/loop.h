@@ -6,6 +6,8 @@
 // closing one by a call of its own, which together were a tenth of a small answer's price.
 #pragma once
 
+#include "proxy/loop/arrivals.h"
+#include "proxy/loop/call_batch.h"
 #include "proxy/loop/task_group.h"
 #include "proxy/loop/timer_wheel.h"
 
@@ -14,11 +16,12 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
-#include <mutex>
+#include <span>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include <sys/epoll.h>
 #include <uv.h>
 
 namespace tidepool::loop {
@@ -28,6 +31,10 @@ class Watcher {
   public:
     // `events` as in epoll_wait(2). May destroy the watcher, and any other.
     virtual void on_events(std::uint32_t events) = 0;
+    // After Loop::receive_soon(), where it is still wanted: sets what is to be received.
+    virtual bool wants_to_receive(SocketCall&) { return false; }
+    // That was made, with this result. May destroy as on_events().
+    virtual void received(std::int64_t) {}
 
   protected:
     ~Watcher() = default;
@@ -61,6 +68,12 @@ class Loop {
     void forget(int fd) { watchers_[static_cast<std::size_t>(fd)] = nullptr; }
     // For one that stays open, here or in another process.
     void unwatch(int fd);
+    // From on_events() of the descriptor's watcher: has it receive together with others of which
+    // something was told at the same time.
+    void receive_soon(int fd) { receivers_.push_back(fd); }
+    // Has the kernel make calls of many by one of its own where that is possible. On the loop's
+    // thread, before run().
+    void open_ring() { batch_.open_ring(); }
 
     // The monotonic clock, read anew: nanoseconds.
     static std::uint64_t clock_ns();
@@ -113,6 +126,23 @@ class Loop {
     };
     Yield yield() { return Yield(*this); }
 
+    // Makes a call together with those of others that are answered in this iteration; gives its
+    // result.
+    class Call {
+      public:
+        Call(Loop& loop, SocketCall& call) : loop_(loop), call_(call) {}
+        bool await_ready() const noexcept { return false; }
+        void await_suspend(std::coroutine_handle<> waiter) {
+            loop_.calls_.push_back({&call_, waiter});
+        }
+        void await_resume() const noexcept {}
+
+      private:
+        Loop& loop_;
+        SocketCall& call_;
+    };
+    Call make(SocketCall& call) { return {*this, call}; }
+
     // For a piece of work of which many may be ready at once, each longer than a small answer
     // takes: of those that stand back some go on in an iteration, the longest waiting ones, behind
     // everything else that was ready, until kBehindNs are over. So others wait for that long and
@@ -141,6 +171,9 @@ class Loop {
 
   private:
     void iterate();
+    void tell(std::span<const epoll_event> events);
+    void make_receives();
+    void make_calls();
     void read_clocks();
     void run_posted();
     void run_posted_here();
@@ -152,6 +185,8 @@ class Loop {
     int epoll_ = -1;
     int wake_ = -1;                   // by post()
     std::vector<Watcher*> watchers_;  // by descriptor
+    bool uv_ready_ = false;           // in this iteration
+    bool is_posted_ = false;          // in this iteration
     std::uint64_t now_ns_ = 0;
     std::int64_t wall_s_ = 0;
     TimerWheel wheel_;
@@ -163,8 +198,24 @@ class Loop {
     std::atomic<std::thread::id> thread_;                       // that runs it
     std::vector<std::move_only_function<void()>> posted_here_;  // by that thread
     std::deque<std::coroutine_handle<>> behind_;                // see stand_back()
-    std::mutex posted_mutex_;
-    std::vector<std::move_only_function<void()>> posted_;  // by others
+
+    // Calls that are waited for.
+    struct Waiting {
+        SocketCall* call;
+        std::coroutine_handle<> waiter;
+    };
+    CallBatch batch_;
+    std::vector<Waiting> calls_;       // see make()
+    std::vector<Waiting> being_made_;  // of them
+    std::vector<SocketCall*> handed_over_;
+    std::vector<int> receivers_;        // see receive_soon()
+    std::vector<SocketCall> receives_;  // theirs
+
+    struct Posted {
+        std::move_only_function<void()> work;
+        Posted* next = nullptr;  // of Arrivals
+    };
+    Arrivals<Posted> posted_;  // by others
 };
 
 }  // namespace tidepool::loop

@@ -32,8 +32,9 @@ bool Socket::ready_without_wait(std::uint8_t side) {
     return true;
 }
 
-void Socket::begin_wait(std::uint8_t side, std::coroutine_handle<> waiter) {
+void Socket::begin_wait(std::uint8_t side, std::coroutine_handle<> waiter, Receiver* receiver) {
     waiting_for_ = side;
+    receiver_ = receiver;
     waiter_ = waiter;
     if (std::exchange(watched_, true)) return;
     // Where the event came before this call, the kernel tells of it now.
@@ -52,7 +53,27 @@ void Socket::on_events(std::uint32_t events) {
     if ((events & kEnded) != 0) peer_ended_ = true;
     if ((events & (EPOLLIN | kEnded)) != 0) ready_ |= kReadable;
     if ((events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) ready_ |= kWritable;
-    if (waiter_ && (ready_ & waiting_for_) != 0) finish_wait(Wake::ready);
+    if (!waiter_ || (ready_ & waiting_for_) == 0) return;
+    if (receiver_ != nullptr) {
+        loop_.receive_soon(fd_);
+    } else {
+        finish_wait(Wake::ready);
+    }
+}
+
+bool Socket::wants_to_receive(SocketCall& call) {
+    if (!waiter_ || receiver_ == nullptr || is_receiving_) return false;
+    const std::span<char> room = receiver_->room();
+    room_ = {room.data(), room.size()};
+    call = {.kind = SocketCall::Kind::receive, .fd = fd_, .pieces = {&room_, 1}};
+    is_receiving_ = true;
+    return true;
+}
+
+void Socket::received(std::int64_t result) {
+    if (!std::exchange(is_receiving_, false)) return;
+    received_ = result;
+    if (waiter_) finish_wait(Wake::ready);
 }
 
 void Socket::on_deadline() {

@@ -51,11 +51,7 @@ bool WorkerPool::submit(Lane lane, std::move_only_function<void()> work) {
         rejected_.fetch_add(1, std::memory_order_relaxed);
         return false;
     }
-    Work* const incoming = new Work{.call = std::move(work), .lane = lane};
-    incoming->next = incoming_.load(std::memory_order_relaxed);
-    while (!incoming_.compare_exchange_weak(incoming->next, incoming, std::memory_order_release,
-                                            std::memory_order_relaxed)) {
-    }
+    incoming_.add(std::make_unique<Work>(std::move(work), lane));
     // One for each piece of work; whoever finds that another has taken it waits for the next.
     if (lane != Lane::bulk) quick_ready_.post();
     any_ready_.post();
@@ -90,17 +86,9 @@ std::size_t WorkerPool::queued() const {
 }
 
 void WorkerPool::take_incoming() {
-    Work* latest = incoming_.exchange(nullptr, std::memory_order_acquire);
-    Work* oldest = nullptr;
-    while (latest != nullptr) {
-        Work* const before = std::exchange(latest->next, oldest);
-        oldest = std::exchange(latest, before);
-    }
-    while (oldest != nullptr) {
-        std::unique_ptr<Work> work(oldest);
-        oldest = work->next;
+    incoming_.take([this](std::unique_ptr<Work> work) {
         queues_[static_cast<std::size_t>(work->lane)].push_back(std::move(work));
-    }
+    });
 }
 
 WorkerPool::Queue* WorkerPool::next_queue(bool takes_bulk) {

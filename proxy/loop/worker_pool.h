@@ -2,6 +2,7 @@
 #pragma once
 
 #include "conf/error.h"
+#include "proxy/loop/arrivals.h"
 #include "proxy/loop/loop.h"
 #include "proxy/loop/semaphore.h"
 
@@ -59,7 +60,7 @@ class WorkerPool {
     struct Work {
         std::move_only_function<void()> call;
         Lane lane;
-        Work* next = nullptr;  // that came before it, as long as it is incoming
+        Work* next = nullptr;  // of Arrivals
     };
     using Queue = std::deque<std::unique_ptr<Work>>;
 
@@ -75,7 +76,7 @@ class WorkerPool {
     std::size_t queue_limit_;
     std::uint64_t patience_ms_;
     std::atomic<std::uint64_t> rejected_ = 0;
-    std::atomic<Work*> incoming_ = nullptr;             // owned; the latest first
+    Arrivals<Work> incoming_;
     std::array<std::atomic<std::size_t>, 3> queued_{};  // by lane, incoming or in its queue
     std::mutex mutex_;       // of the threads of the pool, which nobody else waits for
     Semaphore quick_ready_;  // the thread without bulk waits here

@@ -123,6 +123,52 @@ TEST_CASE("response writer: head, tail and body", "[http][writer]") {
     }
 }
 
+TEST_CASE("response writer: the first call may be made by others", "[http][writer]") {
+    const TemporaryFile file(pattern(200'000));
+    for (const std::size_t body_bytes : {0U, 3000U, 2'000'000U, 200'000U}) {
+        const bool from_file = body_bytes == 200'000U;
+        CAPTURE(body_bytes);
+        Pair pair;
+        ResponseWriter writer(pair.ends[0]);
+        Response response = with_head(std::string(1100, 'h'));
+        std::string body = pattern(body_bytes);
+        if (from_file) {
+            response.parts.emplace_back(FilePart{file.open(), nullptr, 0, body_bytes});
+            response.body_bytes = body_bytes;
+        } else {
+            response.parts.emplace_back(body);
+            response.body_bytes = body_bytes;
+        }
+        writer.begin(response, "tail", true, false, true);
+        REQUIRE(writer.push(1000) == Step::call);
+        CHECK(writer.bytes_sent() == 0);
+        CHECK(pair.take().empty());
+        loop::make_call(writer.call());
+        Step last = writer.called(1000);
+        std::string got;
+        if (last != Step::done) got = push_all(writer, pair, last);
+        got += pair.take();
+        CHECK(last == Step::done);
+        CHECK(got == std::string(1100, 'h') + "tail" + body);
+        CHECK(writer.bytes_sent() == got.size());
+    }
+    Pair pair;
+    Response response = with_head("head");
+    ResponseWriter writer(pair.ends[0]);
+    for (const auto& [result, step] : {std::pair{-EAGAIN, Step::full}, {-EPIPE, Step::failed}}) {
+        writer.begin(response, "tail", true, false, true);
+        REQUIRE(writer.push(1000) == Step::call);
+        writer.call().result = result;
+        CHECK(writer.called(1000) == step);
+        CHECK(writer.bytes_sent() == 0);
+    }
+    writer.begin(response, "tail", true, false, true);
+    REQUIRE(writer.push(1000) == Step::call);
+    writer.call().result = -EINTR;
+    CHECK(writer.called(1000) == Step::done);
+    CHECK(pair.take() == "headtail");
+}
+
 TEST_CASE("response writer: texts and stretches of files in turn", "[http][writer]") {
     const std::string content = pattern(3'000'000);
     const TemporaryFile file(content);

@@ -2,9 +2,14 @@
 
 #include "proxy/loop/worker_pool.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <deque>
+#include <functional>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <catch2/catch.hpp>
@@ -192,5 +197,156 @@ TEST_CASE("socket: room to write comes back", "[loop][socket]") {
         take();
         CHECK(waited);
         CHECK(taken == sent);
+    }
+}
+
+namespace {
+
+// What is received by the loop together with others.
+struct Reader final : Receiver {
+    Reader(Loop& loop, int fd) : socket(loop, fd) {}
+    std::span<char> room() override {
+        ++asked;
+        return buffer;
+    }
+    Socket socket;
+    std::array<char, 8> buffer{};
+    int asked = 0;
+    std::string got;
+    std::vector<Wake> wakes;
+    std::vector<std::int64_t> results;
+};
+
+// Until the end, an error, or a wait that ended otherwise.
+Task<> receive_all(Reader& reader, std::function<void()> after_each = [] {}) {
+    while (true) {
+        reader.wakes.push_back(co_await reader.socket.receivable(reader));
+        if (reader.wakes.back() != Wake::ready) co_return;
+        std::int64_t result = 0;
+        if (const auto received = reader.socket.take_received()) {
+            result = *received;
+            reader.results.push_back(result);
+        } else {
+            const ssize_t count =
+                recv(reader.socket.fd(), reader.buffer.data(), reader.buffer.size(), 0);
+            result = count < 0 ? -errno : count;
+        }
+        if (result == -EAGAIN) {
+            reader.socket.not_readable();
+            continue;
+        }
+        if (result <= 0) co_return;
+        reader.got.append(reader.buffer.data(), static_cast<std::size_t>(result));
+        after_each();
+        if (static_cast<std::size_t>(result) < reader.buffer.size()) reader.socket.drained();
+    }
+}
+
+}  // namespace
+
+TEST_CASE("socket: what comes for many at once is received for each of them", "[loop][socket]") {
+    for (const bool with_ring : {false, true}) {
+        constexpr std::size_t kSockets = 150;
+        CAPTURE(with_ring);
+        std::deque<Pair> pairs(kSockets);
+        Loop loop;
+        if (with_ring) loop.open_ring();
+        std::deque<Reader> readers;
+        for (const Pair& pair : pairs)
+            readers.emplace_back(loop, pair.ends[0]);
+        for (Reader& reader : readers)
+            loop.tasks().spawn(receive_all(reader));
+        const auto talk = [](Loop& on, std::deque<Pair>& to, std::deque<Reader>& all) -> Task<> {
+            co_await on.yield();  // until all wait
+            for (const Reader& reader : all)
+                CHECK(reader.asked == 0);
+            for (std::size_t i = 0; i < to.size(); ++i)
+                to[i].say("to " + std::to_string(i));
+            while (all.back().got.empty())
+                co_await on.yield();
+            for (std::size_t i = 0; i < to.size(); ++i) {
+                to[i].say(", which is more than one piece to " + std::to_string(i));
+                to[i].hang_up();
+            }
+        };
+        run(loop, talk(loop, pairs, readers));
+        for (std::size_t i = 0; i < kSockets; ++i) {
+            const std::string number = std::to_string(i);
+            CHECK(readers[i].got == "to " + number + ", which is more than one piece to " + number);
+            CHECK(readers[i].wakes.back() == Wake::ready);
+            REQUIRE_FALSE(readers[i].results.empty());
+            CHECK(readers[i].results.front() == static_cast<std::int64_t>(3 + number.size()));
+        }
+    }
+}
+
+TEST_CASE("socket: one that receives may end the waits of others it receives with",
+          "[loop][socket]") {
+    std::deque<Pair> pairs(10);
+    Loop loop;
+    loop.open_ring();
+    std::deque<Reader> readers;
+    for (const Pair& pair : pairs)
+        readers.emplace_back(loop, pair.ends[0]);
+    for (Reader& reader : readers)
+        loop.tasks().spawn(receive_all(reader, [&] {
+            for (Reader& other : readers)
+                other.socket.close_waits();
+        }));
+    loop.post([&] {
+        for (Pair& pair : pairs)
+            pair.say("hello");
+    });
+    loop.stop();
+    loop.run();
+    std::size_t with_text = 0;
+    for (const Reader& reader : readers) {
+        CHECK(reader.wakes.back() == Wake::closed);
+        if (!reader.got.empty()) ++with_text;
+    }
+    CHECK(with_text == 1);
+}
+
+TEST_CASE("socket: a deadline passes while nothing is received", "[loop][socket]") {
+    Pair pair;
+    Loop loop;
+    Reader reader(loop, pair.ends[0]);
+    const auto work = [](Loop& on, Reader& by) -> Task<> {
+        by.socket.not_readable();
+        by.socket.set_deadline(on.now_ms() + 1);
+        co_await receive_all(by);
+    };
+    run(loop, work(loop, reader));
+    CHECK(reader.wakes == std::vector{Wake::timed_out});
+    CHECK(reader.asked == 0);
+}
+
+TEST_CASE("loop: calls of many are made at once, and more behind them", "[loop][batch]") {
+    for (const bool with_ring : {false, true}) {
+        constexpr std::size_t kSockets = 150;
+        CAPTURE(with_ring);
+        std::deque<Pair> pairs(kSockets);
+        Loop loop;
+        if (with_ring) loop.open_ring();
+        const auto say = [](Loop& on, int fd, std::string text) -> Task<> {
+            for (int i = 0; i < 3; ++i) {
+                iovec piece{text.data(), text.size()};
+                SocketCall call{.kind = SocketCall::Kind::send, .fd = fd, .pieces = {&piece, 1}};
+                co_await on.make(call);
+                CHECK(call.result == static_cast<std::int64_t>(text.size()));
+            }
+        };
+        for (std::size_t i = 0; i < kSockets; ++i)
+            loop.tasks().spawn(say(loop, pairs[i].ends[0], std::to_string(i)));
+        loop.stop();
+        loop.run();
+        for (std::size_t i = 0; i < kSockets; ++i) {
+            std::array<char, 20> got{};
+            const ssize_t count = read(pairs[i].ends[1], got.data(), got.size());
+            const std::string number = std::to_string(i);
+            CHECK(std::string(got.data(), static_cast<std::size_t>(std::max<ssize_t>(count, 0))) ==
+                  number + number + number);
+            close(pairs[i].ends[0]);
+        }
     }
 }
