@@ -201,7 +201,7 @@ Connection::Input Connection::scan() {
 
 // Until something of a request can be read.
 loop::Socket::Wait Connection::more_input() {
-    return tls_ ? socket_.readable() : socket_.receivable(*this);
+    return tls_ || !server_.loop_.gathers() ? socket_.readable() : socket_.receivable(*this);
 }
 
 std::span<char> Connection::room() {
@@ -561,8 +561,9 @@ void Connection::begin_sending(const Response& response) {
     } else if (head_.minor_version == 0) {
         kind = HeadTail::Kind::keep_alive_1_0;
     }
-    // Behind it others are answered in the same iteration, or so is the next request.
-    const bool gathers = !tls_ && buffer_.view().size() == request_bytes_;
+    // Not where the next request has come: that is answered at once, not with others'.
+    const bool gathers =
+        !tls_ && server_.loop_.gathers() && buffer_.view().size() == request_bytes_;
     writer_.begin(response, server_.tail_.text(kind, server_.loop_.wall_s()), with_body,
                   !keep_alive_, gathers);
 }

@@ -35,9 +35,11 @@ void ResponseWriter::begin(const Response& response, std::string_view tail, bool
                            bool is_last, bool gathers) {
     response_ = &response;
     is_last_ = is_last;
-    gathers_ = gathers;
     next_part_ = 0;
     parts_end_ = with_body ? response.parts.size() : 0;
+    // A file is sent right after it was seen to be unchanged, and what is gathered waits for
+    // others.
+    gathers_ = gathers && parts_end_ == 0;
     sent_ = 0;
     file_ = nullptr;
     incoming_ = nullptr;

@@ -77,9 +77,11 @@ CallBatch::~CallBatch() = default;
 
 void CallBatch::open_ring() {
     auto ring = std::make_unique<io_uring>();
-    // One thread uses it, which is not interrupted for it. Linux has these from 6.1 on.
-    const int opened = io_uring_queue_init(kMost, ring.get(),
-                                           IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN);
+    // One thread uses it, which is not interrupted for it, and a call that cannot be prepared does
+    // not stop those behind it. Linux has these from 6.1 on.
+    const int opened = io_uring_queue_init(
+        kMost, ring.get(),
+        IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SUBMIT_ALL);
     if (opened < 0) {
         conf::log_debug("socket calls are made one by one reason=\"{}\"", std::strerror(-opened));
         return;
@@ -113,19 +115,18 @@ void CallBatch::hand_over(std::span<SocketCall* const> calls) {
         ++made;
     }
     io_uring_cq_advance(ring_.get(), made);
-    if (made == count) return;
-    // Out of memory, for all that is known. What was not taken is made here; what was, and was not
-    // made, must not be made twice.
-    conf::log_warn("socket calls are made one by one from now on reason=\"the ring took {} of {}\"",
-                   taken, count);
-    ring_.reset();
+    if (made < count) {
+        conf::log_warn("socket calls are made one by one from now on reason=\"the ring: {}\"",
+                       taken < 0 ? std::strerror(-taken) : "it took only some");
+        ring_.reset();
+    }
     for (std::size_t i = 0; i < calls.size(); ++i) {
         SocketCall& call = *calls[i];
-        if (call.result != kNotMade) continue;
-        if (taken > 0 && i < static_cast<std::size_t>(taken)) {
-            call.result = -EIO;
-        } else {
-            make_call(call);
+        const bool was_taken = taken > 0 && i < static_cast<std::size_t>(taken);
+        if (call.result == kNotMade && was_taken) {
+            call.result = -EIO;  // which it should not be; but it must not be made twice
+        } else if (call.result == kNotMade || call.result == -ENOMEM) {
+            make_call(call);  // for want of the ring's memory, not of the socket's
         }
     }
 }

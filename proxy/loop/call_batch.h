@@ -41,7 +41,7 @@ class CallBatch {
     CallBatch& operator=(const CallBatch&) = delete;
 
     // On the thread that will make the calls. Where the kernel gives none (an old one, or one that
-    // was told not to), calls are made one by one, as before this.
+    // was told not to), calls are made one by one.
     void open_ring();
     bool has_ring() const { return ring_ != nullptr; }
 

@@ -102,6 +102,7 @@ void Loop::iterate() {
     if (uv_ready_) uv_run(&loop_, UV_RUN_NOWAIT);
     if (is_posted_) run_posted();
     run_posted_here();
+    make_calls();
     run_behind();
     make_calls();
 }
@@ -181,7 +182,7 @@ void Loop::post(std::move_only_function<void()> work) {
 void Loop::run_posted() {
     std::uint64_t times = 0;
     [[maybe_unused]] const ssize_t read_times = read(wake_, &times, sizeof times);
-    posted_.take([](std::unique_ptr<Posted> posted) { posted->work(); });
+    posted_.take([this](std::unique_ptr<Posted> posted) { run_work(posted->work); });
 }
 
 // One batch: what it posts in turn waits until sockets had theirs.
@@ -189,7 +190,13 @@ void Loop::run_posted_here() {
     std::vector<std::move_only_function<void()>> batch;
     batch.swap(posted_here_);
     for (auto& work : batch)
-        work();
+        run_work(work);
+}
+
+// Answers that it has to send do not wait for more than as many others.
+void Loop::run_work(std::move_only_function<void()>& work) {
+    work();
+    if (calls_.size() >= CallBatch::kMost) make_calls();
 }
 
 // Those only that were there before: who stands back again waits until others had their turn.

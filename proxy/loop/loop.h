@@ -74,6 +74,8 @@ class Loop {
     // Has the kernel make calls of many by one of its own where that is possible. On the loop's
     // thread, before run().
     void open_ring() { batch_.open_ring(); }
+    // It can: what is gathered (receive_soon(), make()) costs less than what is not.
+    bool gathers() const { return batch_.has_ring(); }
 
     // The monotonic clock, read anew: nanoseconds.
     static std::uint64_t clock_ns();
@@ -177,6 +179,7 @@ class Loop {
     void read_clocks();
     void run_posted();
     void run_posted_here();
+    void run_work(std::move_only_function<void()>& work);
     void run_behind();
     void tick();
 

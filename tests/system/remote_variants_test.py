@@ -392,8 +392,9 @@ class StandIn(RemoteCase):
     def test_another_variant_is_shown_until_it_is_ready(self):
         hanging = self.original(b"TEST:doze")
         image = self.original(png(900, 600))
-        # Until the lane's only worker is ended, the AVIF is not made, however quick that would be.
-        self.start({"first_hit_wait": "0ms", "dear_workers": 1, "job_timeout": "10s"},
+        # Until the dear lane's only worker is ended, the AVIF is not made, however quick that would be. What hangs there
+        # has one of the other lane hang as well, for its own stand-in.
+        self.start({"first_hit_wait": "0ms", "cheap_workers": 2, "dear_workers": 1, "job_timeout": "10s"},
                    environment={"TIDEPOOL_TEST_DECODER": "1"})
         wire = self.server.connect()
         self.addCleanup(wire.close)

@@ -5,6 +5,7 @@
 #include <deque>
 #include <functional>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -82,8 +83,10 @@ void by_each_way(const std::function<void(CallBatch&)>& check) {
         CallBatch batch;
         if (with_ring) batch.open_ring();
         if (with_ring && !batch.has_ring()) WARN("the kernel offers no ring here");
-        CAPTURE(batch.has_ring());
+        const bool had_ring = batch.has_ring();
+        CAPTURE(had_ring);
         check(batch);
+        CHECK(batch.has_ring() == had_ring);
     }
 }
 
@@ -156,4 +159,26 @@ TEST_CASE("call batch: what cannot be done now is said, and nothing waits for it
         CHECK(calls[7].call.result > 0);
         CHECK(calls[7].call.result < static_cast<std::int64_t>(much.size()));
     });
+}
+
+TEST_CASE("call batch: a ring that refuses is given up, and nothing is lost or doubled",
+          "[loop][batch]") {
+    CallBatch batch;
+    std::thread([&] { batch.open_ring(); }).join();  // it is that thread's
+    if (!batch.has_ring()) {
+        WARN("the kernel offers no ring here");
+        return;
+    }
+    for (int round = 0; round < 2; ++round) {
+        std::deque<Pair> pairs(10);
+        Calls calls;
+        for (const Pair& pair : pairs)
+            calls.add(kSend, pair.ends[0], {"once"});
+        calls.make(batch);
+        CHECK_FALSE(batch.has_ring());
+        for (std::size_t i = 0; i < pairs.size(); ++i) {
+            CHECK(calls[i].call.result == 4);
+            CHECK(pairs[i].take() == "once");
+        }
+    }
 }

@@ -350,3 +350,24 @@ TEST_CASE("loop: calls of many are made at once, and more behind them", "[loop][
         }
     }
 }
+
+TEST_CASE("loop: what is gathered behind others' is not left until something happens",
+          "[loop][batch]") {
+    constexpr int kCalls = 200;
+    Pair pair;
+    Loop loop;
+    loop.open_ring();
+    const auto say = [](Loop& on, int fd) -> Task<> {
+        for (int i = 0; i < kCalls; ++i) {
+            std::array<char, 1> text{'x'};
+            iovec piece{text.data(), text.size()};
+            SocketCall call{.kind = SocketCall::Kind::send, .fd = fd, .pieces = {&piece, 1}};
+            co_await on.make(call);
+        }
+    };
+    const std::uint64_t begun_ns = Loop::clock_ns();
+    run(loop, say(loop, pair.ends[0]));
+    // Else each would be made when the clock ticks next.
+    CHECK(Loop::clock_ns() - begun_ns < kCalls * TimerWheel::kTickMs * 1'000'000 / 2);
+    close(pair.ends[0]);
+}
