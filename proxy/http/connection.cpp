@@ -201,7 +201,9 @@ Connection::Input Connection::scan() {
 
 // Until something of a request can be read.
 loop::Socket::Wait Connection::more_input() {
-    return tls_ || !server_.loop_.gathers() ? socket_.readable() : socket_.receivable(*this);
+    if (tls_ || !server_.loop_.gathers()) return socket_.readable();
+    return socket_.receivable(
+        {[](void* self) { return static_cast<Connection*>(self)->room(); }, this});
 }
 
 std::span<char> Connection::room() {

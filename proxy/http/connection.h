@@ -22,7 +22,7 @@ class Http2Connection;
 
 // Belongs to one Server and its loop. run() is the whole life; the object goes when it has
 // returned.
-class Connection final : private loop::Receiver {
+class Connection {
   public:
     // `refusal`: the one answer this connection will get. `tls`: over `fd`, or null.
     Connection(Server& server, int fd, const Peer& peer, std::optional<Refusal> refusal,
@@ -56,7 +56,7 @@ class Connection final : private loop::Receiver {
     Input take_input(loop::Wake wake);
     Input scan();
     loop::Socket::Wait more_input();
-    std::span<char> room() override;
+    std::span<char> room();
     loop::Wake read_more();
     loop::Wake read_plain();
     loop::Wake read_sealed();

@@ -32,7 +32,7 @@ bool Socket::ready_without_wait(std::uint8_t side) {
     return true;
 }
 
-void Socket::begin_wait(std::uint8_t side, std::coroutine_handle<> waiter, Receiver* receiver) {
+void Socket::begin_wait(std::uint8_t side, std::coroutine_handle<> waiter, Receiver receiver) {
     waiting_for_ = side;
     receiver_ = receiver;
     waiter_ = waiter;
@@ -54,7 +54,7 @@ void Socket::on_events(std::uint32_t events) {
     if ((events & (EPOLLIN | kEnded)) != 0) ready_ |= kReadable;
     if ((events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) ready_ |= kWritable;
     if (!waiter_ || (ready_ & waiting_for_) == 0) return;
-    if (receiver_ != nullptr) {
+    if (receiver_.room != nullptr) {
         loop_.receive_soon(fd_);
     } else {
         finish_wait(Wake::ready);
@@ -62,8 +62,8 @@ void Socket::on_events(std::uint32_t events) {
 }
 
 bool Socket::wants_to_receive(SocketCall& call) {
-    if (!waiter_ || receiver_ == nullptr || is_receiving_) return false;
-    const std::span<char> room = receiver_->room();
+    if (!waiter_ || receiver_.room == nullptr || is_receiving_) return false;
+    const std::span<char> room = receiver_.room(receiver_.owner);
     room_ = {room.data(), room.size()};
     call = {.kind = SocketCall::Kind::receive, .fd = fd_, .pieces = {&room_, 1}};
     is_receiving_ = true;

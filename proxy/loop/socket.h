@@ -15,14 +15,11 @@ namespace tidepool::loop {
 // How a wait ended.
 enum class Wake : std::uint8_t { ready, timed_out, closed };
 
-// Has room for what a socket receives. Asked for it only when something has come.
-class Receiver {
-  public:
-    // At least one byte; stays until the wait for it has ended.
-    virtual std::span<char> room() = 0;
-
-  protected:
-    ~Receiver() = default;
+// Who gives room for what a socket receives: at least one byte, which stays until the wait for it
+// has ended. Asked only when something has come.
+struct Receiver {
+    std::span<char> (*room)(void* owner) = nullptr;
+    void* owner = nullptr;
 };
 
 // Owns the descriptor. At most one wait at a time, by the one coroutine that serves the connection.
@@ -41,7 +38,7 @@ class Socket final : private Watcher {
 
     class Wait {
       public:
-        Wait(Socket& socket, std::uint8_t side, Receiver* receiver = nullptr)
+        Wait(Socket& socket, std::uint8_t side, Receiver receiver = {})
             : socket_(socket), side_(side), receiver_(receiver) {}
         bool await_ready() noexcept { return socket_.ready_without_wait(side_); }
         void await_suspend(std::coroutine_handle<> waiter) {
@@ -52,12 +49,12 @@ class Socket final : private Watcher {
       private:
         Socket& socket_;
         std::uint8_t side_;
-        Receiver* receiver_;
+        Receiver receiver_;
     };
     Wait readable() { return {*this, kReadable}; }
     // The same for who would only receive then: the loop does so, together with others', where it
     // had to be waited for. See take_received().
-    Wait receivable(Receiver& receiver) { return {*this, kReadable, &receiver}; }
+    Wait receivable(Receiver receiver) { return {*this, kReadable, receiver}; }
     // What the loop received, or an errno's negative; nothing where it did not.
     std::optional<std::int64_t> take_received() { return std::exchange(received_, std::nullopt); }
     Wait writable() { return {*this, kWritable}; }
@@ -108,7 +105,7 @@ class Socket final : private Watcher {
     static constexpr std::uint8_t kWritable = 2;
 
     bool ready_without_wait(std::uint8_t side);
-    void begin_wait(std::uint8_t side, std::coroutine_handle<> waiter, Receiver* receiver);
+    void begin_wait(std::uint8_t side, std::coroutine_handle<> waiter, Receiver receiver);
     void finish_wait(Wake wake);
     void on_events(std::uint32_t events) override;
     bool wants_to_receive(SocketCall& call) override;
@@ -126,7 +123,7 @@ class Socket final : private Watcher {
     std::uint8_t waiting_for_ = 0;
     Wake wake_ = Wake::ready;
     std::coroutine_handle<> waiter_;
-    Receiver* receiver_ = nullptr;  // the waiter's
+    Receiver receiver_;  // the waiter's, where it has one
     bool is_receiving_ = false;
     iovec room_{};
     std::optional<std::int64_t> received_;

@@ -316,17 +316,17 @@ TEST_CASE("fetch: a slow reader makes the origin wait, which is no stall", "[htt
     std::string got;
     std::optional<Error> error;
     const auto ask = [&]() -> Task<> {
-        Fetch fetch(ground.fetcher, {.url = origin.url(), .stall_timeout = 500ms}, 100'000);
+        Fetch fetch(ground.fetcher, {.url = origin.url(), .stall_timeout = 2000ms}, 100'000);
         const auto head = co_await fetch.head();
         REQUIRE(head);
         // Long enough for a wrong one to have stalled, or to have taken everything.
-        co_await ground.loop.delay(1000);
+        co_await ground.loop.delay(2500);
         CHECK(origin.bytes_said() < body.size() / 2);
         const auto first = co_await fetch.read();
         REQUIRE(first);
         CHECK(first->size() <= 100'000 + 64 * 1024);
         got = *first;
-        co_await ground.loop.delay(1000);
+        co_await ground.loop.delay(2500);
         CHECK(origin.bytes_said() < body.size() / 2);
         error = co_await read_rest(fetch, got);
     };

@@ -203,11 +203,14 @@ TEST_CASE("socket: room to write comes back", "[loop][socket]") {
 namespace {
 
 // What is received by the loop together with others.
-struct Reader final : Receiver {
+struct Reader {
     Reader(Loop& loop, int fd) : socket(loop, fd) {}
-    std::span<char> room() override {
-        ++asked;
-        return buffer;
+    Receiver receiver() {
+        return {[](void* self) {
+                    ++static_cast<Reader*>(self)->asked;
+                    return std::span<char>(static_cast<Reader*>(self)->buffer);
+                },
+                this};
     }
     Socket socket;
     std::array<char, 8> buffer{};
@@ -220,7 +223,7 @@ struct Reader final : Receiver {
 // Until the end, an error, or a wait that ended otherwise.
 Task<> receive_all(Reader& reader, std::function<void()> after_each = [] {}) {
     while (true) {
-        reader.wakes.push_back(co_await reader.socket.receivable(reader));
+        reader.wakes.push_back(co_await reader.socket.receivable(reader.receiver()));
         if (reader.wakes.back() != Wake::ready) co_return;
         std::int64_t result = 0;
         if (const auto received = reader.socket.take_received()) {
