@@ -37,9 +37,6 @@ void ResponseWriter::begin(const Response& response, std::string_view tail, bool
     is_last_ = is_last;
     next_part_ = 0;
     parts_end_ = with_body ? response.parts.size() : 0;
-    // A file is sent right after it was seen to be unchanged, and what is gathered waits for
-    // others.
-    gathers_ = gathers && parts_end_ == 0;
     sent_ = 0;
     file_ = nullptr;
     incoming_ = nullptr;
@@ -66,6 +63,8 @@ void ResponseWriter::begin(const Response& response, std::string_view tail, bool
     more_follows_ =
         parts_end_ > 0 && response.body_bytes > 0 && response.body_bytes < kJoinHeadBelow;
     if (more_follows_) join_incoming();
+    // What a file waits for with its head held back is better sent at once.
+    gathers_ = gathers && !more_follows_;
 }
 
 // What has arrived of the first part leaves by the same call as the head.
@@ -136,6 +135,7 @@ bool ResponseWriter::next_part() {
 }
 
 ResponseWriter::Step ResponseWriter::called(std::uint64_t now_ms) {
+    just_checked_ = false;  // others were sent what they asked for meanwhile
     const Step step = pieces_went(call_.result);
     return step == Step::done ? push(now_ms) : step;
 }

@@ -28,7 +28,7 @@ class ResponseWriter {
 
     // `response` must live until the last push(), and its files have just been seen to be
     // unchanged. `tail` ends the head and is copied. `is_last`: nothing will follow this answer.
-    // `gathers`: the first push() may end with Step::call, where all there is to send is in memory.
+    // `gathers`: the first push() may end with Step::call.
     void begin(const Response& response, std::string_view tail, bool with_body,
                bool is_last = false, bool gathers = false);
 
