@@ -63,7 +63,7 @@ void ResponseWriter::begin(const Response& response, std::string_view tail, bool
     more_follows_ =
         parts_end_ > 0 && response.body_bytes > 0 && response.body_bytes < kJoinHeadBelow;
     if (more_follows_) join_incoming();
-    // What a file waits for with its head held back is better sent at once.
+    // A head that is held back leaves with what follows it at once.
     gathers_ = gathers && !more_follows_;
 }
 

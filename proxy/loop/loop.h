@@ -128,8 +128,8 @@ class Loop {
     };
     Yield yield() { return Yield(*this); }
 
-    // Makes a call together with those of others that are answered in this iteration; gives its
-    // result.
+    // Makes a call together with those of others that are answered in this iteration. Its result is
+    // in it then.
     class Call {
       public:
         Call(Loop& loop, SocketCall& call) : loop_(loop), call_(call) {}

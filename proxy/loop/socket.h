@@ -1,5 +1,5 @@
 // A non-blocking stream socket on a loop: waits as awaitables, reads and writes as plain system
-// calls.
+// calls, or by the loop together with others'.
 #pragma once
 
 #include "proxy/loop/loop.h"

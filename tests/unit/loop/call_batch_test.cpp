@@ -10,7 +10,6 @@
 #include <vector>
 
 #include <catch2/catch.hpp>
-#include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <deque>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -245,6 +246,16 @@ Task<> receive_all(Reader& reader, std::function<void()> after_each = [] {}) {
     }
 }
 
+// So many times, together with what others have to say then.
+Task<> say(Loop& loop, int fd, std::string text, int times) {
+    for (int i = 0; i < times; ++i) {
+        iovec piece{text.data(), text.size()};
+        SocketCall call{.kind = SocketCall::Kind::send, .fd = fd, .pieces = {&piece, 1}};
+        co_await loop.make(call);
+        CHECK(call.result == static_cast<std::int64_t>(text.size()));
+    }
+}
+
 }  // namespace
 
 TEST_CASE("socket: what comes for many at once is received for each of them", "[loop][socket]") {
@@ -331,16 +342,8 @@ TEST_CASE("loop: calls of many are made at once, and more behind them", "[loop][
         std::deque<Pair> pairs(kSockets);
         Loop loop;
         if (with_ring) loop.open_ring();
-        const auto say = [](Loop& on, int fd, std::string text) -> Task<> {
-            for (int i = 0; i < 3; ++i) {
-                iovec piece{text.data(), text.size()};
-                SocketCall call{.kind = SocketCall::Kind::send, .fd = fd, .pieces = {&piece, 1}};
-                co_await on.make(call);
-                CHECK(call.result == static_cast<std::int64_t>(text.size()));
-            }
-        };
         for (std::size_t i = 0; i < kSockets; ++i)
-            loop.tasks().spawn(say(loop, pairs[i].ends[0], std::to_string(i)));
+            loop.tasks().spawn(say(loop, pairs[i].ends[0], std::to_string(i), 3));
         loop.stop();
         loop.run();
         for (std::size_t i = 0; i < kSockets; ++i) {
@@ -360,17 +363,54 @@ TEST_CASE("loop: what is gathered behind others' is not left until something hap
     Pair pair;
     Loop loop;
     loop.open_ring();
-    const auto say = [](Loop& on, int fd) -> Task<> {
-        for (int i = 0; i < kCalls; ++i) {
-            std::array<char, 1> text{'x'};
-            iovec piece{text.data(), text.size()};
-            SocketCall call{.kind = SocketCall::Kind::send, .fd = fd, .pieces = {&piece, 1}};
-            co_await on.make(call);
-        }
-    };
     const std::uint64_t begun_ns = Loop::clock_ns();
-    run(loop, say(loop, pair.ends[0]));
-    // Else each would be made when the clock ticks next.
-    CHECK(Loop::clock_ns() - begun_ns < kCalls * TimerWheel::kTickMs * 1'000'000 / 2);
+    run(loop, say(loop, pair.ends[0], "x", kCalls));
+    // Else two would be made each time that the clock ticks: half of this many ticks.
+    CHECK(Loop::clock_ns() - begun_ns < kCalls * TimerWheel::kTickMs * 1'000'000 / 10);
+    close(pair.ends[0]);
+}
+
+TEST_CASE("loop: what posted work has to send waits for 64 others at most", "[loop][batch]") {
+    constexpr std::size_t kSockets = 2 * CallBatch::kMost;
+    std::deque<Pair> pairs(kSockets);
+    Loop loop;
+    std::optional<std::size_t> sent_early;  // before the last of the work was run
+    const auto has_come = [](const Pair& pair) {
+        char got = 0;
+        return recv(pair.ends[1], &got, 1, MSG_DONTWAIT | MSG_PEEK) == 1;
+    };
+    for (const Pair& pair : pairs)
+        loop.post([&loop, fd = pair.ends[0]] { loop.tasks().spawn(say(loop, fd, "x", 1)); });
+    loop.post(
+        [&] { sent_early = static_cast<std::size_t>(std::ranges::count_if(pairs, has_come)); });
+    const auto wait = [&]() -> Task<> {
+        while (!sent_early)
+            co_await loop.yield();
+    };
+    run(loop, wait());
+    CHECK(sent_early == kSockets);
+    for (const Pair& pair : pairs)
+        close(pair.ends[0]);
+}
+
+TEST_CASE("loop: what is to be sent does not wait for who stands back", "[loop][batch]") {
+    Pair pair;
+    Loop loop;
+    std::optional<bool> was_sent;
+    const auto stand_back = [](Loop& on, int fd, std::optional<bool>& sent) -> Task<> {
+        co_await on.stand_back();
+        char got = 0;
+        sent = recv(fd, &got, 1, MSG_DONTWAIT) == 1;
+    };
+    loop.post([&] {
+        loop.tasks().spawn(say(loop, pair.ends[0], "x", 1));
+        loop.tasks().spawn(stand_back(loop, pair.ends[1], was_sent));
+    });
+    const auto wait = [&]() -> Task<> {
+        while (!was_sent)
+            co_await loop.yield();
+    };
+    run(loop, wait());
+    CHECK(was_sent == true);
     close(pair.ends[0]);
 }
