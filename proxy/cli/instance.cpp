@@ -347,12 +347,10 @@ void Instance::start(const std::vector<ListenSocket>& open, const std::vector<Li
         });
     }
     const conf::ServerSettings server = settings_in_force().settings.server;
-    const bool realtime = server.realtime;
-    const bool wants_ring = server.io_uring;
     for (std::size_t i = 0; i < loops_.size(); ++i) {
-        loops_[i]->thread = std::thread([this, &loop = loops_[i]->loop, realtime, wants_ring] {
-            if (!realtime || !loop::ask_for_realtime()) loop::ask_for_short_turns();
-            if (wants_ring) loop.open_ring();
+        loops_[i]->thread = std::thread([this, &loop = loops_[i]->loop, server] {
+            if (!server.realtime || !loop::ask_for_realtime()) loop::ask_for_short_turns();
+            if (server.io_uring) loop.open_ring();
             loop.run();
             if (running_.fetch_sub(1) > 1) return;
             const std::uint64_t one = 1;

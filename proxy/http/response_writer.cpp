@@ -7,7 +7,6 @@
 
 #include <sys/sendfile.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 namespace tidepool::http {
@@ -294,14 +293,18 @@ ResponseWriter::Step ResponseWriter::push_incoming(std::uint64_t now_ms) {
             continue;
         }
         // Whether more will follow at once nobody knows, so nothing is held back for it.
-        const ssize_t sent =
-            syscall(SYS_sendto, fd_, view.text.data(), bytes, MSG_NOSIGNAL, nullptr, 0);
-        if (sent < 0 && errno == EINTR) continue;
-        if (sent < 0) {
+        iovec piece{const_cast<char*>(view.text.data()), bytes};
+        loop::SocketCall call{.kind = loop::SocketCall::Kind::send,
+                              .fd = fd_,
+                              .pieces = {&piece, 1},
+                              .flags = MSG_NOSIGNAL};
+        loop::make_call(call);
+        if (call.result == -EINTR) continue;
+        if (call.result < 0) {
             sent_in_a_row_ = 0;
-            return errno == EAGAIN ? Step::full : Step::failed;
+            return call.result == -EAGAIN ? Step::full : Step::failed;
         }
-        count_sent(static_cast<std::uint64_t>(sent));
+        count_sent(static_cast<std::uint64_t>(call.result));
     }
     return Step::done;
 }

@@ -19,6 +19,12 @@ constexpr std::size_t kLeastForRing = 3;
 
 constexpr std::int64_t kNotMade = INT64_MIN;
 
+void list_pieces(SocketCall& call) {
+    call.message = {};
+    call.message.msg_iov = call.pieces.data();
+    call.message.msg_iovlen = call.pieces.size();
+}
+
 // The system calls themselves: the library's recv(3) and send(3) are cancellation points, which in
 // a program with threads costs two locked instructions a call; nothing here is ever cancelled.
 // For one piece recvfrom(2) and sendto(2) spare the kernel the copying of a header and a list.
@@ -30,9 +36,7 @@ ssize_t call_kernel(SocketCall& call) {
         return syscall(is_send ? SYS_sendto : SYS_recvfrom, call.fd, piece.iov_base, piece.iov_len,
                        flags, nullptr, nullptr);
     }
-    call.message = {};
-    call.message.msg_iov = call.pieces.data();
-    call.message.msg_iovlen = call.pieces.size();
+    list_pieces(call);
     return syscall(is_send ? SYS_sendmsg : SYS_recvmsg, call.fd, &call.message, flags);
 }
 
@@ -47,9 +51,7 @@ void prepare(io_uring_sqe& entry, SocketCall& call) {
             io_uring_prep_recv(&entry, call.fd, piece.iov_base, piece.iov_len, flags);
         }
     } else {
-        call.message = {};
-        call.message.msg_iov = call.pieces.data();
-        call.message.msg_iovlen = call.pieces.size();
+        list_pieces(call);
         if (is_send) {
             io_uring_prep_sendmsg(&entry, call.fd, &call.message, static_cast<unsigned>(flags));
         } else {
