@@ -3,13 +3,15 @@
 #include "conf/log.h"
 #include "proxy/api/settings_api.h"
 #include "proxy/cli/descriptor_limit.h"
-#include "proxy/loop/short_turns.h"
+#include "proxy/loop/precedence.h"
 #include "proxy/serve/hidden_prefix.h"
 #include "storage/purge_job.h"
 #include "storage/visitor_urls.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdint>
+#include <cstring>
 #include <ctime>
 #include <semaphore>
 #include <string>
@@ -348,8 +350,13 @@ void Instance::start(const std::vector<ListenSocket>& open, const std::vector<Li
     }
     const conf::ServerSettings server = settings_in_force().settings.server;
     for (std::size_t i = 0; i < loops_.size(); ++i) {
-        loops_[i]->thread = std::thread([this, &loop = loops_[i]->loop, server] {
-            if (!server.realtime || !loop::ask_for_realtime()) loop::ask_for_short_turns();
+        loops_[i]->thread = std::thread([this, i, &loop = loops_[i]->loop, server] {
+            loop::ask_for_short_turns();
+            if (server.realtime && !loop.claim_precedence() && i == 0)
+                conf::log_info(
+                    "loops are not real-time, which they may be with CAP_SYS_NICE or RLIMIT_RTPRIO "
+                    "reason=\"{}\"",
+                    std::strerror(errno));
             if (server.io_uring) loop.open_ring();
             loop.run();
             if (running_.fetch_sub(1) > 1) return;

@@ -88,6 +88,7 @@ void Loop::iterate() {
     const int patience_ms = has_more ? 0 : uv_backend_timeout(&loop_);
     const int count = epoll_wait(epoll_, events.data(), kEventBatch, patience_ms);
     read_clocks();
+    precedence_.look(now_ns_);
     uv_ready_ = uv_backend_timeout(&loop_) == 0;  // a timer is due
     is_posted_ = false;
     std::span<const epoll_event> untold(events.data(),

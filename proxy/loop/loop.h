@@ -8,6 +8,7 @@
 
 #include "proxy/loop/arrivals.h"
 #include "proxy/loop/call_batch.h"
+#include "proxy/loop/precedence.h"
 #include "proxy/loop/task_group.h"
 #include "proxy/loop/timer_wheel.h"
 
@@ -76,6 +77,9 @@ class Loop {
     void open_ring() { batch_.open_ring(); }
     // It can: what is gathered (receive_soon(), make()) costs less than what is not.
     bool gathers() const { return batch_.has_ring(); }
+    // Has the calling thread, which is to run it, go before others while there is little to do; see
+    // Precedence. False where it may not.
+    bool claim_precedence() { return precedence_.claim(clock_ns()); }
 
     // The monotonic clock, read anew: nanoseconds.
     static std::uint64_t clock_ns();
@@ -192,6 +196,7 @@ class Loop {
     bool is_posted_ = false;          // in this iteration
     std::uint64_t now_ns_ = 0;
     std::int64_t wall_s_ = 0;
+    Precedence precedence_;
     TimerWheel wheel_;
     TaskGroup tasks_;
     bool stopping_ = false;

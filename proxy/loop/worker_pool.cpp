@@ -1,6 +1,6 @@
 #include "proxy/loop/worker_pool.h"
 
-#include "proxy/loop/short_turns.h"
+#include "proxy/loop/precedence.h"
 
 #include <algorithm>
 #include <utility>
