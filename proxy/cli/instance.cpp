@@ -9,9 +9,7 @@
 #include "storage/visitor_urls.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdint>
-#include <cstring>
 #include <ctime>
 #include <semaphore>
 #include <string>
@@ -352,11 +350,12 @@ void Instance::start(const std::vector<ListenSocket>& open, const std::vector<Li
     for (std::size_t i = 0; i < loops_.size(); ++i) {
         loops_[i]->thread = std::thread([this, i, &loop = loops_[i]->loop, server] {
             loop::ask_for_short_turns();
-            if (server.realtime && !loop.claim_precedence() && i == 0)
+            const auto claimed = server.realtime ? loop.claim_precedence() : Result<void>();
+            if (!claimed && i == 0)
                 conf::log_info(
-                    "loops are not real-time, which they may be with CAP_SYS_NICE or RLIMIT_RTPRIO "
+                    "loops are never real-time, which takes CAP_SYS_NICE or RLIMIT_RTPRIO "
                     "reason=\"{}\"",
-                    std::strerror(errno));
+                    claimed.error().text);
             if (server.io_uring) loop.open_ring();
             loop.run();
             if (running_.fetch_sub(1) > 1) return;

@@ -77,9 +77,9 @@ class Loop {
     void open_ring() { batch_.open_ring(); }
     // It can: what is gathered (receive_soon(), make()) costs less than what is not.
     bool gathers() const { return batch_.has_ring(); }
-    // Has the calling thread, which is to run it, go before others while there is little to do; see
-    // Precedence. False where it may not.
-    bool claim_precedence() { return precedence_.claim(clock_ns()); }
+    // Has the calling thread, which is to run it, go before others where that helps; see
+    // Precedence, also for how it fails.
+    Result<void> claim_precedence() { return precedence_.claim(clock_ns()); }
 
     // The monotonic clock, read anew: nanoseconds.
     static std::uint64_t clock_ns();

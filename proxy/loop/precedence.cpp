@@ -2,10 +2,13 @@
 
 #include "conf/log.h"
 
+#include <array>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
-#include <ctime>
+#include <utility>
 
+#include <fcntl.h>
 #include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -18,9 +21,15 @@ namespace {
 constexpr std::uint64_t kTurnNs = 100'000;
 // SCHED_FLAG_RESET_ON_FORK: not for the processes that the thread starts.
 constexpr std::uint64_t kNotForChildren = 1;
-// Who takes more of a processor than the first is one of many, until it takes less than the second.
+// Who has a processor for more of the time than the first is one of many, and who has it for less
+// than the second may go first.
 constexpr double kMuch = 0.75;
 constexpr double kLittle = 0.5;
+// What costs nobody anything.
+constexpr double kHardly = 0.05;
+// What is a wait: more than this share of the time, and of what it had a processor.
+constexpr double kLongWait = 0.01;
+constexpr double kDearWait = 0.25;
 
 // As the kernel has it; the C library of Debian 12 does not.
 struct Attributes {
@@ -47,14 +56,6 @@ bool be_one_of_many() {
     return true;
 }
 
-// Of the calling thread, since it began.
-std::uint64_t used_ns() {
-    timespec used{};
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
-    return static_cast<std::uint64_t>(used.tv_sec) * 1'000'000'000ULL +
-           static_cast<std::uint64_t>(used.tv_nsec);
-}
-
 }  // namespace
 
 void ask_for_short_turns() {
@@ -68,29 +69,65 @@ void ask_for_short_turns() {
         conf::log_debug("no short turns reason=\"{}\"", std::strerror(errno));
 }
 
-bool may_go_first(bool goes_first, double share) {
-    return share < (goes_first ? kMuch : kLittle);
-}
-
-bool Precedence::claim(std::uint64_t now_ns) {
-    goes_first_ = go_first();
-    if (goes_first_) begin(now_ns, used_ns());
+bool Standing::look(double used, double waited) {
+    if (looks_back_ > 0) {
+        --looks_back_;
+        return false;
+    }
+    if (goes_first_) {
+        if (used >= kMuch) looks_back_ = kLooksBack;
+        goes_first_ = used < kMuch && (had_to_wait_ ? ++looks_ < kLooksFirst : used < kHardly);
+        if (!goes_first_) looks_ = 0;
+        return goes_first_;
+    }
+    const bool has_to_wait = used < kLittle && waited > kLongWait && waited > used * kDearWait;
+    looks_ = has_to_wait ? looks_ + 1 : 0;
+    had_to_wait_ = looks_ == kWaits;
+    goes_first_ = had_to_wait_ || used < kHardly;
+    if (goes_first_) looks_ = 0;
     return goes_first_;
 }
 
-void Precedence::begin(std::uint64_t now_ns, std::uint64_t used_ns) {
-    begun_ns_ = now_ns;
-    used_ns_ = used_ns;
+Result<void> Precedence::claim(std::uint64_t now_ns) {
+    conf::Descriptor counts(open(path_.c_str(), O_RDONLY | O_CLOEXEC));
+    if (counts.get() < 0) return fail_errno(errno, path_);
+    if (!go_first()) return fail_errno(errno, "SCHED_RR");
+    if (!be_one_of_many()) return fail_errno(errno, "SCHED_OTHER");
+    counts_ = std::move(counts);
+    const auto times = read_times();
+    if (!times) return std::unexpected(times.error());
+    times_ = *times;
+    looked_ns_ = now_ns;
     next_look_ns_ = now_ns + kLookNs;
+    return {};
+}
+
+// "USED WAITED TURNS"
+Result<Precedence::Times> Precedence::read_times() const {
+    std::array<char, 80> text{};
+    const ssize_t size = pread(counts_.get(), text.data(), text.size(), 0);
+    if (size <= 0) return fail_errno(errno, path_);
+    Times times;
+    const char* const end = text.data() + size;
+    const auto used = std::from_chars(text.data(), end, times.used);
+    if (used.ec != std::errc() || used.ptr == end || *used.ptr != ' ')
+        return fail(ErrorKind::io, path_ + " is not understood");
+    const auto waited = std::from_chars(used.ptr + 1, end, times.waited);
+    if (waited.ec != std::errc()) return fail(ErrorKind::io, path_ + " is not understood");
+    return times;
 }
 
 void Precedence::weigh(std::uint64_t now_ns) {
-    const std::uint64_t used = used_ns();
-    const double share =
-        static_cast<double>(used - used_ns_) / static_cast<double>(now_ns - begun_ns_);
-    const bool may = may_go_first(goes_first_, share);
-    if (may != goes_first_ && (may ? go_first() : be_one_of_many())) goes_first_ = may;
-    begin(now_ns, used);
+    const auto times = read_times();
+    if (!times) return;
+    const auto passed = static_cast<double>(now_ns - looked_ns_);
+    const bool is_to = standing_.look(static_cast<double>(times->used - times_.used) / passed,
+                                      static_cast<double>(times->waited - times_.waited) / passed);
+    // What the kernel refuses now is tried again at the next look.
+    if (is_to != goes_first_ && (is_to ? go_first() : be_one_of_many())) goes_first_ = is_to;
+    times_ = *times;
+    looked_ns_ = now_ns;
+    next_look_ns_ = now_ns + kLookNs;
 }
 
 }  // namespace tidepool::loop
