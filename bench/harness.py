@@ -116,15 +116,22 @@ class Server:
             ticks += int(fields[11]) + int(fields[12])
         return ticks
 
-    def memory_kib(self):
-        """VmRSS, VmHWM and RssAnon, summed over its processes."""
-        total = dict.fromkeys(("VmRSS", "VmHWM", "RssAnon"), 0)
+    def memory_of_each(self):
+        """VmRSS, VmHWM and RssAnon in KiB of each of its processes, its own first; 0 of one that ends just now."""
+        found = []
         for pid in self.pids():
-            for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
-                key, _, value = line.partition(":")
-                if key in total:
-                    total[key] += int(value.split()[0])
-        return total
+            found.append(dict.fromkeys(("VmRSS", "VmHWM", "RssAnon"), 0))
+            with contextlib.suppress(OSError):
+                for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
+                    key, _, value = line.partition(":")
+                    if key in found[-1]:
+                        found[-1][key] = int(value.split()[0])
+        return found
+
+    def memory_kib(self):
+        """The same, summed over its processes."""
+        each = self.memory_of_each()
+        return {key: sum(memory[key] for memory in each) for key in each[0]}
 
 
 def run_nginx(stack, core, folder, template, words):

@@ -25,7 +25,7 @@ struct ServerSettings {
     bool defer_accept = true;     // TCP: connections are taken once they have sent something, or
                                   // after a second
     bool io_uring = true;         // one system call hands over the socket calls of many connections
-    bool realtime = true;         // loops that are made to wait may be real-time
+    bool realtime = true;         // loops go first, as long as that takes little
     std::string url_prefix =
         "/uploads/";  // the URL path under which images are served; starts and ends with "/"
     Milliseconds drain_timeout{30'000};  // on SIGTERM: longest time for what runs. 0..10min

@@ -149,14 +149,8 @@ def measure_latency(options, server, originals, hot):
 
 def resident_kib(server):
     """Of the server, and of its workers together."""
-    def of(pid):
-        with contextlib.suppress(OSError):
-            for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
-                if line.startswith("VmRSS:"):
-                    return int(line.split()[1])
-        return 0
-    first, *workers = server.pids()
-    return of(first), sum(of(pid) for pid in workers)
+    first, *workers = (memory["VmRSS"] for memory in server.memory_of_each())
+    return first, sum(workers)
 
 
 def settle(server, samples=40):

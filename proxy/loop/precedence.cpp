@@ -27,8 +27,7 @@ constexpr double kMuch = 0.75;
 constexpr double kLittle = 0.5;
 // What costs nobody anything.
 constexpr double kHardly = 0.05;
-// What is a wait: more than this share of the time, and of what it had a processor.
-constexpr double kLongWait = 0.01;
+// What is a wait: more than this share of the time that it had a processor.
 constexpr double kDearWait = 0.25;
 
 // As the kernel has it; the C library of Debian 12 does not.
@@ -80,7 +79,7 @@ bool Standing::look(double used, double waited) {
         if (!goes_first_) looks_ = 0;
         return goes_first_;
     }
-    const bool has_to_wait = used < kLittle && waited > kLongWait && waited > used * kDearWait;
+    const bool has_to_wait = used < kLittle && waited > used * kDearWait;
     looks_ = has_to_wait ? looks_ + 1 : 0;
     had_to_wait_ = looks_ == kWaits;
     goes_first_ = had_to_wait_ || used < kHardly;
@@ -96,9 +95,7 @@ Result<void> Precedence::claim(std::uint64_t now_ns) {
     counts_ = std::move(counts);
     const auto times = read_times();
     if (!times) return std::unexpected(times.error());
-    times_ = *times;
-    looked_ns_ = now_ns;
-    next_look_ns_ = now_ns + kLookNs;
+    begin(now_ns, *times);
     return {};
 }
 
@@ -106,7 +103,7 @@ Result<void> Precedence::claim(std::uint64_t now_ns) {
 Result<Precedence::Times> Precedence::read_times() const {
     std::array<char, 80> text{};
     const ssize_t size = pread(counts_.get(), text.data(), text.size(), 0);
-    if (size <= 0) return fail_errno(errno, path_);
+    if (size < 0) return fail_errno(errno, path_);
     Times times;
     const char* const end = text.data() + size;
     const auto used = std::from_chars(text.data(), end, times.used);
@@ -117,17 +114,24 @@ Result<Precedence::Times> Precedence::read_times() const {
     return times;
 }
 
+void Precedence::begin(std::uint64_t now_ns, const Times& times) {
+    times_ = times;
+    looked_ns_ = now_ns;
+    next_look_ns_ = now_ns + kLookNs;
+}
+
 void Precedence::weigh(std::uint64_t now_ns) {
     const auto times = read_times();
-    if (!times) return;
+    if (!times) {
+        next_look_ns_ = now_ns + kLookNs;
+        return;
+    }
     const auto passed = static_cast<double>(now_ns - looked_ns_);
     const bool is_to = standing_.look(static_cast<double>(times->used - times_.used) / passed,
                                       static_cast<double>(times->waited - times_.waited) / passed);
     // What the kernel refuses now is tried again at the next look.
     if (is_to != goes_first_ && (is_to ? go_first() : be_one_of_many())) goes_first_ = is_to;
-    times_ = *times;
-    looked_ns_ = now_ns;
-    next_look_ns_ = now_ns + kLookNs;
+    begin(now_ns, *times);
 }
 
 }  // namespace tidepool::loop

@@ -73,6 +73,7 @@ class Precedence {
         std::uint64_t waited = 0;
     };
     Result<Times> read_times() const;
+    void begin(std::uint64_t now_ns, const Times& times);
     void weigh(std::uint64_t now_ns);
 
     Standing standing_;

@@ -5,7 +5,6 @@ import os
 import pathlib
 import subprocess
 import sys
-import threading
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 import tidepool  # noqa: E402
@@ -29,28 +28,7 @@ def policy_of_loop(server):
     return policy
 
 
-@contextlib.contextmanager
-def meanwhile(work):
-    """Has a thread do `work` again and again."""
-    ended = threading.Event()
-
-    def go_on():
-        while not ended.is_set():
-            work()
-
-    thread = threading.Thread(target=go_on)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
-
-
 class Priority(tidepool.OwnServerCase):
-    def wait_for_loop(self, server, policy):
-        tidepool.eventually(lambda: policy_of_loop(server) == policy, f"the loop's policy is {policy}")
-
     def fill_processors(self):
         """With processes that compute, several for each processor."""
         for _ in range(3 * len(os.sched_getaffinity(0))):
@@ -77,14 +55,11 @@ class Priority(tidepool.OwnServerCase):
                 wire.send(tidepool.request("/uploads/a.jpg") * 20)
                 for _ in range(20):
                     self.assertEqual(wire.response().status, 200)
+                return policy_of_loop(server)
 
-            if not MAY_GO_FIRST:
-                ask()
-                self.assertEqual(policy_of_loop(server), os.SCHED_OTHER)
-                return
-            with meanwhile(ask):
-                self.wait_for_loop(server, os.SCHED_RR)
-                self.assertEqual({policy for policy, _ in threads(server)[1]}, {os.SCHED_OTHER})
+            expected = os.SCHED_RR if MAY_GO_FIRST else os.SCHED_OTHER
+            tidepool.eventually(lambda: ask() == expected, f"the loop's policy is {expected}")
+            self.assertEqual({policy for policy, _ in threads(server)[1]}, {os.SCHED_OTHER})
 
 
 if __name__ == "__main__":
