@@ -272,7 +272,11 @@ class NoDisk(LogCase):
 
     def test_a_disk_that_takes_half_a_line_leaves_whole_lines(self):
         limit = 20_000  # bytes of a file: the disk takes what fits, then refuses
-        server = self.logging(preexec=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="tidepool-test-"))
+        # Ten bytes are left for the first line, so that the limit cannot be where one ends.
+        (folder / "access.log").write_bytes(b"-" * (limit - 11) + b"\n")
+        server = self.logging(folder=folder,
+                              preexec=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
         total = 0
         with server.connect() as wire:
             def is_full():
@@ -290,9 +294,9 @@ class NoDisk(LogCase):
             total += 1
         dropped = server.metrics().sum("tidepool_access_log_dropped_total")
         server.stop_process()
-        *whole, cut = old.read_bytes().split(b"\n")
-        self.assertNotEqual(cut, b"")
-        lines = whole + self.log_file.read_bytes().splitlines()
+        _, cut = old.read_bytes().split(b"\n")
+        self.assertEqual(len(cut), 10)
+        lines = self.log_file.read_bytes().splitlines()
         paths = [json.loads(line)["path"] for line in lines]
         self.assertEqual(paths[-1], "/uploads/last.jpg")
         self.assertEqual(len(paths) + dropped, total)
