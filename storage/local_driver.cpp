@@ -212,9 +212,8 @@ class SettledFolders {
     std::set<Id> ids_;
 };
 
-// Copies the source and hashes on the way. A source longer than `size` is found out before the
-// disk is full of it.
-// Writes what it takes to a file, and hashes it.
+// Writes what it takes to a file, and hashes it. A source longer than `size` is found out before
+// the disk is full of it.
 class FileSink final : public ByteSink {
   public:
     FileSink(int fd, std::uint64_t size) : fd_(fd), size_(size) {}

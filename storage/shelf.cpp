@@ -1,5 +1,6 @@
 #include "storage/shelf.h"
 
+#include "conf/descriptor.h"
 #include "conf/digest.h"
 #include "conf/log.h"
 #include "conf/small_file.h"
@@ -453,15 +454,11 @@ Result<void> Shelf::Filling::append(std::span<const char> bytes) {
 }
 
 Result<void> Shelf::Filling::write(std::span<const char> bytes) {
-    while (!bytes.empty()) {
-        const ssize_t put = pwrite(fd_, bytes.data(), bytes.size(), static_cast<off_t>(written_));
-        if (put < 0 && errno == EINTR) continue;
-        if (put < 0 && (errno == ENOSPC || errno == EDQUOT))
-            return fail(ErrorKind::overloaded, "the disk of the shelf is full");
-        if (put < 0) return fail_errno(errno, "shelf " + path_);
-        written_ += static_cast<std::uint64_t>(put);
-        bytes = bytes.subspan(static_cast<std::size_t>(put));
-    }
+    const int failed = conf::write_all(fd_, bytes);
+    if (failed == ENOSPC || failed == EDQUOT)
+        return fail(ErrorKind::overloaded, "the disk of the shelf is full");
+    if (failed != 0) return fail_errno(failed, "shelf " + path_);
+    written_ += bytes.size();
     return {};
 }
 

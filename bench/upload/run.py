@@ -172,7 +172,8 @@ def measure_rate(options, server, folder, content):
     """Median seconds of both, and anonymous memory before and after, in KiB, of the server and as many workers as there were at
     most."""
     ours, theirs, first = [], [], 0
-    upload(server.port(False, False), content, range(-options.clients, 0), options.clients)  # warm-up
+    warm_up = range(first, first := options.clients * 16)
+    upload(server.port(False, False), content, warm_up, options.clients)
     looks = [anonymous_kib(server)]
     for round_ in range(options.rounds):
         numbers = range(first, first + options.uploads)
