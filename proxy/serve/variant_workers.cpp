@@ -98,12 +98,21 @@ struct VariantWorkers::Lane {
     std::deque<Job*> first;                    // that wait: the looks at structures,
     std::deque<Job*> waiting;                  // and all else
     std::deque<std::coroutine_handle<>> idle;  // slots that wait for a job
-    Slot spare;                                // for looks at structures alone
-    bool has_spare = false;                    // run_spare() runs
+    // Those that no job has needed so far, and that have no process.
+    std::deque<std::coroutine_handle<>> resting;
+    std::size_t starting = 0;  // slots whose process is not ready yet
+    Slot spare;                // for looks at structures alone
+    bool has_spare = false;    // run_spare() runs
     VariantCounters counters;
 
-    bool has_waiting() const { return !first.empty() || !waiting.empty(); }
-    void count_waiting() { counters.waiting = first.size() + waiting.size(); }
+    std::size_t waiting_jobs() const { return first.size() + waiting.size(); }
+    bool has_waiting() const { return waiting_jobs() > 0; }
+    void count_waiting() { counters.waiting = waiting_jobs(); }
+    // A job waits for which no slot will soon be there.
+    bool needs_another() const { return idle.empty() && waiting_jobs() > starting; }
+    bool has_worker() const {
+        return std::ranges::any_of(slots, [](const auto& slot) { return slot->worker != nullptr; });
+    }
     // Who has just ended a worker of his gets the next one, and takes what waits then.
     bool all_are_busy() const {
         return counters.running >= slots.size() &&
@@ -120,6 +129,19 @@ class VariantWorkers::NextJob {
     Job* await_resume() {
         return lane_.has_waiting() && !workers_.stopping_ ? &next_of(lane_) : nullptr;
     }
+
+  private:
+    VariantWorkers& workers_;
+    Lane& lane_;
+};
+
+// Waits until a job needs one more process.
+class VariantWorkers::FirstNeed {
+  public:
+    FirstNeed(VariantWorkers& workers, Lane& lane) : workers_(workers), lane_(lane) {}
+    bool await_ready() const noexcept { return lane_.needs_another() || workers_.stopping_; }
+    void await_suspend(std::coroutine_handle<> slot) { lane_.resting.push_back(slot); }
+    void await_resume() const noexcept {}
 
   private:
     VariantWorkers& workers_;
@@ -179,9 +201,9 @@ void VariantWorkers::stop(bool at_once) {
     aborting_ = aborting_ || at_once;
     for (const auto& lane : lanes_) {
         fail_waiting(*lane, {ErrorKind::closed, "the server is stopping"});
-        while (!lane->idle.empty()) {
-            home_.post(lane->idle.front());
-            lane->idle.pop_front();
+        for (auto* const waiting : {&lane->idle, &lane->resting}) {
+            for (const auto slot : std::exchange(*waiting, {}))
+                home_.post(slot);
         }
         const auto stop_slot = [this](Slot& slot) {
             if (slot.pause != nullptr)
@@ -284,11 +306,12 @@ std::size_t VariantWorkers::waiting_variants(const Lane& lane) {
         std::ranges::count_if(lane.waiting, [](const Job* job) { return job->look == nullptr; }));
 }
 
-// Wakes a slot that has nothing to do.
+// Wakes a slot that has nothing to do, for a job that has just come.
 void VariantWorkers::take_job(Lane& lane) {
-    if (lane.idle.empty()) return;
-    home_.post(lane.idle.front());
-    lane.idle.pop_front();
+    auto& slots = lane.needs_another() ? lane.resting : lane.idle;
+    if (slots.empty()) return;
+    home_.post(slots.front());
+    slots.pop_front();
 }
 
 // With what comes next.
@@ -325,12 +348,18 @@ std::vector<int> VariantWorkers::process_ids(VariantLane lane) const {
 
 loop::Task<> VariantWorkers::run_slot(VariantWorkers& self, Lane& lane, Slot& slot) {
     std::uint64_t pause_ms = kFirstPauseMs;
+    // One is there before the first job, and tells the operator if none can be.
+    const bool is_ready_for_first =
+        lane.name == VariantLane::cheap && &slot == lane.slots.front().get();
+    if (!is_ready_for_first) co_await FirstNeed(self, lane);
     while (!self.stopping_) {
         if (!slot.worker) {
+            ++lane.starting;
             const auto started = co_await self.start_worker(lane, slot);
+            --lane.starting;
             if (!started && !self.stopping_) {
                 // They would wait for nothing.
-                self.fail_waiting(lane, started.error());
+                if (!lane.has_worker()) self.fail_waiting(lane, started.error());
                 co_await self.pause(slot, pause_ms);
                 pause_ms = std::min(2 * pause_ms, kLongestPauseMs);
             }

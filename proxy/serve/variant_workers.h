@@ -118,7 +118,8 @@ class VariantWorkers {
     VariantWorkers(const VariantWorkers&) = delete;
     VariantWorkers& operator=(const VariantWorkers&) = delete;
 
-    // Starts the processes; jobs that come earlier wait for them.
+    // Starts a process of the cheap lane, for which jobs that come earlier wait; all others start
+    // once a job finds none without work, and stay.
     void start();
     // Takes no more jobs and ends those that wait with `closed`; what runs is finished. With
     // `at_once` that is ended, too.
@@ -174,6 +175,7 @@ class VariantWorkers {
     struct Slot;
     struct Lane;
     class NextJob;
+    class FirstNeed;
     class JobDone;
 
     loop::Task<> have_done(VariantLane name, Job& job);

@@ -273,11 +273,18 @@ def is_running(pid):
 
 
 class ItsProcesses(VariantsCase):
+    def worker_of_each_lane(self):
+        """Their ids, where each has one: the dear lane's starts at its first job."""
+        self.assert_served(self.original() + "_small.webp")
+        self.assertEqual(len(self.server.workers()), 1)
+        self.assert_served(self.original() + "_small.avif")
+        workers = self.server.workers()
+        self.assertEqual(len(workers), 2)
+        return workers
+
     def test_workers_end_with_the_server(self):
         self.start(cheap_workers=1, dear_workers=1)
-        self.assert_served(self.original() + "_small.webp")
-        tidepool.eventually(lambda: len(self.server.workers()) == 2, "both lanes have theirs")
-        workers = self.server.workers()
+        workers = self.worker_of_each_lane()
         self.server.stop_process()
         for pid in workers:
             self.assertFalse(os.path.exists(f"/proc/{pid}"), pid)
@@ -294,9 +301,7 @@ class ItsProcesses(VariantsCase):
 
     def test_a_worker_that_somebody_kills_costs_nobody_their_image(self):
         self.start(cheap_workers=1, dear_workers=1)
-        self.assert_served(self.original() + "_small.webp")
-        tidepool.eventually(lambda: len(self.server.workers()) == 2, "both lanes have theirs")
-        workers = self.server.workers()
+        workers = self.worker_of_each_lane()
         for pid in workers:
             os.kill(pid, signal.SIGSTOP)  # so that it ends with the job
         image = self.original()

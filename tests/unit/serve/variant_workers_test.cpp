@@ -613,6 +613,87 @@ TEST_CASE("variant workers: where none can be started, who waits is told", "[var
     CHECK(ground.cheap().started.value() == 0);
 }
 
+namespace {
+
+// Makes a variant of a source that is open, in the cheap lane.
+loop::Task<> make_of(Ground& on, int source, std::size_t size, int& made) {
+    const transform::Recipe webp = recipe(Format::webp, 32);
+    const auto result = co_await on.workers.make(VariantLane::cheap, source, size, webp);
+    CHECK(result);
+    ++made;
+}
+
+}  // namespace
+
+TEST_CASE("variant workers: processes start once they are needed", "[variants]") {
+    auto with = options();
+    with.lanes = {VariantWorkers::LaneLimits{3, 8}, VariantWorkers::LaneLimits{2, 8}};
+    Ground ground(with);
+    const std::string bytes = image();
+    const conf::Descriptor source = source_of(bytes);
+    int made = 0;
+    const auto body = [](Ground& on, int from, std::size_t size, int& count) -> loop::Task<> {
+        for (int i = 0; i < 3; ++i)
+            co_await make_of(on, from, size, count);
+        CHECK(on.cheap().started.value() == 1);
+        CHECK(on.dear().started.value() == 0);
+        const auto first = on.workers.process_ids(VariantLane::cheap);
+        REQUIRE(first.size() == 1);
+        REQUIRE(kill(first[0], SIGSTOP) == 0);
+        on.loop.tasks().spawn(make_of(on, from, size, count));
+        while (on.cheap().running == 0)
+            co_await on.loop.yield();
+
+        // A second one cannot be started: that is nothing to who can wait for the first.
+        on.none.emplace();
+        on.loop.tasks().spawn(make_of(on, from, size, count));
+        while (on.cheap().start_failures.value() == 0)
+            co_await on.loop.yield();
+        CHECK(count == 3);
+        on.none.reset();
+        while (count < 4)
+            co_await on.loop.yield();
+        CHECK(on.cheap().started.value() == 2);
+        CHECK(on.workers.process_ids(VariantLane::cheap).size() == 2);
+        REQUIRE(kill(first[0], SIGCONT) == 0);
+        while (count < 5)
+            co_await on.loop.yield();
+
+        const transform::Recipe avif = recipe(Format::avif, 32);
+        CHECK(co_await on.workers.make(VariantLane::dear, from, size, avif));
+        CHECK(on.dear().started.value() == 1);
+        on.workers.stop(false);
+    };
+    ground.run(body(ground, source.get(), bytes.size(), made));
+    CHECK(made == 5);
+    CHECK(ground.cheap().started.value() == 2);
+    CHECK(ground.cheap().failed.value() == 0);
+    CHECK(ground.cheap().crashed.value() == 0);
+}
+
+TEST_CASE("variant workers: what waits for both lanes before they start is done", "[variants]") {
+    auto with = options();
+    with.lanes = {VariantWorkers::LaneLimits{2, 8}, VariantWorkers::LaneLimits{2, 8}};
+    loop::Loop loop;
+    VariantWorkers workers(loop, with);
+    const std::string bytes = image();
+    const conf::Descriptor source = source_of(bytes);
+    int made = 0;
+    const auto early = [](VariantWorkers& by, VariantLane lane, int from, std::size_t size,
+                          int& count) -> loop::Task<> {
+        const transform::Recipe webp = recipe(Format::webp, 32);
+        CHECK(co_await by.make(lane, from, size, webp));
+        if (++count == 4) by.stop(false);
+    };
+    for (const VariantLane lane :
+         {VariantLane::dear, VariantLane::dear, VariantLane::cheap, VariantLane::cheap})
+        loop.tasks().spawn(early(workers, lane, source.get(), bytes.size(), made));
+    workers.start();
+    loop.stop();
+    loop.run();
+    CHECK(made == 4);
+}
+
 TEST_CASE("variant workers: several variants of one source come in their order, as if alone",
           "[variants]") {
     const std::string source = with_corners(640, 480).saved(".jpg");
