@@ -81,6 +81,7 @@ struct VariantWorkers::Worker {
 
     pid_t pid;
     loop::Socket socket;
+    bool is_ready = false;
     std::uint64_t first_resident_bytes = 0;
     std::uint64_t resident_bytes = 0;
     std::uint64_t jobs = 0;
@@ -111,7 +112,12 @@ struct VariantWorkers::Lane {
     // A job waits for which no slot will soon be there.
     bool needs_another() const { return idle.empty() && waiting_jobs() > starting; }
     bool has_worker() const {
-        return std::ranges::any_of(slots, [](const auto& slot) { return slot->worker != nullptr; });
+        return std::ranges::any_of(
+            slots, [](const auto& slot) { return slot->worker && slot->worker->is_ready; });
+    }
+    // Variants that may wait: those for whose slot a process is only starting do not count.
+    std::size_t most_waiting() const {
+        return queue_limit + slots.size() - std::min(counters.running.load(), slots.size());
     }
     // Who has just ended a worker of his gets the next one, and takes what waits then.
     bool all_are_busy() const {
@@ -275,7 +281,7 @@ loop::Task<> VariantWorkers::have_done(VariantLane name, Job& job) {
     if (job.is_done()) co_return;
     if (stopping_) {
         fail_rest(job, {ErrorKind::closed, "the server is stopping"});
-    } else if (job.look == nullptr && waiting_variants(lane) >= lane.queue_limit) {
+    } else if (job.look == nullptr && waiting_variants(lane) >= lane.most_waiting()) {
         lane.counters.refused.add();
         fail_rest(job, {ErrorKind::overloaded, fmt::format("{} variants wait in the {} lane",
                                                            lane.queue_limit, name_of(name))});
@@ -486,6 +492,7 @@ loop::Task<Result<void>> VariantWorkers::wait_until_ready(Worker& worker) {
         }
         if (!received) co_return std::unexpected(received.error());
         if (answer.made == 0) co_return std::unexpected(error_of(answer));
+        worker.is_ready = true;
         worker.first_resident_bytes = answer.resident_bytes;
         co_return Result<void>();
     }

@@ -1,9 +1,10 @@
 // The worker processes that make variants and look at originals, in two lanes, and who waits for
 // them.
 //
-// Each lane has a number of slots, each a coroutine that has a process, takes the next job of the
-// lane's queue, sends it over and waits for the answer. A process that crashed, was killed, has
-// grown or has done its number of jobs is replaced by its slot, which costs no other job anything.
+// Each lane has a number of slots, each a coroutine that has a process once a job needs it, takes
+// the next job of the lane's queue, sends it over and waits for the answer. A process that crashed,
+// was killed, has grown or has done its number of jobs is replaced by its slot, which costs no
+// other job anything.
 //
 // An upload waits for the look at its structure, which takes milliseconds. So these go before all
 // that waits, and where those at work are long about it the cheap lane has one more process, for

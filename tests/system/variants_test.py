@@ -242,7 +242,7 @@ class WhatGoesWrong(VariantsCase):
 
     def test_one_that_hangs_holds_up_no_other_cheap_one(self):
         """As there are two workers by default."""
-        self.start(HOOKS, cheap_workers=2, cheap_job_timeout="20s" if tidepool.SANITIZED else "2s", job_timeout="1h")
+        self.start(HOOKS, cheap_workers=2, cheap_job_timeout="20s" if tidepool.SANITIZED else "5s", job_timeout="1h")
         with self.server.connect() as wire:
             wire.send(tidepool.request(self.original(b"TEST:hang") + "_small.webp"))
             tidepool.eventually(lambda: self.metric("running", lane="cheap") == 1, "it hangs")

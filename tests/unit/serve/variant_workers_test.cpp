@@ -628,6 +628,7 @@ loop::Task<> make_of(Ground& on, int source, std::size_t size, int& made) {
 TEST_CASE("variant workers: processes start once they are needed", "[variants]") {
     auto with = options();
     with.lanes = {VariantWorkers::LaneLimits{3, 8}, VariantWorkers::LaneLimits{2, 8}};
+    with.job_timeout = with.cheap_job_timeout = std::chrono::hours(1);  // one is stopped meanwhile
     Ground ground(with);
     const std::string bytes = image();
     const conf::Descriptor source = source_of(bytes);
@@ -673,7 +674,7 @@ TEST_CASE("variant workers: processes start once they are needed", "[variants]")
 
 TEST_CASE("variant workers: what waits for both lanes before they start is done", "[variants]") {
     auto with = options();
-    with.lanes = {VariantWorkers::LaneLimits{2, 8}, VariantWorkers::LaneLimits{2, 8}};
+    with.lanes = {VariantWorkers::LaneLimits{2, 1}, VariantWorkers::LaneLimits{2, 1}};
     loop::Loop loop;
     VariantWorkers workers(loop, with);
     const std::string bytes = image();
